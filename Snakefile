@@ -1,0 +1,62 @@
+# TXM2SEM: from raw pairs of TXM and FIB-SEM slices to a predicted FIB-SEM volume, with the evidence.
+# Stages in order: phantom, register, patches, downsample, train, predict, measure, figures. See README.md.
+from snakemake.utils import min_version
+
+min_version("9.8")
+
+# A config given on the command line stands alone: it does not add its variants to the default ones.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/phantom.smk"
+include: "workflow/rules/register.smk"
+include: "workflow/rules/patches.smk"
+include: "workflow/rules/downsample.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/predict.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/figures.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+localrules:
+    all,
+    models,
+    volumes,
+    metrics,
+    figures,
+
+
+# Models, volumes and metrics are named too: with figures alone, one that a failed rerun left behind would look current.
+rule all:
+    default_target: True
+    input:
+        rules_of("models"),
+        rules_of("volumes"),
+        rules_of("metrics"),
+        rules_of("figures"),
+
+
+rule models:
+    input:
+        rules_of("models"),
+
+
+rule volumes:
+    input:
+        rules_of("volumes"),
+
+
+rule metrics:
+    input:
+        rules_of("metrics"),
+
+
+rule figures:
+    input:
+        rules_of("figures"),

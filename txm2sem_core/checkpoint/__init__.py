@@ -1,0 +1,20 @@
+"""Models and training states on disk, and the weights of the published code.
+
+- `model_directory`: `generator.safetensors` and `model.json`
+- `training_state`: what a killed training needs to go on
+- `reference`: published checkpoints into our networks; `reference_layout` knows their names
+- `safe`: reading PyTorch files without running anything in them
+"""
+
+from txm2sem_core.checkpoint.model_directory import LoadedModel, load_model, save_model
+from txm2sem_core.checkpoint.reference import import_reference_weights
+from txm2sem_core.checkpoint.training_state import load_training_state, save_training_state
+
+__all__ = [
+    "LoadedModel",
+    "import_reference_weights",
+    "load_model",
+    "load_training_state",
+    "save_model",
+    "save_training_state",
+]

@@ -1,0 +1,118 @@
+"""A trained model on disk: `generator.safetensors` with the weights, `model.json` with everything else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from txm2sem_core.checkpoint.safe import read_bytes
+from txm2sem_core.errors import InputError
+from txm2sem_core.io import atomic_path, read_json, write_json
+from txm2sem_core.networks import ImageGenerator, build_generator
+
+WEIGHTS_FILE = "generator.safetensors"
+DESCRIPTION_FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A generator in evaluation mode on the CPU, and the description that was saved with it."""
+
+    generator: ImageGenerator
+    description: dict[str, Any]
+
+
+def save_model(directory: str | Path, generator: nn.Module, description: Mapping[str, Any]) -> None:
+    """Write `generator.safetensors` and `model.json`, each atomically; equal models give equal bytes.
+
+    Args:
+        directory: made if need be; other files in it stay.
+        generator: its parameters and buffers are saved.
+        description: what JSON can hold. `description["generator"]` are the arguments of `build_generator`, `name` among
+            them. The SHA-256 of the weights is added as `weights_sha256`.
+
+    Raises:
+        InputError: the directory cannot be written.
+        ValueError: the description lacks `generator`, with its `name`.
+    """
+    if "name" not in description.get("generator", {}):
+        raise ValueError("description['generator'] must hold the arguments of build_generator, 'name' among them")
+    directory = Path(directory)
+    weights = {key: value.detach().cpu().contiguous().clone() for key, value in generator.state_dict().items()}
+    data = safetensors.torch.save(weights)
+    with atomic_path(directory / WEIGHTS_FILE) as temporary:
+        temporary.write_bytes(data)
+    # The description comes last and names the weights: a broken save shows as a mismatch.
+    write_json(directory / DESCRIPTION_FILE, {**description, "weights_sha256": hashlib.sha256(data).hexdigest()})
+
+
+def load_model(directory: str | Path) -> LoadedModel:
+    """Read what `save_model` wrote.
+
+    Raises:
+        InputError: a file is missing, damaged, or belongs to another model.
+        ConfigError: the description names a generator or an option that is not known.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise InputError(f"{directory}: there is no such model directory. Check the path, or train the model first.")
+    for name in (DESCRIPTION_FILE, WEIGHTS_FILE):
+        if not (directory / name).is_file():
+            raise InputError(
+                f"{directory}: this is not a model directory, as it holds no {name}. Give the folder that a "
+                f"training or an import has left."
+            )
+    description = _read_description(directory / DESCRIPTION_FILE)
+    weights = _read_weights(directory / WEIGHTS_FILE, description["weights_sha256"])
+    try:
+        generator = build_generator(**description["generator"])
+    except TypeError as error:
+        raise InputError(
+            f"{directory / DESCRIPTION_FILE}: key 'generator' does not hold the arguments of a generator ({error}). "
+            f"Make the model again."
+        ) from error
+    _fill(generator, weights, directory)
+    return LoadedModel(generator.eval(), description)
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    description = read_json(path)
+    for key, kind in (("generator", dict), ("weights_sha256", str)):
+        if not isinstance(description, dict) or not isinstance(description.get(key), kind):
+            raise InputError(f"{path}: key {key!r} is missing or is not a {kind.__name__}. Make the model again.")
+    return dict(description)
+
+
+def _read_weights(path: Path, expected_sha256: str) -> dict[str, Tensor]:
+    data = read_bytes(path)
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected_sha256:
+        raise InputError(
+            f"{path}: the weights are damaged or belong to another model: their SHA-256 is {found[:12]}..., but "
+            f"{DESCRIPTION_FILE} names {expected_sha256[:12]}... Copy or make both files again."
+        )
+    try:
+        return safetensors.torch.load(data)
+    except SafetensorError as error:
+        raise InputError(f"{path}: this is not a safetensors file ({error}). Make the model again.") from error
+
+
+def _fill(generator: nn.Module, weights: dict[str, Tensor], directory: Path) -> None:
+    wanted = generator.state_dict()
+    for key in sorted(wanted.keys() | weights.keys()):
+        if key not in weights or key not in wanted or wanted[key].shape != weights[key].shape:
+            shapes = [list(source[key].shape) if key in source else "nothing" for source in (weights, wanted)]
+            raise InputError(
+                f"{directory}: {WEIGHTS_FILE} does not belong to the network that {DESCRIPTION_FILE} describes: "
+                f"{key} is {shapes[0]} in the file and {shapes[1]} in the network. Copy or make both files again."
+            )
+    with torch.no_grad():
+        generator.load_state_dict(weights)

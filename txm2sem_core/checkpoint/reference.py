@@ -1,0 +1,111 @@
+"""Weights of the published code (`latest_net_G.pth`, `latest_net_D.pth`), read safely into our networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from txm2sem_core.checkpoint.reference_layout import ModuleNames, read_architecture
+from txm2sem_core.checkpoint.safe import read_bytes, unpickle_tensors
+from txm2sem_core.errors import InputError
+from txm2sem_core.networks import build_discriminator, build_generator
+
+RUNNING_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+REMEDY = "Give a state dict that the published code saved (epoch_net_G.pth or epoch_net_D.pth)."
+
+
+def import_reference_weights(path: str | Path, **overrides: Any) -> tuple[nn.Module, dict[str, Any]]:
+    """Build the network that a published checkpoint belongs to, with its weights, in evaluation mode on the CPU.
+
+    Args:
+        path: a state dict saved by the published code, of a generator or a discriminator; with or without the `module.`
+            prefix of a parallel training.
+        overrides: arguments of `build_generator` or `build_discriminator` that replace what the weights tell; None
+            replaces nothing. `dropout` of a U-Net leaves no trace in its weights: False unless given here.
+
+    Returns:
+        The network (an `ImageGenerator`, or a discriminator) and the arguments that build it.
+
+    Raises:
+        InputError: no safe, whole and finite state dict; or not of a published network; or the overrides do not fit.
+        ConfigError: an override that no network can have.
+    """
+    path = Path(path)
+    state = _read_state(path)
+    try:
+        architecture, names = read_architecture(state)
+    except KeyError as error:
+        raise InputError(f"{path}: these are not the weights of a published network ({error}). {REMEDY}") from error
+    given = {key: value for key, value in overrides.items() if value is not None}
+    unknown = given.keys() - architecture.keys()
+    if unknown:
+        raise InputError(
+            f"{path}: {', '.join(sorted(unknown))} cannot be given for these weights ({architecture['name']}). "
+            f"It has {', '.join(architecture)}."
+        )
+    architecture |= given
+    build = build_discriminator if "layers" in architecture else build_generator
+    network = build(**architecture, seed=0)  # every weight is replaced below
+    _fill(network, state, names, path, architecture)
+    return network.eval(), architecture
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    state = unpickle_tensors(read_bytes(path), path)
+    if not isinstance(state, dict) or not state or not all(isinstance(key, str) for key in state):
+        raise InputError(f"{path}: this holds no state dict, but a {type(state).__name__}. {REMEDY}")
+    for key, value in state.items():
+        _check_tensor(path, key, value)
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _check_tensor(path: Path, key: str, value: Any) -> None:
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_complex() or value.is_quantized:
+        raise InputError(f"{path}: {key} is not an ordinary tensor. {REMEDY}")
+    # A tensor may claim to be far larger than the data that it repeats; a network of that size must not be built.
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise InputError(f"{path}: {key} claims the shape {list(value.shape)}, with less data than that. {REMEDY}")
+    if not torch.isfinite(value).all():
+        raise InputError(f"{path}: {key} holds values that are not finite: this training had failed. {REMEDY}")
+
+
+def _fill(
+    network: nn.Module, state: dict[str, Tensor], names: ModuleNames, path: Path, architecture: dict[str, Any]
+) -> None:
+    filled: dict[str, Tensor] = {}
+    problems: list[str] = []
+    unused = set(state)
+    for key, current in network.state_dict().items():
+        published = _published_key(key, names)
+        unused.discard(published)
+        value = state.get(published, _default(key))
+        if value is None:
+            problems.append(f"{published} is missing")
+        elif value.shape != current.shape:
+            problems.append(f"{published} is {list(value.shape)} and not {list(current.shape)}")
+        else:
+            filled[key] = value
+    # Older versions of PyTorch saved running statistics of instance norm that are not used.
+    problems += [f"{key} has no place" for key in sorted(unused) if key.rpartition(".")[2] not in RUNNING_STATISTICS]
+    if problems:
+        raise InputError(
+            f"{path}: the weights do not fit the network {architecture}: {'; '.join(problems[:3])}"
+            f"{f' and {len(problems) - 3} more' if len(problems) > 3 else ''}. {REMEDY}"
+        )
+    network.load_state_dict(filled)
+
+
+def _published_key(key: str, names: ModuleNames) -> str:
+    module, _, parameter = key.rpartition(".")
+    published = names.get(module, f"(no counterpart of {module})")
+    return f"{published}.{parameter}" if published else parameter
+
+
+def _default(key: str) -> Tensor | None:
+    """Return the value of what a published checkpoint does not hold."""
+    if key.endswith("num_batches_tracked"):  # since PyTorch 0.4.1
+        return torch.tensor(0)
+    return {"input_scale": torch.tensor(1.0), "input_offset": torch.tensor(0.0)}.get(key)  # the published gammafilt

@@ -1,0 +1,213 @@
+"""The command `txm2sem`. Each command unpacks its options and calls one function of the package.
+
+Heavy imports stand inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from txm2sem_core import __version__
+from txm2sem_core.errors import ConfigError, Txm2semError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Predict FIB-SEM volumes from TXM volumes, and show whether they can be believed.",
+)
+
+Device = Annotated[str, typer.Option(envvar="TXM2SEM_DEVICE", help="auto, cpu, cuda or mps.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 = as many as the machine has.")]
+SettingsJson = Annotated[str, typer.Option(help="Settings as JSON, as the workflow passes them.")]
+VoxelSize = Annotated[
+    Optional[tuple[float, float, float]],  # noqa: UP007, UP045 - typer reads this form
+    typer.Option(help="Voxel size Z Y X of the input in nm, where its own metadata is wrong or missing."),
+]
+
+
+def main() -> None:
+    """Run the command. A mistake of the user's ends with its message and exit code 1, without a traceback."""
+    try:
+        app()
+    except Txm2semError as error:
+        print(f"txm2sem: error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("txm2sem: stopped.", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        print(f"txm2sem {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Option(help="Folder with generator.safetensors and model.json.")],
+    input: Annotated[Path, typer.Option(help="TXM volume: TIFF, folder of TIFF slices, or OME-Zarr.")],
+    output: Annotated[Path, typer.Option(help="What to write: NAME.ome.zarr or NAME.tif.")],
+    device: Device = "auto",
+    tile: Annotated[
+        Optional[int],  # noqa: UP007, UP045
+        typer.Option(min=1, help="Side of a tile in TXM pixels; whole planes where memory allows if not given."),
+    ] = None,
+    voxel_size_nm: VoxelSize = None,
+    threads: Threads = 0,
+    settings: SettingsJson = "{}",
+    name: Annotated[str, typer.Option(help="What the progress calls it.")] = "volume",
+) -> None:
+    """Predict the FIB-SEM volume of a TXM volume."""
+    from txm2sem_core.config import PredictSettings, parse_settings
+
+    chosen = parse_settings(PredictSettings, settings)
+    if tile is not None:
+        chosen = chosen.model_copy(update={"tile_px": tile})
+    _check_voxel_size(voxel_size_nm)
+    from txm2sem_core.checkpoint import load_model
+    from txm2sem_core.inference import Predictor, predict_volume
+    from txm2sem_core.io import open_volume
+
+    source = open_volume(input)
+    _set_threads(threads)
+    predict_volume(Predictor(load_model(model), chosen, device), source, output, voxel_size_nm=voxel_size_nm, name=name)
+    print(output)
+
+
+@app.command("predict-test")
+def predict_test_patches(
+    model: Annotated[Path, typer.Option(help="Folder with generator.safetensors and model.json.")],
+    patches: Annotated[Path, typer.Option(help="Folder of a patch store.")],
+    output: Annotated[Path, typer.Option(help="Folder for patches.tif and slices/.")],
+    device: Device = "auto",
+    threads: Threads = 0,
+    settings: SettingsJson = "{}",
+    name: Annotated[str, typer.Option(help="What the progress calls it.")] = "test",
+) -> None:
+    """Predict the test patches and test slices of a patch store."""
+    from txm2sem_core.checkpoint import load_model
+    from txm2sem_core.config import PredictSettings, parse_settings
+    from txm2sem_core.inference import Predictor, predict_test
+
+    _set_threads(threads)
+    chosen = parse_settings(PredictSettings, settings)
+    predict_test(Predictor(load_model(model), chosen, device), patches, output, name=name)
+
+
+@app.command()
+def train(
+    patches: Annotated[Path, typer.Option(help="Folder of a patch store.")],
+    settings: SettingsJson,
+    output: Annotated[Path, typer.Option(help="The model's folder.")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Device = "auto",
+    threads: Threads = 0,
+    tensorboard: Annotated[bool, typer.Option(envvar="TXM2SEM_TENSORBOARD")] = False,
+    name: Annotated[str, typer.Option(help="What the progress calls it.")] = "model",
+) -> None:
+    """Train one model variant on a patch store; goes on where a killed training of the same settings stopped."""
+    from txm2sem_core.config import TrainSettings, parse_settings
+    from txm2sem_core.training import train_model
+
+    _set_threads(threads)
+    chosen = parse_settings(TrainSettings, settings)
+    train_model(patches, chosen, seed, output, name=name, device=device, tensorboard=tensorboard)
+
+
+@app.command()
+def register(
+    fixed: Annotated[Path, typer.Option(help="TXM slice.")],
+    moving: Annotated[Path, typer.Option(help="FIB-SEM slice.")],
+    output: Annotated[Path, typer.Option(help="Folder for registered.tif and transform.json.")],
+    settings: SettingsJson = "{}",
+) -> None:
+    """Bring a FIB-SEM slice onto a TXM slice."""
+    from txm2sem_core.config import RegisterSettings, parse_settings
+    from txm2sem_core.registration import register_files
+
+    register_files(fixed, moving, output, parse_settings(RegisterSettings, settings))
+
+
+@app.command("import-reference")
+def import_reference(
+    weights: Annotated[Path, typer.Option(help="NAME_net_G.pth of the published code.")],
+    output: Annotated[Path, typer.Option(help="The model's folder.")],
+    generator: Annotated[
+        Optional[str],  # noqa: UP007, UP045
+        typer.Option(help="Name of the generator, where it cannot be read off the weights."),
+    ] = None,
+    norm: Annotated[
+        Optional[str],  # noqa: UP007, UP045
+        typer.Option(help="batch, instance or none, where it cannot be read off the weights."),
+    ] = None,
+    dropout: Annotated[
+        Optional[bool],  # noqa: UP007, UP045
+        typer.Option(help="Whether the network has dropout, where it cannot be read off the weights."),
+    ] = None,
+    inference_mode: Annotated[str, typer.Option(help="evaluation, or batch_statistics as the published code.")] = (
+        "evaluation"
+    ),
+) -> None:
+    """Turn a checkpoint of the published code into a model folder. Nothing in the file is ever run."""
+    from txm2sem_core.checkpoint import import_reference_model
+
+    overrides = {"name": generator, "norm": norm, "dropout": dropout}
+    import_reference_model(weights, output, {k: v for k, v in overrides.items() if v is not None}, inference_mode)
+
+
+@app.command()
+def evaluate(
+    prediction: Annotated[Path, typer.Option(help="Image, volume (TIFF stack, folder) or OME-Zarr.")],
+    target: Annotated[Path, typer.Option(help="The measured image or volume of the same shape.")],
+    output: Annotated[Path, typer.Option(help="JSON file for the figures.")],
+    mask: Annotated[
+        Optional[Path],  # noqa: UP007, UP045
+        typer.Option(help="Image or volume, not zero where pixels count."),
+    ] = None,
+    data_range: Annotated[
+        Optional[float],  # noqa: UP007, UP045
+        typer.Option(help="Greatest minus least possible grey level; 255 for 8-bit data if not given."),
+    ] = None,
+) -> None:
+    """Measure how close a prediction is to what was measured: two images or two volumes."""
+    from txm2sem_core.measure import evaluate_files
+
+    for key, value in evaluate_files(prediction, target, mask, data_range, output).items():
+        print(f"{key}\t{value:.6g}" if isinstance(value, float) else f"{key}\t{value}")
+
+
+@app.command()
+def phantom(
+    output: Annotated[Path, typer.Option(help="Folder for the raw files and the truth.")],
+    shape: Annotated[tuple[int, int, int], typer.Option(help="Z Y X in voxels.")] = (48, 192, 192),
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    settings: SettingsJson = "{}",
+) -> None:
+    """Make a synthetic shale with its TXM volume, FIB-SEM slices and truth."""
+    from txm2sem_core.config import PhantomSettings, parse_settings
+    from txm2sem_core.phantom import make_phantom
+
+    make_phantom(parse_settings(PhantomSettings, settings, shape=shape, seed=seed), output)
+    print(output)
+
+
+def _check_voxel_size(voxel_size_nm: tuple[float, float, float] | None) -> None:
+    if voxel_size_nm is not None and not all(0 < size < float("inf") for size in voxel_size_nm):
+        raise ConfigError(f"--voxel-size-nm: sizes must be greater than 0, they are {voxel_size_nm}.")
+
+
+def _set_threads(threads: int) -> None:
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)

@@ -1,0 +1,105 @@
+"""Make TXM images coarser, to train and test super-resolution on pairs of equal pixel size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from txm2sem_core import io
+from txm2sem_core.config import DownsampleSettings
+from txm2sem_core.intensity import to_dtype
+from txm2sem_core.io import PairImages, PatchStore, Volume
+
+
+def downsample_nearest(image: np.ndarray, factor: int) -> np.ndarray:
+    """Every `factor`-th pixel of [..., Y, X], as the published code does.
+
+    It aliases, and the result is shifted by (factor - 1) / 2 pixels against `downsample_area`.
+    """
+    return image[..., ::factor, ::factor]
+
+
+def downsample_area(image: np.ndarray, factor: int) -> np.ndarray:
+    """Mean of blocks of factor x factor pixels of [..., Y, X], as float32. Y and X must be multiples of `factor`."""
+    *lead, height, width = image.shape
+    blocks = image.astype(np.float32).reshape(*lead, height // factor, factor, width // factor, factor)
+    return blocks.mean(axis=(-3, -1))
+
+
+def downsample_psf(image: np.ndarray, factor: int, sigma_px: float) -> np.ndarray:
+    """Blur [..., Y, X] with a Gaussian of `sigma_px` coarse pixels, then take the means of blocks, as float32."""
+    sigma = [0.0] * (image.ndim - 2) + [sigma_px * factor] * 2
+    return downsample_area(ndimage.gaussian_filter(image.astype(np.float32), sigma, mode="reflect"), factor)
+
+
+def downsample(
+    image: np.ndarray, factor: int, settings: DownsampleSettings, noise_unit: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Make [..., Y, X] coarser by `factor` in y and x, in the same dtype.
+
+    Args:
+        image: Y and X multiples of `factor`.
+        factor: how many pixels become one, a side.
+        settings: the method; `psf` adds Gaussian noise of `noise_sigma * noise_unit`.
+        noise_unit: the TXM's intensity range.
+        rng: source of the noise.
+    """
+    if settings.method == "nearest":
+        return downsample_nearest(image, factor)
+    if settings.method == "area":
+        coarse = downsample_area(image, factor)
+    else:
+        coarse = downsample_psf(image, factor, settings.psf_sigma_px)
+        noise = rng.standard_normal(coarse.shape, dtype=np.float32)
+        coarse = coarse + noise * np.float32(settings.noise_sigma * noise_unit)
+    return to_dtype(coarse, image.dtype)[0]
+
+
+def downsample_patches(patches: Path, factor: int, settings: DownsampleSettings, output: Path) -> PatchStore:
+    """A patch store like that in `patches` with TXM images coarser by `factor`, left in `output`."""
+    store = io.read_patch_store(patches)
+    unit = store.txm_range.high - store.txm_range.low
+    pairs = {
+        name: PairImages(
+            downsample(images.txm, factor, settings, unit, np.random.default_rng([settings.seed, factor, number])),
+            images.sem,
+            images.mask,
+        )
+        for number, (name, images) in enumerate(store.pairs.items())
+    }
+    coarse = replace(store, pairs=pairs, factor=factor)
+    io.write_patch_store(output, coarse)
+    return coarse
+
+
+def downsample_volume(
+    volume: Volume,
+    factor: int,
+    settings: DownsampleSettings,
+    noise_unit: float,
+    voxel_size_nm: tuple[float | None, float | None, float | None],
+    output: Path,
+    progress: Callable[[Iterator[int]], Iterator[int]] = iter,
+) -> None:
+    """Make a TXM volume coarser in y and x, slice by slice, as OME-Zarr with its true voxel size.
+
+    Rows and columns beyond the last multiple of `factor` are left out.
+    """
+    depth, height, width = volume.shape
+    height, width = height // factor * factor, width // factor * factor
+
+    def slices() -> Iterator[np.ndarray]:
+        for z in progress(iter(range(depth))):
+            plane = volume.read(z, z + 1)[0, :height, :width]
+            # z + 2^20: other noise than the pairs' own
+            rng = np.random.default_rng([settings.seed, factor, z + 2**20])
+            yield downsample(plane, factor, settings, noise_unit, rng)
+
+    z_nm, y_nm, x_nm = voxel_size_nm
+    coarse = (z_nm, None if y_nm is None else y_nm * factor, None if x_nm is None else x_nm * factor)
+    shape = (depth, height // factor, width // factor)
+    io.write_ome_zarr(output, slices(), shape, volume.dtype, coarse, {"txm2sem": {"downsampled_by": factor}})

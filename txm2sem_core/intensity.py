@@ -1,0 +1,62 @@
+"""Mapping intensities to [-1, 1] and back by a recorded range."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class IntensityRange:
+    """The intensities that become -1 and 1. Values beyond are kept, they lie beyond -1 and 1."""
+
+    low: float
+    high: float
+
+    def to_unit(self, image: np.ndarray) -> np.ndarray:
+        """Intensities to float32, `low` to -1 and `high` to 1."""
+        scale = np.float32(2.0 / (self.high - self.low))
+        return (image.astype(np.float32) - np.float32(self.low)) * scale - np.float32(1.0)
+
+    def from_unit(self, image: np.ndarray) -> np.ndarray:
+        """The inverse of `to_unit`, as float32 intensities."""
+        half = np.float32((self.high - self.low) / 2.0)
+        return (image.astype(np.float32) + np.float32(1.0)) * half + np.float32(self.low)
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON."""
+        return asdict(self)
+
+
+def percentile_range(pixels: np.ndarray, low: float, high: float) -> IntensityRange:
+    """The range between two percentiles (0 to 100) of `pixels`.
+
+    Raises:
+        ValueError: the pixels are constant, so that no range can be told.
+    """
+    bottom, top = np.percentile(pixels, [low, high])
+    if bottom == top:
+        bottom, top = float(pixels.min()), float(pixels.max())
+    if bottom == top:
+        raise ValueError(f"all pixels have the value {bottom:g}")
+    return IntensityRange(float(bottom), float(top))
+
+
+def to_dtype(image: np.ndarray, dtype: np.dtype | str) -> tuple[np.ndarray, int]:
+    """Round float intensities to an integer dtype, and say how many pixels had to be clipped to its bounds.
+
+    A float dtype is only cast.
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind not in "iu":
+        return image.astype(dtype), 0
+    info = np.iinfo(dtype)
+    rounded = np.rint(image)
+    clipped = int(np.count_nonzero((rounded < info.min) | (rounded > info.max)))
+    return np.clip(rounded, info.min, info.max).astype(dtype), clipped
+
+
+def data_range_of(dtype: np.dtype | str, intensities: IntensityRange) -> float:
+    """The range that PSNR and SSIM refer to: 255 for 8-bit images, else the width of the recorded range."""
+    return 255.0 if np.dtype(dtype) == np.uint8 else intensities.high - intensities.low

@@ -1,0 +1,41 @@
+"""Every file format, voxel sizes and atomic writes. No other module opens an image, a table or a volume by itself.
+
+- `atomic`: a file or folder appears whole or not at all
+- `images`: one greyscale plane a file (TIFF, PNG), folders of them
+- `volumes`: read volumes of any size lazily (TIFF stack, folder of slices, OME-Zarr)
+- `ome_zarr`: write OME-Zarr 0.5 volumes slab by slab
+- `patch_store`: registered pairs and the index of their patches
+- `tables`: CSV, JSON, digests
+"""
+
+from txm2sem_core.io.atomic import atomic_path
+from txm2sem_core.io.images import list_images, read_image, read_mask, read_voxel_size_nm, write_tiff
+from txm2sem_core.io.ome_zarr import OmeZarrWriter, write_ome_zarr
+from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
+from txm2sem_core.io.tables import read_csv, read_json, read_text, sha256_file, write_csv, write_json, write_text
+from txm2sem_core.io.volumes import Volume, open_volume, write_volume_tiff
+
+__all__ = [
+    "OmeZarrWriter",
+    "PairImages",
+    "PatchStore",
+    "Volume",
+    "atomic_path",
+    "list_images",
+    "open_volume",
+    "read_csv",
+    "read_image",
+    "read_json",
+    "read_mask",
+    "read_patch_store",
+    "read_text",
+    "read_voxel_size_nm",
+    "sha256_file",
+    "write_csv",
+    "write_json",
+    "write_ome_zarr",
+    "write_patch_store",
+    "write_text",
+    "write_tiff",
+    "write_volume_tiff",
+]

@@ -1,0 +1,143 @@
+"""OME-Zarr 0.5 volumes (NGFF 0.5 on zarr 3) with axes z, y, x in nanometres.
+
+An axis whose voxel size is not known has the scale 1 and no unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.io.atomic import atomic_path
+
+CHUNK_Z = 16
+CHUNK_YX = 256
+_LEVEL_BELOW = 256  # the pyramid ends at the first level whose longest in-plane side is no longer than this
+VoxelSize = tuple[float | None, float | None, float | None]
+_UNIT_NM = {"nanometer": 1.0, "micrometer": 1e3, "millimeter": 1e6, "angstrom": 0.1}
+
+
+class OmeZarrWriter:
+    """Writes a volume slab by slab into `path`, then `finish` adds the pyramid and the metadata.
+
+    Slabs start at multiples of `CHUNK_Z`, so no chunk is written twice. Without `finish` the folder has no OME
+    metadata and no reader takes it for a volume.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        dtype: np.dtype,
+        voxel_size_nm: VoxelSize | None,
+        name: str,
+    ) -> None:
+        self.voxel_size_nm = voxel_size_nm or (None, None, None)
+        self.name = name
+        self._group = zarr.create_group(path, zarr_format=3, overwrite=True)
+        self._levels = [self._create("0", shape, dtype)]
+
+    def _create(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> zarr.Array:
+        chunks = (min(CHUNK_Z, shape[0]), min(CHUNK_YX, shape[1]), min(CHUNK_YX, shape[2]))
+        return self._group.create_array(
+            name,
+            shape=shape,
+            dtype=dtype,
+            chunks=chunks,
+            compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+            dimension_names=("z", "y", "x"),
+        )
+
+    def write(self, z0: int, slab: np.ndarray) -> None:
+        """Write slices z0 to z0 + len(slab) - 1."""
+        self._levels[0][z0 : z0 + slab.shape[0]] = slab
+
+    def finish(self, attributes: Mapping[str, Any]) -> None:
+        """Build the pyramid (means of 2 x 2 x 2 voxels) and write the metadata; `attributes` go beside the OME ones."""
+        while max(self._levels[-1].shape[1:]) > _LEVEL_BELOW:
+            self._levels.append(self._half(self._levels[-1], str(len(self._levels))))
+        datasets = [
+            {"path": str(i), "coordinateTransformations": self._transforms(level)}
+            for i, level in enumerate(self._levels)
+        ]
+        axes = [
+            {"name": axis, "type": "space"} | ({} if size is None else {"unit": "nanometer"})
+            for axis, size in zip("zyx", self.voxel_size_nm, strict=True)
+        ]
+        multiscale = {"name": self.name, "axes": axes, "datasets": datasets, "type": "mean"}
+        self._group.attrs.put({**attributes, "ome": {"version": "0.5", "multiscales": [multiscale]}})
+
+    def _transforms(self, level: zarr.Array) -> list[dict[str, Any]]:
+        full = self._levels[0].shape
+        factors = [2 ** round(np.log2(n / m)) for n, m in zip(full, level.shape, strict=True)]
+        sizes = [1.0 if size is None else float(size) for size in self.voxel_size_nm]
+        scale = [size * factor for size, factor in zip(sizes, factors, strict=True)]
+        # the centre of a mean of f voxels lies (f - 1) / 2 voxels beyond the centre of the first
+        shift = [size * (factor - 1) / 2 for size, factor in zip(sizes, factors, strict=True)]
+        return [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
+
+    def _half(self, level: zarr.Array, name: str) -> zarr.Array:
+        shape = tuple((n + 1) // 2 for n in level.shape)
+        half = self._create(name, shape, level.dtype)
+        for z in range(0, shape[0], CHUNK_Z):
+            slab = np.asarray(level[2 * z : 2 * (z + CHUNK_Z)])
+            half[z : z + CHUNK_Z] = _mean_of_eight(slab)
+        return half
+
+
+def _mean_of_eight(slab: np.ndarray) -> np.ndarray:
+    """Mean of 2 x 2 x 2 voxels of [Z, Y, X]; an odd last plane, row or column is repeated."""
+    padded = np.pad(slab, [(0, n % 2) for n in slab.shape], mode="edge").astype(np.float32)
+    z, y, x = (n // 2 for n in padded.shape)
+    mean = padded.reshape(z, 2, y, 2, x, 2).mean(axis=(1, 3, 5))
+    return (np.rint(mean) if slab.dtype.kind in "iu" else mean).astype(slab.dtype)
+
+
+def write_ome_zarr(
+    path: str | Path,
+    slices: Iterable[np.ndarray],
+    shape: tuple[int, int, int],
+    dtype: np.dtype | type,
+    voxel_size_nm: VoxelSize | None,
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write slices [Y, X], one after the other, as OME-Zarr, atomically; memory holds `CHUNK_Z` slices.
+
+    Raises:
+        InputError: fewer or more slices than `shape` says.
+    """
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        writer = OmeZarrWriter(temporary, shape, np.dtype(dtype), voxel_size_nm, path.name.removesuffix(".ome.zarr"))
+        waiting: list[np.ndarray] = []
+        written = 0
+        for plane in slices:
+            waiting.append(plane)
+            if len(waiting) == CHUNK_Z:
+                writer.write(written, np.stack(waiting))
+                written += len(waiting)
+                waiting = []
+        if waiting:
+            writer.write(written, np.stack(waiting))
+            written += len(waiting)
+        if written != shape[0]:
+            raise InputError(f"{path}: {written} slices were given along z, {shape[0]} were announced.")
+        writer.finish(attributes or {})
+
+
+def read_scale_nm(attributes: Mapping[str, Any]) -> VoxelSize | None:
+    """Voxel size (Z, Y, X) in nm of the first level of an OME-Zarr's attributes (0.4 or 0.5), None where not known."""
+    try:
+        multiscale = attributes.get("ome", attributes)["multiscales"][0]
+        scale = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"][-3:]
+        units = [axis.get("unit") for axis in multiscale["axes"]][-3:]
+        z_nm, y_nm, x_nm = (float(s) * _UNIT_NM[u] if u else None for s, u in zip(scale, units, strict=True))
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+    return z_nm, y_nm, x_nm

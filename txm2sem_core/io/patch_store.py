@@ -1,0 +1,124 @@
+"""The patch store: the split, registered pairs in one file, with the index of the patches cut from them.
+
+Patches overlap heavily, so the store holds each pair once (`store.safetensors`: `{pair}/txm` [C, Y/f, X/f] with the
+C = 2k + 1 TXM slices around it, `{pair}/sem` [Y, X], `{pair}/mask` [Y, X]) and the index (`index.csv`) says where each
+patch lies, in SEM pixels. `store.json` holds what belongs to all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.intensity import IntensityRange
+from txm2sem_core.io.atomic import atomic_path
+from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, write_json
+
+
+@dataclass(frozen=True)
+class PairImages:
+    """One registered pair: TXM [C, Y/f, X/f], SEM [Y, X], and where both can be used (mask [Y, X])."""
+
+    txm: np.ndarray
+    sem: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class PatchStore:
+    """The pairs and patches of one sample at one factor, in memory in their own dtypes."""
+
+    pairs: Mapping[str, PairImages]
+    index: pd.DataFrame
+    size_px: int
+    factor: int
+    context: int
+    txm_range: IntensityRange
+    sem_range: IntensityRange
+    voxel_size_nm: tuple[float | None, float | None, float | None]  # of the SEM and the full-resolution TXM
+    digest: str
+
+    @property
+    def sem_dtype(self) -> np.dtype:
+        """Dtype of the SEM images."""
+        return next(iter(self.pairs.values())).sem.dtype
+
+    def of_split(self, split: str) -> pd.DataFrame:
+        """The index rows of `train`, `validation` or `test`."""
+        return self.index[self.index["split"] == split].reset_index(drop=True)
+
+    def txm_patch(self, pair: str, y: int, x: int, context: int) -> np.ndarray:
+        """TXM patch [2 context + 1, size/f, size/f] at SEM pixel (y, x), in its own dtype."""
+        f, size = self.factor, self.size_px // self.factor
+        middle = slice(self.context - context, self.context + context + 1)
+        return self.pairs[pair].txm[middle, y // f : y // f + size, x // f : x // f + size]
+
+    def sem_patch(self, pair: str, y: int, x: int) -> np.ndarray:
+        """SEM patch [size, size]."""
+        return self.pairs[pair].sem[y : y + self.size_px, x : x + self.size_px]
+
+    def mask_patch(self, pair: str, y: int, x: int) -> np.ndarray:
+        """Usable pixels [size, size] of the patch, bool."""
+        return self.pairs[pair].mask[y : y + self.size_px, x : x + self.size_px] > 0
+
+
+def write_patch_store(folder: str | Path, store: PatchStore) -> None:
+    """Write the store's three files; each appears whole or not at all, `store.json` last."""
+    folder = Path(folder)
+    tensors: dict[str, np.ndarray] = {}
+    for pair, images in store.pairs.items():
+        tensors[f"{pair}/txm"] = np.ascontiguousarray(images.txm)
+        tensors[f"{pair}/sem"] = np.ascontiguousarray(images.sem)
+        tensors[f"{pair}/mask"] = np.ascontiguousarray(images.mask, dtype=np.uint8)
+    with atomic_path(folder / "store.safetensors") as temporary:
+        save_file(tensors, temporary)
+    write_csv(folder / "index.csv", store.index)
+    description = {
+        "size_px": store.size_px,
+        "factor": store.factor,
+        "context": store.context,
+        "txm_range": store.txm_range.as_dict(),
+        "sem_range": store.sem_range.as_dict(),
+        "voxel_size_nm": list(store.voxel_size_nm),
+        "sha256": {name: sha256_file(folder / name) for name in ("store.safetensors", "index.csv")},
+    }
+    write_json(folder / "store.json", description)
+
+
+def read_patch_store(folder: str | Path) -> PatchStore:
+    """Read a store.
+
+    Raises:
+        InputError: a file is missing, damaged, or does not belong to the others.
+    """
+    folder = Path(folder)
+    description: dict[str, Any] = read_json(folder / "store.json")
+    for name, digest in description["sha256"].items():
+        if not (folder / name).is_file() or sha256_file(folder / name) != digest:
+            raise InputError(f"{folder / name}: missing or changed since it was written. Delete {folder}; run again.")
+    try:
+        tensors = load_file(folder / "store.safetensors")
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{folder / 'store.safetensors'}: damaged ({error}). Delete {folder}; run again.") from error
+    names = sorted({key.rsplit("/", 1)[0] for key in tensors})
+    pairs = {n: PairImages(tensors[f"{n}/txm"], tensors[f"{n}/sem"], tensors[f"{n}/mask"]) for n in names}
+    z_nm, y_nm, x_nm = description["voxel_size_nm"]
+    return PatchStore(
+        pairs=pairs,
+        index=read_csv(folder / "index.csv"),
+        size_px=description["size_px"],
+        factor=description["factor"],
+        context=description["context"],
+        txm_range=IntensityRange(**description["txm_range"]),
+        sem_range=IntensityRange(**description["sem_range"]),
+        voxel_size_nm=(z_nm, y_nm, x_nm),
+        digest=description["sha256"]["store.safetensors"],
+    )

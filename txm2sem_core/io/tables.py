@@ -1,0 +1,67 @@
+"""Tables, JSON, text and digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.io.atomic import atomic_path
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_text(path: str | Path) -> str:
+    """Read UTF-8 text, with or without a byte-order mark."""
+    path = Path(path)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file. Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: this is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+    except OSError as error:
+        raise InputError(f"{path}: this file cannot be read ({error.strerror}).") from error
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON atomically, with sorted keys so that equal values give equal bytes. NaN is refused."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read JSON."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: this is not JSON (line {error.lineno}: {error.msg}). Make it again.") from error
+
+
+def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV atomically, without the row index."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_csv(path: str | Path, text_columns: tuple[str, ...] = ("pair",)) -> pd.DataFrame:
+    """Read a CSV table. Columns named in `text_columns` stay text, so that the pair `000` is not the number 0."""
+    try:
+        return pd.read_csv(path, dtype=dict.fromkeys(text_columns, str), keep_default_na=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file. Check the path.") from error
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this is not a CSV table ({error}). Make it again.") from error
+
+
+def sha256_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

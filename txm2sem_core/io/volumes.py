@@ -1,0 +1,142 @@
+"""Volumes [Z, Y, X] of any size, read slab by slab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import zarr
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.io.atomic import atomic_path
+from txm2sem_core.io.images import (
+    TIFF_SUFFIXES,
+    VoxelSize,
+    list_images,
+    read_image,
+    read_voxel_size_nm,
+    size_tags,
+)
+from txm2sem_core.io.ome_zarr import read_scale_nm
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume that stays on disk; `read` brings a range of slices into memory."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+    voxel_size_nm: VoxelSize | None
+    source: str
+    _read: Callable[[int, int], np.ndarray]
+
+    def read(self, z0: int, z1: int) -> np.ndarray:
+        """Slices z0 to z1 - 1 as [z1 - z0, Y, X].
+
+        Raises:
+            InputError: the range lies outside the volume.
+        """
+        if not 0 <= z0 < z1 <= self.shape[0]:
+            raise InputError(f"{self.source}: slices {z0} to {z1 - 1} of axis z were asked, it has {self.shape[0]}.")
+        return self._read(z0, z1)
+
+    def slices(self) -> Iterator[np.ndarray]:
+        """One slice [Y, X] after the other."""
+        for z in range(self.shape[0]):
+            yield self.read(z, z + 1)[0]
+
+    @classmethod
+    def of_array(cls, array: np.ndarray, voxel_size_nm: VoxelSize | None = None) -> Volume:
+        """A volume already in memory."""
+        if array.ndim != 3:
+            raise InputError(f"a volume [Z, Y, X] is needed, the array has shape {array.shape}.")
+        shape = (array.shape[0], array.shape[1], array.shape[2])
+        return cls(shape, array.dtype, voxel_size_nm, "array", lambda z0, z1: array[z0:z1])
+
+
+def open_volume(path: str | Path) -> Volume:
+    """Open a TIFF stack, a folder of slices or an OME-Zarr without reading its voxels.
+
+    Raises:
+        InputError: not one of these, empty, or made of slices that differ in shape or type.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder. Check the path.")
+    if path.is_dir() and ((path / "zarr.json").exists() or (path / ".zattrs").exists()):
+        return _open_zarr(path)
+    if path.is_dir():
+        return _open_folder(path)
+    if path.suffix.lower() in TIFF_SUFFIXES:
+        return _open_tiff(path)
+    raise InputError(f"{path}: a volume is a TIFF stack, a folder of TIFF slices, or an OME-Zarr folder.")
+
+
+def _open_zarr(path: Path) -> Volume:
+    try:
+        group = zarr.open_group(path, mode="r")
+        array = group["0"]
+        scale = read_scale_nm(dict(group.attrs))
+    except (KeyError, ValueError, OSError, FileNotFoundError) as error:
+        raise InputError(f"{path}: this is not a readable OME-Zarr volume ({error}). Make it again.") from error
+    if not isinstance(array, zarr.Array) or array.ndim != 3:
+        raise InputError(f"{path}: an OME-Zarr with axes z, y, x is needed.")
+    shape = (array.shape[0], array.shape[1], array.shape[2])
+    return Volume(shape, array.dtype, scale, str(path), lambda z0, z1: np.asarray(array[z0:z1]))
+
+
+def _open_folder(path: Path) -> Volume:
+    files = list_images(path)
+    first = read_image(files[0])
+
+    def read(z0: int, z1: int) -> np.ndarray:
+        planes = [read_image(file) for file in files[z0:z1]]
+        for file, plane in zip(files[z0:z1], planes, strict=True):
+            if plane.shape != first.shape or plane.dtype != first.dtype:
+                raise InputError(
+                    f"{file}: {plane.dtype} of shape {plane.shape}, but {files[0].name} is {first.dtype} of shape "
+                    f"{first.shape}. All slices of a volume must agree."
+                )
+        return np.stack(planes)
+
+    shape = (len(files), first.shape[0], first.shape[1])
+    return Volume(shape, first.dtype, read_voxel_size_nm(files[0]), str(path), read)
+
+
+def _open_tiff(path: Path) -> Volume:
+    voxel_size_nm = read_voxel_size_nm(path)
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            series = tiff.series[0]
+            shape = tuple(n for n, axis in zip(series.shape, series.axes, strict=True) if n > 1 or axis in "YX")
+            dtype = series.dtype
+    except (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError) as error:
+        raise InputError(f"{path}: this TIFF cannot be read ({error}). Export it again.") from error
+    if len(shape) == 2:
+        shape = (1, *shape)
+    if len(shape) != 3 or shape[-1] in (3, 4) or dtype is None:
+        raise InputError(f"{path}: a grey stack [Z, Y, X] is needed, this file has shape {shape}.")
+
+    def read(z0: int, z1: int) -> np.ndarray:
+        try:
+            with tifffile.TiffFile(path) as tiff:
+                pages = tiff.series[0].pages
+                if len(pages) == shape[0]:
+                    return np.stack([pages[z].asarray() for z in range(z0, z1)])  # type: ignore[union-attr]
+                with tiff.series[0].aszarr() as store:  # a stack in one page (ImageJ, > 4 GB)
+                    return np.asarray(zarr.open_array(store, mode="r")[z0:z1])
+        except (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError) as error:
+            raise InputError(f"{path}: slices {z0} to {z1 - 1} cannot be read ({error}). Export it again.") from error
+
+    return Volume((shape[0], shape[1], shape[2]), np.dtype(dtype), voxel_size_nm, str(path), read)
+
+
+def write_volume_tiff(path: str | Path, slices: Iterable[np.ndarray], voxel_size_nm: VoxelSize | None) -> None:
+    """Write slices [Y, X] as one BigTIFF stack, one after the other, atomically."""
+    options = size_tags(voxel_size_nm)
+    with atomic_path(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=True) as writer:
+        for plane in slices:
+            writer.write(plane, photometric="minisblack", contiguous=True, **options)

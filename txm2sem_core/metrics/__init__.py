@@ -1,0 +1,41 @@
+"""Pure measures of a prediction: images, volumes, continuity along z, and the rock in them."""
+
+from __future__ import annotations
+
+from txm2sem_core.metrics.continuity import Continuity, SelfContinuity, relative_continuity, self_continuity
+from txm2sem_core.metrics.image import mae, mse, psnr, psnr_8bit, ssim, ssim_8bit, to_8bit
+from txm2sem_core.metrics.rock import (
+    confusion,
+    dice,
+    dice_from_confusion,
+    multi_otsu_thresholds,
+    phase_fractions,
+    segment,
+    two_point_probability,
+)
+from txm2sem_core.metrics.summary import Summary, summarise
+from txm2sem_core.metrics.volume import compare_volumes
+
+__all__ = [
+    "Continuity",
+    "SelfContinuity",
+    "Summary",
+    "compare_volumes",
+    "confusion",
+    "dice",
+    "dice_from_confusion",
+    "mae",
+    "mse",
+    "multi_otsu_thresholds",
+    "phase_fractions",
+    "psnr",
+    "psnr_8bit",
+    "relative_continuity",
+    "segment",
+    "self_continuity",
+    "ssim",
+    "ssim_8bit",
+    "summarise",
+    "to_8bit",
+    "two_point_probability",
+]

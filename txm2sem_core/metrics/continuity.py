@@ -1,0 +1,186 @@
+"""Whether a volume that was predicted slice by slice holds together along z.
+
+Networks that see one slice at a time give volumes that jitter: each slice is plausible, neighbours do not fit. The
+change from slice to slice is compared with that of the truth, or, where there is none, with the change within the
+plane. Slices are read once and in order; two are held at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.metrics.image import check_data_range, check_pair
+
+Image = NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Continuity:
+    """Change between neighbouring slices, against that of the truth.
+
+    Attributes:
+        change_prediction: root mean square of `slice[z + 1] - slice[z]`, as a share of `data_range`.
+        change_truth: the same of the truth.
+        ratio: `change_prediction / change_truth`: 1 as in the rock, above 1 jitter, below 1 smeared along z. Infinite
+            if only the truth does not change, 1 if neither does.
+        error: mean absolute difference of the two changes, pixel by pixel, as a share of `data_range`: 0 only if the
+            prediction changes from slice to slice exactly as the truth does.
+    """
+
+    change_prediction: float
+    change_truth: float
+    ratio: float
+    error: float
+
+
+@dataclass(frozen=True)
+class SelfContinuity:
+    """Change between neighbouring slices against change within the plane, without truth.
+
+    Attributes:
+        change_z: root mean square change from slice to slice, in grey levels.
+        change_plane: root mean square change along y and x over the same distance, in grey levels.
+        ratio: `change_z / change_plane`: near 1 in isotropic material, above 1 where slices jitter.
+        correlation_z: `1 - change_z^2 / (2 variance)`: 1 if neighbours are equal, 0 if they are unrelated. White noise
+            has a ratio of 1, and shows itself here.
+        correlation_plane: the same within the plane.
+    """
+
+    change_z: float
+    change_plane: float
+    ratio: float
+    correlation_z: float
+    correlation_plane: float
+
+
+def relative(change: float, reference: float) -> float:
+    """`change / reference`, with 1 for nothing against nothing and infinity for something against nothing."""
+    if reference == 0:
+        return 1.0 if change == 0 else math.inf
+    return change / reference
+
+
+class ContinuityMeter:
+    """Gathers `Continuity` from pairs of slices that are given one after another, in the order of z."""
+
+    def __init__(self, data_range: float) -> None:
+        check_data_range(data_range)
+        self._data_range = data_range
+        self._last: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._squares_prediction = 0.0
+        self._squares_truth = 0.0
+        self._error = 0.0
+        self._pixels = 0
+
+    def add(self, prediction: Image, truth: Image) -> None:
+        """Take the next slice of both, `[Y, X]`."""
+        predicted, measured = check_pair(prediction, truth)
+        if self._last is not None:
+            if self._last[0].shape != predicted.shape:
+                raise InputError(f"slice shapes differ within the volume: {self._last[0].shape}, {predicted.shape}")
+            change_prediction, change_truth = predicted - self._last[0], measured - self._last[1]
+            self._squares_prediction += float(np.square(change_prediction).sum())
+            self._squares_truth += float(np.square(change_truth).sum())
+            self._error += float(np.abs(change_prediction - change_truth).sum())
+            self._pixels += predicted.size
+        self._last = (predicted, measured)
+
+    def result(self) -> Continuity:
+        """Give the figures so far; InputError before the second slice."""
+        if self._pixels == 0:
+            raise InputError("continuity along z needs at least two slices")
+        change_prediction = math.sqrt(self._squares_prediction / self._pixels) / self._data_range
+        change_truth = math.sqrt(self._squares_truth / self._pixels) / self._data_range
+        return Continuity(
+            change_prediction,
+            change_truth,
+            relative(change_prediction, change_truth),
+            self._error / self._pixels / self._data_range,
+        )
+
+
+def relative_continuity(prediction: Iterable[Image], truth: Iterable[Image], data_range: float) -> Continuity:
+    """Change from slice to slice of a prediction against that of the truth.
+
+    Args:
+        prediction: slices `[Y, X]` in the order of z, or an array `[Z, Y, X]`.
+        truth: as many slices of the same shape.
+        data_range: greatest minus least possible grey level.
+
+    Raises:
+        InputError: fewer than two slices, shapes or numbers of slices that differ, values that are not finite.
+    """
+    meter = ContinuityMeter(data_range)
+    for predicted, measured in paired_slices(prediction, truth):
+        meter.add(predicted, measured)
+    return meter.result()
+
+
+def self_continuity(slices: Iterable[Image], plane_step_px: int = 1) -> SelfContinuity:
+    """Change from slice to slice against change within the plane, where there is no truth.
+
+    Args:
+        slices: slices `[Y, X]` in the order of z, or an array `[Z, Y, X]`.
+        plane_step_px: the distance in the plane that equals the slice distance, in pixels (1 for cubic voxels, 2 where
+            slices lie two pixel widths apart).
+
+    Raises:
+        InputError: fewer than two slices, slices not larger than the step, a constant volume, or values not finite.
+    """
+    last: NDArray[np.float64] | None = None
+    squares_z = squares_plane = total = total_squares = 0.0
+    pairs_z = pairs_plane = pixels = 0
+    for image in slices:
+        current, _ = check_pair(image, image)
+        if plane_step_px < 1 or min(current.shape) <= plane_step_px:
+            raise InputError(f"a step of {plane_step_px} pixels does not fit into slices of shape {current.shape}")
+        for change in (
+            current[plane_step_px:] - current[:-plane_step_px],
+            current[:, plane_step_px:] - current[:, :-plane_step_px],
+        ):
+            squares_plane += float(np.square(change).sum())
+            pairs_plane += change.size
+        if last is not None:
+            if last.shape != current.shape:
+                raise InputError(f"slice shapes differ within the volume: {last.shape}, {current.shape}")
+            squares_z += float(np.square(current - last).sum())
+            pairs_z += current.size
+        total += float(current.sum())
+        total_squares += float(np.square(current).sum())
+        pixels += current.size
+        last = current
+    if pairs_z == 0:
+        raise InputError("continuity along z needs at least two slices")
+    variance = total_squares / pixels - (total / pixels) ** 2
+    if variance <= 1e-12 * total_squares / pixels:
+        raise InputError("the volume is constant; continuity along z says nothing of it")
+    change_z, change_plane = math.sqrt(squares_z / pairs_z), math.sqrt(squares_plane / pairs_plane)
+    return SelfContinuity(
+        change_z,
+        change_plane,
+        relative(change_z, change_plane),
+        1 - change_z**2 / (2 * variance),
+        1 - change_plane**2 / (2 * variance),
+    )
+
+
+def paired_slices(prediction: Iterable[Image], truth: Iterable[Image]) -> Iterator[tuple[Image, Image]]:
+    """Slices of both volumes side by side; InputError if one ends before the other."""
+    end = object()
+    first, second = iter(prediction), iter(truth)
+    count = 0
+    while True:
+        predicted, measured = next(first, end), next(second, end)
+        if predicted is end and measured is end:
+            return
+        if predicted is end or measured is end:
+            short = "prediction" if predicted is end else "truth"
+            raise InputError(f"the {short} ends after {count} slices and the other volume goes on; compare equal parts")
+        yield predicted, measured  # type: ignore[misc]  # neither is the sentinel here
+        count += 1

@@ -1,0 +1,139 @@
+"""What the grey levels mean: phases, their shares, and how they lie in space.
+
+All functions are pure and take arrays of any dimension (`[Y, X]` or `[Z, Y, X]`) unless they say otherwise. Phases are
+numbered from the darkest: in a FIB-SEM image of shale with four phases, 0 is pore, 1 organic matter, 2 mineral matrix,
+3 heavy minerals.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.filters import threshold_multiotsu
+
+from txm2sem_core.errors import InputError
+
+
+def multi_otsu_thresholds(pixels: NDArray[np.generic], phases: int) -> tuple[float, ...]:
+    """Grey levels that part `phases` phases with the greatest variance between them.
+
+    Liao, Chen and Chung, J. Inf. Sci. Eng. 17 (2001) 713-727, over 256 equal bins, after Otsu (1979). Fit them once,
+    on pixels of the truth, and use the same on truth and prediction: thresholds fitted to each hide a shift in grey
+    level.
+
+    Args:
+        pixels: grey levels in any shape.
+        phases: number of phases, 2 to 5.
+
+    Returns:
+        `phases - 1` thresholds, ascending, in the grey levels of `pixels`.
+
+    Raises:
+        InputError: `phases` out of range, values not finite, or fewer different grey levels than phases.
+    """
+    if not 2 <= phases <= 5:
+        raise InputError(f"phases is {phases}; multi-Otsu thresholds are fitted for 2 to 5 phases")
+    values = np.asarray(pixels, dtype=np.float64).ravel()
+    if not np.isfinite(values).all():
+        raise InputError("grey levels to fit thresholds on hold values that are not finite; mask them first")
+    levels = np.unique(values)
+    if levels.size < phases:
+        raise InputError(f"{levels.size} different grey levels cannot be parted into {phases} phases")
+    if levels.size == phases:
+        return tuple(float(level) for level in (levels[1:] + levels[:-1]) / 2)
+    # skimage's histogram of integers has a bin for every grey level: 65536 of them for 16-bit data, so give it floats
+    counts, edges = np.histogram(values, bins=256)
+    centres = (edges[:-1] + edges[1:]) / 2
+    thresholds = threshold_multiotsu(classes=phases, hist=(counts, centres))  # type: ignore[no-untyped-call]
+    return tuple(float(threshold) for threshold in thresholds)
+
+
+def segment(image: NDArray[np.generic], thresholds: tuple[float, ...]) -> NDArray[np.uint8]:
+    """Phase number of every pixel: how many thresholds its grey level exceeds. Shape kept.
+
+    Raises:
+        InputError: thresholds missing or not ascending, or grey levels not finite.
+    """
+    if not thresholds or any(high <= low for low, high in itertools.pairwise(thresholds)):
+        raise InputError(f"thresholds {thresholds} must be one or more ascending grey levels")
+    values = np.asarray(image)
+    if not np.isfinite(values).all():
+        raise InputError("the image to segment holds values that are not finite; mask them first")
+    return np.digitize(values, thresholds, right=True).astype(np.uint8)
+
+
+def confusion(
+    prediction: NDArray[np.uint8],
+    truth: NDArray[np.uint8],
+    phases: int,
+    mask: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int64]:
+    """Pixel counts `[truth phase, predicted phase]` of two label images of equal shape, within the mask if given."""
+    if prediction.shape != truth.shape or (mask is not None and mask.shape != truth.shape):
+        raise InputError(f"label images differ in shape: prediction {prediction.shape}, truth {truth.shape}")
+    if max(int(prediction.max(initial=0)), int(truth.max(initial=0))) >= phases:
+        raise InputError(f"a label image holds a phase above {phases - 1}, the last of {phases}")
+    codes = truth.astype(np.int64) * phases + prediction
+    if mask is not None:
+        codes = codes[mask]
+    return np.bincount(codes.ravel(), minlength=phases * phases).reshape(phases, phases)
+
+
+def phase_fractions(labels: NDArray[np.uint8], phases: int) -> NDArray[np.float64]:
+    """Share of each phase `[phases]`, sum 1. The share of phase 0 is the (total) porosity."""
+    if labels.size == 0 or int(labels.max()) >= phases:
+        raise InputError(f"a label image of shape {labels.shape} is empty or holds a phase above {phases - 1}")
+    return np.bincount(labels.ravel(), minlength=phases) / labels.size
+
+
+def dice(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """Dice coefficient `2 |A and B| / (|A| + |B|)` of two boolean arrays (Dice, Ecology 26 (1945) 297-302).
+
+    1 where they are equal, 0 where they never meet, NaN where both are empty and there is nothing to agree on.
+    """
+    if prediction.shape != truth.shape or prediction.dtype != np.bool_ or truth.dtype != np.bool_:
+        raise InputError(
+            f"Dice needs two boolean arrays of one shape, not {prediction.dtype} {prediction.shape} "
+            f"and {truth.dtype} {truth.shape}"
+        )
+    total = int(np.count_nonzero(prediction)) + int(np.count_nonzero(truth))
+    return 2 * int(np.count_nonzero(prediction & truth)) / total if total else math.nan
+
+
+def dice_from_confusion(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Dice coefficient of every phase `[phases]` from `confusion`'s counts; NaN for a phase that neither image has."""
+    both = np.diagonal(counts).astype(np.float64)
+    total = counts.sum(axis=0) + counts.sum(axis=1)
+    return np.divide(2 * both, total, out=np.full(both.shape, math.nan), where=total > 0)
+
+
+def two_point_probability(phase: NDArray[np.bool_], axis: int, max_lag_px: int | None = None) -> NDArray[np.float64]:
+    """Probability that two points a distance apart along one axis both lie in the phase, S2(r).
+
+    Torquato, Random Heterogeneous Materials (2002), section 2.2. Every pair of pixels inside the array counts and none
+    across its borders: `S2[r]` is (pairs `i`, `i + r` both in the phase) / (pairs), exact up to the last division.
+    `S2[0]` is the phase's share; `S2` falls to about its square where the phase forgets itself.
+
+    Args:
+        phase: boolean, True in the phase.
+        axis: along which to measure (0 is z in a `[Z, Y, X]` volume).
+        max_lag_px: greatest distance in pixels; half the length of the axis if not given.
+
+    Returns:
+        `[max_lag_px + 1]`, distances 0, 1, 2, ... pixels; multiply the index by the voxel size along the axis.
+    """
+    if phase.dtype != np.bool_ or phase.size == 0 or not -phase.ndim <= axis < phase.ndim:
+        raise InputError(
+            f"two-point probability needs a boolean array with axis {axis}, not {phase.dtype} {phase.shape}"
+        )
+    length = phase.shape[axis]
+    max_lag = length // 2 if max_lag_px is None else max_lag_px
+    if not 0 <= max_lag < length:
+        raise InputError(f"a lag of {max_lag} pixels does not fit into axis {axis} of {length} pixels")
+    lines = np.moveaxis(phase, axis, 0)
+    line_count = phase.size // length
+    pairs = [int(np.count_nonzero(lines[: length - lag] & lines[lag:])) for lag in range(max_lag + 1)]
+    return np.array(pairs, dtype=np.float64) / (line_count * (length - np.arange(max_lag + 1)))

@@ -1,0 +1,39 @@
+"""Generators and discriminators, built by name.
+
+The modules that define networks are imported here so that their names are registered.
+"""
+
+from __future__ import annotations
+
+from txm2sem_core.networks import baselines, discriminators, filters, resnet, srresnet, unet  # noqa: F401
+from txm2sem_core.networks.base import ImageGenerator
+from txm2sem_core.networks.baselines import Baseline
+from txm2sem_core.networks.initialisation import INITIALISATIONS
+from txm2sem_core.networks.layers import NORMS
+from txm2sem_core.networks.modes import inference
+from txm2sem_core.networks.registry import (
+    DiscriminatorOptions,
+    GeneratorOptions,
+    build_discriminator,
+    build_generator,
+    discriminator_names,
+    generator_names,
+    register_discriminator,
+    register_generator,
+)
+
+__all__ = [
+    "INITIALISATIONS",
+    "NORMS",
+    "Baseline",
+    "DiscriminatorOptions",
+    "GeneratorOptions",
+    "ImageGenerator",
+    "build_discriminator",
+    "build_generator",
+    "discriminator_names",
+    "generator_names",
+    "inference",
+    "register_discriminator",
+    "register_generator",
+]

@@ -1,0 +1,143 @@
+"""Where the grains stand: drawn one by one until each phase has its share of the volume. Lengths in nanometres."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from txm2sem_core.phantom import phases
+from txm2sem_core.phantom.grains import (
+    Framboid,
+    Grain,
+    Vectors,
+    as_generator,
+    box_share,
+    make_framboid,
+    make_grain,
+    solid_share,
+)
+
+TRIES = 12  # places looked at for each grain; the freest is taken
+LAMINA_NM = 900.0  # thickness of a lamina rich or poor in silt
+
+
+@dataclass(frozen=True)
+class Population:
+    """Grains of one kind: their share of the volume, and a log-normal distribution of radii cut at both ends."""
+
+    share: float
+    median_nm: float
+    spread: float
+    smallest_nm: float
+    largest_nm: float
+
+    def radius(self, rng: np.random.Generator) -> float:
+        """One radius in nm."""
+        drawn = self.median_nm * np.exp(self.spread * rng.standard_normal())
+        return float(np.clip(drawn, self.smallest_nm, self.largest_nm))
+
+
+QUARTZ = Population(0.365, 330.0, 0.55, 110.0, 950.0)
+CARBONATE = Population(0.215, 300.0, 0.5, 110.0, 800.0)
+PYRITE = Population(0.009, 85.0, 0.35, 50.0, 200.0)  # single crystals, strewn
+FRAMBOIDS = Population(0.032, 480.0, 0.25, 320.0, 750.0)  # share and radii of the balls, gaps included
+
+
+@dataclass(frozen=True)
+class Grains:
+    """All grains of a rock; the crystals of its framboids are not among the `loose` ones."""
+
+    loose: list[Grain]
+    framboids: list[Framboid]
+
+
+class _Placer:
+    """Draws places in and around the box, keeping clear of what stands already and of the fractures."""
+
+    def __init__(self, rng: np.random.Generator, size_nm: Vectors, fractures_nm: list[float]) -> None:
+        self.rng = rng
+        self.size_nm = size_nm
+        self.fractures_nm = np.array(fractures_nm)
+        self.reach = max(QUARTZ.largest_nm, CARBONATE.largest_nm)
+        self.centres = np.zeros((0, 3), dtype=np.float32)
+        self.radii = np.zeros(0, dtype=np.float32)
+        self.count = 0
+        laminae = int(np.ceil((size_nm[1] + 2 * self.reach) / LAMINA_NM)) + 2
+        self.richness = rng.standard_normal(laminae)
+
+    def place(self, radius: float, needs_clearance: float, follows_laminae: float) -> Vectors:
+        """The best of some random places for a ball of `radius`."""
+        low = -min(self.reach, radius)
+        places = self.rng.uniform(low, self.size_nm - low, (TRIES, 3))
+        free = np.full(TRIES, 1.0)
+        if self.count:
+            apart = np.linalg.norm(self.centres[None, : self.count] - places[:, None].astype(np.float32), axis=2)
+            free = np.minimum(1.0, np.min((apart - self.radii[: self.count]) / radius, axis=1))
+        if self.fractures_nm.size:
+            beside = np.min(np.abs(places[:, 1, None] - self.fractures_nm), axis=1)
+            free = free - 3.0 * (beside < 0.8 * radius)
+        lamina = self.richness[((places[:, 1] + self.reach) / LAMINA_NM).astype(int)]
+        best = places[int(np.argmax(needs_clearance * free + follows_laminae * lamina))]
+        self._remember(best, radius)
+        return np.asarray(best)
+
+    def _remember(self, centre: Vectors, radius: float) -> None:
+        if self.count == len(self.radii):
+            more = max(256, self.count)
+            self.centres = np.concatenate([self.centres, np.zeros((more, 3), dtype=np.float32)])
+            self.radii = np.concatenate([self.radii, np.zeros(more, dtype=np.float32)])
+        self.centres[self.count] = centre
+        self.radii[self.count] = radius
+        self.count += 1
+
+
+def place_grains(seed: int, size_nm: Vectors, fractures_nm: list[float]) -> Grains:
+    """Framboids first, then quartz and carbonate side by side, then strewn pyrite.
+
+    `size_nm` is the box `[3]`; `fractures_nm` the heights y of bedding-parallel fractures, which grains leave alone.
+    """
+    rng = as_generator(seed, "grains")
+    placer = _Placer(rng, size_nm, fractures_nm)
+    box = float(np.prod(size_nm))
+    framboids: list[Framboid] = []
+
+    def framboid() -> float:
+        radius = FRAMBOIDS.radius(rng)
+        made = make_framboid(rng, placer.place(radius, 1.0, -0.2), radius, float(rng.uniform(75.0, 120.0)))
+        framboids.append(made)
+        return box_share(made.centre, radius, size_nm) * 4.0 / 3.0 * np.pi * radius**3
+
+    _fill([(FRAMBOIDS.share * box, framboid)])
+    loose: list[Grain] = []
+
+    def grain_of(phase: int, population: Population) -> Callable[[], float]:
+        def draw() -> float:
+            radius = population.radius(rng)
+            grain = make_grain(rng, phase, placer.place(0.8 * radius, 1.0, 0.15), radius)
+            loose.append(grain)
+            volume = solid_share(rng, grain) * 4.0 / 3.0 * np.pi * radius**3
+            return volume * box_share(grain.centre, radius, size_nm)
+
+        return draw
+
+    _fill(
+        [
+            (QUARTZ.share * box, grain_of(phases.QUARTZ, QUARTZ)),
+            (CARBONATE.share * box, grain_of(phases.CARBONATE, CARBONATE)),
+        ]
+    )
+    _fill([(PYRITE.share * box, grain_of(phases.PYRITE, PYRITE))])
+    return Grains(loose, framboids)
+
+
+def _fill(wanted: list[tuple[float, Callable[[], float]]]) -> None:
+    """Call each maker, the one furthest behind first, until every one has made its volume in nm3."""
+    made = [0.0] * len(wanted)
+    while True:
+        behind = [done / target for done, (target, _) in zip(made, wanted, strict=True)]
+        last = int(np.argmin(behind))
+        if behind[last] >= 1.0:
+            return
+        made[last] += wanted[last][1]()

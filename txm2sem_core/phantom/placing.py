@@ -1,0 +1,75 @@
+"""How a FIB-SEM image lies on the TXM slice: a turn, a scale and a shift, known exactly.
+
+A matrix `[3, 3]` takes a moving (FIB-SEM) pixel (x, y, 1) to a fixed (TXM) pixel; pixel centres are whole numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from txm2sem_core.config import PhantomSettings
+
+Matrix = NDArray[np.float64]
+
+
+def frame_shape(shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Rows and columns of a FIB-SEM image: those of the TXM slice, less the rows that the data bar covered."""
+    return max(shape[1] - shape[1] // 16, 1), shape[2]
+
+
+def margin_px(settings: PhantomSettings) -> int:
+    """Voxels of rock needed around the TXM's field so that every FIB-SEM pixel has content."""
+    height, width = frame_shape(settings.shape)
+    angle = np.deg2rad(min(settings.max_rotation_deg, 45.0))
+    scale = 1.0 + settings.max_scale_percent / 100.0
+    half_y = scale * (height * np.cos(angle) + width * np.sin(angle)) / 2.0
+    half_x = scale * (width * np.cos(angle) + height * np.sin(angle)) / 2.0
+    half_y = max(half_y, scale * height / 2.0)
+    half_x = max(half_x, scale * width / 2.0)
+    beyond = max(half_y - settings.shape[1] / 2.0, half_x - settings.shape[2] / 2.0)
+    return int(np.ceil(max(beyond, 0.0) + settings.max_shift_px)) + 3
+
+
+def similarity(
+    angle_deg: float,
+    scale: float,
+    shift_yx: tuple[float, float],
+    moving_shape: tuple[int, int],
+    fixed_shape: tuple[int, int],
+) -> Matrix:
+    """The matrix that turns and scales a moving image about its centre and lays it, shifted, on the fixed one's."""
+    cosine, sine = scale * np.cos(np.deg2rad(angle_deg)), scale * np.sin(np.deg2rad(angle_deg))
+    moving_y, moving_x = (moving_shape[0] - 1) / 2.0, (moving_shape[1] - 1) / 2.0
+    fixed_y, fixed_x = (fixed_shape[0] - 1) / 2.0 + shift_yx[0], (fixed_shape[1] - 1) / 2.0 + shift_yx[1]
+    return np.array(
+        [
+            [cosine, -sine, fixed_x - cosine * moving_x + sine * moving_y],
+            [sine, cosine, fixed_y - sine * moving_x - cosine * moving_y],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+
+
+def random_placing(settings: PhantomSettings, rng: np.random.Generator) -> Matrix:
+    """A turn, a scale and a shift within the settings' bounds, all uniform."""
+    angle = rng.uniform(-1.0, 1.0) * settings.max_rotation_deg
+    scale = 1.0 + rng.uniform(-1.0, 1.0) * settings.max_scale_percent / 100.0
+    shift = rng.uniform(-1.0, 1.0, 2) * settings.max_shift_px
+    return similarity(angle, scale, (shift[0], shift[1]), frame_shape(settings.shape), settings.shape[1:])
+
+
+def sample_frame(
+    plane: NDArray[Any], matrix: Matrix, shape: tuple[int, int], margin: int, order: int
+) -> NDArray[Any]:
+    """The frame `shape` that a FIB-SEM placed by `matrix` sees of `plane` `[Y, X]`, by spline interpolation.
+
+    `plane` reaches `margin` pixels beyond the TXM slice on every side. Order 0 is for labels.
+    """
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
+    fixed_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
+    fixed_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
+    return np.asarray(ndimage.map_coordinates(plane, [fixed_y + margin, fixed_x + margin], order=order, mode="nearest"))

@@ -1,0 +1,175 @@
+"""The phantom stage: a synthetic shale, its TXM volume, its FIB-SEM partner slices, and the truth beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from txm2sem_core import io
+from txm2sem_core.config import PhantomSettings
+from txm2sem_core.errors import ConfigError
+from txm2sem_core.phantom import phases, sem, txm
+from txm2sem_core.phantom.grains import as_generator
+from txm2sem_core.phantom.placing import Matrix, frame_shape, margin_px, random_placing, sample_frame
+from txm2sem_core.phantom.rock import Rock
+
+SMALLEST_PX = 16  # along Y and X
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A TXM slice's FIB-SEM partner."""
+
+    name: str
+    z: int
+    matrix: Matrix
+    image: sem.SemImage
+
+
+@dataclass
+class Truth:
+    """What is known of the rock within the TXM's field: all `[Z, Y, X]`, attenuation in 1/cm."""
+
+    labels: NDArray[np.uint8]
+    sem: NDArray[np.uint8]
+    attenuation: NDArray[np.float32]
+    pairs: list[Pair] = field(default_factory=list)
+
+
+def pair_slices(depth: int, every: int) -> list[int]:
+    """The slices z that have a FIB-SEM partner: every `every`-th, the first half a step in."""
+    return list(range(min(every // 2, depth - 1), depth, every))
+
+
+def percolating_axes(pore: NDArray[np.bool_]) -> list[str]:
+    """Axes ("z", "y", "x") along which the pore space `[Z, Y, X]` connects both ends, through voxel faces."""
+    bodies, _ = ndimage.label(pore)
+    axes = []
+    for axis, name in enumerate("zyx"):
+        first, last = np.take(bodies, 0, axis=axis), np.take(bodies, -1, axis=axis)
+        if np.intersect1d(first[first > 0], last[last > 0]).size:
+            axes.append(name)
+    return axes
+
+
+def build_truth(settings: PhantomSettings) -> Truth:
+    """Cut the rock slice by slice, from the deepest up, since a pore shows what lies behind it."""
+    depth, height, width = settings.shape
+    margin = margin_px(settings)
+    rock = Rock(settings.seed, (depth, height + 2 * margin, width + 2 * margin), settings.voxel_size_nm)
+    attenuation = phases.attenuation_per_cm(settings.beam_energy_kev)
+    inner = (slice(margin, margin + height), slice(margin, margin + width))
+    truth = Truth(
+        np.empty(settings.shape, dtype=np.uint8),
+        np.empty(settings.shape, dtype=np.uint8),
+        np.empty(settings.shape, dtype=np.float32),
+    )
+    partners = {z: index for index, z in enumerate(pair_slices(depth, settings.pair_every))}
+    behind = np.full(rock.shape[1:], sem.grey_levels()[phases.CLAY], dtype=np.float32)  # below the last slice
+    for z in reversed(range(depth)):
+        cut = rock.cut(z)
+        behind = sem.face_grey(cut, behind, settings.voxel_size_nm[0])
+        grey = sem.blur_by_beam(behind, settings.voxel_size_nm)
+        truth.labels[z] = cut.labels[inner]
+        truth.sem[z] = np.rint(grey[inner]).astype(np.uint8)
+        truth.attenuation[z] = txm.slice_attenuation(cut, attenuation)[inner]
+        if z in partners:
+            truth.pairs.insert(0, _acquire_pair(settings, partners[z], z, grey, cut.labels))
+    return truth
+
+
+def _acquire_pair(
+    settings: PhantomSettings, index: int, z: int, grey: NDArray[np.float32], labels: NDArray[np.uint8]
+) -> Pair:
+    rng = as_generator(settings.seed, "sem", index)
+    matrix = random_placing(settings, rng)
+    margin = margin_px(settings)
+    shape = frame_shape(settings.shape)
+    clean = sample_frame(grey, matrix, shape, margin, order=3)
+    seen = sample_frame(labels, matrix, shape, margin, order=0)
+    image = sem.acquire(clean, seen, settings.voxel_size_nm[2], settings.sem_electrons, rng)
+    return Pair(f"{index:03d}", z, matrix, image)
+
+
+def make_phantom(settings: PhantomSettings, output: Path) -> None:
+    """Make the phantom and leave it in the folder `output`, which appears only when it is whole.
+
+    Raw data, as an instrument's user has it: `txm_volume/txm_000.tif` and on (every slice, 16 bits), `txm/TXM000.tif`
+    and on (the slices with a partner), `sem/SEM000.tif`, `charge/charge000.tif` (255 where charged), `pairs.csv` (pair,
+    z). Beside it `phantom.json` and the truth: `truth/labels.tif`, `truth/sem.tif` (what a perfect FIB-SEM would show
+    of every TXM slice, same grey levels) and `truth/transforms.json`.
+
+    Raises:
+        ConfigError: the shape is too small to hold a slice worth registering.
+        InputError: `output` cannot be written.
+    """
+    if min(settings.shape[1:]) < SMALLEST_PX:
+        raise ConfigError(
+            f"phantom: shape {settings.shape} (Z, Y, X) has less than {SMALLEST_PX} voxels along Y or X. Enlarge it."
+        )
+    with io.atomic_path(output) as folder:
+        truth = build_truth(settings)
+        rng = as_generator(settings.seed, "txm")
+        txm.reconstruct(
+            truth.attenuation, settings.voxel_size_nm, settings.psf_fwhm_nm, settings.photons, rng
+        )
+        scale = txm.storage_scale(truth.attenuation, phases.attenuation_per_cm(settings.beam_energy_kev))
+        _write_txm(folder, settings, truth, scale)
+        truth.attenuation = np.empty((0, 0, 0), dtype=np.float32)  # a full-size volume is half a gigabyte
+        _write_sem(folder, settings, truth)
+        _write_truth(folder, settings, truth)
+        io.write_json(folder / "phantom.json", _description(settings, truth, scale))
+
+
+def _write_txm(folder: Path, settings: PhantomSettings, truth: Truth, scale: txm.Scale) -> None:
+    digits = max(3, len(str(settings.shape[0] - 1)))
+    for z, plane in enumerate(truth.attenuation):
+        path = folder / "txm_volume" / f"txm_{z:0{digits}d}.tif"
+        io.write_tiff(path, txm.to_uint16(plane, scale), settings.voxel_size_nm)
+    for pair in truth.pairs:
+        plane = txm.to_uint16(truth.attenuation[pair.z], scale)
+        io.write_tiff(folder / "txm" / f"TXM{pair.name}.tif", plane, settings.voxel_size_nm)
+
+
+def _write_sem(folder: Path, settings: PhantomSettings, truth: Truth) -> None:
+    for pair in truth.pairs:
+        io.write_tiff(folder / "sem" / f"SEM{pair.name}.tif", pair.image.grey, settings.voxel_size_nm)
+        charged = np.where(pair.image.charge, 255, 0).astype(np.uint8)
+        io.write_tiff(folder / "charge" / f"charge{pair.name}.tif", charged, settings.voxel_size_nm)
+    table = pd.DataFrame({"pair": [pair.name for pair in truth.pairs], "z": [pair.z for pair in truth.pairs]})
+    io.write_csv(folder / "pairs.csv", table)
+
+
+def _write_truth(folder: Path, settings: PhantomSettings, truth: Truth) -> None:
+    io.write_tiff(folder / "truth" / "labels.tif", truth.labels, settings.voxel_size_nm)
+    io.write_tiff(folder / "truth" / "sem.tif", truth.sem, settings.voxel_size_nm)
+    transforms = {pair.name: {"z": pair.z, "matrix": pair.matrix.tolist()} for pair in truth.pairs}
+    io.write_json(folder / "truth" / "transforms.json", transforms)
+
+
+def _by_phase(values: NDArray[Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(phases.PHASE_NAMES, values, strict=True)}
+
+
+def _description(settings: PhantomSettings, truth: Truth, scale: txm.Scale) -> dict[str, Any]:
+    shares = np.bincount(truth.labels.ravel(), minlength=len(phases.PHASES)) / truth.labels.size
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "voxel_size_nm": list(settings.voxel_size_nm),
+        "phases": list(phases.PHASE_NAMES),
+        "fractions": _by_phase(shares),
+        "porosity": float(shares[phases.PORE]),
+        "percolating_axes": percolating_axes(truth.labels == phases.PORE),
+        "sem_grey_levels": _by_phase(sem.grey_levels()),
+        "backscatter_coefficients": _by_phase(phases.backscatter_coefficients()),
+        "attenuation_per_cm": _by_phase(phases.attenuation_per_cm(settings.beam_energy_kev)),
+        "txm_scale": {"low_per_cm": scale.low_per_cm, "high_per_cm": scale.high_per_cm, "stored_maximum": 65535},
+        "sem_saturated_share": {pair.name: pair.image.saturated for pair in truth.pairs},
+        "charged_share": {pair.name: float(np.mean(pair.image.charge)) for pair in truth.pairs},
+    }

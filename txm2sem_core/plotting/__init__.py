@@ -1,0 +1,26 @@
+"""Figures of a journal's kind, as pure functions from arrays and a style to a matplotlib `Figure`."""
+
+from __future__ import annotations
+
+from txm2sem_core.plotting.canvas import save_figure, size_mm
+from txm2sem_core.plotting.comparison import draw_comparison
+from txm2sem_core.plotting.curves import History, draw_curves
+from txm2sem_core.plotting.montage import MontageRow, draw_montage
+from txm2sem_core.plotting.registration import RegistrationView, checkerboard, draw_registration
+from txm2sem_core.plotting.sections import VolumeSections, cut_sections, draw_sections
+
+__all__ = [
+    "History",
+    "MontageRow",
+    "RegistrationView",
+    "VolumeSections",
+    "checkerboard",
+    "cut_sections",
+    "draw_comparison",
+    "draw_curves",
+    "draw_montage",
+    "draw_registration",
+    "draw_sections",
+    "save_figure",
+    "size_mm",
+]

@@ -1,0 +1,182 @@
+"""The transform that brings one slice onto another, how well it did, and whether to believe it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from txm2sem_core.config import RegisterSettings
+from txm2sem_core.errors import RegistrationError
+from txm2sem_core.registration.geometry import (
+    Array,
+    Matrix,
+    common_crop,
+    corner_error_px,
+    coverage,
+    rotation_deg,
+    scale,
+    shift_xy_px,
+    warp,
+)
+from txm2sem_core.registration.search import (
+    Image,
+    Kind,
+    best_start,
+    coarse_factor,
+    refine,
+    rough_starts,
+    shrink,
+    to_full,
+    usable_levels,
+)
+from txm2sem_core.registration.similarity import chance_similarity, correlation, prefilter, similarity
+
+SMALLEST_SIDE_PX = 32  # of a slice, and of what two slices share
+AGREEMENT_SIDE_PX = 256  # halves are registered at this size at most: they need not be exact
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How a moving slice lies on a fixed one. Before: as delivered, pixel on pixel. After: with `matrix`."""
+
+    matrix: Matrix  # 3x3, moving pixel (x, y, 1) to fixed pixel
+    similarity_before: float  # normalised mutual information of the filtered slices, 1 unrelated
+    similarity_after: float
+    similarity_chance: float  # the highest of the registered slices displaced against each other
+    disagreement_px: float  # mean corner distance between this transform and that of the better half alone
+    correlation_before: float  # Pearson, of the slices as delivered
+    correlation_after: float
+    overlap: float  # share of the fixed slice that the moving one covers
+    rotation_deg: float  # x towards y
+    scale: float  # fixed pixels to a moving pixel
+    shift_x_px: float  # of the centre
+    shift_y_px: float
+
+
+def estimate_transform(fixed: Array, moving: Array, settings: RegisterSettings) -> Registration:
+    """Find the transform that brings `moving` [Y, X] onto `fixed` [Y, X], whatever their contrasts.
+
+    Rough starts from masked normalised cross-correlation over a grid of turns and scales and all shifts, the best by
+    mutual information, then mutual information over all pixels, coarse to fine. The same input gives the same bytes.
+    With `transform: none` the matrix is the identity and only the figures are computed.
+
+    Raises:
+        RegistrationError: a slice is blank or too small, or no start keeps the two together.
+    """
+    filtered_fixed, filtered_moving = (
+        prefilter(image, settings.median_px, settings.smooth_px) for image in (fixed, moving)
+    )
+    if settings.transform == "none":
+        return _described(np.eye(3), (fixed, moving), (filtered_fixed, filtered_moving), disagreement_px=0.0)
+    for name, image in (("fixed (TXM)", filtered_fixed), ("moving (FIB-SEM)", filtered_moving)):
+        if min(image.shape) < SMALLEST_SIDE_PX:
+            raise RegistrationError(f"the {name} slice is {image.shape}, smaller than {SMALLEST_SIDE_PX} pixels")
+        if not image.any():
+            raise RegistrationError(f"the {name} slice is blank")
+    matrix = _search(filtered_fixed, filtered_moving, settings.transform, settings)
+    disagreement = _disagreement_px(filtered_fixed, filtered_moving, matrix, settings.transform, settings)
+    return _described(matrix, (fixed, moving), (filtered_fixed, filtered_moving), disagreement)
+
+
+def _search(fixed: Image, moving: Image, kind: Kind, settings: RegisterSettings) -> Matrix:
+    factor = coarse_factor(fixed.shape, moving.shape)
+    small_fixed, small_moving = shrink(fixed, factor), shrink(moving, factor)
+    max_shift_px = settings.max_shift_fraction * min(small_fixed.shape)
+    max_scale_fraction = settings.max_scale_percent / 100
+    starts = rough_starts(
+        small_fixed,
+        small_moving,
+        kind,
+        settings.max_rotation_deg,
+        max_scale_fraction,
+        max_shift_px,
+        settings.min_overlap,
+    )
+    start = best_start(small_fixed, small_moving, starts, kind, settings.min_overlap)
+    if start is None:
+        raise RegistrationError(f"no placing of the slices covers min_overlap {settings.min_overlap} of the TXM slice")
+    levels = usable_levels(settings.levels, min(fixed.shape, moving.shape, key=min))
+    try:
+        return refine(fixed, moving, to_full(start, factor), kind, levels)
+    except RuntimeError as error:
+        raise RegistrationError("the search drove the slices apart: they share too little") from error
+
+
+def _disagreement_px(
+    fixed: Image, moving: Image, matrix: Matrix, kind: Kind, settings: RegisterSettings
+) -> float:
+    """Register each half of what the slices share anew, and compare: chance does not strike twice in one place.
+
+    The better half counts, since the other may be bare of structure. Infinite where nothing can be compared.
+    """
+    crop = common_crop(coverage(matrix, moving.shape, fixed.shape))
+    shared = crop.of(fixed), crop.of(warp(moving, matrix, fixed.shape, order=1))
+    factor = max(1, min(shared[0].shape) // AGREEMENT_SIDE_PX)
+    if min(shared[0].shape) < SMALLEST_SIDE_PX:
+        return float("inf")
+    shared_fixed, shared_moving = (shrink(image, factor) for image in shared)
+    axis = int(np.argmax(shared_fixed.shape))
+    errors = []
+    for half_fixed, half_moving in zip(
+        np.array_split(shared_fixed, 2, axis), np.array_split(shared_moving, 2, axis), strict=True
+    ):
+        try:
+            anew = _search(half_fixed, half_moving, kind, settings)
+        except RegistrationError:
+            continue
+        errors.append(factor * corner_error_px(anew, np.eye(3), half_moving.shape))
+    return min(errors, default=float("inf"))
+
+
+def _described(
+    matrix: Matrix, images: tuple[Array, Array], filtered: tuple[Image, Image], disagreement_px: float
+) -> Registration:
+    fixed, moving = images
+    identity = np.eye(3)
+    before = coverage(identity, moving.shape, fixed.shape)
+    after = coverage(matrix, moving.shape, fixed.shape)
+    crop = common_crop(after)
+    registered = warp(filtered[1], matrix, fixed.shape, order=1)
+    shift_x, shift_y = shift_xy_px(matrix, moving.shape, fixed.shape)
+    return Registration(
+        matrix=matrix,
+        similarity_before=similarity(filtered[0], warp(filtered[1], identity, fixed.shape, order=1), before),
+        similarity_after=similarity(filtered[0], registered, after),
+        similarity_chance=chance_similarity(crop.of(filtered[0]), crop.of(registered)),
+        disagreement_px=disagreement_px,
+        correlation_before=correlation(fixed, warp(moving, identity, fixed.shape, order=1), before),
+        correlation_after=correlation(fixed, warp(moving, matrix, fixed.shape), after),
+        overlap=float(after.mean()),
+        rotation_deg=rotation_deg(matrix),
+        scale=scale(matrix),
+        shift_x_px=shift_x,
+        shift_y_px=shift_y,
+    )
+
+
+def judge(registration: Registration, settings: RegisterSettings, fixed_shape: tuple[int, int]) -> list[str]:
+    """The reasons to refuse a registration, each with value, bound and key; empty when it is to be believed.
+
+    With `transform: none` the slices are declared registered, and nothing is refused.
+    """
+    if settings.transform == "none":
+        return []
+    found = registration
+    scale_percent = 100 * abs(found.scale - 1)
+    shift_fraction = float(np.hypot(found.shift_x_px, found.shift_y_px)) / min(fixed_shape)
+    above_chance = found.similarity_after - found.similarity_chance
+    at_most = [
+        ("rotation", abs(found.rotation_deg), settings.max_rotation_deg, "max_rotation_deg"),
+        ("scale off by percent", scale_percent, settings.max_scale_percent, "max_scale_percent"),
+        ("shift by fraction of the side", shift_fraction, settings.max_shift_fraction, "max_shift_fraction"),
+        ("halves disagree by pixels", found.disagreement_px, settings.max_disagreement_px, "max_disagreement_px"),
+    ]
+    at_least = [
+        ("overlap", found.overlap, settings.min_overlap, "min_overlap"),
+        ("similarity above chance", above_chance, settings.min_similarity, "min_similarity"),
+    ]
+    # written so that a NaN is refused
+    reasons = [f"{what} {value:.3g} > {key} {bound:g}" for what, value, bound, key in at_most if not value <= bound]
+    reasons += [f"{what} {value:.3g} < {key} {bound:g}" for what, value, bound, key in at_least if not value >= bound]
+    return reasons

@@ -1,0 +1,155 @@
+"""Where one slice lands on another: resampling, coverage, the common rectangle, and the error against a truth.
+
+Every matrix here is 3x3 float64 and takes a moving pixel (x, y, 1) to a fixed pixel; pixel centres lie at whole
+numbers, so the centre of the top left pixel is (0, 0).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Array = NDArray[Any]
+Matrix = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+EDGE_TOLERANCE_PX = 1e-6  # so that rounding in a matrix does not uncover the outermost row
+
+
+class Crop(NamedTuple):
+    """A rectangle of whole pixels; y1 and x1 lie one past the last."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+    def of(self, image: Array) -> Array:
+        """The part of `image` [Y, X] inside the rectangle."""
+        return image[self.y0 : self.y1, self.x0 : self.x1]
+
+
+def _moving_coordinates(matrix: Matrix, fixed_shape: tuple[int, int]) -> NDArray[np.float64]:
+    """For every fixed pixel the moving (y, x) that lands on it, [2, Y, X]."""
+    inverse = np.linalg.inv(matrix)
+    y, x = np.mgrid[: fixed_shape[0], : fixed_shape[1]].astype(np.float64)
+    return np.stack(
+        [
+            inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2],
+            inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2],
+        ]
+    )
+
+
+def _inside(coordinates: NDArray[np.float64], moving_shape: tuple[int, int]) -> Mask:
+    last = np.array(moving_shape, dtype=np.float64).reshape(2, 1, 1) - 1
+    within = (coordinates >= -EDGE_TOLERANCE_PX) & (coordinates <= last + EDGE_TOLERANCE_PX)
+    inside: Mask = within.all(axis=0)
+    return inside
+
+
+def coverage(matrix: Matrix, moving_shape: tuple[int, int], fixed_shape: tuple[int, int]) -> Mask:
+    """Which fixed pixels the moving image covers, bool [Y, X]: those that fall between moving pixel centres."""
+    return _inside(_moving_coordinates(matrix, fixed_shape), moving_shape)
+
+
+def warp(moving: Array, matrix: Matrix, shape: tuple[int, int], order: int = 3, fill: float = 0) -> Array:
+    """Resample `moving` [Y, X] onto the fixed grid.
+
+    Args:
+        moving: image of any integer, float or bool type; bool is always resampled by nearest neighbour.
+        matrix: moving pixel to fixed pixel.
+        shape: (Y, X) of the fixed grid.
+        order: of the spline, 0 (nearest) to 5; 3 keeps the sharpness that linear interpolation would take.
+        fill: value where the moving image does not cover the fixed grid.
+
+    Returns:
+        [Y, X] of the moving image's type. Integers are rounded, and kept within the moving image's own range: a
+        cubic spline overshoots at edges.
+    """
+    coordinates = _moving_coordinates(matrix, shape)
+    outside = ~_inside(coordinates, moving.shape)
+    if moving.dtype == np.bool_:
+        order = 0
+    last = np.array(moving.shape, dtype=np.float64).reshape(2, 1, 1) - 1
+    source = moving.astype(np.float64)
+    values = ndimage.map_coordinates(source, np.clip(coordinates, 0, last), order=order, mode="mirror")
+    values = np.clip(values, source.min(), source.max())
+    if np.issubdtype(moving.dtype, np.integer):
+        values = np.rint(values)
+    values[outside] = fill
+    return values.astype(moving.dtype)
+
+
+def common_crop(covered: Mask) -> Crop:
+    """The largest axis-aligned rectangle in which every pixel of `covered` [Y, X] is True.
+
+    Largest rectangle in a histogram, row by row, with a stack: exact, in time proportional to the pixels. The first
+    found of several equal ones, reading from the top; an empty rectangle at (0, 0) if nothing is covered.
+    """
+    best, best_area = Crop(0, 0, 0, 0), 0
+    heights = np.zeros(covered.shape[1], dtype=np.int64)
+    for y, row in enumerate(covered):
+        heights = np.where(row, heights + 1, 0)
+        stack: list[tuple[int, int]] = []  # (x where the bar begins, its height), heights rising
+        for x, height in enumerate([*heights.tolist(), 0]):
+            begin = x
+            while stack and stack[-1][1] >= height:
+                begin, bar = stack.pop()
+                if bar * (x - begin) > best_area:
+                    best_area = bar * (x - begin)
+                    best = Crop(y + 1 - bar, y + 1, begin, x)
+            stack.append((begin, height))
+    return best
+
+
+def corner_error_px(matrix: Matrix, truth: Matrix, moving_shape: tuple[int, int]) -> float:
+    """Mean distance in fixed pixels between where `matrix` and `truth` put the moving image's four corner pixels."""
+    last_y, last_x = moving_shape[0] - 1, moving_shape[1] - 1
+    corners = np.array([[0, 0, 1], [last_x, 0, 1], [0, last_y, 1], [last_x, last_y, 1]], dtype=np.float64).T
+    difference = ((matrix - truth) @ corners)[:2]
+    return float(np.hypot(difference[0], difference[1]).mean())
+
+
+def centred_similarity(
+    rotation_deg: float,
+    scale: float,
+    shift_xy_px: tuple[float, float],
+    moving_shape: tuple[int, int],
+    fixed_shape: tuple[int, int],
+) -> Matrix:
+    """Turn and scale about the moving image's centre, then put that centre `shift_xy_px` from the fixed image's.
+
+    A positive angle turns x towards y: clockwise as the image is seen, y downwards.
+    """
+    angle = np.deg2rad(rotation_deg)
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moving_centre, fixed_centre = _centre_xy(moving_shape), _centre_xy(fixed_shape)
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    matrix[:2, 2] = fixed_centre + np.asarray(shift_xy_px) - linear @ moving_centre
+    return matrix
+
+
+def _centre_xy(shape: tuple[int, int]) -> NDArray[np.float64]:
+    return (np.array([shape[1], shape[0]], dtype=np.float64) - 1) / 2
+
+
+def rotation_deg(matrix: Matrix) -> float:
+    """The rotation nearest to the matrix, in degrees, x towards y positive."""
+    return float(np.rad2deg(np.arctan2(matrix[1, 0] - matrix[0, 1], matrix[0, 0] + matrix[1, 1])))
+
+
+def scale(matrix: Matrix) -> float:
+    """Fixed pixels to a moving pixel: the square root of the area factor (negative for a mirrored image)."""
+    determinant = float(np.linalg.det(matrix[:2, :2]))
+    return float(np.copysign(np.sqrt(abs(determinant)), determinant))
+
+
+def shift_xy_px(matrix: Matrix, moving_shape: tuple[int, int], fixed_shape: tuple[int, int]) -> tuple[float, float]:
+    """Where the moving image's centre lands, from the fixed image's centre, (x, y) in fixed pixels."""
+    landed = (matrix @ np.append(_centre_xy(moving_shape), 1.0))[:2] - _centre_xy(fixed_shape)
+    return float(landed[0]), float(landed[1])

@@ -1,0 +1,186 @@
+"""Coarse to fine search for the transform of least disagreement: rough starts first, then mutual information."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 - the name its own documentation uses
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.feature import peak_local_max
+from skimage.transform import downscale_local_mean
+
+from txm2sem_core.registration.geometry import (
+    Array,
+    Matrix,
+    centred_similarity,
+    coverage,
+    rotation_deg,
+    scale,
+    warp,
+)
+from txm2sem_core.registration.similarity import BINS, similarity
+
+Kind = Literal["translation", "rigid", "similarity", "affine"]
+Image = NDArray[np.float32]
+
+COARSE_SIDE_PX = 64  # shorter side on which the rough starts are sought
+FINEST_START_SIDE_PX = 48  # no pyramid level is smaller: too few pixels to fill the joint histogram
+ROTATION_STEP_DEG = 4.0  # half a step moves a coarse image's edge by about a pixel
+SCALE_STEP = 0.08
+PEAKS_PER_MAP = 3
+STARTS_PER_FEATURE = 5
+MAX_ITERATIONS = 200
+MIN_STEP_PX = 1e-3
+
+
+def shrink(image: Image, factor: int) -> Image:
+    """Mean over blocks of `factor` pixels; rows and columns that fill no block are left out."""
+    height, width = (side // factor * factor for side in image.shape)
+    return downscale_local_mean(image[:height, :width], (factor, factor)).astype(np.float32)
+
+
+def coarse_factor(fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> int:
+    """By how much to shrink both images for the rough search."""
+    return max(1, round(min(*fixed_shape, *moving_shape) / COARSE_SIDE_PX))
+
+
+def to_full(matrix: Matrix, factor: int) -> Matrix:
+    """The matrix between full images, from that between the same images shrunk by `factor`."""
+    enlarge = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]], dtype=np.float64)
+    return enlarge @ matrix @ np.linalg.inv(enlarge)
+
+
+def _steps(limit: float, step: float) -> NDArray[np.float64]:
+    count = int(np.ceil(limit / step))
+    return np.linspace(-limit, limit, 2 * count + 1) if count else np.zeros(1)
+
+
+def _gradient(image: Image) -> Image:
+    return ndimage.gaussian_gradient_magnitude(image, 1.0, mode="nearest").astype(np.float32)
+
+
+def _correlation_peaks(
+    fixed: Image, moving: Image, mask: Image, max_shift_px: float, min_overlap: float
+) -> list[tuple[float, float, float]]:
+    """The strongest shifts as (|correlation|, x, y): masked normalised cross-correlation over every whole shift.
+
+    Padfield, IEEE Transactions on Image Processing 21 (2012) 2706, as in ITK. The magnitude is taken, so that an
+    inverted contrast counts as well. `moving` and `mask` lie on a grid of the same shape as `fixed`.
+    """
+    ones = sitk.GetImageFromArray(np.ones_like(fixed))
+    result = sitk.MaskedFFTNormalizedCorrelation(
+        sitk.GetImageFromArray(fixed), sitk.GetImageFromArray(moving), ones, sitk.GetImageFromArray(mask), 0, min_overlap
+    )
+    strength = np.abs(sitk.GetArrayFromImage(result))
+    centre = np.array(moving.shape) - 1  # the entry of no shift
+    y, x = np.mgrid[: strength.shape[0], : strength.shape[1]]
+    strength[np.hypot(y - centre[0], x - centre[1]) > max_shift_px] = 0
+    peaks = peak_local_max(strength, min_distance=3, num_peaks=PEAKS_PER_MAP, exclude_border=False)
+    return [(float(strength[y, x]), float(x - centre[1]), float(y - centre[0])) for y, x in peaks]
+
+
+def rough_starts(
+    fixed: Image,
+    moving: Image,
+    kind: Kind,
+    max_rotation_deg: float,
+    max_scale_fraction: float,
+    max_shift_px: float,
+    min_overlap: float,
+) -> list[Matrix]:
+    """Candidate matrices between two small images [Y, X], from a grid of turns and scales and all whole shifts.
+
+    Two features are correlated, grey levels and gradient magnitudes: the first is steadier under noise, the second
+    holds where the contrast of some phases is inverted and of others not. The best of each are returned.
+    """
+    rotations = np.zeros(1) if kind == "translation" else _steps(max_rotation_deg, ROTATION_STEP_DEG)
+    free_scale = kind in ("similarity", "affine")
+    scales = 1 + (_steps(max_scale_fraction, SCALE_STEP) if free_scale else np.zeros(1))
+    starts: list[Matrix] = []
+    ones = np.ones_like(moving)
+    for feature in (lambda image: image, _gradient):
+        fixed_feature, moving_feature = feature(fixed), feature(moving)
+        found: list[tuple[float, Matrix]] = []
+        for angle in rotations:
+            for factor in scales:
+                turned = centred_similarity(angle, factor, (0, 0), moving.shape, fixed.shape)
+                on_grid = warp(moving_feature, turned, fixed.shape, order=1)
+                mask = warp(ones, turned, fixed.shape, order=0)
+                for strength, x, y in _correlation_peaks(fixed_feature, on_grid, mask, max_shift_px, min_overlap):
+                    found.append((strength, centred_similarity(angle, factor, (x, y), moving.shape, fixed.shape)))
+        found.sort(key=lambda candidate: -candidate[0])
+        starts += [matrix for _, matrix in found[:STARTS_PER_FEATURE]]
+    return starts
+
+
+def _itk_transform(kind: Kind, start: Matrix, fixed_shape: tuple[int, int]) -> sitk.Transform:
+    """`start` as the ITK transform of this kind, which goes from fixed to moving, centred on the fixed image."""
+    inverse = np.linalg.inv(start)
+    centre = np.array([fixed_shape[1] - 1, fixed_shape[0] - 1]) / 2
+    translation = ((inverse @ [*centre, 1.0])[:2] - centre).tolist()
+    if kind == "translation":
+        return sitk.TranslationTransform(2, translation)
+    if kind == "affine":
+        return sitk.AffineTransform(inverse[:2, :2].ravel().tolist(), translation, centre.tolist())
+    angle = float(np.deg2rad(rotation_deg(inverse)))
+    if kind == "rigid":
+        return sitk.Euler2DTransform(centre.tolist(), angle, translation)
+    return sitk.Similarity2DTransform(scale(inverse), angle, translation, centre.tolist())
+
+
+def _matrix(transform: sitk.Transform) -> Matrix:
+    origin, along_x, along_y = (np.array(transform.TransformPoint(p)) for p in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
+    inverse = np.eye(3)
+    inverse[:2] = np.stack([along_x - origin, along_y - origin, origin], axis=1)
+    return np.asarray(np.linalg.inv(inverse))
+
+
+def refine(fixed: Image, moving: Image, start: Matrix, kind: Kind, levels: int) -> Matrix:
+    """Maximise Mattes' mutual information over all pixels, coarse to fine, from `start`.
+
+    Mattes et al., IEEE Transactions on Medical Imaging 22 (2003) 120, as in SimpleITK.
+
+    Raises:
+        RuntimeError: from ITK, where the images part company during the search.
+    """
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums over threads come in any order: not repeatable
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(BINS)
+    method.SetMetricSamplingStrategy(method.NONE)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, MIN_STEP_PX, MAX_ITERATIONS, 0.5, 1e-8)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetInitialTransform(_itk_transform(kind, start, fixed.shape), inPlace=False)
+    method.SetShrinkFactorsPerLevel([2**level for level in reversed(range(levels))])
+    method.SetSmoothingSigmasPerLevel([2**level / 2 if level else 0 for level in reversed(range(levels))])
+    return _matrix(method.Execute(sitk.GetImageFromArray(fixed), sitk.GetImageFromArray(moving)))
+
+
+def usable_levels(levels: int, shape: tuple[int, int]) -> int:
+    """At most `levels`, and no more than leave the shorter side `FINEST_START_SIDE_PX` long."""
+    return max(1, min(levels, int(np.log2(max(1.0, min(shape) / FINEST_START_SIDE_PX))) + 1))
+
+
+def best_start(fixed: Image, moving: Image, starts: list[Matrix], kind: Kind, min_overlap: float) -> Matrix | None:
+    """Refine each start on the small images; the one of highest mutual information, or None if none holds.
+
+    An affine search takes a similarity here: small images cannot hold its two further degrees of freedom.
+    """
+    kind = "similarity" if kind == "affine" else kind
+    best, best_similarity = None, -np.inf
+    for start in starts:
+        try:
+            matrix = refine(fixed, moving, start, kind, levels=1)
+        except RuntimeError:  # the images parted company: not a start
+            continue
+        covered = coverage(matrix, moving.shape, fixed.shape)
+        if covered.mean() < min_overlap:
+            continue
+        value = similarity(fixed, warp(moving, matrix, fixed.shape, order=1), covered)
+        if value > best_similarity:
+            best, best_similarity = matrix, value
+    return best
+
+

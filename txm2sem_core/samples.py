@@ -1,0 +1,191 @@
+"""The sample table, and the raw pairs of slices that each of its rows names."""
+
+from __future__ import annotations
+
+import io as text_io
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from txm2sem_core import io
+from txm2sem_core.config import Name
+from txm2sem_core.errors import ConfigError, InputError
+
+SPLITS = ("train", "validation", "test")
+REFERENCE_EXTRA = ("lowdensity", "highdensity")
+
+
+class Sample(BaseModel):
+    """One row of `config/samples.tsv`. Paths are relative to the folder that snakemake runs in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sample: Name
+    source: Literal["phantom", "pairs", "reference"]
+    txm: str | None = None  # folder of the TXM slices; of `reference`: the published layout's images/
+    sem: str | None = None  # folder of the FIB-SEM slices
+    charge: str | None = None  # folder of charge masks (not zero = charged)
+    txm_volume: str | None = None  # TIFF stack, folder of slices or OME-Zarr
+    pair_z: str | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
+    voxel_size_nm: str | None = None  # z,y,x; needed where the files do not say
+
+    def voxel_size(self) -> tuple[float, float, float] | None:
+        """The voxel size of the table in nm (Z, Y, X), or None where it is left to the files."""
+        if self.voxel_size_nm is None:
+            return None
+        try:
+            z_nm, y_nm, x_nm = (float(part) for part in self.voxel_size_nm.split(","))
+        except ValueError as error:
+            raise ConfigError(self._wrong("voxel_size_nm", "three numbers z,y,x are needed, as 32,32,32")) from error
+        if min(z_nm, y_nm, x_nm) <= 0:
+            raise ConfigError(self._wrong("voxel_size_nm", "sizes must be greater than 0"))
+        return z_nm, y_nm, x_nm
+
+    def z_of_pairs(self, count: int) -> list[int | None]:
+        """The slice of the TXM volume that each of `count` pairs belongs to."""
+        if self.pair_z is None:
+            return [None] * count
+        try:
+            if ":" in self.pair_z:
+                z = list(range(*(int(part) for part in self.pair_z.split(":"))))
+            else:
+                z = [int(part) for part in self.pair_z.split(",")]
+        except (ValueError, TypeError) as error:
+            raise ConfigError(self._wrong("pair_z", "give first:stop:step or z,z,z with whole numbers")) from error
+        if len(z) != count or len(set(z)) != count or min(z) < 0:
+            raise ConfigError(self._wrong("pair_z", f"{count} different z are needed, one a pair; it names {len(z)}"))
+        return list(z)
+
+    def _wrong(self, key: str, rule: str) -> str:
+        return f"sample {self.sample}, column {key}: {rule}. The value is {getattr(self, key)!r}."
+
+
+@dataclass(frozen=True)
+class RawPair:
+    """Two slices of one place as they came from the instruments."""
+
+    pair: str
+    z: int | None
+    txm: Path
+    sem: Path
+    charge: Path | None = None
+    split: str | None = None
+    extra: dict[str, Path] = field(default_factory=dict)
+
+
+def read_samples(path: str | Path) -> dict[str, Sample]:
+    """Read the sample table (tab-separated, one header row).
+
+    Raises:
+        ConfigError: no rows, a repeated name, an unknown column, or a value that cannot be used.
+    """
+    try:
+        text = io.read_text(path)
+        table = pd.read_csv(text_io.StringIO(text), sep="\t", dtype=str, comment="#", skipinitialspace=True)
+    except (InputError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ConfigError(f"{path}: the sample table cannot be read ({error}).") from error
+    table = table.rename(columns=str.strip)
+    samples: dict[str, Sample] = {}
+    for number, row in enumerate(table.to_dict("records"), start=2):
+        values = {str(k): v.strip() for k, v in row.items() if isinstance(v, str) and v.strip()}
+        try:
+            sample = Sample.model_validate(values)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            column = fault["loc"][0] if fault["loc"] else "row"
+            columns = f"the columns are {', '.join(Sample.model_fields)}"
+            rule = columns if fault["type"] == "extra_forbidden" else fault["msg"]
+            raise ConfigError(f"{path}, row {number}, column {column}: {rule}. The row is {values}.") from error
+        _check_row(path, number, sample)
+        if sample.sample in samples:
+            raise ConfigError(f"{path}, row {number}: the sample {sample.sample!r} stands there twice. Rename one.")
+        samples[sample.sample] = sample
+    if not samples:
+        raise ConfigError(f"{path}: the sample table has no rows. Add one; config/README.md describes the columns.")
+    return samples
+
+
+def _check_row(path: str | Path, number: int, sample: Sample) -> None:
+    needed = {"phantom": (), "pairs": ("txm", "sem"), "reference": ("txm",)}[sample.source]
+    for column in needed:
+        if getattr(sample, column) is None:
+            raise ConfigError(f"{path}, row {number}, column {column}: source {sample.source} needs a folder here.")
+    sample.voxel_size()
+
+
+def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
+    """The raw pairs of a sample, in order. `raw` is where a phantom left its files.
+
+    Raises:
+        InputError: a folder or a partner is missing, or a number stands twice.
+    """
+    if sample.source == "reference":
+        return _reference_pairs(Path(str(sample.txm)))
+    if sample.source == "phantom":
+        z_of = dict(zip(*(io.read_csv(raw / "pairs.csv")[c] for c in ("pair", "z")), strict=True))
+        pairs = _paired_folders(raw / "txm", raw / "sem", raw / "charge")
+        return [RawPair(p.pair, int(z_of[p.pair]), p.txm, p.sem, p.charge) for p in pairs]
+    charge = Path(sample.charge) if sample.charge else None
+    pairs = _paired_folders(Path(str(sample.txm)), Path(str(sample.sem)), charge)
+    z_of_pairs = sample.z_of_pairs(len(pairs))
+    return [RawPair(p.pair, z, p.txm, p.sem, p.charge) for p, z in zip(pairs, z_of_pairs, strict=True)]
+
+
+def volume_path(sample: Sample, raw: Path) -> Path | None:
+    """The sample's TXM volume, or None where it has none."""
+    if sample.txm_volume is not None:
+        return Path(sample.txm_volume)
+    if sample.source == "phantom":
+        return raw / "txm_volume"
+    if sample.source == "reference":
+        folders = (Path(str(sample.txm)) / place / "txm_full_stack" for place in (".", "test"))
+        return next((folder for folder in folders if folder.is_dir()), None)
+    return None
+
+
+def _reference_pairs(images: Path) -> list[RawPair]:
+    """The layout of the published code: images/{train,validation,test}/{txm,sem,charge,lowdensity,highdensity}."""
+    found = []
+    for split in SPLITS:
+        folder = next((images / name for name in (split, split[:3]) if (images / name).is_dir()), None)
+        if folder is None:
+            raise InputError(f"{images / split}: no such folder; the reference layout has {', '.join(SPLITS)}.")
+        charge = folder / "charge"
+        for pair in _paired_folders(folder / "txm", folder / "sem", charge if charge.is_dir() else None):
+            number = pair.pair
+            extra = {kind: _numbered(folder / kind)[number] for kind in REFERENCE_EXTRA if (folder / kind).is_dir()}
+            found.append(RawPair(f"{split}{number}", None, pair.txm, pair.sem, pair.charge, split, extra))
+    return found
+
+
+def _paired_folders(txm: Path, sem: Path, charge: Path | None) -> list[RawPair]:
+    txm_files, sem_files = _numbered(txm), _numbered(sem)
+    charge_files = _numbered(charge) if charge is not None else {}
+    for number in sorted(txm_files.keys() ^ sem_files.keys()):
+        lone, other = (txm_files, sem) if number in txm_files else (sem_files, txm)
+        raise InputError(f"{lone[number]}: there is no partner with the number {number} in {other}. Add or remove it.")
+    for number in sorted(txm_files.keys() - charge_files.keys()) if charge is not None else ():
+        raise InputError(f"{txm_files[number]}: there is no charge mask with the number {number} in {charge}. Add it.")
+    return [RawPair(n, None, txm_files[n], sem_files[n], charge_files.get(n)) for n in sorted(txm_files, key=_order)]
+
+
+def _numbered(folder: Path) -> dict[str, Path]:
+    """The images of a folder by the last number in their names (`SEM_dark007.tif` is 007)."""
+    files: dict[str, Path] = {}
+    for file in io.list_images(folder):
+        numbers = re.findall(r"\d+", file.stem)
+        if not numbers:
+            raise InputError(f"{file}: pairs are matched by the number in their names, this name has none. Rename it.")
+        number = numbers[-1].zfill(3)
+        if number in files:
+            raise InputError(f"{file}: the number {number} stands in {files[number].name} too. Rename one.")
+        files[number] = file
+    return files
+
+
+def _order(number: str) -> tuple[int, str]:
+    return int(number), number

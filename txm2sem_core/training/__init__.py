@@ -1,0 +1,12 @@
+"""Train one model variant on one patch store.
+
+- `batches`: which patches, in which order, turned how
+- `steps`: one optimisation step of each family's objective
+- `schedules`: the learning rate over the epochs
+- `validation`: PSNR and SSIM on the validation patches
+- `loop`: epochs, checkpoints, history, selection
+"""
+
+from txm2sem_core.training.loop import train_model
+
+__all__ = ["train_model"]

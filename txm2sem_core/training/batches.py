@@ -1,0 +1,64 @@
+"""Batches of patches: drawn, turned and mirrored as one array, repeatable from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from txm2sem_core.config import TrainSettings
+from txm2sem_core.io import PatchStore
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches in [-1, 1]: TXM [B, C, s/f, s/f], SEM [B, 1, s, s], and where both count, mask [B, 1, s, s]."""
+
+    txm: Tensor
+    sem: Tensor
+    mask: Tensor
+
+
+def epoch_batches(store: PatchStore, settings: TrainSettings, seed: int, epoch: int) -> Iterator[Batch]:
+    """Every training patch once, in an order and with flips and turns that follow from (seed, epoch) alone."""
+    rows = store.of_split("train")
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(rows))
+    mirrored = rng.integers(0, 2, len(rows)) if settings.flips else np.zeros(len(rows), int)
+    turns = rng.integers(0, 4, len(rows)) if settings.turns else np.zeros(len(rows), int)
+    for start in range(0, len(rows), settings.batch_size):
+        chosen = order[start : start + settings.batch_size]
+        yield _gather(store, settings.context, rows.iloc[chosen], mirrored[chosen], turns[chosen])
+
+
+def evaluation_batches(store: PatchStore, split: str, context: int, batch_size: int) -> Iterator[Batch]:
+    """Every patch of a split once, in order, as it is."""
+    rows = store.of_split(split)
+    for start in range(0, len(rows), batch_size):
+        chosen = rows.iloc[start : start + batch_size]
+        still = np.zeros(len(chosen), int)
+        yield _gather(store, context, chosen, still, still)
+
+
+def _gather(store: PatchStore, context: int, rows, mirrored: np.ndarray, turns: np.ndarray) -> Batch:  # type: ignore[no-untyped-def]
+    txm, sem, mask = [], [], []
+    for row, mirror, turn in zip(rows.itertuples(), mirrored, turns, strict=True):
+        y, x = int(row.y), int(row.x)
+        txm.append(orient(store.txm_patch(row.pair, y, x, context), int(mirror), int(turn)))
+        sem.append(orient(store.sem_patch(row.pair, y, x)[None], int(mirror), int(turn)))
+        mask.append(orient(store.mask_patch(row.pair, y, x)[None], int(mirror), int(turn)))
+    return Batch(
+        torch.from_numpy(store.txm_range.to_unit(np.stack(txm))),
+        torch.from_numpy(store.sem_range.to_unit(np.stack(sem))),
+        torch.from_numpy(np.stack(mask)),
+    )
+
+
+def orient(patch: np.ndarray, mirror: int, turns: int) -> np.ndarray:
+    """Mirror [C, Y, X] along x if `mirror` is 1, then turn it by `turns` quarter turns in the plane."""
+    if mirror:
+        patch = patch[..., ::-1]
+    return np.rot90(patch, turns, axes=(-2, -1))

@@ -1,0 +1,113 @@
+"""One optimisation step of each family's objective.
+
+feedforward, srcnn: pixel loss. pix2pix (Isola et al. 2017), srgan (Ledig et al. 2016): pixel loss and adversarial loss
+against a discriminator that sees the SEM patch, and the TXM patch as well where it is conditional. Each with the
+z-penalty where asked.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from txm2sem_core import zpenalty
+from txm2sem_core.config import ADVERSARIAL, TrainSettings
+from txm2sem_core.losses import discriminator_loss, generator_gan_loss, gradient_penalty, pixel_loss
+from txm2sem_core.networks import build_discriminator, build_generator
+from txm2sem_core.training.batches import Batch
+
+_DISCRIMINATOR_SEED = 1_000_003  # added to the variant's seed, so that the two networks start from different draws
+
+
+class Learner:
+    """The networks and optimisers of one variant, and one step of their training."""
+
+    def __init__(self, settings: TrainSettings, seed: int, device: torch.device) -> None:
+        self.settings = settings
+        self.device = device
+        self.noise = torch.Generator(device="cpu").manual_seed(seed)
+        self.generator = build_generator(
+            **settings.generator.model_dump(),
+            in_channels=2 * settings.context + 1,
+            factor=settings.factor,
+            seed=seed,
+        ).to(device)
+        adam = settings.optimiser
+        betas = (adam.beta1, 0.999)
+        self.optimiser = torch.optim.Adam(
+            self.generator.parameters(), lr=adam.learning_rate, betas=betas, weight_decay=adam.weight_decay
+        )
+        self.discriminator: nn.Module | None = None
+        if settings.family in ADVERSARIAL:
+            own = settings.discriminator.model_dump(exclude={"conditional"})
+            channels = 1 + (2 * settings.context + 1) * settings.discriminator.conditional
+            self.discriminator = build_discriminator(
+                **own, in_channels=channels, seed=seed + _DISCRIMINATOR_SEED
+            ).to(device)
+            self.discriminator_optimiser = torch.optim.Adam(
+                self.discriminator.parameters(), lr=adam.learning_rate, betas=betas
+            )
+
+    def step(self, batch: Batch, update_generator: bool = True) -> dict[str, Tensor]:
+        """Take one step on a batch and return its loss terms (detached, on the device).
+
+        With `update_generator` False only the discriminator learns (the extra steps of a Wasserstein critic).
+        """
+        txm, sem = batch.txm.to(self.device), batch.sem.to(self.device)
+        mask = batch.mask.to(self.device) if self.settings.mask_loss else None
+        penalised = self.settings.z_penalty.method != "none" and update_generator
+        txm.requires_grad_(penalised and self.settings.z_penalty.method == "projection")
+        network = zpenalty.Repeatable(self.generator) if penalised else self.generator
+        with torch.set_grad_enabled(update_generator):
+            predicted = network(txm)
+        losses: dict[str, Tensor] = {}
+        if self.discriminator is not None:
+            losses |= self._step_discriminator(self.discriminator, txm, sem, predicted)
+        if update_generator:
+            losses |= self._step_generator(network, txm, sem, predicted, mask)
+        return losses
+
+    def _step_discriminator(
+        self, discriminator: nn.Module, txm: Tensor, sem: Tensor, predicted: Tensor
+    ) -> dict[str, Tensor]:
+        settings = self.settings
+        discriminator.requires_grad_(True)
+        real, fake = self._judged(txm, sem).detach(), self._judged(txm, predicted).detach()
+        fake_scores, real_scores = discriminator(fake), discriminator(real)
+        penalty = torch.zeros((), device=self.device)
+        if settings.objective == "wgangp" and settings.gradient_penalty_weight > 0:
+            unweighted = gradient_penalty(discriminator, real, fake, self.noise)
+            penalty = settings.gradient_penalty_weight * unweighted
+        loss = discriminator_loss(settings.objective, fake_scores, real_scores, penalty)
+        self.discriminator_optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.discriminator_optimiser.step()
+        return {"loss_discriminator": loss.detach(), "loss_gradient_penalty": penalty.detach()}
+
+    def _step_generator(
+        self, network: zpenalty.Network, txm: Tensor, sem: Tensor, predicted: Tensor, mask: Tensor | None
+    ) -> dict[str, Tensor]:
+        settings = self.settings
+        terms = {"loss_pixel": settings.pixel_weight * pixel_loss(settings.pixel_loss, predicted, sem, mask)}
+        if self.discriminator is not None:
+            self.discriminator.requires_grad_(False)
+            scores = self.discriminator(self._judged(txm, predicted))
+            terms["loss_adversarial"] = generator_gan_loss(settings.objective, scores)
+        if settings.z_penalty.method != "none":
+            estimate = zpenalty.PENALTIES[settings.z_penalty.method]
+            penalty = estimate(network, txm, predicted, self.noise, reduction=settings.z_penalty.reduction)
+            terms["loss_z_penalty"] = settings.z_penalty.weight * penalty
+        loss = torch.stack(list(terms.values())).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return {"loss_generator": loss.detach()} | {name: term.detach() for name, term in terms.items()}
+
+    def _judged(self, txm: Tensor, sem: Tensor) -> Tensor:
+        """What the discriminator sees: the SEM patch, with the TXM patch (enlarged to its size) if conditional."""
+        if not self.settings.discriminator.conditional:
+            return sem
+        if self.settings.factor > 1:
+            txm = functional.interpolate(txm, scale_factor=self.settings.factor, mode="nearest")
+        return torch.cat([txm, sem], dim=1)

@@ -1,0 +1,134 @@
+r"""Penalties on how strongly the prediction reacts to its input, to keep it from jumping between slices in z.
+
+Both estimate half the squared Frobenius norm of the Jacobian J = d output / d input, averaged over the batch
+(Hoffman et al. 2019, arXiv 1908.02729), by one random draw. They differ in the cost: `projection` differentiates twice,
+`perturbation` compares two forward passes.
+
+Reductions: `paper` is the norm itself, a sum over output pixels, whose weight grows with the patch's area; `mean` is
+the mean over output values, so that a weight means the same at every patch size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from txm2sem_core.errors import ConfigError
+
+Network = Callable[[Tensor], Tensor]
+Reduction = Literal["paper", "mean"]
+REDUCTIONS: tuple[str, ...] = get_args(Reduction)
+PERTURBATION_STEP = 0.01  # of intensities in [-1, 1]: far above float32's rounding, far below a grey level that matters
+
+
+def projection(
+    generator: Network, inputs: Tensor, outputs: Tensor, rng: torch.Generator, *, reduction: str = "mean"
+) -> Tensor:
+    """Estimate as published: `C/2 |J^T v|^2` for a random unit vector v of the C output values, mean over the batch.
+
+    Args:
+        generator: not called; here so that both penalties are called alike.
+        inputs: `[B, ...]` with `requires_grad`.
+        outputs: `[B, ...]`, computed from `inputs`.
+        rng: draws v.
+        reduction: `paper` or `mean` (see the module).
+
+    Returns:
+        The estimate, no dimensions, differentiable with respect to the generator's weights.
+    """
+    if not inputs.requires_grad:
+        raise ValueError("inputs must require a gradient before the outputs are computed from them")
+    direction = torch.randn(outputs.shape, generator=rng, device=rng.device).to(outputs)
+    norms = direction.flatten(1).norm(dim=1).view(-1, *[1] * (outputs.ndim - 1))
+    (pulled_back,) = torch.autograd.grad(outputs, inputs, direction / norms, create_graph=True)
+    squares = pulled_back.flatten(1).square().sum(dim=1)  # of each image; C times it estimates the squared norm
+    return _reduce(squares * _values_each(outputs), outputs, reduction)
+
+
+def perturbation(
+    generator: Network,
+    inputs: Tensor,
+    outputs: Tensor,
+    rng: torch.Generator,
+    *,
+    reduction: str = "mean",
+    step: float = PERTURBATION_STEP,
+) -> Tensor:
+    """Estimate from a second forward pass: `|f(x + h d) - f(x)|^2 / (2 h^2)`, each value of d +1 or -1.
+
+    As E[d d^T] is the identity, E|J d|^2 is the squared Frobenius norm; the error from curvature is of order h^2. With
+    half precision the difference would drown in rounding: compute the forward passes in float32.
+
+    Args:
+        generator: the same function that gave `outputs`. A network with dropout or batch statistics is not, between two
+            calls: wrap it in `Repeatable`.
+        inputs: `[B, ...]`.
+        outputs: `[B, ...]`, `generator(inputs)`.
+        rng: draws d.
+        reduction: `paper` or `mean` (see the module).
+        step: h, in units of the input.
+
+    Returns:
+        The estimate, no dimensions, differentiable with respect to the generator's weights.
+    """
+    if isinstance(generator, nn.Module) and _has_active_dropout(generator):
+        raise ValueError("a network with active dropout differs between two calls: wrap it in Repeatable")
+    signs = torch.randint(0, 2, inputs.shape, generator=rng, device=rng.device).to(inputs) * 2 - 1
+    change = (generator(inputs + step * signs) - outputs) / step
+    return _reduce(change.flatten(1).square().sum(dim=1), outputs, reduction)
+
+
+class Repeatable:
+    """A network whose later calls repeat the first one's dropout and leave the running statistics alone.
+
+    Make one for each training step; the first call is an ordinary call of the network.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._random_state: tuple[Tensor, Tensor | None] | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the network's output for `x`."""
+        if self._random_state is None:
+            self._random_state = torch.get_rng_state(), torch.cuda.get_rng_state(x.device) if x.is_cuda else None
+            first: Tensor = self._network(x)
+            return first
+        cpu_state, cuda_state = self._random_state
+        tracking = [m for m in self._network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+            torch.set_rng_state(cpu_state)
+            if cuda_state is not None:
+                torch.cuda.set_rng_state(cuda_state, x.device)
+            try:
+                for layer in tracking:
+                    # In training, batch statistics are used but not recorded; in evaluation the running ones are.
+                    layer.track_running_stats = not layer.training
+                again: Tensor = self._network(x)
+            finally:
+                for layer in tracking:
+                    layer.track_running_stats = True
+        return again
+
+
+PENALTIES: dict[str, Callable[..., Tensor]] = {"projection": projection, "perturbation": perturbation}
+
+
+def _reduce(squared_norms: Tensor, outputs: Tensor, reduction: str) -> Tensor:
+    if reduction == "paper":
+        return 0.5 * squared_norms.mean()
+    if reduction == "mean":
+        return 0.5 * squared_norms.mean() / _values_each(outputs)
+    raise ConfigError(f"reduction: {reduction!r} is not known. Choose one of {', '.join(REDUCTIONS)}.")
+
+
+def _values_each(outputs: Tensor) -> int:
+    """Output values of one image."""
+    return outputs[0].numel()
+
+
+def _has_active_dropout(network: nn.Module) -> bool:
+    return any(isinstance(layer, nn.Dropout) and layer.training and layer.p > 0 for layer in network.modules())

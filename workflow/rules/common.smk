@@ -1,0 +1,168 @@
+# The checked configuration, and the helpers that several stages' rules share. Nothing else defines functions for rules.
+import json
+import os
+import sys
+from pathlib import Path
+
+from snakemake.logging import logger
+
+# the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+from txm2sem_core.config import load_config
+from txm2sem_core.errors import Txm2semError
+from txm2sem_core.figure_settings import load_figure_settings
+from txm2sem_core.provenance import raw_digest
+from txm2sem_core.samples import list_pairs, read_samples, volume_path
+
+try:
+    CONFIG = load_config(config)
+    SAMPLES = read_samples(CONFIG.samples)
+    STYLE = load_figure_settings(CONFIG.figures)
+except Txm2semError as error:
+    logger.error(f"txm2sem: {error}")
+    sys.exit(1)
+
+# read by the commands from the environment, so that neither is part of a rule and a change reruns nothing
+os.environ["TXM2SEM_DEVICE"] = CONFIG.device
+os.environ["TXM2SEM_TENSORBOARD"] = "1" if CONFIG.tensorboard else ""
+
+RESULTS = CONFIG.results_dir
+VARIANTS = list(CONFIG.variants)
+# a space is no part of any name, so where a list is empty nothing matches
+NOTHING = " "
+
+
+wildcard_constraints:
+    sample="|".join(SAMPLES),
+    variant="|".join(VARIANTS),
+    seed="|".join(map(str, CONFIG.seeds)),
+    factor="|".join(map(str, CONFIG.factors)) or NOTHING,
+
+
+def runs():
+    """Every (variant, seed) that is trained."""
+    return [(variant, seed) for variant in VARIANTS for seed in CONFIG.seeds_of(variant)]
+
+
+def has_volume(sample):
+    """Whether the sample has a TXM volume to predict."""
+    return volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw")) is not None
+
+
+def has_truth(sample):
+    """Whether the true FIB-SEM volume is known."""
+    return SAMPLES[sample].source == "phantom"
+
+
+def core(*modules):
+    """The package's files behind a stage, as inputs: they are compared by content, so a change there reruns it."""
+    files = []
+    for module in modules:
+        place = ROOT / "txm2sem_core" / module
+        files += sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    return [os.path.relpath(file) for file in files]
+
+
+def settings(group):
+    """A group of settings as one canonical string: snakemake compares params as a set of values."""
+    return group.canonical_json()
+
+
+def sample_settings(sample):
+    """A row of the sample table as one canonical string."""
+    return json.dumps(SAMPLES[sample].model_dump(mode="json"), sort_keys=True)
+
+
+def raw_files(sample):
+    """What a phantom left, or the user's own files: never newer than a result, but compared by content."""
+    if SAMPLES[sample].source == "phantom":
+        return [f"{RESULTS}/{sample}/raw/phantom.json"]
+    pairs = list_pairs_or_exit(sample)
+    files = [file for pair in pairs for file in (pair.txm, pair.sem, pair.charge) if file is not None]
+    return [ancient(str(file)) for file in files]
+
+
+def raw_volume(sample):
+    """The TXM volume as an input."""
+    if SAMPLES[sample].source == "phantom":
+        return [f"{RESULTS}/{sample}/raw/phantom.json"]
+    volume = volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))
+    return [] if volume is None else [ancient(str(volume))]
+
+
+def pairs_digest(sample):
+    """A digest of the user's pairs, as a param; a phantom's files follow from its settings."""
+    if SAMPLES[sample].source == "phantom":
+        return ""
+    return raw_digest([Path(file) for file in raw_files(sample)], Path(RESULTS))
+
+
+def volume_digest(sample):
+    """A digest of the user's TXM volume, as a param."""
+    if SAMPLES[sample].source == "phantom" or not has_volume(sample):
+        return ""
+    return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))], Path(RESULTS))
+
+
+def list_pairs_or_exit(sample):
+    try:
+        return list_pairs(SAMPLES[sample], Path(RESULTS, sample, "raw"))
+    except Txm2semError as error:
+        logger.error(f"txm2sem: sample {sample}: {error}")
+        sys.exit(1)
+
+
+def patches_folder(sample, variant):
+    """The patch store at the variant's factor."""
+    factor = CONFIG.variant(variant).factor
+    return f"{RESULTS}/{sample}/patches" + ("" if factor == 1 else f"_x{factor}")
+
+
+def volume_input(sample, variant):
+    """The TXM volume at the variant's factor: as measured, or synthetically coarser."""
+    factor = CONFIG.variant(variant).factor
+    if factor > 1:
+        return f"{RESULTS}/{sample}/patches_x{factor}/txm_volume.ome.zarr"
+    return str(volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw")))
+
+
+def voxel_size_option(sample):
+    """The voxel size of the sample table for commands, which otherwise take the file's own."""
+    size = SAMPLES[sample].voxel_size()
+    return "" if size is None else "--voxel-size-nm " + " ".join(f"{axis:g}" for axis in size)
+
+
+def rules_of(target):
+    """The files of a target, for every sample."""
+    files = []
+    for sample in SAMPLES:
+        here = f"{RESULTS}/{sample}"
+        if target == "models":
+            files += [f"{here}/models/{v}/seed{s}/generator.safetensors" for v, s in runs()]
+        elif target == "volumes" and has_volume(sample):
+            files += [f"{here}/volumes/{v}/seed{s}/sem.ome.zarr" for v, s in runs()]
+        elif target == "metrics":
+            names = ["patches.csv", "summary.csv", "table.md", "table.tex"]
+            names += ["volumes.csv"] if has_volume(sample) else []
+            files += [f"{here}/metrics/{name}" for name in names]
+        elif target == "figures":
+            files += sample_figures(sample)
+    return files + ([f"{RESULTS}/report.html"] if target == "figures" else [])
+
+
+def figure_files(sample, name):
+    """A figure in every format that the style asks for."""
+    return [f"{RESULTS}/{sample}/figures/{name}.{suffix}" for suffix in STYLE.common.formats]
+
+
+def sample_figures(sample):
+    """Every figure of a sample."""
+    names = ["registration", "montage", "curves", "comparison"]
+    if has_volume(sample):
+        names += [f"sections/{variant}" for variant in VARIANTS]
+    return [file for name in names for file in figure_files(sample, name)]

@@ -1,0 +1,49 @@
+# Coarser TXM patches and volumes, for super-resolution.
+
+
+rule downsample_patches:
+    input:
+        description=RESULTS + "/{sample}/patches/store.json",
+        store=RESULTS + "/{sample}/patches/store.safetensors",
+        code=core("degradation", "intensity"),
+    output:
+        store=RESULTS + "/{sample}/patches_x{factor}/store.safetensors",
+        index=RESULTS + "/{sample}/patches_x{factor}/index.csv",
+        description=RESULTS + "/{sample}/patches_x{factor}/store.json",
+    log:
+        RESULTS + "/logs/{sample}/downsample_patches_x{factor}.log",
+    benchmark:
+        RESULTS + "/benchmarks/{sample}/downsample_patches_x{factor}.tsv"
+    params:
+        settings=settings(CONFIG.downsample),
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    conda:
+        "../../envs/imaging.yaml"
+    script:
+        "../scripts/downsample_patches.py"
+
+
+rule downsample_volume:
+    input:
+        description=RESULTS + "/{sample}/patches/store.json",
+        raw=lambda w: raw_volume(w.sample),
+        code=core("degradation", "intensity"),
+    output:
+        volume=directory(RESULTS + "/{sample}/patches_x{factor}/txm_volume.ome.zarr"),
+    log:
+        RESULTS + "/logs/{sample}/downsample_volume_x{factor}.log",
+    benchmark:
+        RESULTS + "/benchmarks/{sample}/downsample_volume_x{factor}.tsv"
+    params:
+        settings=settings(CONFIG.downsample),
+        sample=lambda w: sample_settings(w.sample),
+        raw_digest=lambda w: volume_digest(w.sample),
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    conda:
+        "../../envs/imaging.yaml"
+    script:
+        "../scripts/downsample_volume.py"

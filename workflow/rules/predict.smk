@@ -1,0 +1,65 @@
+# Predict the test patches and slices, and the whole TXM volume.
+
+
+rule predict_test:
+    input:
+        weights=RESULTS + "/{sample}/models/{variant}/seed{seed}/generator.safetensors",
+        model=RESULTS + "/{sample}/models/{variant}/seed{seed}/model.json",
+        description=lambda w: patches_folder(w.sample, w.variant) + "/store.json",
+        code=core("inference", "tiling", "networks", "intensity"),
+    output:
+        patches=RESULTS + "/{sample}/predictions/{variant}/seed{seed}/patches.tif",
+        slices=directory(RESULTS + "/{sample}/predictions/{variant}/seed{seed}/slices"),
+    log:
+        RESULTS + "/logs/{sample}/predict_test/{variant}_seed{seed}.log",
+    benchmark:
+        RESULTS + "/benchmarks/{sample}/predict_test/{variant}_seed{seed}.tsv"
+    params:
+        settings=settings(CONFIG.predict),
+        model=RESULTS + "/{sample}/models/{variant}/seed{seed}",
+        patches=lambda w: patches_folder(w.sample, w.variant),
+        output=RESULTS + "/{sample}/predictions/{variant}/seed{seed}",
+    threads: 8
+    resources:
+        gpu=lambda w: 0 if CONFIG.variant(w.variant).family == "baseline" else 1,
+        mem_mb=8000,
+        runtime=60,
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python -m txm2sem_core predict-test --model {params.model:q} --patches {params.patches:q}"
+        " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
+        " --output {params.output:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+
+
+rule predict_volume:
+    input:
+        weights=RESULTS + "/{sample}/models/{variant}/seed{seed}/generator.safetensors",
+        model=RESULTS + "/{sample}/models/{variant}/seed{seed}/model.json",
+        raw=lambda w: raw_volume(w.sample),
+        coarse=lambda w: [volume_input(w.sample, w.variant)] if CONFIG.variant(w.variant).factor > 1 else [],
+        code=core("inference", "tiling", "networks", "intensity"),
+    output:
+        volume=directory(RESULTS + "/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
+        tiff=[RESULTS + "/{sample}/volumes/{variant}/seed{seed}/sem.tif"] if CONFIG.predict.tiff else [],
+    log:
+        RESULTS + "/logs/{sample}/predict_volume/{variant}_seed{seed}.log",
+    benchmark:
+        RESULTS + "/benchmarks/{sample}/predict_volume/{variant}_seed{seed}.tsv"
+    params:
+        settings=settings(CONFIG.predict),
+        model=RESULTS + "/{sample}/models/{variant}/seed{seed}",
+        volume=lambda w: volume_input(w.sample, w.variant),
+        voxel_size=lambda w: "" if CONFIG.variant(w.variant).factor > 1 else voxel_size_option(w.sample),
+        raw_digest=lambda w: volume_digest(w.sample),
+    threads: 8
+    resources:
+        gpu=lambda w: 0 if CONFIG.variant(w.variant).family == "baseline" else 1,
+        mem_mb=8000,
+        runtime=720,
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
+        " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
+        " --output {output.volume:q} --threads {threads} 2>&1 | tee {log:q} >&2"

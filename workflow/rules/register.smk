@@ -1,0 +1,32 @@
+# Bring each FIB-SEM slice onto its TXM slice, crop to what both cover, and refuse pairs that could not be registered.
+
+
+rule register_pairs:
+    input:
+        raw=lambda w: raw_files(w.sample),
+        code=core("registration", "samples"),
+    output:
+        pairs=directory(RESULTS + "/{sample}/registered/pairs"),
+        transforms=RESULTS + "/{sample}/registered/transforms.json",
+        quality=report(
+            RESULTS + "/{sample}/registered/quality.csv",
+            category="registration",
+            caption="../report/quality.rst",
+        ),
+        index=RESULTS + "/{sample}/registered/index.csv",
+    log:
+        RESULTS + "/logs/{sample}/register_pairs.log",
+    benchmark:
+        RESULTS + "/benchmarks/{sample}/register_pairs.tsv"
+    params:
+        settings=settings(CONFIG.register_),
+        sample=lambda w: sample_settings(w.sample),
+        raw_digest=lambda w: pairs_digest(w.sample),
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        "../../envs/imaging.yaml"
+    script:
+        "../scripts/register_pairs.py"

@@ -1,0 +1,40 @@
+"""What every script needs: its log, and a message instead of a traceback where the user can mend something."""
+
+import contextlib
+import sys
+
+from txm2sem_core.errors import Txm2semError
+
+
+class Tee:
+    """Write to the log and to the terminal."""
+
+    def __init__(self, *streams):
+        self.streams = streams
+
+    def write(self, text):
+        for stream in self.streams:
+            stream.write(text)
+            stream.flush()
+
+    def flush(self):
+        for stream in self.streams:
+            stream.flush()
+
+    def isatty(self):
+        return False
+
+
+@contextlib.contextmanager
+def logged(snakemake):
+    """Send stderr to the rule's log too; end with exit code 1 and the message alone on a user's mistake."""
+    with open(snakemake.log[0], "w", encoding="utf-8") as log:
+        terminal = sys.stderr
+        sys.stderr = Tee(terminal, log)
+        try:
+            yield
+        except Txm2semError as error:
+            print(f"txm2sem: error: {error}", file=sys.stderr)
+            sys.exit(1)
+        finally:
+            sys.stderr = terminal

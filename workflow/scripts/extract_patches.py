@@ -1,0 +1,16 @@
+from pathlib import Path
+
+from common import logged
+
+from txm2sem_core.config import PatchesSettings, parse_settings
+from txm2sem_core.patches import extract_patches
+from txm2sem_core.samples import open_sample_volume, parse_sample, sample_voxel_size_nm
+
+with logged(snakemake):
+    registered = Path(snakemake.input.index).parent
+    raw = registered.parent / "raw"
+    sample = parse_sample(snakemake.params.sample)
+    settings = parse_settings(PatchesSettings, snakemake.params.settings)
+    voxel_size_nm = sample_voxel_size_nm(sample, raw)
+    output = Path(snakemake.output.store).parent
+    extract_patches(registered, open_sample_volume(sample, raw), settings, voxel_size_nm, output)

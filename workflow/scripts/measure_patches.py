@@ -1,0 +1,10 @@
+from pathlib import Path
+
+from common import logged
+
+from txm2sem_core.config import MeasureSettings, parse_settings
+from txm2sem_core.measure import measure_patches
+
+with logged(snakemake):
+    settings = parse_settings(MeasureSettings, snakemake.params.settings)
+    measure_patches(snakemake.input.patches, Path(snakemake.params.patches), settings, snakemake.output[0])

@@ -1,0 +1,11 @@
+from pathlib import Path
+
+from common import logged
+
+from txm2sem_core.config import MeasureSettings, parse_settings
+from txm2sem_core.measure import measure_volume
+
+with logged(snakemake):
+    settings = parse_settings(MeasureSettings, snakemake.params.settings)
+    truth = snakemake.params.truth or None
+    measure_volume(snakemake.input.volume, truth, Path(snakemake.params.patches), settings, snakemake.output[0])

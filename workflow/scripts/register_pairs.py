@@ -1,0 +1,14 @@
+from pathlib import Path
+
+from common import logged
+
+from txm2sem_core.config import RegisterSettings, parse_settings
+from txm2sem_core.registration import register_pairs
+from txm2sem_core.samples import list_pairs, parse_sample
+
+with logged(snakemake):
+    registered = Path(snakemake.output.index).parent
+    sample = parse_sample(snakemake.params.sample)
+    pairs = list_pairs(sample, registered.parent / "raw")
+    settings = parse_settings(RegisterSettings, snakemake.params.settings)
+    register_pairs(pairs, settings, registered, workers=snakemake.threads)

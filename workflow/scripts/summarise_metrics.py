@@ -1,0 +1,10 @@
+import json
+from pathlib import Path
+
+from common import logged
+
+from txm2sem_core.measure import Run, summarise_metrics
+
+with logged(snakemake):
+    runs = [Run(*run) for run in json.loads(snakemake.params.runs)]
+    summarise_metrics(runs, snakemake.input.patches, Path(snakemake.output.summary).parent)
