@@ -26,7 +26,7 @@ Device = Annotated[str, typer.Option(envvar="TXM2SEM_DEVICE", help="auto, cpu, c
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 = as many as the machine has.")]
 SettingsJson = Annotated[str, typer.Option(help="Settings as JSON, as the workflow passes them.")]
 VoxelSize = Annotated[
-    Optional[tuple[float, float, float]],  # noqa: UP007, UP045 - typer reads this form
+    Optional[tuple[float, float, float]],  # noqa: UP045 - typer reads this form
     typer.Option(help="Voxel size Z Y X of the input in nm, where its own metadata is wrong or missing."),
 ]
 
@@ -59,7 +59,7 @@ def predict(
     output: Annotated[Path, typer.Option(help="What to write: NAME.ome.zarr or NAME.tif.")],
     device: Device = "auto",
     tile: Annotated[
-        Optional[int],  # noqa: UP007, UP045
+        Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Side of a tile in TXM pixels; whole planes where memory allows if not given."),
     ] = None,
     voxel_size_nm: VoxelSize = None,
@@ -143,15 +143,15 @@ def import_reference(
     weights: Annotated[Path, typer.Option(help="NAME_net_G.pth of the published code.")],
     output: Annotated[Path, typer.Option(help="The model's folder.")],
     generator: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        Optional[str],  # noqa: UP045
         typer.Option(help="Name of the generator, where it cannot be read off the weights."),
     ] = None,
     norm: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        Optional[str],  # noqa: UP045
         typer.Option(help="batch, instance or none, where it cannot be read off the weights."),
     ] = None,
     dropout: Annotated[
-        Optional[bool],  # noqa: UP007, UP045
+        Optional[bool],  # noqa: UP045
         typer.Option(help="Whether the network has dropout, where it cannot be read off the weights."),
     ] = None,
     inference_mode: Annotated[str, typer.Option(help="evaluation, or batch_statistics as the published code.")] = (
@@ -171,11 +171,11 @@ def evaluate(
     target: Annotated[Path, typer.Option(help="The measured image or volume of the same shape.")],
     output: Annotated[Path, typer.Option(help="JSON file for the figures.")],
     mask: Annotated[
-        Optional[Path],  # noqa: UP007, UP045
+        Optional[Path],  # noqa: UP045
         typer.Option(help="Image or volume, not zero where pixels count."),
     ] = None,
     data_range: Annotated[
-        Optional[float],  # noqa: UP007, UP045
+        Optional[float],  # noqa: UP045
         typer.Option(help="Greatest minus least possible grey level; 255 for 8-bit data if not given."),
     ] = None,
 ) -> None:

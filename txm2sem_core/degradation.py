@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,30 +76,24 @@ def downsample_patches(patches: Path, factor: int, settings: DownsampleSettings,
     return coarse
 
 
-def downsample_volume(
-    volume: Volume,
-    factor: int,
-    settings: DownsampleSettings,
-    noise_unit: float,
-    voxel_size_nm: tuple[float | None, float | None, float | None],
-    output: Path,
-    progress: Callable[[Iterator[int]], Iterator[int]] = iter,
-) -> None:
-    """Make a TXM volume coarser in y and x, slice by slice, as OME-Zarr with its true voxel size.
+def downsample_volume(volume: Volume, factor: int, settings: DownsampleSettings, patches: Path, output: Path) -> None:
+    """Make a TXM volume coarser in y and x, slice by slice, as OME-Zarr with the voxel size that it then has.
 
-    Rows and columns beyond the last multiple of `factor` are left out.
+    Rows and columns beyond the last multiple of `factor` are left out. Voxel size and intensity range are those of the
+    patch store in `patches`.
     """
+    store = io.read_patch_store(patches)
+    unit = store.txm_range.high - store.txm_range.low
+    z_nm, y_nm, x_nm = store.voxel_size_nm
     depth, height, width = volume.shape
     height, width = height // factor * factor, width // factor * factor
 
     def slices() -> Iterator[np.ndarray]:
-        for z in progress(iter(range(depth))):
-            plane = volume.read(z, z + 1)[0, :height, :width]
+        for z, plane in enumerate(volume.slices()):
             # z + 2^20: other noise than the pairs' own
             rng = np.random.default_rng([settings.seed, factor, z + 2**20])
-            yield downsample(plane, factor, settings, noise_unit, rng)
+            yield downsample(plane[:height, :width], factor, settings, unit, rng)
 
-    z_nm, y_nm, x_nm = voxel_size_nm
     coarse = (z_nm, None if y_nm is None else y_nm * factor, None if x_nm is None else x_nm * factor)
     shape = (depth, height // factor, width // factor)
     io.write_ome_zarr(output, slices(), shape, volume.dtype, coarse, {"txm2sem": {"downsampled_by": factor}})

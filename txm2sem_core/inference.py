@@ -63,7 +63,11 @@ class Predictor:
         unit = np.pad(unit, ((0, 0), (0, padded[0] - height), (0, padded[1] - width)), mode="symmetric")
         tile = self.settings.tile_px or self._largest_tile(max(padded))
         tiles = plan_tiles(
-            (padded[0], padded[1]), tile, self.settings.overlap_px, generator.receptive_radius_px, generator.size_multiple
+            (padded[0], padded[1]),
+            tile,
+            self.settings.overlap_px,
+            generator.receptive_radius_px,
+            generator.size_multiple,
         )
         f = self.factor
         plane = np.zeros((padded[0] * f, padded[1] * f), dtype=np.float32)
@@ -74,9 +78,9 @@ class Predictor:
                 y0, x0 = row.keep_start - row.read_start, column.keep_start - column.read_start
                 kept = predicted[y0 * f :, x0 * f :]
                 kept = kept[: (row.keep_stop - row.keep_start) * f, : (column.keep_stop - column.keep_start) * f]
-                plane[
-                    row.keep_start * f : row.keep_stop * f, column.keep_start * f : column.keep_stop * f
-                ] += kept * np.outer(row.weights(f), column.weights(f))
+                plane[row.keep_start * f : row.keep_stop * f, column.keep_start * f : column.keep_stop * f] += (
+                    kept * np.outer(row.weights(f), column.weights(f))
+                )
         return self.sem_range.from_unit(plane[: height * f, : width * f])
 
     def predict_patches(self, txm: np.ndarray) -> np.ndarray:

@@ -56,7 +56,3 @@ def to_dtype(image: np.ndarray, dtype: np.dtype | str) -> tuple[np.ndarray, int]
     clipped = int(np.count_nonzero((rounded < info.min) | (rounded > info.max)))
     return np.clip(rounded, info.min, info.max).astype(dtype), clipped
 
-
-def data_range_of(dtype: np.dtype | str, intensities: IntensityRange) -> float:
-    """The range that PSNR and SSIM refer to: 255 for 8-bit images, else the width of the recorded range."""
-    return 255.0 if np.dtype(dtype) == np.uint8 else intensities.high - intensities.low

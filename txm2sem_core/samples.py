@@ -189,3 +189,42 @@ def _numbered(folder: Path) -> dict[str, Path]:
 
 def _order(number: str) -> tuple[int, str]:
     return int(number), number
+
+
+def parse_sample(text: str) -> Sample:
+    """A row of the sample table from JSON, as the workflow passes it."""
+    return Sample.model_validate_json(text)
+
+
+def open_sample_volume(sample: Sample, raw: Path) -> io.Volume | None:
+    """Open the sample's TXM volume, or None where it has none."""
+    path = volume_path(sample, raw)
+    return None if path is None else io.open_volume(path)
+
+
+def sample_voxel_size_nm(sample: Sample, raw: Path) -> tuple[float | None, float | None, float | None]:
+    """Voxel size (Z, Y, X) in nm: the table's, else the volume's own, else that of the first TXM slice.
+
+    Raises:
+        InputError: the sample has a volume, and the size of its voxels is not known along every axis.
+    """
+    if (size := sample.voxel_size()) is not None:
+        return size
+    volume = open_sample_volume(sample, raw)
+    if volume is None:
+        return io.read_voxel_size_nm(list_pairs(sample, raw)[0].txm) or (None, None, None)
+    z_nm, y_nm, x_nm = volume.voxel_size_nm or (None, None, None)
+    if z_nm is None or y_nm is None or x_nm is None:
+        known = ", ".join(f"{axis} {s or 'not known'}" for axis, s in zip("zyx", (z_nm, y_nm, x_nm), strict=True))
+        raise InputError(
+            f"{volume.source}: its metadata do not give the voxel size along every axis (nm: {known}). Write it into "
+            f"the sample table: column voxel_size_nm of sample {sample.sample}, as z,y,x."
+        )
+    return z_nm, y_nm, x_nm
+
+
+def plane_pixel_size_nm(sample: Sample, raw: Path) -> tuple[float, float] | None:
+    """Pixel size (Y, X) in nm of the sample's TXM slices, or None where it is not known."""
+    size = sample.voxel_size() or io.read_voxel_size_nm(list_pairs(sample, raw)[0].txm) or (None, None, None)
+    _, y_nm, x_nm = size
+    return None if y_nm is None or x_nm is None else (y_nm, x_nm)

@@ -9,7 +9,7 @@ pixels far:
                               |--------------------|                  second tile
     read        |-----------------------|                             first tile: keep and the halo, to multiples
                           |----------------------------|              second tile
-    weights     1 1 1 1 1 1 1 \\_ falls over the overlap, while the neighbour's rises: together they are 1
+    weights     1 1 1 1 1 1 1 falls over the overlap, while the neighbour's rises: together they are 1
 
 Whatever a tile keeps lies at least `halo` from the borders that it has and the plane has not, so it is what one pass
 over the whole plane would give; blending then only hides rounding, and what a network looks at beyond its halo.
@@ -78,9 +78,7 @@ def _meet(spans: list[Span]) -> list[Span]:
     for span in spans[1:]:
         before = met[-1]
         blended = before.keep_stop - span.keep_start
-        met[-1] = Span(
-            before.read_start, before.read_stop, before.keep_start, before.keep_stop, before.rise, blended
-        )
+        met[-1] = Span(before.read_start, before.read_stop, before.keep_start, before.keep_stop, before.rise, blended)
         met.append(Span(span.read_start, span.read_stop, span.keep_start, span.keep_stop, blended, span.fall))
     return met
 

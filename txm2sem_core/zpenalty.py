@@ -21,7 +21,9 @@ from txm2sem_core.errors import ConfigError
 Network = Callable[[Tensor], Tensor]
 Reduction = Literal["paper", "mean"]
 REDUCTIONS: tuple[str, ...] = get_args(Reduction)
-PERTURBATION_STEP = 0.01  # of intensities in [-1, 1]: far above float32's rounding, far below a grey level that matters
+# Of intensities in [-1, 1]. With batch statistics a step of 0.01 falls short of the exact norm by 4 to 8 %, as it is no
+# longer small beside the curvature; 0.001 is within 2 % and still far above the rounding of float32.
+PERTURBATION_STEP = 0.001
 
 
 def projection(

@@ -154,5 +154,6 @@ def randomise(network: nn.Module, seed: int) -> nn.Module:
         if name.endswith("running_var"):
             tensor.copy_(torch.rand(tensor.shape, generator=rng) + 0.5)
         elif tensor.is_floating_point() and name != "gamma":
-            tensor.copy_(torch.randn(tensor.shape, generator=rng) * (0.15 if tensor.ndim > 1 else 0.5))
+            spread = 1.5 / tensor[0].numel() ** 0.5 if tensor.ndim == 4 else 0.5  # keeps the signal alive
+            tensor.copy_(torch.randn(tensor.shape, generator=rng) * spread)
     return network.eval()

@@ -266,6 +266,13 @@ def test_scale_bar_has_its_length_in_the_image() -> None:
     assert "200 nm" in [text.get_text() for text in axes.texts]
 
 
+def test_no_scale_bar_without_a_pixel_size() -> None:
+    row = plotting.MontageRow("a", patch(0, (16, 16)), patch(1), patch(2), None)
+    figure = plotting.draw_montage([row], STYLE.montage, COMMON)
+    assert [len(axes.lines) for axes in figure.axes[:4]] == [0, 0, 0, 0]
+    assert figure.axes[0].images[0].get_extent() == figure.axes[2].images[0].get_extent()
+
+
 def test_panel_letters_go_on_after_z() -> None:
     assert [letter(i) for i in (0, 25, 26, 27, 52)] == ["a", "z", "aa", "ab", "ba"]
 

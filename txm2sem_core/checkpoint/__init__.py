@@ -6,15 +6,24 @@
 - `safe`: reading PyTorch files without running anything in them
 """
 
-from txm2sem_core.checkpoint.model_directory import LoadedModel, load_model, save_model
-from txm2sem_core.checkpoint.reference import import_reference_weights
-from txm2sem_core.checkpoint.training_state import load_training_state, save_training_state
+from txm2sem_core.checkpoint.model_directory import LoadedModel, load_model, save_model, save_weights
+from txm2sem_core.checkpoint.reference import import_reference_model, import_reference_weights
+from txm2sem_core.checkpoint.training_state import (
+    load_training_state,
+    remove_training_states,
+    save_training_state,
+    training_state_path,
+)
 
 __all__ = [
     "LoadedModel",
+    "import_reference_model",
     "import_reference_weights",
     "load_model",
     "load_training_state",
+    "remove_training_states",
     "save_model",
     "save_training_state",
+    "save_weights",
+    "training_state_path",
 ]

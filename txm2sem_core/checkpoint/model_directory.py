@@ -46,12 +46,18 @@ def save_model(directory: str | Path, generator: nn.Module, description: Mapping
     if "name" not in description.get("generator", {}):
         raise ValueError("description['generator'] must hold the arguments of build_generator, 'name' among them")
     directory = Path(directory)
+    digest = save_weights(directory / WEIGHTS_FILE, generator)
+    # The description comes last and names the weights: a broken save shows as a mismatch.
+    write_json(directory / DESCRIPTION_FILE, {**description, "weights_sha256": digest})
+
+
+def save_weights(path: str | Path, generator: nn.Module) -> str:
+    """Write parameters and buffers alone, atomically, as safetensors; returns the file's SHA-256."""
     weights = {key: value.detach().cpu().contiguous().clone() for key, value in generator.state_dict().items()}
     data = safetensors.torch.save(weights)
-    with atomic_path(directory / WEIGHTS_FILE) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(data)
-    # The description comes last and names the weights: a broken save shows as a mismatch.
-    write_json(directory / DESCRIPTION_FILE, {**description, "weights_sha256": hashlib.sha256(data).hexdigest()})
+    return hashlib.sha256(data).hexdigest()
 
 
 def load_model(directory: str | Path) -> LoadedModel:

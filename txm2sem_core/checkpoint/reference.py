@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from txm2sem_core.checkpoint.model_directory import save_model
 from txm2sem_core.checkpoint.reference_layout import ModuleNames, read_architecture
 from txm2sem_core.checkpoint.safe import read_bytes, unpickle_tensors
-from txm2sem_core.errors import InputError
-from txm2sem_core.networks import build_discriminator, build_generator
+from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.networks import ImageGenerator, build_discriminator, build_generator
 
+INFERENCE_MODES = ("evaluation", "batch_statistics")
 RUNNING_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 REMEDY = "Give a state dict that the published code saved (epoch_net_G.pth or epoch_net_D.pth)."
 
@@ -38,7 +40,9 @@ def import_reference_weights(path: str | Path, **overrides: Any) -> tuple[nn.Mod
     try:
         architecture, names = read_architecture(state)
     except KeyError as error:
-        raise InputError(f"{path}: these are not the weights of a published network ({error}). {REMEDY}") from error
+        raise InputError(
+            f"{path}: these are not the weights of a published network ({error.args[0]}). {REMEDY}"
+        ) from error
     given = {key: value for key, value in overrides.items() if value is not None}
     unknown = given.keys() - architecture.keys()
     if unknown:
@@ -48,9 +52,44 @@ def import_reference_weights(path: str | Path, **overrides: Any) -> tuple[nn.Mod
         )
     architecture |= given
     build = build_discriminator if "layers" in architecture else build_generator
-    network = build(**architecture, seed=0)  # every weight is replaced below
+    try:
+        network = build(**architecture, seed=0)  # every weight is replaced below
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     _fill(network, state, names, path, architecture)
     return network.eval(), architecture
+
+
+def import_reference_model(path: str | Path, output: str | Path, overrides: dict[str, Any], inference_mode: str) -> None:
+    """Turn a published generator's checkpoint into a model directory.
+
+    The published code maps 8-bit images, 0 to 255, to [-1, 1] on both sides, so the model does too.
+
+    Args:
+        path: `NAME_net_G.pth`.
+        output: the model's directory.
+        overrides: see `import_reference_weights`.
+        inference_mode: `evaluation` or, as the published code, `batch_statistics`.
+
+    Raises:
+        InputError: as `import_reference_weights`, or the weights are a discriminator's.
+        ConfigError: the inference mode is not known.
+    """
+    if inference_mode not in INFERENCE_MODES:
+        raise ConfigError(f"inference_mode: {inference_mode!r} is not known. Choose one of {', '.join(INFERENCE_MODES)}.")
+    generator, architecture = import_reference_weights(path, **overrides)
+    if not isinstance(generator, ImageGenerator):
+        raise InputError(f"{path}: these are the weights of a discriminator, which predicts no image. {REMEDY}")
+    eight_bit = {"low": 0.0, "high": 255.0}
+    description = {
+        "generator": architecture,
+        "normalisation": {"txm": eight_bit, "sem": eight_bit},
+        "sem_dtype": "uint8",
+        "voxel_size_nm": [None, None, None],
+        "inference_mode": inference_mode,
+        "source": Path(path).name,
+    }
+    save_model(output, generator, description)
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:

@@ -167,7 +167,9 @@ def _pixel_discriminator(state: State) -> tuple[Architecture, ModuleNames]:
 
 
 def _shape(state: State, published_module: str) -> tuple[int, ...]:
-    weight = state[f"{published_module}.weight"]
+    weight = state.get(f"{published_module}.weight")
+    if weight is None:
+        raise KeyError(f"{published_module}.weight is missing")
     if weight.ndim != 4:
         raise KeyError(f"{published_module}.weight is {list(weight.shape)}, not a convolution")
     return tuple(weight.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,19 @@ from txm2sem_core.io import atomic_path
 
 MAGIC = b"txm2sem training state 1\n"
 DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def training_state_path(model: str | Path, key: str) -> Path:
+    """Where the state of a training lies: beside the model's files, under a key of all that it depends on.
+
+    The workflow deletes the outputs of a job that broke, but not this file.
+    """
+    return Path(model) / ".state" / f"{key}.pt"
+
+
+def remove_training_states(model: str | Path) -> None:
+    """Remove what `training_state_path` points to, once the model is whole; states of other settings go too."""
+    shutil.rmtree(Path(model) / ".state", ignore_errors=True)
 
 
 def save_training_state(path: str | Path, state: Mapping[str, Any]) -> None:

@@ -9,10 +9,19 @@
 """
 
 from txm2sem_core.io.atomic import atomic_path
-from txm2sem_core.io.images import list_images, read_image, read_mask, read_voxel_size_nm, write_tiff
+from txm2sem_core.io.images import VoxelSize, list_images, read_image, read_mask, read_voxel_size_nm, write_tiff
 from txm2sem_core.io.ome_zarr import OmeZarrWriter, write_ome_zarr
 from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
-from txm2sem_core.io.tables import read_csv, read_json, read_text, sha256_file, write_csv, write_json, write_text
+from txm2sem_core.io.tables import (
+    read_csv,
+    read_json,
+    read_text,
+    read_yaml,
+    sha256_file,
+    write_csv,
+    write_json,
+    write_text,
+)
 from txm2sem_core.io.volumes import Volume, open_volume, write_volume_tiff
 
 __all__ = [
@@ -20,6 +29,7 @@ __all__ = [
     "PairImages",
     "PatchStore",
     "Volume",
+    "VoxelSize",
     "atomic_path",
     "list_images",
     "open_volume",
@@ -30,6 +40,7 @@ __all__ = [
     "read_patch_store",
     "read_text",
     "read_voxel_size_nm",
+    "read_yaml",
     "sha256_file",
     "write_csv",
     "write_json",

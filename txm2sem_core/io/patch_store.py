@@ -51,6 +51,12 @@ class PatchStore:
         """Dtype of the SEM images."""
         return next(iter(self.pairs.values())).sem.dtype
 
+    def data_range(self, setting: float | str = "auto") -> float:
+        """The range that PSNR and SSIM refer to, in SEM grey levels: `auto` is 255 for 8-bit, else the recorded one."""
+        if setting != "auto":
+            return float(setting)
+        return 255.0 if self.sem_dtype == np.uint8 else self.sem_range.high - self.sem_range.low
+
     def of_split(self, split: str) -> pd.DataFrame:
         """The index rows of `train`, `validation` or `test`."""
         return self.index[self.index["split"] == split].reset_index(drop=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
@@ -43,6 +44,14 @@ def read_json(path: str | Path) -> Any:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: this is not JSON (line {error.lineno}: {error.msg}). Make it again.") from error
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Read YAML (safe: plain values only)."""
+    try:
+        return yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: this is not YAML ({' '.join(str(error).split())}). Mend it.") from error
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:

@@ -153,17 +153,16 @@ class GrainSections:
             offsets.append((np.arange(first, last) * step - grain.centre[axis]).astype(np.float32))
         normals = grain.normals.astype(np.float32)
         level = normals[:, 0] * np.float32(z * self.voxel_size_nm[0] - grain.centre[0]) - grain.offsets
-        rows = normals[:, 1, None] * offsets[0] + level[:, None].astype(np.float32)
+        rows = normals[:, 1, None] * offsets[0] + level.astype(np.float32)[:, None]
         columns = normals[:, 2, None] * offsets[1]
         across = np.float32((z * self.voxel_size_nm[0] - grain.centre[0]) ** 2) + offsets[0] ** 2
-        depth = np.float32(grain.radius) - np.sqrt(across[:, None] + offsets[1] ** 2)
-        for row, column in zip(rows, columns, strict=True):
-            np.minimum(depth, -(row[:, None] + column), out=depth)
+        ball = np.float32(grain.radius) - np.sqrt(across[:, None] + offsets[1] ** 2)
+        depth = np.minimum(ball, -(rows[:, :, None] + columns[:, None, :]).max(axis=0))
         here = (window[0], window[1])
-        wins = depth > best[here]
-        second[here] = np.where(wins, best[here], np.maximum(second[here], depth))
-        best[here][wins] = depth[wins]
-        phase[here][wins] = grain.phase
+        nearest = best[here]
+        np.copyto(phase[here], np.uint8(grain.phase), where=depth > nearest)
+        second[here] = np.maximum(second[here], np.minimum(nearest, depth))
+        np.maximum(nearest, depth, out=nearest)
 
 
 def box_share(centre: Vectors, radius: float, size_nm: Vectors) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from txm2sem_core.phantom import phases
 from txm2sem_core.phantom.grains import (
@@ -19,6 +20,7 @@ from txm2sem_core.phantom.grains import (
     solid_share,
 )
 
+REBUILD_EVERY = 256  # balls placed between two builds of the search tree
 TRIES = 12  # places looked at for each grain; the freest is taken
 LAMINA_NM = 900.0  # thickness of a lamina rich or poor in silt
 
@@ -61,9 +63,9 @@ class _Placer:
         self.size_nm = size_nm
         self.fractures_nm = np.array(fractures_nm)
         self.reach = max(QUARTZ.largest_nm, CARBONATE.largest_nm)
-        self.centres = np.zeros((0, 3), dtype=np.float32)
-        self.radii = np.zeros(0, dtype=np.float32)
-        self.count = 0
+        self.tree: cKDTree | None = None
+        self.lifted: list[Vectors] = []
+        self.in_tree = 0
         laminae = int(np.ceil((size_nm[1] + 2 * self.reach) / LAMINA_NM)) + 2
         self.richness = rng.standard_normal(laminae)
 
@@ -72,25 +74,33 @@ class _Placer:
         low = -min(self.reach, radius)
         places = self.rng.uniform(low, self.size_nm - low, (TRIES, 3))
         free = np.full(TRIES, 1.0)
-        if self.count:
-            apart = np.linalg.norm(self.centres[None, : self.count] - places[:, None].astype(np.float32), axis=2)
-            free = np.minimum(1.0, np.min((apart - self.radii[: self.count]) / radius, axis=1))
+        if self.lifted:
+            free = np.minimum(1.0, self._power(places) / radius**2)
         if self.fractures_nm.size:
             beside = np.min(np.abs(places[:, 1, None] - self.fractures_nm), axis=1)
             free = free - 3.0 * (beside < 0.8 * radius)
         lamina = self.richness[((places[:, 1] + self.reach) / LAMINA_NM).astype(int)]
         best = places[int(np.argmax(needs_clearance * free + follows_laminae * lamina))]
-        self._remember(best, radius)
+        self.lifted.append(np.append(best, np.sqrt(self.reach**2 - radius**2)))
+        if len(self.lifted) - self.in_tree >= REBUILD_EVERY:
+            self.tree = cKDTree(np.array(self.lifted))
+            self.in_tree = len(self.lifted)
         return np.asarray(best)
 
-    def _remember(self, centre: Vectors, radius: float) -> None:
-        if self.count == len(self.radii):
-            more = max(256, self.count)
-            self.centres = np.concatenate([self.centres, np.zeros((more, 3), dtype=np.float32)])
-            self.radii = np.concatenate([self.radii, np.zeros(more, dtype=np.float32)])
-        self.centres[self.count] = centre
-        self.radii[self.count] = radius
-        self.count += 1
+    def _power(self, places: Vectors) -> Vectors:
+        """Least power |place - centre|^2 - r^2 over the balls placed, in nm2: below 0 inside one of them.
+
+        A ball of radius r is a point in four dimensions, lifted by sqrt(reach^2 - r^2); the nearest such point has the
+        least power (Aurenhammer 1987), so that a tree finds it. The balls placed last are not yet in the tree.
+        """
+        lifted = np.column_stack([places, np.zeros(len(places))])
+        square = np.full(len(places), np.inf)
+        if self.tree is not None:
+            square = self.tree.query(lifted)[0] ** 2
+        recent = np.array(self.lifted[self.in_tree :]).reshape(-1, 4)
+        if len(recent):
+            square = np.minimum(square, np.min(np.sum((lifted[:, None] - recent) ** 2, axis=2), axis=1))
+        return np.asarray(square - self.reach**2)
 
 
 def place_grains(seed: int, size_nm: Vectors, fractures_nm: list[float]) -> Grains:

@@ -20,6 +20,12 @@ Image = NDArray[np.generic]
 NOTHING_COLOUR = "#56B4E9"  # pixels that are not finite; no grey, and told apart by all
 
 
+def physical_size(shape: tuple[int, ...], pixel_size_nm: tuple[float, float] | None) -> tuple[float, float]:
+    """Height and width of a `[Y, X]` image in nm, or in pixels where the pixel size is not known."""
+    y_size, x_size = pixel_size_nm or (1.0, 1.0)
+    return shape[0] * y_size, shape[1] * x_size
+
+
 def grey_range(images: Sequence[Image], percentiles: tuple[float, float]) -> tuple[float, float]:
     """Grey levels to draw as black and white: percentiles over the finite pixels of all images together."""
     values = np.concatenate([np.asarray(image, dtype=np.float64).ravel() for image in images])

@@ -24,7 +24,7 @@ from txm2sem_core.plotting.canvas import (
     text_mm,
     text_width_mm,
 )
-from txm2sem_core.plotting.images import Image, add_scale_bar, grey_range, show_image
+from txm2sem_core.plotting.images import Image, add_scale_bar, grey_range, physical_size, show_image
 
 TITLES = ("TXM", "Prediction", "FIB-SEM", "Error")
 GAP_MM = 0.8
@@ -40,7 +40,7 @@ class MontageRow:
         txm: what it was given, `[Y, X]`; coarser than the target for super-resolution.
         prediction: `[Y, X]`, in the target's grey levels.
         target: FIB-SEM, `[Y, X]`.
-        pixel_size_nm: of the target, (Y, X).
+        pixel_size_nm: of the target, (Y, X); None where it is not known, and then no scale bar is drawn.
         note: scores or the like, at the row's right end.
     """
 
@@ -48,13 +48,13 @@ class MontageRow:
     txm: Image
     prediction: Image
     target: Image
-    pixel_size_nm: tuple[float, float]
+    pixel_size_nm: tuple[float, float] | None
     note: str = ""
 
     @property
-    def size_nm(self) -> tuple[float, float]:
-        """Height and width of the patch."""
-        return self.target.shape[0] * self.pixel_size_nm[0], self.target.shape[1] * self.pixel_size_nm[1]
+    def size(self) -> tuple[float, float]:
+        """Height and width of the patch in nm, or in pixels of unknown size."""
+        return physical_size(self.target.shape, self.pixel_size_nm)
 
     @property
     def error(self) -> Image:
@@ -115,11 +115,11 @@ def draw_montage(rows: Sequence[MontageRow], style: MontageStyle, common: Common
                 x = left + column * (layout.image_width + GAP_MM)
                 axes = axes_mm(figure, x, top + layout.line, layout.image_width, layout.image_height)
                 colours = style.error_colours if column == 3 else "gray"
-                shown = show_image(axes, image, row.size_nm, image_limits, colours)
+                shown = show_image(axes, image, row.size, image_limits, colours)
                 if place == 0:
                     text_mm(figure, x + layout.image_width / 2, 0.2, TITLES[column], ha="center")
-                    if column == 0:
-                        add_scale_bar(axes, row.size_nm, style.scale_bar_fraction, common)
+                    if column == 0 and row.pixel_size_nm is not None:
+                        add_scale_bar(axes, row.size, style.scale_bar_fraction, common)
         assert shown is not None
         _add_colour_bar(figure, shown, layout, style, common)
     return figure
@@ -134,14 +134,14 @@ def _check(rows: Sequence[MontageRow]) -> None:
                 f"montage row {row.label}: the prediction is {row.prediction.shape}, the FIB-SEM {row.target.shape}"
             )
     for first, second in pairwise(rows):
-        if not np.allclose(first.size_nm, second.size_nm):
+        if not np.allclose(first.size, second.size):
             raise InputError(f"montage rows {first.label} and {second.label} show patches of different size")
 
 
 def _layout(rows: Sequence[MontageRow], style: MontageStyle, common: CommonStyle) -> _Layout:
     """As few blocks side by side as keep the figure below its greatest height."""
     width, line = common.width_mm(style.columns), line_height_mm(common)
-    height_nm, width_nm = rows[0].size_nm
+    height_nm, width_nm = rows[0].size
     for blocks in range(1, len(rows) + 1):
         image_width = ((width - (blocks - 1) * BLOCK_GAP_MM) / blocks - 3 * GAP_MM) / 4
         layout = _Layout(blocks, math.ceil(len(rows) / blocks), image_width, image_width * height_nm / width_nm, line)

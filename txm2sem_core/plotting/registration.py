@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from txm2sem_core.errors import InputError
 from txm2sem_core.figure_settings import CommonStyle, RegistrationStyle
 from txm2sem_core.plotting.canvas import MUTED, axes_mm, drawing, letter, line_height_mm, new_figure, text_mm
-from txm2sem_core.plotting.images import Image, add_scale_bar, grey_range, show_image
+from txm2sem_core.plotting.images import Image, add_scale_bar, grey_range, physical_size, show_image
 
 GAP_MM = 0.8
 TITLES = ("TXM", "TXM / FIB-SEM, as acquired", "TXM / FIB-SEM, registered")
@@ -28,7 +28,7 @@ class RegistrationView:
         fixed: TXM, `[Y, X]`.
         before: FIB-SEM on the TXM's pixels by its place in the file alone, `[Y, X]`; NaN where it does not reach.
         after: FIB-SEM brought into register, `[Y, X]`; NaN where it does not reach.
-        pixel_size_nm: of the TXM, (Y, X).
+        pixel_size_nm: of the TXM, (Y, X); None where it is not known, and then no scale bar is drawn.
         quality: in words and numbers, shown at the row's right end.
     """
 
@@ -36,13 +36,13 @@ class RegistrationView:
     fixed: Image
     before: Image
     after: Image
-    pixel_size_nm: tuple[float, float]
+    pixel_size_nm: tuple[float, float] | None
     quality: str
 
     @property
-    def size_nm(self) -> tuple[float, float]:
-        """Height and width of the TXM slice."""
-        return self.fixed.shape[0] * self.pixel_size_nm[0], self.fixed.shape[1] * self.pixel_size_nm[1]
+    def size(self) -> tuple[float, float]:
+        """Height and width of the TXM slice in nm, or in pixels of unknown size."""
+        return physical_size(self.fixed.shape, self.pixel_size_nm)
 
 
 def checkerboard(first: Image, second: Image, tiles: int) -> NDArray[np.float64]:
@@ -70,9 +70,9 @@ def draw_registration(views: Sequence[RegistrationView], style: RegistrationStyl
     # The row with the tallest image decides, so that all fit below the greatest height
     image_width = (width - 2 * GAP_MM) / 3
     room = common.max_height_mm - line - len(views) * (line + GAP_MM)
-    shrink = min(1.0, room / (image_width * sum(v.size_nm[0] / v.size_nm[1] for v in views)))
+    shrink = min(1.0, room / (image_width * sum(v.size[0] / v.size[1] for v in views)))
     image_width *= shrink
-    heights = [image_width * view.size_nm[0] / view.size_nm[1] for view in views]
+    heights = [image_width * view.size[0] / view.size[1] for view in views]
     with drawing(common):
         figure = new_figure(width, line + sum(heights) + len(views) * (line + GAP_MM))
         top = line
@@ -104,9 +104,9 @@ def _draw_row(
     images = (fixed, checkerboard(fixed, before, style.tiles), checkerboard(fixed, after, style.tiles))
     for column, image in enumerate(images):
         axes = axes_mm(figure, column * (image_mm[0] + GAP_MM), top + line, *image_mm)
-        show_image(axes, image, view.size_nm, (0.0, 1.0))
-        if column == 0:
-            add_scale_bar(axes, view.size_nm, style.scale_bar_fraction, common)
+        show_image(axes, image, view.size, (0.0, 1.0))
+        if column == 0 and view.pixel_size_nm is not None:
+            add_scale_bar(axes, view.size, style.scale_bar_fraction, common)
 
 
 def _stretched(image: Image, style: RegistrationStyle) -> NDArray[np.float64]:

@@ -20,6 +20,8 @@ from txm2sem_core.registration.geometry import (
     warp,
 )
 from txm2sem_core.registration.search import (
+    COARSE_MIN_STEP_PX,
+    FINE_MIN_STEP_PX,
     Image,
     Kind,
     best_start,
@@ -74,12 +76,12 @@ def estimate_transform(fixed: Array, moving: Array, settings: RegisterSettings) 
             raise RegistrationError(f"the {name} slice is {image.shape}, smaller than {SMALLEST_SIDE_PX} pixels")
         if not image.any():
             raise RegistrationError(f"the {name} slice is blank")
-    matrix = _search(filtered_fixed, filtered_moving, settings.transform, settings)
+    matrix = _search(filtered_fixed, filtered_moving, settings.transform, settings, FINE_MIN_STEP_PX)
     disagreement = _disagreement_px(filtered_fixed, filtered_moving, matrix, settings.transform, settings)
     return _described(matrix, (fixed, moving), (filtered_fixed, filtered_moving), disagreement)
 
 
-def _search(fixed: Image, moving: Image, kind: Kind, settings: RegisterSettings) -> Matrix:
+def _search(fixed: Image, moving: Image, kind: Kind, settings: RegisterSettings, min_step_px: float) -> Matrix:
     factor = coarse_factor(fixed.shape, moving.shape)
     small_fixed, small_moving = shrink(fixed, factor), shrink(moving, factor)
     max_shift_px = settings.max_shift_fraction * min(small_fixed.shape)
@@ -98,7 +100,7 @@ def _search(fixed: Image, moving: Image, kind: Kind, settings: RegisterSettings)
         raise RegistrationError(f"no placing of the slices covers min_overlap {settings.min_overlap} of the TXM slice")
     levels = usable_levels(settings.levels, min(fixed.shape, moving.shape, key=min))
     try:
-        return refine(fixed, moving, to_full(start, factor), kind, levels)
+        return refine(fixed, moving, to_full(start, factor), kind, levels, min_step_px)
     except RuntimeError as error:
         raise RegistrationError("the search drove the slices apart: they share too little") from error
 
@@ -122,7 +124,7 @@ def _disagreement_px(
         np.array_split(shared_fixed, 2, axis), np.array_split(shared_moving, 2, axis), strict=True
     ):
         try:
-            anew = _search(half_fixed, half_moving, kind, settings)
+            anew = _search(half_fixed, half_moving, kind, settings, COARSE_MIN_STEP_PX)
         except RegistrationError:
             continue
         errors.append(factor * corner_error_px(anew, np.eye(3), half_moving.shape))

@@ -12,7 +12,6 @@ from skimage.feature import peak_local_max
 from skimage.transform import downscale_local_mean
 
 from txm2sem_core.registration.geometry import (
-    Array,
     Matrix,
     centred_similarity,
     coverage,
@@ -26,13 +25,18 @@ Kind = Literal["translation", "rigid", "similarity", "affine"]
 Image = NDArray[np.float32]
 
 COARSE_SIDE_PX = 64  # shorter side on which the rough starts are sought
-FINEST_START_SIDE_PX = 48  # no pyramid level is smaller: too few pixels to fill the joint histogram
+SMALLEST_LEVEL_PX = 48  # no pyramid level is smaller: too few pixels to fill the joint histogram
 ROTATION_STEP_DEG = 4.0  # half a step moves a coarse image's edge by about a pixel
 SCALE_STEP = 0.08
 PEAKS_PER_MAP = 3
-STARTS_PER_FEATURE = 5
-MAX_ITERATIONS = 200
-MIN_STEP_PX = 1e-3
+STARTS_PER_FEATURE = 6
+STARTS_REFINED = 3
+FIRST_STEP_PX = 1.0
+STEP_FACTOR = 0.5  # at each turn of the gradient
+COARSE_MIN_STEP_PX = 0.05
+FINE_MIN_STEP_PX = 2e-3
+MAX_ITERATIONS = 100  # a level
+FLAT = 1e-8  # gradient at which the search ends
 
 
 def shrink(image: Image, factor: int) -> Image:
@@ -137,7 +141,7 @@ def _matrix(transform: sitk.Transform) -> Matrix:
     return np.asarray(np.linalg.inv(inverse))
 
 
-def refine(fixed: Image, moving: Image, start: Matrix, kind: Kind, levels: int) -> Matrix:
+def refine(fixed: Image, moving: Image, start: Matrix, kind: Kind, levels: int, min_step_px: float) -> Matrix:
     """Maximise Mattes' mutual information over all pixels, coarse to fine, from `start`.
 
     Mattes et al., IEEE Transactions on Medical Imaging 22 (2003) 120, as in SimpleITK.
@@ -150,7 +154,7 @@ def refine(fixed: Image, moving: Image, start: Matrix, kind: Kind, levels: int) 
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricSamplingStrategy(method.NONE)
     method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(1.0, MIN_STEP_PX, MAX_ITERATIONS, 0.5, 1e-8)
+    method.SetOptimizerAsRegularStepGradientDescent(FIRST_STEP_PX, min_step_px, MAX_ITERATIONS, STEP_FACTOR, FLAT)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(_itk_transform(kind, start, fixed.shape), inPlace=False)
     method.SetShrinkFactorsPerLevel([2**level for level in reversed(range(levels))])
@@ -159,28 +163,33 @@ def refine(fixed: Image, moving: Image, start: Matrix, kind: Kind, levels: int) 
 
 
 def usable_levels(levels: int, shape: tuple[int, int]) -> int:
-    """At most `levels`, and no more than leave the shorter side `FINEST_START_SIDE_PX` long."""
-    return max(1, min(levels, int(np.log2(max(1.0, min(shape) / FINEST_START_SIDE_PX))) + 1))
+    """At most `levels`, and no more than leave the shorter side `SMALLEST_LEVEL_PX` long."""
+    return max(1, min(levels, int(np.log2(max(1.0, min(shape) / SMALLEST_LEVEL_PX))) + 1))
+
+
+def _start_similarity(fixed: Image, moving: Image, matrix: Matrix, min_overlap: float) -> float:
+    """Their similarity under `matrix`; minus infinity if it covers too little or nothing can be compared."""
+    covered = coverage(matrix, moving.shape, fixed.shape)
+    if covered.mean() < min_overlap:
+        return -np.inf
+    value = similarity(fixed, warp(moving, matrix, fixed.shape, order=1), covered)
+    return value if np.isfinite(value) else -np.inf
 
 
 def best_start(fixed: Image, moving: Image, starts: list[Matrix], kind: Kind, min_overlap: float) -> Matrix | None:
-    """Refine each start on the small images; the one of highest mutual information, or None if none holds.
+    """Refine the most alike starts on the small images; the best of them, or None if none holds.
 
     An affine search takes a similarity here: small images cannot hold its two further degrees of freedom.
     """
     kind = "similarity" if kind == "affine" else kind
+    ranked = sorted(starts, key=lambda matrix: -_start_similarity(fixed, moving, matrix, min_overlap))
     best, best_similarity = None, -np.inf
-    for start in starts:
+    for start in ranked[:STARTS_REFINED]:
         try:
-            matrix = refine(fixed, moving, start, kind, levels=1)
+            matrix = refine(fixed, moving, start, kind, levels=1, min_step_px=COARSE_MIN_STEP_PX)
         except RuntimeError:  # the images parted company: not a start
             continue
-        covered = coverage(matrix, moving.shape, fixed.shape)
-        if covered.mean() < min_overlap:
-            continue
-        value = similarity(fixed, warp(moving, matrix, fixed.shape, order=1), covered)
+        value = _start_similarity(fixed, moving, matrix, min_overlap)
         if value > best_similarity:
             best, best_similarity = matrix, value
     return best
-
-

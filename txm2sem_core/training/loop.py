@@ -19,6 +19,7 @@ from txm2sem_core.errors import ConfigError, TrainingError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import Baseline, ImageGenerator, build_generator
 from txm2sem_core.progress import progress
+from txm2sem_core.provenance import source_digest
 from txm2sem_core.training.batches import Batch, epoch_batches
 from txm2sem_core.training.schedules import build_scheduler
 from txm2sem_core.training.steps import Learner
@@ -87,7 +88,7 @@ def train_model(
     for which, generator in weights.items():
         checkpoint.save_weights(output / f"{which}.safetensors", generator)
     checkpoint.save_model(output, weights[chosen], description)
-    checkpoint.remove_training_state(output)
+    checkpoint.remove_training_states(output)
 
 
 def build_like(generator: ImageGenerator, settings: TrainSettings) -> ImageGenerator:
@@ -98,11 +99,13 @@ def build_like(generator: ImageGenerator, settings: TrainSettings) -> ImageGener
 
 def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
     if store.factor != settings.factor:
-        raise ConfigError(f"factor: the variant has {settings.factor}, the patches have {store.factor}. Give its patches.")
+        raise ConfigError(
+            f"factor: the variant has {settings.factor}, the patches have {store.factor}. Give its patches."
+        )
     if store.context < settings.context:
         raise ConfigError(
-            f"context: the variant sees {settings.context} slices on each side, the patches hold {store.context}. Raise "
-            "patches.context."
+            f"context: the variant sees {settings.context} slices on each side, the patches hold {store.context}. "
+            "Raise patches.context."
         )
 
 
@@ -185,7 +188,8 @@ def _run_epoch(learner: Learner, store: PatchStore, seed: int, epoch: int) -> di
 
 def _state_key(store: PatchStore, settings: TrainSettings, seed: int) -> str:
     """What must be the same for a training to go on where another one stopped."""
-    text = f"{settings.canonical_json()}|{store.digest}|{seed}|{torch.__version__}"
+    code = source_digest("training", "networks", "losses", "zpenalty", "intensity")
+    text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -247,5 +251,7 @@ def _tensorboard_writer(output: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ConfigError("tensorboard: the package is not installed. Run `pip install txm2sem[tensorboard]`.") from error
+        raise ConfigError(
+            "tensorboard: the package is not installed. Run `pip install txm2sem[tensorboard]`."
+        ) from error
     return SummaryWriter(str(output / "tensorboard"))

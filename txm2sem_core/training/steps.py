@@ -42,9 +42,9 @@ class Learner:
         if settings.family in ADVERSARIAL:
             own = settings.discriminator.model_dump(exclude={"conditional"})
             channels = 1 + (2 * settings.context + 1) * settings.discriminator.conditional
-            self.discriminator = build_discriminator(
-                **own, in_channels=channels, seed=seed + _DISCRIMINATOR_SEED
-            ).to(device)
+            self.discriminator = build_discriminator(**own, in_channels=channels, seed=seed + _DISCRIMINATOR_SEED).to(
+                device
+            )
             self.discriminator_optimiser = torch.optim.Adam(
                 self.discriminator.parameters(), lr=adam.learning_rate, betas=betas
             )

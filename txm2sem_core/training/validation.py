@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from txm2sem_core.config import TrainSettings
-from txm2sem_core.intensity import data_range_of
 from txm2sem_core.io import PatchStore
 from txm2sem_core.metrics.image import psnr, ssim
 from txm2sem_core.networks import ImageGenerator, inference
@@ -17,7 +16,7 @@ def validate(
     generator: ImageGenerator, store: PatchStore, settings: TrainSettings, device: torch.device
 ) -> dict[str, float]:
     """Mean PSNR (dB) and SSIM of the validation patches; the network is left as it was."""
-    data_range = data_range_of(store.sem_dtype, store.sem_range)
+    data_range = store.data_range()
     scores = []
     with inference(generator, settings.inference_mode):
         for batch in evaluation_batches(store, "validation", settings.context, settings.batch_size):

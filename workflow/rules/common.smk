@@ -16,13 +16,14 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 from txm2sem_core.config import load_config
 from txm2sem_core.errors import Txm2semError
 from txm2sem_core.figure_settings import load_figure_settings
+from txm2sem_core.io import read_yaml
 from txm2sem_core.provenance import raw_digest
 from txm2sem_core.samples import list_pairs, read_samples, volume_path
 
 try:
     CONFIG = load_config(config)
     SAMPLES = read_samples(CONFIG.samples)
-    STYLE = load_figure_settings(CONFIG.figures)
+    STYLE = load_figure_settings(read_yaml(CONFIG.figures), CONFIG.figures)
 except Txm2semError as error:
     logger.error(f"txm2sem: {error}")
     sys.exit(1)
@@ -33,6 +34,9 @@ os.environ["TXM2SEM_TENSORBOARD"] = "1" if CONFIG.tensorboard else ""
 
 RESULTS = CONFIG.results_dir
 VARIANTS = list(CONFIG.variants)
+# the report shows the PNG, so it comes first
+SUFFIXES = [f".{name}" for name in sorted(STYLE.common.formats, key=lambda name: name != "png")]
+MONTAGES = [f"montage_{number + 1}" for number in range(STYLE.montage.patches)]
 # a space is no part of any name, so where a list is empty nothing matches
 NOTHING = " "
 
@@ -42,6 +46,7 @@ wildcard_constraints:
     variant="|".join(VARIANTS),
     seed="|".join(map(str, CONFIG.seeds)),
     factor="|".join(map(str, CONFIG.factors)) or NOTHING,
+    number=r"\d+",
 
 
 def runs():
@@ -155,14 +160,71 @@ def rules_of(target):
     return files + ([f"{RESULTS}/report.html"] if target == "figures" else [])
 
 
+def first_runs():
+    """Every variant with its first seed."""
+    return [(variant, CONFIG.seeds_of(variant)[0]) for variant in VARIANTS]
+
+
+def trained_runs():
+    """Every (variant, seed) that has training curves: baselines are fitted at once."""
+    return [(variant, seed) for variant, seed in runs() if CONFIG.variant(variant).family != "baseline"]
+
+
+def truth_volume(sample):
+    """The true FIB-SEM volume, or nothing."""
+    return f"{RESULTS}/{sample}/raw/truth/sem.tif" if has_truth(sample) else ""
+
+
+def package_data(folder):
+    """Files of the package that are not Python, as inputs."""
+    return sorted(os.path.relpath(file) for file in (ROOT / "txm2sem_core" / folder).iterdir())
+
+
+def report_samples():
+    """What the report is told of each sample, as one canonical string."""
+    samples = []
+    for name, sample in SAMPLES.items():
+        volume = volume_path(sample, Path(RESULTS, name, "raw"))
+        volumes = [
+            {"variant": v, "path": f"{RESULTS}/{name}/volumes/{v}/seed{s}/sem.ome.zarr"}
+            for v, s in (first_runs() if has_volume(name) else [])
+        ]
+        figures = [figure_files(name, figure)[0] for figure in figure_names(name)]
+        samples.append(
+            {
+                "name": name,
+                "source": sample.source,
+                "folder": f"{RESULTS}/{name}",
+                "figures": figures,
+                "volumes": volumes,
+                "txm_volume": None if volume is None else str(volume),
+                "truth": truth_volume(name) or None,
+            }
+        )
+    return json.dumps(samples, sort_keys=True)
+
+
+def report_settings():
+    """The settings as the report shows them, without those that are only of how it ran or looks."""
+    import yaml
+
+    shown = CONFIG.model_dump(mode="json", by_alias=True, exclude={"device", "tensorboard", "figures"})
+    return yaml.safe_dump(shown, sort_keys=True, allow_unicode=True)
+
+
 def figure_files(sample, name):
     """A figure in every format that the style asks for."""
-    return [f"{RESULTS}/{sample}/figures/{name}.{suffix}" for suffix in STYLE.common.formats]
+    return [f"{RESULTS}/{sample}/figures/{name}{suffix}" for suffix in SUFFIXES]
+
+
+def figure_names(sample):
+    """The figures of a sample, in the order of the report."""
+    names = ["comparison", *MONTAGES]
+    if has_volume(sample):
+        names += [f"sections/{variant}" for variant in VARIANTS]
+    return [*names, "curves", "registration"]
 
 
 def sample_figures(sample):
-    """Every figure of a sample."""
-    names = ["registration", "montage", "curves", "comparison"]
-    if has_volume(sample):
-        names += [f"sections/{variant}" for variant in VARIANTS]
-    return [file for name in names for file in figure_files(sample, name)]
+    """Every figure of a sample in every format."""
+    return [file for name in figure_names(sample) for file in figure_files(sample, name)]

@@ -40,7 +40,7 @@ rule measure_volume:
     params:
         settings=settings(CONFIG.measure),
         patches=RESULTS + "/{sample}/patches",
-        truth=lambda w: f"{RESULTS}/{w.sample}/raw/truth/sem.tif" if has_truth(w.sample) else "",
+        truth=lambda w: truth_volume(w.sample),
     resources:
         mem_mb=4000,
         runtime=240,

@@ -1,0 +1,175 @@
+"""Draw the figures of a sample from its results, one function a figure, each in every format that the style asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from txm2sem_core import io
+from txm2sem_core.config import MeasureSettings
+from txm2sem_core.figure_settings import (
+    CommonStyle,
+    ComparisonStyle,
+    CurvesStyle,
+    MontageStyle,
+    RegistrationStyle,
+    SectionsStyle,
+)
+from txm2sem_core.geometry import warp
+from txm2sem_core.metrics import psnr, ssim
+from txm2sem_core.plotting import (
+    History,
+    MontageRow,
+    RegistrationView,
+    VolumeSections,
+    cut_sections,
+    draw_comparison,
+    draw_curves,
+    draw_montage,
+    draw_registration,
+    draw_sections,
+    save_figure,
+)
+from txm2sem_core.samples import RawPair
+
+
+@dataclass(frozen=True)
+class PredictedPatches:
+    """One variant's predicted test patches: `patches.tif`, and the patch store that it was predicted from."""
+
+    label: str
+    predicted: Path
+    patches: Path
+
+
+def montage_figure(
+    number: int,
+    runs: Sequence[PredictedPatches],
+    measure: MeasureSettings,
+    style: MontageStyle,
+    common: CommonStyle,
+    outputs: Iterable[Path],
+) -> None:
+    """Draw TXM, prediction, FIB-SEM and error of every variant on one test patch.
+
+    Args:
+        number: which of `style.patches` test patches, evenly over the split.
+        runs: a row each.
+        measure: the data range of PSNR and SSIM.
+        style: of this figure.
+        common: of all figures.
+        outputs: files to write; their suffixes are the formats.
+    """
+    rows = []
+    for run in runs:
+        store = io.read_patch_store(run.patches)
+        test = store.of_split("test")
+        place = round((number + 0.5) * len(test) / style.patches - 0.5)
+        patch = test.iloc[place]
+        target = store.sem_patch(patch["pair"], int(patch["y"]), int(patch["x"]))
+        txm = store.txm_patch(patch["pair"], int(patch["y"]), int(patch["x"]), 0)[0]
+        prediction = io.open_volume(run.predicted).read(place, place + 1)[0]
+        mask = store.mask_patch(patch["pair"], int(patch["y"]), int(patch["x"]))
+        full_range = store.data_range(measure.data_range)
+        scores = psnr(prediction, target, full_range, mask), ssim(prediction, target, full_range, mask)
+        note = f"{scores[0]:.2f} dB, SSIM {scores[1]:.3f}"
+        _, y_nm, x_nm = store.voxel_size_nm
+        pixel_size_nm = None if y_nm is None or x_nm is None else (y_nm, x_nm)
+        rows.append(MontageRow(run.label, txm, prediction, target, pixel_size_nm, note))
+    _save(draw_montage(rows, style, common), outputs, common)
+
+
+def sections_figure(
+    label: str,
+    txm: Path,
+    predicted: Path,
+    truth: Path | None,
+    voxel_size_nm: tuple[float, float, float],
+    style: SectionsStyle,
+    common: CommonStyle,
+    outputs: Iterable[Path],
+) -> None:
+    """Draw sections through the middle of the TXM volume, the predicted volume, and the truth where it is known."""
+    volumes = []
+    depth, height, width = io.open_volume(predicted).shape
+    position = (depth // 2, height // 2, width // 2)
+    sources = [("TXM", txm, "txm", False), (label, predicted, "sem", False)]
+    if truth is not None:
+        sources.append(("Truth", truth, "sem", True))
+    for name, path, modality, is_reference in sources:
+        planes = (plane[:height, :width] for plane in io.open_volume(path).slices())
+        sections = cut_sections(planes, position)
+        volumes.append(VolumeSections(name, *sections, position, voxel_size_nm, modality, is_reference))  # type: ignore[arg-type]
+    _save(draw_sections(volumes, style, common), outputs, common)
+
+
+def curves_figure(
+    runs: Sequence[tuple[str, int, Path]], style: CurvesStyle, common: CommonStyle, outputs: Iterable[Path]
+) -> None:
+    """Draw losses and validation scores of the trainings: (label, seed, `history.csv`) each."""
+    histories = []
+    for label, seed, path in runs:
+        table = io.read_csv(path)
+        losses = {
+            f"{name.removeprefix('loss_').replace('_', ' ').capitalize()} loss": table[name].to_numpy()
+            for name in table
+            if name.startswith("loss_") and table[name].any()
+        }
+        scores = (table[f"validation_{score}"].to_numpy() for score in ("psnr", "ssim"))
+        histories.append(History(label, seed, table["epoch"].to_numpy(), *scores, losses))
+    _save(draw_curves(histories, style, common), outputs, common)
+
+
+def comparison_figure(
+    summary: Path, patches: Path, style: ComparisonStyle, common: CommonStyle, outputs: Iterable[Path]
+) -> None:
+    """Draw mean PSNR and SSIM of every variant, from `summary.csv` and `patches.csv` (for the seeds)."""
+    by_seed = io.read_csv(patches).groupby(["variant", "seed"], sort=False)[["psnr", "ssim"]].mean().reset_index()
+    seeds = by_seed.rename(columns={"psnr": "psnr_mean", "ssim": "ssim_mean"})
+    several = seeds if seeds["seed"].nunique() > 1 else None
+    _save(draw_comparison(io.read_csv(summary), style, common, several), outputs, common)
+
+
+def registration_figure(
+    pairs: Sequence[RawPair],
+    registered: Path,
+    pixel_size_nm: tuple[float, float] | None,
+    style: RegistrationStyle,
+    common: CommonStyle,
+    outputs: Iterable[Path],
+) -> None:
+    """Draw checkerboards of some pairs before and after registration: the worst, the best, and evenly between."""
+    quality = io.read_csv(registered / "quality.csv")
+    transforms = io.read_json(registered / "transforms.json")
+    drawn = quality[quality["pair"].isin(transforms)].sort_values("correlation_after", key=np.abs, kind="stable")
+    places = np.unique(np.linspace(0, len(drawn) - 1, min(style.slices, len(drawn))).round().astype(int))
+    raw = {pair.pair: pair for pair in pairs}
+    views = [
+        _registration_view(row, raw[row["pair"]], transforms, pixel_size_nm) for _, row in drawn.iloc[places].iterrows()
+    ]
+    _save(draw_registration(views, style, common), outputs, common)
+
+
+def _registration_view(
+    row: pd.Series,
+    pair: RawPair,
+    transforms: dict[str, dict[str, list[list[float]]]],
+    pixel_size_nm: tuple[float, float] | None,
+) -> RegistrationView:
+    fixed = io.read_image(pair.txm)
+    moving = io.read_image(pair.sem).astype(np.float32)
+    matrix = np.asarray(transforms[pair.pair]["matrix"])
+    before, after = (warp(moving, m, fixed.shape, order=1, fill=np.nan) for m in (np.eye(3), matrix))
+    verdict = "" if row["accepted"] else ", refused"
+    text = f"correlation {row['correlation_before']:.2f} before, {row['correlation_after']:.2f} after{verdict}"
+    return RegistrationView(f"Pair {pair.pair}", fixed, before, after, pixel_size_nm, text)
+
+
+def _save(figure: Figure, outputs: Iterable[Path], common: CommonStyle) -> None:
+    for path in outputs:
+        save_figure(figure, path, common)
