@@ -1,4 +1,4 @@
-"""Draw the figures of a sample from its results, one function a figure, each in every format that the style asks for."""
+"""Draw the figures of a sample from its results, one function a figure, in every format that the style asks for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from txm2sem_core.figure_settings import (
     RegistrationStyle,
     SectionsStyle,
 )
-from txm2sem_core.geometry import warp
+from txm2sem_core.registration.geometry import warp
 from txm2sem_core.metrics import psnr, ssim
 from txm2sem_core.plotting import (
     History,
@@ -117,11 +117,11 @@ def curves_figure(
         table = io.read_csv(path)
         losses = {
             f"{name.removeprefix('loss_').replace('_', ' ').capitalize()} loss": table[name].to_numpy()
-            for name in table
+            for name in map(str, table)
             if name.startswith("loss_") and table[name].any()
         }
-        scores = (table[f"validation_{score}"].to_numpy() for score in ("psnr", "ssim"))
-        histories.append(History(label, seed, table["epoch"].to_numpy(), *scores, losses))
+        epochs, psnrs, ssims = (table[name].to_numpy() for name in ("epoch", "validation_psnr", "validation_ssim"))
+        histories.append(History(label, seed, epochs, psnrs, ssims, losses))
     _save(draw_curves(histories, style, common), outputs, common)
 
 

@@ -11,9 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from txm2sem_core import __version__, io
-from txm2sem_core.viewer import FigureEntry, ReportData, SampleReport, ViewerData, VolumeEntry, write_report
+from txm2sem_core.viewer import (
+    FigureEntry,
+    ReportData,
+    SampleReport,
+    ViewerData,
+    ViewerSlice,
+    VolumeEntry,
+    write_report,
+)
 
 _VIEWER_SLICES = 24  # at most so many slices are embedded, evenly over the volume
 _VIEWER_SIDE_PX = 512  # and their longer side is at most so many pixels
@@ -24,8 +33,19 @@ SOURCES = {
     "pairs": "pairs of slices given by the user",
     "reference": "pairs of slices in the layout of the published code",
 }
-VOLUME_COLUMNS = ("slices", "psnr", "ssim", "mae", "continuity_ratio", "continuity_error", "porosity")
-VOLUME_COLUMNS += ("porosity_truth", "self_continuity_ratio", "self_continuity_correlation_z")
+VOLUME_COLUMNS = (
+    "slices",
+    "psnr",
+    "ssim",
+    "mae",
+    "continuity_ratio",
+    "continuity_error",
+    "porosity",
+    "porosity_truth",
+    "self_continuity_ratio",
+    "self_continuity_correlation_z",
+)
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,7 +76,7 @@ CAPTIONS = {
     "sections": (
         "Sections",
         "Sections through the middle of the volumes in all three planes, at one physical scale. Lines show where the "
-        "other planes cut.",
+        "other planes cut. A volume much flatter than wide is shown around its middle only.",
     ),
     "curves": (
         "Training",
@@ -64,7 +84,7 @@ CAPTIONS = {
     ),
     "registration": (
         "Registration",
-        "Checkerboards of TXM and FIB-SEM slices as acquired and registered; the worst pair by correlation comes first.",
+        "Checkerboards of TXM and FIB-SEM slices as acquired and registered. The worst pair comes first.",
     ),
 }
 
@@ -118,9 +138,11 @@ def _sample(sample: SampleResults) -> SampleReport:
     store = io.read_json(sample.folder / "patches" / "store.json")
     index = io.read_csv(sample.folder / "patches" / "index.csv")
     refused = quality[~quality["accepted"].astype(bool)]
-    summary = io.read_csv(sample.folder / "metrics" / "summary.csv").to_dict("records")
-    pairs = {split: own["pair"].nunique() for split, own in index.groupby("split", sort=False)}
-    counts = ", ".join(f"{split} {n} pairs, {(index['split'] == split).sum()} patches" for split, n in pairs.items())
+    summary = _rows(io.read_csv(sample.folder / "metrics" / "summary.csv"))
+    counts = ", ".join(
+        f"{split} {own['pair'].nunique()} pairs, {len(own)} patches"
+        for split, own in ((name, index[index["split"] == name]) for name in index["split"].unique())
+    )
     size = store["size_px"]
     return {
         "name": sample.name,
@@ -133,34 +155,32 @@ def _sample(sample: SampleResults) -> SampleReport:
         "volume_table": _volume_table(sample),
         "figures": sample.figures,
         "volumes": sample.volumes,
-        "warnings": _warnings(summary, quality),
+        "warnings": _warnings(summary),
         "viewer": _viewer(sample, summary, store["voxel_size_nm"]),
     }
 
 
-def _volume_table(sample: SampleResults) -> list[dict[str, Any]]:
+def _rows(table: pd.DataFrame) -> list[Row]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _volume_table(sample: SampleResults) -> list[Row]:
     path = sample.folder / "metrics" / "volumes.csv"
     if not path.exists():
         return []
     table = io.read_csv(path)
     shown = [column for column in VOLUME_COLUMNS if column in table]
-    rows = table[["variant", "seed", *shown]].to_dict("records")
+    rows = _rows(table[["variant", "seed", *shown]])
     return [{"variant": row["variant"], "label": str(row["variant"]).replace("_", " "), **row} for row in rows]
 
 
-def _warnings(summary: list[dict[str, Any]], quality: Any) -> list[str]:
-    warnings = []
+def _warnings(summary: list[Row]) -> list[str]:
     if summary and summary[0]["n"] < 10:
-        warnings.append(f"The scores are of {summary[0]['n']} test patches only: their standard errors are rough.")
-    refused = int((~quality["accepted"].astype(bool)).sum())
-    if refused:
-        warnings.append(f"{refused} of {len(quality)} pairs could not be registered and were left out.")
-    return warnings
+        return [f"The scores are of {summary[0]['n']} test patches only: their standard errors are rough."]
+    return []
 
 
-def _viewer(
-    sample: SampleResults, summary: list[dict[str, Any]], voxel_size_nm: Sequence[float | None]
-) -> ViewerData | None:
+def _viewer(sample: SampleResults, summary: list[Row], voxel_size_nm: Sequence[float | None]) -> ViewerData | None:
     """TXM, the best learned variant's volume, and the truth where known, at some slices."""
     learned = [row["variant"] for row in summary if row["kind"] == "learned"]
     best = next((v for name in learned for v in sample.volumes if v["variant"] == name), None)
@@ -178,16 +198,16 @@ def _viewer(
     }
     if "Truth" in limits:
         limits |= {name: limits["Truth"] for name in limits if name.startswith("Prediction")}
-    slices = []
+    slices: list[ViewerSlice] = []
     for z in np.unique(np.linspace(0, depth - 1, min(depth, _VIEWER_SLICES)).round().astype(int)).tolist():
         planes = {name: volume.read(z, z + 1)[0, :height, :width] for name, volume in volumes.items()}
         slices.append({"z": z, "images": {name: _shown(plane, step, *limits[name]) for name, plane in planes.items()}})
     pixel_nm = voxel_size_nm[1]
     return {
         "axis": "z",
-        "slices": slices,  # type: ignore[typeddict-item]
+        "slices": slices,
         "names": list(sources),
-        "pixel_nm": None if pixel_nm is None else pixel_nm * step,  # type: ignore[typeddict-item]
+        "pixel_nm": None if pixel_nm is None else pixel_nm * step,
     }
 
 

@@ -4,7 +4,7 @@ Both estimate half the squared Frobenius norm of the Jacobian J = d output / d i
 (Hoffman et al. 2019, arXiv 1908.02729), by one random draw. They differ in the cost: `projection` differentiates twice,
 `perturbation` compares two forward passes.
 
-Reductions: `paper` is the norm itself, a sum over output pixels, whose weight grows with the patch's area; `mean` is
+Reductions: `sum` is the norm itself, a sum over output pixels, whose weight grows with the patch's area; `mean` is
 the mean over output values, so that a weight means the same at every patch size.
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from txm2sem_core.errors import ConfigError
 
 Network = Callable[[Tensor], Tensor]
-Reduction = Literal["paper", "mean"]
+Reduction = Literal["sum", "mean"]
 REDUCTIONS: tuple[str, ...] = get_args(Reduction)
 # Of intensities in [-1, 1]. With batch statistics a step of 0.01 falls short of the exact norm by 4 to 8 %, as it is no
 # longer small beside the curvature; 0.001 is within 2 % and still far above the rounding of float32.
@@ -36,7 +36,7 @@ def projection(
         inputs: `[B, ...]` with `requires_grad`.
         outputs: `[B, ...]`, computed from `inputs`.
         rng: draws v.
-        reduction: `paper` or `mean` (see the module).
+        reduction: `sum` or `mean` (see the module).
 
     Returns:
         The estimate, no dimensions, differentiable with respect to the generator's weights.
@@ -70,7 +70,7 @@ def perturbation(
         inputs: `[B, ...]`.
         outputs: `[B, ...]`, `generator(inputs)`.
         rng: draws d.
-        reduction: `paper` or `mean` (see the module).
+        reduction: `sum` or `mean` (see the module).
         step: h, in units of the input.
 
     Returns:
@@ -120,7 +120,7 @@ PENALTIES: dict[str, Callable[..., Tensor]] = {"projection": projection, "pertur
 
 
 def _reduce(squared_norms: Tensor, outputs: Tensor, reduction: str) -> Tensor:
-    if reduction == "paper":
+    if reduction == "sum":
         return 0.5 * squared_norms.mean()
     if reduction == "mean":
         return 0.5 * squared_norms.mean() / _values_each(outputs)

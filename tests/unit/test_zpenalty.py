@@ -47,7 +47,7 @@ def estimates(kind: str, network: Network, x: Tensor, draws: int, **options: obj
 @pytest.mark.parametrize("kind", PENALTIES)
 def test_estimates_average_to_the_exact_norm(kind: str) -> None:
     network, x = small_network()
-    values = estimates(kind, network, x, 1500, reduction="paper")
+    values = estimates(kind, network, x, 1500, reduction="sum")
     error = values.std(ddof=1) / len(values) ** 0.5
     assert abs(values.mean() - exact(network, x)) < 4 * error
     assert error < 0.03 * exact(network, x)
@@ -59,7 +59,7 @@ def test_estimates_average_to_the_published_exact_value(kind: str, reference_fix
     w1, w2, x = (torch.from_numpy(values[key]) for key in ("W1", "W2", "x"))
     truth = float(values["jacobian_exact"])
     assert exact(two_layers(w1, w2), x) == pytest.approx(truth, rel=1e-5)
-    found = estimates(kind, two_layers(w1, w2), x, 1500, reduction="paper")
+    found = estimates(kind, two_layers(w1, w2), x, 1500, reduction="sum")
     assert abs(found.mean() - truth) < 4 * found.std(ddof=1) / len(found) ** 0.5
 
 
@@ -67,7 +67,7 @@ def test_estimates_average_to_the_published_exact_value(kind: str, reference_fix
 def test_estimates_on_an_image_network_average_to_the_exact_norm(kind: str) -> None:
     network = build_generator("resnet_1blocks", width=2, norm="batch", init="xavier", init_gain=1.0, seed=0).eval()
     x = torch.rand((1, 1, 12, 12), generator=rng(3)) * 2 - 1
-    values = estimates(kind, network, x, 400, reduction="paper")
+    values = estimates(kind, network, x, 400, reduction="sum")
     assert abs(values.mean() - exact(network, x)) < 4 * values.std(ddof=1) / len(values) ** 0.5
 
 
@@ -79,7 +79,7 @@ def test_mean_means_the_same_at_every_patch_size_and_paper_grows_with_the_area(k
     for size in (8, 32):
         x = torch.rand((2, 1, size, size), generator=rng(size))
         assert estimates(kind, gain, x, 1, reduction="mean")[0] == pytest.approx(0.5 * 0.09, rel=1e-3)
-        assert estimates(kind, gain, x, 1, reduction="paper")[0] == pytest.approx(0.5 * 0.09 * size**2, rel=1e-3)
+        assert estimates(kind, gain, x, 1, reduction="sum")[0] == pytest.approx(0.5 * 0.09 * size**2, rel=1e-3)
 
 
 @pytest.mark.parametrize("kind", PENALTIES)
@@ -96,7 +96,7 @@ def test_the_weights_gradient_averages_to_the_exact_gradient(kind: str) -> None:
     source = rng(1)
     draws = torch.stack(
         [
-            torch.autograd.grad(PENALTIES[kind](network, x, network(x), source, reduction="paper"), weight)[0]
+            torch.autograd.grad(PENALTIES[kind](network, x, network(x), source, reduction="sum"), weight)[0]
             for _ in range(800)
         ]
     )
@@ -116,8 +116,8 @@ def test_the_same_seed_gives_the_same_penalty_and_touches_no_global_state(kind: 
 
 def test_mistakes_are_named() -> None:
     network, x = small_network()
-    with pytest.raises(ConfigError, match=r"'sum' is not known\. Choose one of paper, mean"):
-        perturbation(network, x, network(x), rng(), reduction="sum")
+    with pytest.raises(ConfigError, match=r"'total' is not known\. Choose one of sum, mean"):
+        perturbation(network, x, network(x), rng(), reduction="total")
     with pytest.raises(ValueError, match="require a gradient"):
         projection(network, x, network(x), rng())
     dropping = nn.Sequential(nn.Linear(5, 5), nn.Dropout(0.5))

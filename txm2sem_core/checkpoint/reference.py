@@ -60,7 +60,9 @@ def import_reference_weights(path: str | Path, **overrides: Any) -> tuple[nn.Mod
     return network.eval(), architecture
 
 
-def import_reference_model(path: str | Path, output: str | Path, overrides: dict[str, Any], inference_mode: str) -> None:
+def import_reference_model(
+    path: str | Path, output: str | Path, overrides: dict[str, Any], inference_mode: str
+) -> None:
     """Turn a published generator's checkpoint into a model directory.
 
     The published code maps 8-bit images, 0 to 255, to [-1, 1] on both sides, so the model does too.
@@ -76,7 +78,8 @@ def import_reference_model(path: str | Path, output: str | Path, overrides: dict
         ConfigError: the inference mode is not known.
     """
     if inference_mode not in INFERENCE_MODES:
-        raise ConfigError(f"inference_mode: {inference_mode!r} is not known. Choose one of {', '.join(INFERENCE_MODES)}.")
+        known = ", ".join(INFERENCE_MODES)
+        raise ConfigError(f"inference_mode: {inference_mode!r} is not known. Choose one of {known}.")
     generator, architecture = import_reference_weights(path, **overrides)
     if not isinstance(generator, ImageGenerator):
         raise InputError(f"{path}: these are the weights of a discriminator, which predicts no image. {REMEDY}")

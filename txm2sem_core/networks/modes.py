@@ -17,16 +17,15 @@ def inference(network: nn.Module, mode: str) -> Iterator[None]:
     active. Unlike there, the running statistics stay untouched.
     """
     training = {layer: layer.training for layer in network.modules()}
-    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    momenta = [layer.momentum for layer in norms]
+    tracking = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d) and layer.track_running_stats]
     network.train(mode == "batch_statistics")
-    for layer in norms:
-        layer.momentum = 0.0
+    for layer in tracking:
+        layer.track_running_stats = not layer.training
     try:
         with torch.no_grad():
             yield
     finally:
         for layer, was_training in training.items():
             layer.training = was_training
-        for layer, momentum in zip(norms, momenta, strict=True):
-            layer.momentum = momentum
+        for layer in tracking:
+            layer.track_running_stats = True

@@ -39,9 +39,7 @@ class SplineField:
         self.nodes = nodes
         self.cells = cells
         self.origin = origin
-        self.positions_y, self.positions_x = (
-            origin[axis] + np.arange(shape[axis]) / cells[axis] for axis in (1, 2)
-        )
+        self.positions_y, self.positions_x = (origin[axis] + np.arange(shape[axis]) / cells[axis] for axis in (1, 2))
 
     def plane(self, z: float) -> Floats:
         """The field's values `[Y, X]` at slice `z`."""

@@ -39,7 +39,9 @@ def attenuation_per_cm(energy_kev: float) -> np.ndarray:
     """Linear attenuation coefficient of each phase in 1/cm, `[6]`, from xraydb (Elam et al. 2002 tables)."""
     return np.array(
         [
-            float(xraydb.material_mu(phase.formula, energy_kev * 1000.0, density=phase.density)) if phase.formula else 0.0
+            float(xraydb.material_mu(phase.formula, energy_kev * 1000.0, density=phase.density))
+            if phase.formula
+            else 0.0
             for phase in PHASES
         ]
     )

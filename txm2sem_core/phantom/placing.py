@@ -62,9 +62,7 @@ def random_placing(settings: PhantomSettings, rng: np.random.Generator) -> Matri
     return similarity(angle, scale, (shift[0], shift[1]), frame_shape(settings.shape), settings.shape[1:])
 
 
-def sample_frame(
-    plane: NDArray[Any], matrix: Matrix, shape: tuple[int, int], margin: int, order: int
-) -> NDArray[Any]:
+def sample_frame(plane: NDArray[Any], matrix: Matrix, shape: tuple[int, int], margin: int, order: int) -> NDArray[Any]:
     """The frame `shape` that a FIB-SEM placed by `matrix` sees of `plane` `[Y, X]`, by spline interpolation.
 
     `plane` reaches `margin` pixels beyond the TXM slice on every side. Order 0 is for labels.

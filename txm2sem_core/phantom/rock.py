@@ -19,7 +19,7 @@ from txm2sem_core.phantom.grains import GrainSections, as_generator
 from txm2sem_core.phantom.placement import Grains, place_grains
 
 HALO_NM = 160.0  # how far around a grain its surface is known
-FRACTURE_EVERY_NM = 8000.0
+FRACTURE_EVERY_NM = 11000.0
 FRACTURE_NM = 130.0  # usual aperture
 CHANNEL_NM = 110.0  # least aperture along a fracture's open channel
 CHANNEL_HALF_WIDTH_NM = 150.0
@@ -81,7 +81,7 @@ class Rock:
         rng = as_generator(self.seed, "fractures")
         count = max(1, round(height_nm / FRACTURE_EVERY_NM))
         spacing = height_nm / count
-        return [float((index + rng.uniform(0.3, 0.7)) * spacing) for index in range(count)]
+        return [float((index + rng.uniform(0.25, 0.75)) * spacing) for index in range(count)]
 
     def _field(self, name: str, z_nm: float, y_nm: float, x_nm: float, *, bedded: bool = False) -> SplineField:
         depth, height, width = self.shape
@@ -139,7 +139,7 @@ class Rock:
         organic = self._organic_excess(frame.sample(self._organic.plane(z)), lamina, depth)
         labels[organic > 0] = phases.ORGANIC
         labels[self._clay_pores(frame.sample(self._slits.plane(z)), plates, depth)] = phases.PORE
-        labels[(organic > 0.08) & self._organic_pores(z)] = phases.PORE
+        labels[(organic > 0.04) & self._organic_pores(z)] = phases.PORE
         labels[grain] = phase[grain]
         self._fill_framboids(z, labels)
         self._open_fractures(z, bedding, depth, labels)
@@ -150,14 +150,14 @@ class Rock:
         """Above 0 in organic matter, and larger inside it: lenses along the laminae, and fillings between grains."""
         near = np.clip(1.0 + depth / HALO_NM, 0.0, 1.0)
         score = organic + 0.45 * lamina + 0.35 * near
-        return np.asarray(score - np.float32(1.1 * _threshold(0.185)))
+        return np.asarray(score - np.float32(1.1 * _threshold(0.2)))
 
     def _organic_pores(self, z: int) -> NDArray[np.bool_]:
         """Nanopores and bubbles of organic matter; some of it is spongy, some tight."""
         maturity = self._maturity.plane(z)
         nano = self._nano.plane(z) + 0.45 * maturity
         bubbles = self._bubbles.plane(z) + 0.5 * maturity
-        return np.asarray((nano > 1.1 * _threshold(0.21)) | (bubbles > 1.12 * _threshold(0.06)))
+        return np.asarray((nano > 1.1 * _threshold(0.26)) | (bubbles > 1.12 * _threshold(0.06)))
 
     def _clay_pores(self, slits: Floats, plates: Floats, depth: Floats) -> NDArray[np.bool_]:
         """Slits between clay plates, and gaps where clay has shrunk from a grain's side."""
@@ -187,12 +187,13 @@ class Rock:
         The channel is what makes the pore space percolate along X: its aperture is never less than `CHANNEL_NM`.
         """
         y_step = self.voxel_size_nm[1]
+        swing_nm = min(170.0, 0.05 * self.shape[1] * y_step)  # a small volume holds its fracture whole
         stretch = np.maximum(np.gradient(bedding, axis=0), 0.5)
         for height_nm in self.fractures_nm:
             row = height_nm / y_step
             wobble, aperture = self._wobble.row(z, row), self._aperture.row(z, row)
             course = self._course.row(0, row)
-            middle = (height_nm + 170.0 * wobble) / y_step
+            middle = (height_nm + swing_nm * wobble) / y_step
             off_course = np.abs(z * self.voxel_size_nm[0] - self._channel_nm(course))
             channel = off_course < CHANNEL_HALF_WIDTH_NM
             closing = np.clip(1.0 - (off_course - CHANNEL_HALF_WIDTH_NM) / 200.0, 0.0, 1.0)

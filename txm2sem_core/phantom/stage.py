@@ -116,9 +116,7 @@ def make_phantom(settings: PhantomSettings, output: Path) -> None:
     with io.atomic_path(output) as folder:
         truth = build_truth(settings)
         rng = as_generator(settings.seed, "txm")
-        txm.reconstruct(
-            truth.attenuation, settings.voxel_size_nm, settings.psf_fwhm_nm, settings.photons, rng
-        )
+        txm.reconstruct(truth.attenuation, settings.voxel_size_nm, settings.psf_fwhm_nm, settings.photons, rng)
         scale = txm.storage_scale(truth.attenuation, phases.attenuation_per_cm(settings.beam_energy_kev))
         _write_txm(folder, settings, truth, scale)
         truth.attenuation = np.empty((0, 0, 0), dtype=np.float32)  # a full-size volume is half a gigabyte

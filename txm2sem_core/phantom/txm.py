@@ -56,9 +56,7 @@ def voxel_noise_per_cm(photons: float, pixel_cm: float, mean_attenuation: float)
     return float(np.pi / np.sqrt(12.0 * PROJECTIONS * detected) / pixel_cm)
 
 
-def ramp_noise(
-    shape: tuple[int, int, int], sigma_px: tuple[float, float, float], rng: np.random.Generator
-) -> Floats:
+def ramp_noise(shape: tuple[int, int, int], sigma_px: tuple[float, float, float], rng: np.random.Generator) -> Floats:
     """Correlated noise `[Z, Y, X]` of a reconstruction whose raw voxels have unit variance.
 
     Within a slice its power grows with frequency, as back-projection of independent counts leaves it; slices are
@@ -75,7 +73,7 @@ def ramp_noise(
     for plane in noise:
         plane[:] = fft.irfft2(fft.rfft2(plane) * transfer, s=plane.shape)
     for row in range(shape[1]):
-        noise[:, row] = ndimage.gaussian_filter1d(noise[:, row], sigma_px[0], axis=0, mode="nearest")
+        noise[:, row] = ndimage.gaussian_filter(noise[:, row], (sigma_px[0], 0.0), mode="nearest")
     return noise
 
 

@@ -97,7 +97,9 @@ def _search(fixed: Image, moving: Image, kind: Kind, settings: RegisterSettings,
     )
     start = best_start(small_fixed, small_moving, starts, kind, settings.min_overlap)
     if start is None:
-        raise RegistrationError(f"no placing of the slices covers min_overlap {settings.min_overlap} of the TXM slice")
+        raise RegistrationError(
+            f"no placing of the slices covers register.min_overlap {settings.min_overlap:g} of the TXM slice"
+        )
     levels = usable_levels(settings.levels, min(fixed.shape, moving.shape, key=min))
     try:
         return refine(fixed, moving, to_full(start, factor), kind, levels, min_step_px)
@@ -105,9 +107,7 @@ def _search(fixed: Image, moving: Image, kind: Kind, settings: RegisterSettings,
         raise RegistrationError("the search drove the slices apart: they share too little") from error
 
 
-def _disagreement_px(
-    fixed: Image, moving: Image, matrix: Matrix, kind: Kind, settings: RegisterSettings
-) -> float:
+def _disagreement_px(fixed: Image, moving: Image, matrix: Matrix, kind: Kind, settings: RegisterSettings) -> float:
     """Register each half of what the slices share anew, and compare: chance does not strike twice in one place.
 
     The better half counts, since the other may be bare of structure. Infinite where nothing can be compared.
@@ -179,6 +179,10 @@ def judge(registration: Registration, settings: RegisterSettings, fixed_shape: t
         ("similarity above chance", above_chance, settings.min_similarity, "min_similarity"),
     ]
     # written so that a NaN is refused
-    reasons = [f"{what} {value:.3g} > {key} {bound:g}" for what, value, bound, key in at_most if not value <= bound]
-    reasons += [f"{what} {value:.3g} < {key} {bound:g}" for what, value, bound, key in at_least if not value >= bound]
+    reasons = [
+        f"{what} {value:.3g} > register.{key} {bound:g}" for what, value, bound, key in at_most if not value <= bound
+    ]
+    reasons += [
+        f"{what} {value:.3g} < register.{key} {bound:g}" for what, value, bound, key in at_least if not value >= bound
+    ]
     return reasons

@@ -1,5 +1,8 @@
 """Coarse to fine search for the transform of least disagreement: rough starts first, then mutual information."""
 
+# mypy: disable-error-code="no-untyped-call"
+# (SimpleITK carries no types)
+
 from __future__ import annotations
 
 from typing import Literal
@@ -75,7 +78,12 @@ def _correlation_peaks(
     """
     ones = sitk.GetImageFromArray(np.ones_like(fixed))
     result = sitk.MaskedFFTNormalizedCorrelation(
-        sitk.GetImageFromArray(fixed), sitk.GetImageFromArray(moving), ones, sitk.GetImageFromArray(mask), 0, min_overlap
+        sitk.GetImageFromArray(fixed),
+        sitk.GetImageFromArray(moving),
+        ones,
+        sitk.GetImageFromArray(mask),
+        0,
+        min_overlap,
     )
     strength = np.abs(sitk.GetArrayFromImage(result))
     centre = np.array(moving.shape) - 1  # the entry of no shift
@@ -121,7 +129,7 @@ def rough_starts(
 
 def _itk_transform(kind: Kind, start: Matrix, fixed_shape: tuple[int, int]) -> sitk.Transform:
     """`start` as the ITK transform of this kind, which goes from fixed to moving, centred on the fixed image."""
-    inverse = np.linalg.inv(start)
+    inverse: Matrix = np.linalg.inv(start).astype(np.float64)
     centre = np.array([fixed_shape[1] - 1, fixed_shape[0] - 1]) / 2
     translation = ((inverse @ [*centre, 1.0])[:2] - centre).tolist()
     if kind == "translation":

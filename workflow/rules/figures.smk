@@ -6,7 +6,7 @@ rule draw_registration:
         raw=lambda w: raw_files(w.sample),
         quality=RESULTS + "/{sample}/registered/quality.csv",
         transforms=RESULTS + "/{sample}/registered/transforms.json",
-        code=core("figures", "plotting", "geometry"),
+        code=core("figures", "plotting", "registration/geometry"),
     output:
         report(
             multiext(RESULTS + "/{sample}/figures/registration", *SUFFIXES),

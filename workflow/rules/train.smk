@@ -6,7 +6,7 @@ rule train_model:
     input:
         description=lambda w: patches_folder(w.sample, w.variant) + "/store.json",
         store=lambda w: patches_folder(w.sample, w.variant) + "/store.safetensors",
-        code=core("training", "networks", "losses", "zpenalty", "intensity", "metrics/image"),
+        code=core("training", "networks", "losses", "zpenalty", "intensity"),
     output:
         weights=RESULTS + "/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model=RESULTS + "/{sample}/models/{variant}/seed{seed}/model.json",

@@ -1,0 +1,118 @@
+"""A copy of the workflow in a folder of its own, and one tiny run of the whole road that many tests look at."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from filelock import FileLock
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("Snakefile", "workflow", "txm2sem_core", "profiles", "envs")
+SAMPLES = "sample\tsource\ntiny\tphantom\n"
+TINY: dict[str, Any] = {
+    "samples": "samples.tsv",
+    "figures": "figures.yaml",
+    "phantom": {"shape": [16, 128, 128], "pair_every": 3, "max_rotation_deg": 1, "max_shift_px": 3},
+    "patches": {"size_px": 32, "train": 8, "evaluation_count": 4},
+    "train": {
+        "generator": {"width": 4},
+        "schedule": {"policy": "constant", "epochs": 1},
+        "batch_size": 4,
+    },
+    "variants": {
+        "pointwise": {"family": "baseline", "generator": {"name": "pointwise"}},
+        "feedforward": {"family": "feedforward", "generator": {"name": "resnet_6blocks"}},
+        "srcnn_x2": {"family": "srcnn", "factor": 2, "generator": {"name": "sr_resnet_6blocks"}},
+    },
+}
+FIGURES: dict[str, Any] = {"common": {"dpi": 72, "formats": ["png"]}, "montage": {"patches": 1}}
+
+
+class Workflow:
+    """A copy of the workflow, and how to run it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def create(cls, folder: Path, config: dict[str, Any] = TINY, samples: str = SAMPLES) -> Workflow:
+        folder.mkdir(parents=True)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, folder / name)
+        workflow = cls(folder)
+        workflow.write_config(config)
+        workflow.write_figures(FIGURES)
+        (folder / "samples.tsv").write_text(samples)
+        return workflow
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def write_figures(self, figures: dict[str, Any]) -> None:
+        (self.folder / "figures.yaml").write_text(yaml.safe_dump(figures))
+
+    def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", str(cores)]
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
+        return subprocess.run(
+            [*command, *arguments],
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+
+    def planned(self, *arguments: str) -> set[str]:
+        """The jobs of a dry run, as `rule` or `rule wildcard=value, ...`; the targets' own rule `all` is left out."""
+        result = self.run("--dry-run", "--nolock", *arguments)
+        assert result.returncode == 0, result.stdout
+        jobs = set()
+        for block in re.split(r"\n(?=(?:local)?rule \w+:\n)", result.stdout)[1:]:
+            name = re.match(r"(?:local)?rule (\w+):", block)[1]  # type: ignore[index]
+            wildcards = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
+            jobs.add(f"{name} {wildcards[1]}" if wildcards else name)
+        return jobs - {"all"}
+
+
+def shared_run(tmp_path_factory: pytest.TempPathFactory, worker: str, name: str, make: Any) -> Workflow:
+    """What `make(folder)` leaves, made once for all test processes."""
+    base = tmp_path_factory.getbasetemp() if worker == "master" else tmp_path_factory.getbasetemp().parent
+    with FileLock(base / f"{name}.lock"):
+        if not (base / f"{name}.done").exists():
+            make(base / name)
+            (base / f"{name}.done").touch()
+    return Workflow(base / name)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workflow:
+    """The whole road, run once on a tiny phantom. Takes about a minute: some forty jobs that each start Python."""
+
+    def make(folder: Path) -> None:
+        workflow = Workflow.create(folder)
+        result = workflow.run()
+        (folder / "output.txt").write_text(result.stdout)
+        assert result.returncode == 0, result.stdout
+
+    return shared_run(tmp_path_factory, worker_id, "finished", make)
+
+
+@pytest.fixture
+def changed(finished: Workflow, tmp_path: Path) -> Workflow:
+    """A copy of the finished run (times of change kept) that a test may change."""
+    shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    return Workflow(tmp_path / "copy")

@@ -1,0 +1,227 @@
+"""What a change runs again: one case for every row of the tables in config/README.md.
+
+Each case takes the finished tiny run, changes one key or file, and compares the exact set of jobs of a dry run.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FIGURES, ROOT, TINY, Workflow
+
+VARIANTS = ("pointwise", "feedforward", "srcnn_x2")
+LEARNED = ("feedforward", "srcnn_x2")
+COARSE = ("srcnn_x2",)
+
+
+def jobs_of(rule: str, variants: tuple[str, ...] = VARIANTS, seed: int = 0) -> set[str]:
+    return {f"{rule} sample=tiny, variant={variant}, seed={seed}" for variant in variants}
+
+
+def one(*rules: str) -> set[str]:
+    return {f"{rule} sample=tiny" for rule in rules}
+
+
+def sections(variants: tuple[str, ...] = VARIANTS) -> set[str]:
+    return {f"draw_sections sample=tiny, variant={variant}" for variant in variants}
+
+
+REPORT = {"write_report"}
+MONTAGE = {"draw_montage sample=tiny, number=1"}
+TABLES = one("summarise_metrics", "summarise_volumes")
+FACTOR = {f"{rule} sample=tiny, factor=2" for rule in ("downsample_patches", "downsample_volume")}
+
+
+def after_prediction(variants: tuple[str, ...]) -> set[str]:
+    measured = jobs_of("measure_patches", variants) | jobs_of("measure_volume", variants)
+    return measured | TABLES | MONTAGE | sections(variants) | one("draw_comparison") | REPORT
+
+
+def after_training(variants: tuple[str, ...]) -> set[str]:
+    predicted = jobs_of("predict_test", variants) | jobs_of("predict_volume", variants)
+    curves = one("draw_curves") if set(variants) & set(LEARNED) else set()
+    return predicted | after_prediction(variants) | curves
+
+
+AFTER_MEASURE = (
+    jobs_of("measure_patches") | jobs_of("measure_volume") | TABLES | MONTAGE | one("draw_comparison") | REPORT
+)
+ALL_FROM_PATCHES = one("extract_patches") | FACTOR | jobs_of("train_model") | after_training(VARIANTS)
+ALL_FROM_REGISTER = ALL_FROM_PATCHES | one("register_pairs", "draw_registration")
+EVERYTHING = ALL_FROM_REGISTER | one("make_phantom")
+DRAWN = MONTAGE | sections() | one("draw_registration", "draw_curves", "draw_comparison") | REPORT
+LEARNED_AGAIN = jobs_of("train_model", LEARNED) | after_training(LEARNED)
+COARSE_AGAIN = FACTOR | jobs_of("train_model", COARSE) | after_training(COARSE)
+ONE_AGAIN = jobs_of("train_model", ("feedforward",)) | after_training(("feedforward",))
+NEW_SEED = (
+    jobs_of("train_model", LEARNED, 1)
+    | jobs_of("predict_test", LEARNED, 1)
+    | jobs_of("predict_volume", LEARNED, 1)
+    | jobs_of("measure_patches", LEARNED, 1)
+    | jobs_of("measure_volume", LEARNED, 1)
+    | TABLES
+    | one("draw_curves", "draw_comparison")
+    | REPORT
+)
+
+# key, new value, jobs; `variant:` keys are of the variant `feedforward`
+KEYS: list[tuple[str, Any, set[str]]] = [
+    ("preset", "paper", EVERYTHING - one("make_phantom", "register_pairs", "draw_registration")),
+    ("title", "Another title", REPORT),
+    ("seeds", [0, 1], NEW_SEED),
+    ("device", "cpu", set()),
+    ("tensorboard", True, set()),
+    ("phantom.shape", [16, 128, 144], EVERYTHING),
+    ("phantom.voxel_size_nm", [30, 30, 30], EVERYTHING),
+    ("phantom.seed", 1, EVERYTHING),
+    ("phantom.pair_every", 2, EVERYTHING),
+    ("phantom.beam_energy_kev", 9, EVERYTHING),
+    ("phantom.max_rotation_deg", 2, EVERYTHING),
+    ("phantom.max_scale_percent", 1, EVERYTHING),
+    ("phantom.max_shift_px", 2, EVERYTHING),
+    ("phantom.psf_fwhm_nm", [100, 90, 90], EVERYTHING),
+    ("phantom.photons", 1000, EVERYTHING),
+    ("phantom.sem_electrons", 90, EVERYTHING),
+    ("register.transform", "affine", ALL_FROM_REGISTER),
+    ("register.median_px", 5, ALL_FROM_REGISTER),
+    ("register.refused", "stop", ALL_FROM_REGISTER),
+    ("patches.size_px", 48, ALL_FROM_PATCHES),
+    ("patches.train", 12, ALL_FROM_PATCHES),
+    ("patches.evaluation", "random", ALL_FROM_PATCHES),
+    ("patches.evaluation_count", 3, ALL_FROM_PATCHES),
+    ("patches.grid_px", 2, ALL_FROM_PATCHES),
+    ("patches.context", 1, ALL_FROM_PATCHES),
+    ("patches.min_uncharged", 0.9, ALL_FROM_PATCHES),
+    ("patches.min_nonzero", 0.7, ALL_FROM_PATCHES),
+    ("patches.percentiles", [1, 99], ALL_FROM_PATCHES),
+    ("patches.split", {"train": 0.6, "validation": 0.2, "test": 0.2}, ALL_FROM_PATCHES),
+    ("patches.seed", 1, ALL_FROM_PATCHES),
+    ("downsample.method", "nearest", COARSE_AGAIN),
+    ("downsample.psf_sigma_px", 0.7, COARSE_AGAIN),
+    ("downsample.noise_sigma", 0.1, COARSE_AGAIN),
+    ("downsample.seed", 1, COARSE_AGAIN),
+    ("train.optimiser", {"learning_rate": 1e-3}, LEARNED_AGAIN),
+    ("variant:pixel_loss", "L2", ONE_AGAIN),
+    ("variant:z_penalty", {"method": "projection"}, ONE_AGAIN),
+    ("predict.tile_px", 64, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
+    ("predict.overlap_px", 16, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
+    ("predict.tiff", True, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
+    ("measure.data_range", 200, AFTER_MEASURE),
+    ("measure.phases", 3, AFTER_MEASURE),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "expected"), KEYS, ids=[key for key, _, _ in KEYS])
+def test_a_key_runs_again_what_depends_on_it(
+    finished: Workflow, tmp_path: Path, key: str, value: Any, expected: set[str]
+) -> None:
+    config = copy.deepcopy(TINY)
+    if key.startswith("variant:"):
+        config["variants"]["feedforward"][key.removeprefix("variant:")] = value
+    else:
+        *groups, last = key.split(".")
+        place = config
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = value
+    # a dry run changes nothing, so it needs no copy of the results, only another config
+    other = tmp_path / "config.yaml"
+    import yaml
+
+    other.write_text(yaml.safe_dump(config))
+    assert finished.planned("--configfile", str(other)) - (REPORT if not expected else set()) == expected
+
+
+STYLES: list[tuple[str, dict[str, Any], set[str]]] = [
+    ("common", {"font_size_pt": 8}, DRAWN),
+    ("montage", {"error": "absolute", "error_colours": "magma"}, MONTAGE | REPORT),
+    ("sections", {"show_planes": False}, sections() | REPORT),
+    ("curves", {"columns": 1}, one("draw_curves") | REPORT),
+    ("comparison", {"columns": 1}, one("draw_comparison") | REPORT),
+    ("registration", {"tiles": 6}, one("draw_registration") | REPORT),
+]
+
+
+@pytest.mark.parametrize(("group", "values", "expected"), STYLES, ids=[group for group, _, _ in STYLES])
+def test_a_figures_style_redraws_that_figure_alone(
+    finished: Workflow, tmp_path: Path, group: str, values: dict[str, Any], expected: set[str]
+) -> None:
+    import yaml
+
+    figures = copy.deepcopy(FIGURES)
+    figures.setdefault(group, {}).update(values)
+    (tmp_path / "figures.yaml").write_text(yaml.safe_dump(figures))
+    config = {**copy.deepcopy(TINY), "figures": str(tmp_path / "figures.yaml")}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert finished.planned("--configfile", str(tmp_path / "config.yaml")) == expected
+
+
+def edited(file: Path) -> None:
+    file.write_text(file.read_text() + "\n# a comment\n")
+
+
+def touched(file: Path) -> None:
+    later = time.time() + 5
+    os.utime(file, (later, later))
+
+
+FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
+    ("txm2sem_core/training/steps.py", edited, jobs_of("train_model") | after_training(VARIANTS)),
+    ("txm2sem_core/training/steps.py", touched, set()),
+    ("txm2sem_core/metrics/image.py", edited, AFTER_MEASURE - MONTAGE),
+    ("txm2sem_core/plotting/montage.py", edited, DRAWN),
+    ("txm2sem_core/viewer.py", edited, REPORT),
+    ("txm2sem_core/templates/report.css", edited, REPORT),
+    ("txm2sem_core/config.py", edited, set()),
+    ("workflow/rules/train.smk", edited, set()),
+    ("samples.tsv", touched, set()),
+]
+
+
+@pytest.mark.parametrize(("file", "change", "expected"), FILES, ids=[f"{f} {c.__name__}" for f, c, _ in FILES])
+def test_a_file_runs_again_what_is_made_with_it(
+    changed: Workflow, file: str, change: Callable[[Path], None], expected: set[str]
+) -> None:
+    change(changed.folder / file)
+    assert changed.planned() == expected
+
+
+def test_the_users_raw_files_count_by_content(finished: Workflow, tmp_path: Path) -> None:
+    """A touched or copied raw file runs nothing again; other pixels run the sample's road again."""
+    raw = tmp_path / "raw"
+    shutil.copytree(finished.folder / "results" / "tiny" / "raw", raw)
+    samples = f"sample\tsource\ttxm\tsem\tcharge\ttxm_volume\tpair_z\nown\tpairs\t{raw}/txm\t{raw}/sem\t{raw}/charge"
+    config = {**copy.deepcopy(TINY), "register": {"min_similarity": 0.01}}
+    workflow = Workflow.create(tmp_path / "own", config, samples + f"\t{raw}/txm_volume\t1:16:3\n")
+    target = "results/own/patches/store.json"
+    result = workflow.run(target)
+    assert result.returncode == 0, result.stdout
+    assert workflow.planned(target) == set()
+    touched(raw / "sem" / "SEM000.tif")
+    assert workflow.planned(target) == set()
+    shutil.copy(raw / "sem" / "SEM001.tif", raw / "sem" / "SEM000.tif")
+    assert workflow.planned(target) == {"register_pairs sample=own", "extract_patches sample=own"}
+
+
+def test_every_row_of_the_documentation_is_tested() -> None:
+    """Keys that config/README.md says run something again, against the cases above."""
+    text = (ROOT / "config" / "README.md").read_text()
+    stages = re.split(r"^## ", text, flags=re.MULTILINE)
+    tested = {key for key, _, _ in KEYS}
+    missing = []
+    for section in stages:
+        stage = re.match(r"`(\w+):`", section)
+        prefix = f"{stage[1]}." if stage else ""
+        if "a change runs again" not in section:
+            continue
+        for cell in re.findall(r"^\| (`[^|]*) \|", section, flags=re.MULTILINE):
+            missing += [f"{prefix}{key}" for key in re.findall(r"`(\w+)`", cell) if f"{prefix}{key}" not in tested]
+    assert missing == ["samples", "figures", "results_dir"]  # paths: the tests above change what they lead to

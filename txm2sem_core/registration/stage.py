@@ -1,0 +1,219 @@
+"""The register stage: raw pairs in, cropped pairs, masks, transforms and the table of their quality out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from txm2sem_core import io
+from txm2sem_core.config import RegisterSettings
+from txm2sem_core.errors import InputError, RegistrationError
+from txm2sem_core.progress import progress
+from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
+from txm2sem_core.registration.geometry import Array, Crop, common_crop, coverage, warp
+from txm2sem_core.samples import RawPair
+
+MEASURES = (
+    "correlation_before",
+    "correlation_after",
+    "similarity_before",
+    "similarity_after",
+    "similarity_chance",
+    "disagreement_px",
+    "rotation_deg",
+    "scale",
+    "shift_x_px",
+    "shift_y_px",
+    "overlap",
+)
+REMEDY = "Check that its two slices show the same place, or change the keys named, or leave the pair out"
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one pair. Without a registration there is no crop either."""
+
+    pair: RawPair
+    registration: Registration | None
+    crop: Crop
+    reasons: list[str]
+    digests: dict[str, str]  # file kind to SHA-256; empty for a refused pair
+
+    @property
+    def accepted(self) -> bool:
+        return not self.reasons
+
+
+def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output: Path, workers: int = 1) -> None:
+    """Register and crop every pair, in `workers` threads, and write into `output` (see `_write_tables`).
+
+    `pairs/{pair}_{txm,sem,mask}.tif` (and one for each extra mask of the pair) are cropped to the largest rectangle
+    that both slices cover, in their own data types; the mask is 255 where the slices can be used, 0 where the
+    FIB-SEM slice is charged.
+
+    Raises:
+        InputError: no pairs, a file that cannot be read, or shapes that do not fit.
+        RegistrationError: a pair is refused and `settings.refused` is "stop", or all pairs are. Nothing is written.
+    """
+    if not pairs:
+        raise InputError(f"{output}: there are no pairs to register. Check the folders in the sample table.")
+    with io.atomic_path(output / "pairs") as folder, ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        folder.mkdir()
+        results = pool.map(partial(_register_pair, settings=settings, folder=folder), pairs)
+        try:
+            outcomes = list(progress(results, "register", len(pairs), "pairs"))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else the pairs that wait would still be registered
+            raise
+        _check_refused(outcomes, settings)
+    _write_tables(outcomes, output)
+
+
+def register_files(fixed: Path, moving: Path, output: Path, settings: RegisterSettings) -> Registration:
+    """Register one FIB-SEM slice: `registered.tif` on the TXM slice's grid, and `transform.json`, in `output`.
+
+    Raises:
+        InputError: a file that cannot be read, or, with `transform: none`, shapes that differ.
+        RegistrationError: the registration is refused. Nothing is written.
+    """
+    pair = RawPair(moving.stem, None, fixed, moving)
+    txm, sem = _read_slices(pair, settings)
+    try:
+        found = estimate_transform(txm, sem, settings)
+        reasons = judge(found, settings, txm.shape)
+    except RegistrationError as error:
+        reasons = [str(error)]
+    if reasons:
+        raise RegistrationError(f"{moving} on {fixed}: refused, {'; '.join(reasons)}. {REMEDY}.")
+    registered = sem if settings.transform == "none" else warp(sem, found.matrix, txm.shape)
+    crop = _crop(found, settings, sem.shape, txm.shape)
+    record: dict[str, Any] = {name: _finite(value) for name, value in asdict(found).items() if name != "matrix"}
+    record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform}
+    io.write_tiff(output / "registered.tif", registered, io.read_voxel_size_nm(fixed))
+    io.write_json(output / "transform.json", record)
+    return found
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _read_slices(pair: RawPair, settings: RegisterSettings) -> tuple[Array, Array]:
+    txm, sem = io.read_image(pair.txm), io.read_image(pair.sem)
+    if settings.transform == "none" and txm.shape != sem.shape:
+        raise InputError(
+            f"{pair.txm} is {txm.shape} and {pair.sem} is {sem.shape} (Y, X): with register.transform = none the two "
+            "must be of one shape. Crop them alike, or choose another transform."
+        )
+    return txm, sem
+
+
+def _read_on_sem(path: Path, sem_path: Path, shape: tuple[int, ...]) -> Array:
+    image = io.read_image(path)
+    if image.shape != shape:
+        raise InputError(f"{path} is {image.shape} and {sem_path} is {shape} (Y, X): a mask must fit its slice.")
+    return image
+
+
+def _crop(
+    found: Registration, settings: RegisterSettings, sem_shape: tuple[int, int], txm_shape: tuple[int, int]
+) -> Crop:
+    if settings.transform == "none":
+        return Crop(0, txm_shape[0], 0, txm_shape[1])
+    return common_crop(coverage(found.matrix, sem_shape, txm_shape))
+
+
+def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _Outcome:
+    txm, sem = _read_slices(pair, settings)
+    masks = {"charge": pair.charge} if pair.charge is not None else {}
+    on_sem = {name: _read_on_sem(path, pair.sem, sem.shape) for name, path in (masks | pair.extra).items()}
+    try:
+        found = estimate_transform(txm, sem, settings)
+    except RegistrationError as error:
+        return _Outcome(pair, None, Crop(0, 0, 0, 0), [str(error)], {})
+    crop = _crop(found, settings, sem.shape, txm.shape)
+    reasons = judge(found, settings, txm.shape)
+    if reasons:
+        return _Outcome(pair, found, crop, reasons, {})
+    placed = {"sem": sem} | on_sem
+    if settings.transform != "none":
+        placed = {
+            name: warp(image, found.matrix, txm.shape, order=3 if name == "sem" else 0)
+            for name, image in placed.items()
+        }
+    charge = placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8))
+    mask = np.where(charge > 0, 0, 255).astype(np.uint8)
+    voxel_size_nm = io.read_voxel_size_nm(pair.txm)
+    digests = {}
+    for name, image in ({"txm": txm, "mask": mask} | placed).items():
+        path = folder / f"{pair.pair}_{name}.tif"
+        io.write_tiff(path, crop.of(image), voxel_size_nm)
+        digests[name] = io.sha256_file(path)
+    return _Outcome(pair, found, crop, [], digests)
+
+
+def _check_refused(outcomes: list[_Outcome], settings: RegisterSettings) -> None:
+    refused = [outcome for outcome in outcomes if not outcome.accepted]
+    if not refused or (settings.refused == "exclude" and len(refused) < len(outcomes)):
+        return
+    named = "\n".join(f"  {o.pair.sem} on {o.pair.txm}: {'; '.join(o.reasons)}" for o in refused)
+    exclude = "" if len(refused) == len(outcomes) else " (register.refused = exclude does so by itself)"
+    raise RegistrationError(f"{len(refused)} of {len(outcomes)} pairs are refused:\n{named}\n{REMEDY}{exclude}.")
+
+
+def _write_tables(outcomes: list[_Outcome], output: Path) -> None:
+    """Write the three tables.
+
+    `quality.csv` has a row for every pair, `index.csv` one for every accepted pair, `transforms.json` an entry for
+    every pair that got a transform, refused ones among them, so that a figure can show what was refused.
+    """
+    index = pd.DataFrame([_index_row(outcome) for outcome in outcomes if outcome.accepted])
+    transforms = {
+        o.pair.pair: {"matrix": o.registration.matrix.tolist(), "crop": o.crop._asdict(), "z": o.pair.z}
+        | {"accepted": o.accepted}
+        for o in outcomes
+        if o.registration is not None
+    }
+    io.write_json(output / "transforms.json", transforms)
+    io.write_csv(output / "quality.csv", _whole_z(pd.DataFrame([_quality_row(outcome) for outcome in outcomes])))
+    io.write_csv(output / "index.csv", _whole_z(index))
+
+
+def _whole_z(table: pd.DataFrame) -> pd.DataFrame:
+    return table.astype({"z": "Int64"})  # a missing z would turn the others into 8.0
+
+
+def _quality_row(outcome: _Outcome) -> dict[str, Any]:
+    pair, crop = outcome.pair, outcome.crop
+    measures = {name: getattr(outcome.registration, name, float("nan")) for name in MEASURES}
+    return {
+        "pair": pair.pair,
+        "z": pair.z,
+        "split": pair.split,
+        **measures,
+        "crop_height": crop.y1 - crop.y0,
+        "crop_width": crop.x1 - crop.x0,
+        "accepted": outcome.accepted,
+        "reasons": "; ".join(outcome.reasons),
+    }
+
+
+def _index_row(outcome: _Outcome) -> dict[str, Any]:
+    pair, crop = outcome.pair, outcome.crop
+    return {
+        "pair": pair.pair,
+        "z": pair.z,
+        "split": pair.split,
+        **crop._asdict(),
+        "height": crop.y1 - crop.y0,
+        "width": crop.x1 - crop.x0,
+        **{name: f"pairs/{pair.pair}_{name}.tif" for name in outcome.digests},
+        **{f"{name}_sha256": digest for name, digest in outcome.digests.items()},
+    }
