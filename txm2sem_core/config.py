@@ -306,18 +306,18 @@ class Config(Settings):
     def variant(self, name: str) -> TrainSettings:
         """The settings of one variant: preset, then family, then `train:`, then its own keys."""
         own = self.variants[name]
-        family = own.get("family", "feedforward")
+        family = str(own.get("family", self.train.get("family")))
         if family == "baseline":
-            merged = own
-        else:
-            preset = PRESETS[self.preset]
-            merged = _merge(preset["all"], preset.get(family, {}), self.train)
-            if _merge(merged, own).get("objective") == "wgangp":
-                merged = _merge(merged, preset["wgangp"])
-            merged = _merge(merged, own)
+            return _validated(TrainSettings, own, f"variants.{name}")
+        preset = PRESETS[self.preset]
+        objective = own.get("objective", self.train.get("objective"))
+        of_objective = preset["wgangp"] if objective == "wgangp" else {}
+        merged = _merge(preset["all"], preset.get(family, {}), of_objective, self.train, own)
+        settings = _validated(TrainSettings, merged, f"variants.{name}")
         if self.preset == "paper" and family in PAPER_FIXED_FAMILIES:
-            merged = _merge(merged, {"generator": PAPER_FIXED})
-        return _validated(TrainSettings, merged, f"variants.{name}")
+            fixed = settings.generator.model_copy(update=PAPER_FIXED)
+            settings = settings.model_copy(update={"generator": fixed})
+        return settings
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """Baselines are fitted, not trained: one seed is enough for them."""
@@ -339,7 +339,8 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration") -> 
         raise ConfigError(f"{where}: keys and values are needed, this is {type(values).__name__}: {values!r}.")
     values = dict(values)
     for stage, preset in PAPER_STAGES.items() if values.get("preset") == "paper" else ():
-        values[stage] = _merge(preset, values.get(stage) or {})
+        given = values.get(stage, {})
+        values[stage] = _merge(preset, given) if isinstance(given, Mapping) else given
     config = _validated(Config, values, "", where)
     _validated(TrainSettings, _merge({"family": "feedforward"}, config.train), "train", where)
     for name in config.variants:

@@ -168,8 +168,8 @@ def predict_test(predictor: Predictor, patches: Path, output: Path, *, name: str
         raise InputError(f"{patches}: the patches' factor is {store.factor}, the model's {predictor.factor}.")
     rows = store.of_split("test")
     predicted = [
-        predictor.predict_patches(store.txm_patch(row.pair, int(row.y), int(row.x), predictor.context)[None])[0]
-        for row in progress(rows.itertuples(), f"predict {name} patches", len(rows), "patches")
+        predictor.predict_patches(store.txm_patch(row["pair"], row["y"], row["x"], predictor.context)[None])[0]
+        for row in progress(rows.to_dict("records"), f"predict {name} patches", len(rows), "patches")
     ]
     io.write_tiff(output / "patches.tif", np.stack(predicted), store.voxel_size_nm)
     middle = slice(store.context - predictor.context, store.context + predictor.context + 1)

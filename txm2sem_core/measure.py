@@ -58,17 +58,13 @@ def measure_patches(predicted: str | Path, patches: Path, settings: MeasureSetti
     full = store.data_range(settings.data_range)
     low, high = (0.0, 255.0) if store.sem_dtype == np.uint8 else (store.sem_range.low, store.sem_range.high)
     table = []
-    for row, prediction in zip(rows.itertuples(), volume.slices(), strict=True):
-        place = (str(row.pair), int(row.y), int(row.x))
+    for row, prediction in zip(rows.to_dict("records"), volume.slices(), strict=True):
+        place = (row["pair"], row["y"], row["x"])
         target, mask = store.sem_patch(*place), store.mask_patch(*place)
         images_8bit = to_8bit(prediction, low, high), to_8bit(target, low, high)
         table.append(
             {
-                "patch": row.patch,
-                "pair": row.pair,
-                "z": row.z,
-                "y": row.y,
-                "x": row.x,
+                **{key: row[key] for key in ("patch", "pair", "z", "y", "x")},
                 "psnr": psnr(prediction, target, full, mask),
                 "ssim": ssim(prediction, target, full, mask),
                 "mae": mae(prediction, target, full, mask),
@@ -204,7 +200,7 @@ def evaluate_files(
     predicted, measured = io.open_volume(prediction), io.open_volume(target)
     if predicted.shape != measured.shape:
         raise InputError(
-            f"{prediction}: shape {predicted.shape} (Z, Y, X), but {target} has {measured.shape}. Crop one to the other."
+            f"{prediction}: shape {predicted.shape} (Z, Y, X), but {target} has {measured.shape}. Crop one of them."
         )
     if full_range is None and measured.dtype != np.uint8:
         raise InputError(f"{target}: {measured.dtype} data has no range of its own. Give --data-range.")

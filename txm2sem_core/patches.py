@@ -119,8 +119,8 @@ def extract_patches(
     table = io.read_csv(registered / "index.csv")
     table["split"] = split_pairs(table, settings)
     table = table[table["split"].notna()].reset_index(drop=True)
-    pairs = {row.pair: _load_pair(registered, row, volume, settings) for row in table.itertuples()}
-    index = pd.concat([_pair_patches(row, pairs[row.pair], settings, table) for row in table.itertuples()])
+    pairs = {str(row.pair): _load_pair(registered, row, volume, settings) for row in table.itertuples()}
+    index = pd.concat([_pair_patches(row, pairs[str(row.pair)], settings, table) for row in table.itertuples()])
     index = _limit_evaluation(index.reset_index(drop=True), settings)
     index.insert(0, "patch", range(len(index)))
     training = [pairs[name] for name in table.loc[table["split"] == "train", "pair"]]
@@ -162,6 +162,11 @@ def _load_pair(registered: Path, row: Any, volume: Volume | None, settings: Patc
         neighbours = _neighbours(volume, int(row.z), settings.context, row.pair)
         if neighbours.shape[1] < row.y1 or neighbours.shape[2] < row.x1:
             raise InputError(f"{volume.source}: planes of {neighbours.shape[1:]} do not cover pair {row.pair}'s slice.")
+        if neighbours.dtype != txm.dtype:
+            raise InputError(
+                f"{volume.source}: its voxels are {neighbours.dtype}, but pair {row.pair}'s TXM slice is {txm.dtype}. "
+                "Export both with the same bit depth."
+            )
         _check_place(neighbours[settings.context][crop], txm, volume, row)
         stack = neighbours[(slice(None), *crop)]
         stack[settings.context] = txm
@@ -200,7 +205,8 @@ def _pair_patches(row: Any, images: PairImages, settings: PatchesSettings, table
         raise InputError(
             f"pair {row.pair} (split {row.split}): no patch of {settings.size_px} pixels is good enough; "
             f"{usable.mean():.0%} of the slice is uncharged and {nonzero.mean():.0%} not zero, a patch needs "
-            f"{settings.min_uncharged:.0%} and {settings.min_nonzero:.0%}. Lower patches.min_uncharged, patches.min_nonzero or patches.size_px."
+            f"{settings.min_uncharged:.0%} and {settings.min_nonzero:.0%}. Lower patches.min_uncharged, "
+            "patches.min_nonzero or patches.size_px."
         )
     if row.split == "train":
         siblings = table.index[table["split"] == "train"]

@@ -156,9 +156,8 @@ def _reference_pairs(images: Path) -> list[RawPair]:
             raise InputError(f"{images / split}: no such folder; the reference layout has {', '.join(SPLITS)}.")
         charge = folder / "charge"
         for pair in _paired_folders(folder / "txm", folder / "sem", charge if charge.is_dir() else None):
-            number = pair.pair
-            extra = {kind: _numbered(folder / kind)[number] for kind in REFERENCE_EXTRA if (folder / kind).is_dir()}
-            found.append(RawPair(f"{split}{number}", None, pair.txm, pair.sem, pair.charge, split, extra))
+            extra = {kind: _partner(folder / kind, pair) for kind in REFERENCE_EXTRA if (folder / kind).is_dir()}
+            found.append(RawPair(f"{split}{pair.pair}", None, pair.txm, pair.sem, pair.charge, split, extra))
     return found
 
 
@@ -171,6 +170,13 @@ def _paired_folders(txm: Path, sem: Path, charge: Path | None) -> list[RawPair]:
     for number in sorted(txm_files.keys() - charge_files.keys()) if charge is not None else ():
         raise InputError(f"{txm_files[number]}: there is no charge mask with the number {number} in {charge}. Add it.")
     return [RawPair(n, None, txm_files[n], sem_files[n], charge_files.get(n)) for n in sorted(txm_files, key=_order)]
+
+
+def _partner(folder: Path, pair: RawPair) -> Path:
+    partner = _numbered(folder).get(pair.pair)
+    if partner is None:
+        raise InputError(f"{pair.sem}: there is no partner with the number {pair.pair} in {folder}. Add it.")
+    return partner
 
 
 def _numbered(folder: Path) -> dict[str, Path]:

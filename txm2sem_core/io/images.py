@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -15,8 +17,10 @@ from txm2sem_core.io.atomic import atomic_path
 TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png")
 KEPT_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
+DAMAGE = (tifffile.TiffFileError, struct.error, ValueError, OSError, IndexError, KeyError)  # what damaged files raise
 _UNIT_NM = {"nm": 1.0, "nanometer": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "micrometer": 1e3}
 _UNIT_NM |= {"mm": 1e6, "millimeter": 1e6, "cm": 1e7, "m": 1e9, "å": 0.1, "angstrom": 0.1, "pm": 1e-3}
+_LARGEST_PIXEL_NM = 2e4  # 72 to 1200 dots an inch are for printing, from programs that know no pixel size
 
 VoxelSize = tuple[float | None, float | None, float | None]
 
@@ -51,10 +55,10 @@ def read_image(path: str | Path) -> np.ndarray:
     path = Path(path)
     _check_file(path)
     try:
-        array = tifffile.imread(path) if path.suffix.lower() in TIFF_SUFFIXES else _read_png(path)
+        array = _read_tiff(path) if path.suffix.lower() in TIFF_SUFFIXES else _read_png(path)
     except (tifffile.TiffFileError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: this image cannot be read ({error}). Export it again as TIFF.") from error
-    except (ValueError, OSError, IndexError, RuntimeError, KeyError, TypeError, MemoryError) as error:
+    except (*DAMAGE, RuntimeError, TypeError, MemoryError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"{path}: this image is damaged or cut short ({reason}). Export it again as TIFF.") from error
     return _checked_plane(path, array)
@@ -72,6 +76,26 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path}: an image must end in one of {', '.join(IMAGE_SUFFIXES)}.")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: this file is empty (0 bytes). Copy or export it again.")
+
+
+def _read_tiff(path: Path) -> np.ndarray:
+    with tifffile.TiffFile(path) as tiff:
+        check_whole(tiff)
+        return tiff.asarray()
+
+
+def check_whole(tiff: tifffile.TiffFile) -> None:
+    """Raise `TiffFileError` if the last page names a next one: the file was cut short, which tifffile only logs."""
+    if not len(tiff.pages):
+        raise tifffile.TiffFileError("it holds no page")
+    layout, stream = tiff.tiff, tiff.filehandle
+    last = tiff.pages[-1]
+    stream.seek(last.offset)
+    (tags,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
+    stream.seek(last.offset + layout.tagnosize + tags * layout.tagsize)
+    (following,) = struct.unpack(layout.offsetformat, stream.read(layout.offsetsize))
+    if following:
+        raise tifffile.TiffFileError(f"cut short after {len(tiff.pages)} pages")
 
 
 def _read_png(path: Path) -> np.ndarray:
@@ -105,7 +129,7 @@ def write_tiff(path: str | Path, array: np.ndarray, voxel_size_nm: VoxelSize | N
         tifffile.imwrite(temporary, np.ascontiguousarray(array), photometric="minisblack", **size_tags(voxel_size_nm))
 
 
-def size_tags(voxel_size_nm: VoxelSize | None) -> dict[str, object]:
+def size_tags(voxel_size_nm: VoxelSize | None) -> dict[str, Any]:
     """TIFF writer options that record a voxel size (Z, Y, X in nm) as ImageJ and most other readers understand it."""
     z_nm, y_nm, x_nm = voxel_size_nm or (None, None, None)
     if y_nm is None or x_nm is None:
@@ -129,7 +153,7 @@ def read_voxel_size_nm(path: str | Path) -> VoxelSize | None:
     try:
         with tifffile.TiffFile(path) as tiff:
             return _ome_voxel_size_nm(tiff) or _tag_voxel_size_nm(tiff)
-    except (tifffile.TiffFileError, ValueError, OSError, KeyError, IndexError) as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: this image cannot be read ({error}). Export it again as TIFF.") from error
 
 
@@ -154,12 +178,12 @@ def _tag_voxel_size_nm(tiff: tifffile.TiffFile) -> VoxelSize | None:
     imagej = tiff.imagej_metadata or _imagej_lines(tiff)
     unit = str(imagej.get("unit", "")).lower().replace("\\u00b5", "µ")
     tag_unit_nm = {2: 2.54e7, 3: 1e7}.get(int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1)
-    # with a unit tag of its own the resolution is a inch or centimetre; ImageJ's files without one count in `unit`
+    # with a unit tag of its own the resolution is an inch or centimetre; ImageJ's files without one count in `unit`
     unit_nm = tag_unit_nm or _UNIT_NM.get(unit)
     if unit_nm is None:
         return None
-    x_nm, y_nm = (_ratio(tags[name].value, unit_nm) for name in ("XResolution", "YResolution"))
-    if x_nm is None or y_nm is None:
+    x_nm, y_nm = (_pixel_nm(tags[name].value, unit_nm) for name in ("XResolution", "YResolution"))
+    if x_nm is None or y_nm is None or (unit not in _UNIT_NM and max(x_nm, y_nm) > _LARGEST_PIXEL_NM):
         return None
     spacing = imagej.get("spacing")
     z_nm = float(spacing) * _UNIT_NM[unit] if spacing and unit in _UNIT_NM else None
@@ -173,8 +197,6 @@ def _imagej_lines(tiff: tifffile.TiffFile) -> dict[str, str]:
     return dict(line.split("=", 1) for line in description.splitlines() if "=" in line)
 
 
-def _ratio(value: tuple[int, int], unit_nm: float) -> float | None:
+def _pixel_nm(value: tuple[int, int], unit_nm: float) -> float | None:
     pixels, units = value
-    if pixels <= 0 or units <= 0 or pixels == units or unit_nm * units / pixels > 1e6:
-        return None  # 1/1 and 72 dots an inch are what programs write that know no pixel size
-    return unit_nm * units / pixels
+    return unit_nm * units / pixels if pixels > 0 and units > 0 else None

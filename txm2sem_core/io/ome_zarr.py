@@ -63,19 +63,18 @@ class OmeZarrWriter:
         while max(self._levels[-1].shape[1:]) > _LEVEL_BELOW:
             self._levels.append(self._half(self._levels[-1], str(len(self._levels))))
         datasets = [
-            {"path": str(i), "coordinateTransformations": self._transforms(level)}
-            for i, level in enumerate(self._levels)
+            {"path": str(i), "coordinateTransformations": self._transforms(i)} for i in range(len(self._levels))
         ]
         axes = [
             {"name": axis, "type": "space"} | ({} if size is None else {"unit": "nanometer"})
             for axis, size in zip("zyx", self.voxel_size_nm, strict=True)
         ]
-        multiscale = {"name": self.name, "axes": axes, "datasets": datasets, "type": "mean"}
+        multiscale: dict[str, Any] = {"name": self.name, "axes": axes, "datasets": datasets, "type": "mean"}
         self._group.attrs.put({**attributes, "ome": {"version": "0.5", "multiscales": [multiscale]}})
 
-    def _transforms(self, level: zarr.Array) -> list[dict[str, Any]]:
-        full = self._levels[0].shape
-        factors = [2 ** round(np.log2(n / m)) for n, m in zip(full, level.shape, strict=True)]
+    def _transforms(self, index: int) -> list[dict[str, Any]]:
+        finer = [level.shape for level in self._levels[:index]]
+        factors = [2 ** sum(shape[axis] > 1 for shape in finer) for axis in range(3)]  # one voxel is not halved
         sizes = [1.0 if size is None else float(size) for size in self.voxel_size_nm]
         scale = [size * factor for size, factor in zip(sizes, factors, strict=True)]
         # the centre of a mean of f voxels lies (f - 1) / 2 voxels beyond the centre of the first
@@ -129,6 +128,11 @@ def write_ome_zarr(
         if written != shape[0]:
             raise InputError(f"{path}: {written} slices were given along z, {shape[0]} were announced.")
         writer.finish(attributes or {})
+
+
+def first_level(attributes: Mapping[str, Any]) -> str:
+    """Path of the full-resolution array, from an OME-Zarr's attributes (0.4 or 0.5); KeyError without them."""
+    return str(attributes.get("ome", attributes)["multiscales"][0]["datasets"][0]["path"])
 
 
 def read_scale_nm(attributes: Mapping[str, Any]) -> VoxelSize | None:

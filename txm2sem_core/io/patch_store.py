@@ -44,7 +44,7 @@ class PatchStore:
     txm_range: IntensityRange
     sem_range: IntensityRange
     voxel_size_nm: tuple[float | None, float | None, float | None]  # of the SEM and the full-resolution TXM
-    digest: str
+    digest: str  # of `store.json`, and so of images, index and ranges
 
     @property
     def sem_dtype(self) -> np.dtype:
@@ -126,5 +126,5 @@ def read_patch_store(folder: str | Path) -> PatchStore:
         txm_range=IntensityRange(**description["txm_range"]),
         sem_range=IntensityRange(**description["sem_range"]),
         voxel_size_nm=(z_nm, y_nm, x_nm),
-        digest=description["sha256"]["store.safetensors"],
+        digest=sha256_file(folder / "store.json"),
     )

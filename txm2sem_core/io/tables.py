@@ -67,7 +67,7 @@ def read_csv(path: str | Path, text_columns: tuple[str, ...] = ("pair",)) -> pd.
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file. Check the path.") from error
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this is not a CSV table ({error}). Make it again.") from error
+        raise InputError(f"{path}: this is not a CSV table ({' '.join(str(error).split())}). Make it again.") from error
 
 
 def sha256_file(path: str | Path) -> str:

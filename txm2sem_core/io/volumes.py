@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,17 @@ import zarr
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.images import (
+    DAMAGE,
+    IMAGE_SUFFIXES,
     TIFF_SUFFIXES,
     VoxelSize,
+    check_whole,
     list_images,
     read_image,
     read_voxel_size_nm,
     size_tags,
 )
-from txm2sem_core.io.ome_zarr import read_scale_nm
+from txm2sem_core.io.ome_zarr import first_level, read_scale_nm
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,14 @@ class Volume:
         """Slices z0 to z1 - 1 as [z1 - z0, Y, X].
 
         Raises:
-            InputError: the range lies outside the volume.
+            InputError: the range lies outside the volume, or a voxel in it is NaN or infinite.
         """
         if not 0 <= z0 < z1 <= self.shape[0]:
             raise InputError(f"{self.source}: slices {z0} to {z1 - 1} of axis z were asked, it has {self.shape[0]}.")
-        return self._read(z0, z1)
+        slab = self._read(z0, z1)
+        if slab.dtype.kind == "f" and not np.isfinite(slab).all():
+            raise InputError(f"{self.source}: slices {z0} to {z1 - 1} hold voxels that are NaN or infinite. Fill them.")
+        return slab
 
     def slices(self) -> Iterator[np.ndarray]:
         """One slice [Y, X] after the other."""
@@ -58,7 +64,7 @@ class Volume:
 
 
 def open_volume(path: str | Path) -> Volume:
-    """Open a TIFF stack, a folder of slices or an OME-Zarr without reading its voxels.
+    """Open a TIFF stack, a folder of slices or an OME-Zarr without reading its voxels; a PNG is one slice.
 
     Raises:
         InputError: not one of these, empty, or made of slices that differ in shape or type.
@@ -72,20 +78,31 @@ def open_volume(path: str | Path) -> Volume:
         return _open_folder(path)
     if path.suffix.lower() in TIFF_SUFFIXES:
         return _open_tiff(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return replace(Volume.of_array(read_image(path)[None]), source=str(path))
     raise InputError(f"{path}: a volume is a TIFF stack, a folder of TIFF slices, or an OME-Zarr folder.")
 
 
 def _open_zarr(path: Path) -> Volume:
     try:
         group = zarr.open_group(path, mode="r")
-        array = group["0"]
-        scale = read_scale_nm(dict(group.attrs))
-    except (KeyError, ValueError, OSError, FileNotFoundError) as error:
+        array = group[first_level(group.attrs)]
+        scale = read_scale_nm(group.attrs)
+    except (KeyError, IndexError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{path}: this is not a readable OME-Zarr volume ({error}). Make it again.") from error
     if not isinstance(array, zarr.Array) or array.ndim != 3:
         raise InputError(f"{path}: an OME-Zarr with axes z, y, x is needed.")
     shape = (array.shape[0], array.shape[1], array.shape[2])
-    return Volume(shape, array.dtype, scale, str(path), lambda z0, z1: np.asarray(array[z0:z1]))
+
+    def read(z0: int, z1: int) -> np.ndarray:
+        try:
+            return np.asarray(array[z0:z1])
+        except (RuntimeError, ValueError, OSError) as error:
+            raise InputError(
+                f"{path}: slices {z0} to {z1 - 1} are damaged ({error}). Copy or make it again."
+            ) from error
+
+    return Volume(shape, array.dtype, scale, str(path), read)
 
 
 def _open_folder(path: Path) -> Volume:
@@ -110,14 +127,15 @@ def _open_tiff(path: Path) -> Volume:
     voxel_size_nm = read_voxel_size_nm(path)
     try:
         with tifffile.TiffFile(path) as tiff:
+            check_whole(tiff)
             series = tiff.series[0]
             shape = tuple(n for n, axis in zip(series.shape, series.axes, strict=True) if n > 1 or axis in "YX")
-            dtype = series.dtype
-    except (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError) as error:
+            dtype, in_colour = series.dtype, "S" in series.axes
+    except DAMAGE as error:
         raise InputError(f"{path}: this TIFF cannot be read ({error}). Export it again.") from error
     if len(shape) == 2:
         shape = (1, *shape)
-    if len(shape) != 3 or shape[-1] in (3, 4) or dtype is None:
+    if len(shape) != 3 or in_colour or dtype is None:
         raise InputError(f"{path}: a grey stack [Z, Y, X] is needed, this file has shape {shape}.")
 
     def read(z0: int, z1: int) -> np.ndarray:
@@ -128,7 +146,7 @@ def _open_tiff(path: Path) -> Volume:
                     return np.stack([pages[z].asarray() for z in range(z0, z1)])  # type: ignore[union-attr]
                 with tiff.series[0].aszarr() as store:  # a stack in one page (ImageJ, > 4 GB)
                     return np.asarray(zarr.open_array(store, mode="r")[z0:z1])
-        except (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError) as error:
+        except (*DAMAGE, RuntimeError) as error:
             raise InputError(f"{path}: slices {z0} to {z1 - 1} cannot be read ({error}). Export it again.") from error
 
     return Volume((shape[0], shape[1], shape[2]), np.dtype(dtype), voxel_size_nm, str(path), read)

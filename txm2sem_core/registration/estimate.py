@@ -22,6 +22,8 @@ from txm2sem_core.registration.geometry import (
 from txm2sem_core.registration.search import (
     COARSE_MIN_STEP_PX,
     FINE_MIN_STEP_PX,
+    ROTATION_STEP_DEG,
+    SCALE_STEP,
     Image,
     Kind,
     best_start,
@@ -29,6 +31,7 @@ from txm2sem_core.registration.search import (
     refine,
     rough_starts,
     shrink,
+    symmetric_steps,
     to_full,
     usable_levels,
 )
@@ -76,41 +79,54 @@ def estimate_transform(fixed: Array, moving: Array, settings: RegisterSettings) 
             raise RegistrationError(f"the {name} slice is {image.shape}, smaller than {SMALLEST_SIDE_PX} pixels")
         if not image.any():
             raise RegistrationError(f"the {name} slice is blank")
-    matrix = _search(filtered_fixed, filtered_moving, settings.transform, settings, FINE_MIN_STEP_PX)
-    disagreement = _disagreement_px(filtered_fixed, filtered_moving, matrix, settings.transform, settings)
+    matrix = _search(filtered_fixed, filtered_moving, settings)
+    disagreement = _disagreement_px(filtered_fixed, filtered_moving, matrix, settings)
     return _described(matrix, (fixed, moving), (filtered_fixed, filtered_moving), disagreement)
 
 
-def _search(fixed: Image, moving: Image, kind: Kind, settings: RegisterSettings, min_step_px: float) -> Matrix:
+def _search(fixed: Image, moving: Image, settings: RegisterSettings) -> Matrix:
+    """From no knowledge: turns and scales within the bounds, and all shifts."""
+    kind = _kind(settings)
+    rotations = [0.0] if kind == "translation" else symmetric_steps(settings.max_rotation_deg, ROTATION_STEP_DEG)
+    no_scale = kind in ("translation", "rigid")
+    scales = [1.0] if no_scale else [1 + s for s in symmetric_steps(settings.max_scale_percent / 100, SCALE_STEP)]
+    return _search_among(fixed, moving, rotations, scales, FINE_MIN_STEP_PX, settings)
+
+
+def _search_among(
+    fixed: Image,
+    moving: Image,
+    rotations_deg: list[float],
+    scales: list[float],
+    min_step_px: float,
+    settings: RegisterSettings,
+) -> Matrix:
     factor = coarse_factor(fixed.shape, moving.shape)
     small_fixed, small_moving = shrink(fixed, factor), shrink(moving, factor)
     max_shift_px = settings.max_shift_fraction * min(small_fixed.shape)
-    max_scale_fraction = settings.max_scale_percent / 100
-    starts = rough_starts(
-        small_fixed,
-        small_moving,
-        kind,
-        settings.max_rotation_deg,
-        max_scale_fraction,
-        max_shift_px,
-        settings.min_overlap,
-    )
-    start = best_start(small_fixed, small_moving, starts, kind, settings.min_overlap)
+    starts = rough_starts(small_fixed, small_moving, rotations_deg, scales, max_shift_px, settings.min_overlap)
+    start = best_start(small_fixed, small_moving, starts, _kind(settings), settings.min_overlap)
     if start is None:
         raise RegistrationError(
             f"no placing of the slices covers register.min_overlap {settings.min_overlap:g} of the TXM slice"
         )
     levels = usable_levels(settings.levels, min(fixed.shape, moving.shape, key=min))
     try:
-        return refine(fixed, moving, to_full(start, factor), kind, levels, min_step_px)
+        return refine(fixed, moving, to_full(start, factor), _kind(settings), levels, min_step_px)
     except RuntimeError as error:
         raise RegistrationError("the search drove the slices apart: they share too little") from error
 
 
-def _disagreement_px(fixed: Image, moving: Image, matrix: Matrix, kind: Kind, settings: RegisterSettings) -> float:
+def _kind(settings: RegisterSettings) -> Kind:
+    assert settings.transform != "none", "nothing is searched without a transform"
+    return settings.transform
+
+
+def _disagreement_px(fixed: Image, moving: Image, matrix: Matrix, settings: RegisterSettings) -> float:
     """Register each half of what the slices share anew, and compare: chance does not strike twice in one place.
 
-    The better half counts, since the other may be bare of structure. Infinite where nothing can be compared.
+    Each half is searched over all shifts, from the turn and scale of the whole. The better half counts, since the
+    other may be bare of structure. Infinite where nothing can be compared.
     """
     crop = common_crop(coverage(matrix, moving.shape, fixed.shape))
     shared = crop.of(fixed), crop.of(warp(moving, matrix, fixed.shape, order=1))
@@ -124,7 +140,7 @@ def _disagreement_px(fixed: Image, moving: Image, matrix: Matrix, kind: Kind, se
         np.array_split(shared_fixed, 2, axis), np.array_split(shared_moving, 2, axis), strict=True
     ):
         try:
-            anew = _search(half_fixed, half_moving, kind, settings, COARSE_MIN_STEP_PX)
+            anew = _search_among(half_fixed, half_moving, [0.0], [1.0], COARSE_MIN_STEP_PX, settings)
         except RegistrationError:
             continue
         errors.append(factor * corner_error_px(anew, np.eye(3), half_moving.shape))

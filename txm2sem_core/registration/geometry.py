@@ -47,8 +47,7 @@ def _moving_coordinates(matrix: Matrix, fixed_shape: tuple[int, int]) -> NDArray
 def _inside(coordinates: NDArray[np.float64], moving_shape: tuple[int, int]) -> Mask:
     last = np.array(moving_shape, dtype=np.float64).reshape(2, 1, 1) - 1
     within = (coordinates >= -EDGE_TOLERANCE_PX) & (coordinates <= last + EDGE_TOLERANCE_PX)
-    inside: Mask = within.all(axis=0)
-    return inside
+    return np.asarray(within.all(axis=0))
 
 
 def coverage(matrix: Matrix, moving_shape: tuple[int, int], fixed_shape: tuple[int, int]) -> Mask:

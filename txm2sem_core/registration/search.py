@@ -29,7 +29,7 @@ Image = NDArray[np.float32]
 
 COARSE_SIDE_PX = 64  # shorter side on which the rough starts are sought
 SMALLEST_LEVEL_PX = 48  # no pyramid level is smaller: too few pixels to fill the joint histogram
-ROTATION_STEP_DEG = 4.0  # half a step moves a coarse image's edge by about a pixel
+ROTATION_STEP_DEG = 5.0  # half a step moves a coarse image's edge by about a pixel
 SCALE_STEP = 0.08
 PEAKS_PER_MAP = 3
 STARTS_PER_FEATURE = 6
@@ -59,9 +59,10 @@ def to_full(matrix: Matrix, factor: int) -> Matrix:
     return enlarge @ matrix @ np.linalg.inv(enlarge)
 
 
-def _steps(limit: float, step: float) -> NDArray[np.float64]:
+def symmetric_steps(limit: float, step: float) -> list[float]:
+    """From -limit to limit in equal steps of at most `step`, 0 among them."""
     count = int(np.ceil(limit / step))
-    return np.linspace(-limit, limit, 2 * count + 1) if count else np.zeros(1)
+    return np.linspace(-limit, limit, 2 * count + 1).tolist() if count else [0.0]
 
 
 def _gradient(image: Image) -> Image:
@@ -96,9 +97,8 @@ def _correlation_peaks(
 def rough_starts(
     fixed: Image,
     moving: Image,
-    kind: Kind,
-    max_rotation_deg: float,
-    max_scale_fraction: float,
+    rotations_deg: list[float],
+    scales: list[float],
     max_shift_px: float,
     min_overlap: float,
 ) -> list[Matrix]:
@@ -107,15 +107,12 @@ def rough_starts(
     Two features are correlated, grey levels and gradient magnitudes: the first is steadier under noise, the second
     holds where the contrast of some phases is inverted and of others not. The best of each are returned.
     """
-    rotations = np.zeros(1) if kind == "translation" else _steps(max_rotation_deg, ROTATION_STEP_DEG)
-    free_scale = kind in ("similarity", "affine")
-    scales = 1 + (_steps(max_scale_fraction, SCALE_STEP) if free_scale else np.zeros(1))
     starts: list[Matrix] = []
     ones = np.ones_like(moving)
     for feature in (lambda image: image, _gradient):
         fixed_feature, moving_feature = feature(fixed), feature(moving)
         found: list[tuple[float, Matrix]] = []
-        for angle in rotations:
+        for angle in rotations_deg:
             for factor in scales:
                 turned = centred_similarity(angle, factor, (0, 0), moving.shape, fixed.shape)
                 on_grid = warp(moving_feature, turned, fixed.shape, order=1)

@@ -1,5 +1,8 @@
 """How alike two slices of different contrast are, and how alike unrelated ones would look."""
 
+# mypy: disable-error-code="no-untyped-call"
+# (scikit-image carries types in part)
+
 from __future__ import annotations
 
 import numpy as np

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from txm2sem_core import checkpoint, io
 from txm2sem_core.config import TrainSettings
@@ -76,6 +77,8 @@ def train_model(
         weights = {"best": generator, "last": generator}
     else:
         learner = Learner(settings, seed, choose_device(device))
+        if isinstance(learner.generator, Baseline):
+            raise ConfigError(f"generator.name: {settings.generator.name!r} is fitted; give it the family baseline.")
         reached = _run_epochs(learner, store, seed, output, name, tensorboard)
         history = pd.DataFrame(reached.history)
         last = learner.generator.cpu()
@@ -110,7 +113,8 @@ def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
 
 
 def _fit_baseline(store: PatchStore, settings: TrainSettings) -> ImageGenerator:
-    generator = build_generator(settings.generator.name, factor=settings.factor)
+    own = settings.generator.model_dump()
+    generator = build_generator(**own, in_channels=2 * settings.context + 1, factor=settings.factor, seed=0)
     still = settings.model_copy(update={"flips": False, "turns": False, "batch_size": _FIT_PATCHES})
     batch: Batch = next(epoch_batches(store, still, seed=0, epoch=0))
     if not isinstance(generator, Baseline):
@@ -138,7 +142,10 @@ def _run_epochs(
             reached.best_score = score
             reached.best_weights = {k: v.detach().cpu().clone() for k, v in learner.generator.state_dict().items()}
         for scheduler in schedulers:
-            scheduler.step(*([score] if settings.schedule.policy == "plateau" else []))
+            if isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step(score)
+            else:
+                scheduler.step()
         reached.epoch = epoch + 1
         _save_state(learner, schedulers, reached, output, state_key)
         if writer is not None:
@@ -188,7 +195,7 @@ def _run_epoch(learner: Learner, store: PatchStore, seed: int, epoch: int) -> di
 
 def _state_key(store: PatchStore, settings: TrainSettings, seed: int) -> str:
     """What must be the same for a training to go on where another one stopped."""
-    code = source_digest("training", "networks", "losses", "zpenalty", "intensity")
+    code = source_digest("training", "networks", "losses", "zpenalty", "intensity", "metrics/image")
     text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -230,7 +237,7 @@ def _describe(
 ) -> dict[str, Any]:
     """What `model.json` says."""
     score = "validation_ssim" if settings.select == "best_ssim" else "validation_psnr"
-    epoch = history["epoch"].iloc[-1] if chosen == "last" else history["epoch"][history[score].idxmax()]
+    epoch = history["epoch"].iloc[-1] if chosen == "last" else history["epoch"].iloc[int(history[score].argmax())]
     own = settings.generator.model_dump()
     return {
         "generator": {**own, "in_channels": 2 * settings.context + 1, "factor": settings.factor},

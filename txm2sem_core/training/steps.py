@@ -81,7 +81,7 @@ class Learner:
             penalty = settings.gradient_penalty_weight * unweighted
         loss = discriminator_loss(settings.objective, fake_scores, real_scores, penalty)
         self.discriminator_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         self.discriminator_optimiser.step()
         return {"loss_discriminator": loss.detach(), "loss_gradient_penalty": penalty.detach()}
 
@@ -100,7 +100,7 @@ class Learner:
             terms["loss_z_penalty"] = settings.z_penalty.weight * penalty
         loss = torch.stack(list(terms.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimiser.step()
         return {"loss_generator": loss.detach()} | {name: term.detach() for name, term in terms.items()}
 

@@ -1,0 +1,251 @@
+"""Splits that share nothing, acceptance against brute force, repeatable patches, and slices that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_data import blurred, sharp
+
+from txm2sem_core import io
+from txm2sem_core.config import PatchesSettings, parse_settings
+from txm2sem_core.errors import InputError
+from txm2sem_core.patches import SPLITS, acceptable_positions, extract_patches, side_by_side, split_pairs
+
+SIZE_NM = (40.0, 20.0, 10.0)
+
+
+def options(**values: object) -> PatchesSettings:
+    return parse_settings(PatchesSettings, "{}", **{"size_px": 16, "train": 20, "grid_px": 4, **values})
+
+
+def table(z: list[float], split: list[str] | None = None) -> pd.DataFrame:
+    names = [f"{i:03d}" for i in range(len(z))]
+    return pd.DataFrame({"pair": names, "z": z, "split": split or [np.nan] * len(z)})
+
+
+# --- splits
+
+
+@given(
+    st.lists(st.integers(0, 400), min_size=3, max_size=40, unique=True),
+    st.integers(0, 3),
+    st.sampled_from([(0.7, 0.15, 0.15), (0.5, 0.25, 0.25), (0.9, 0.05, 0.05)]),
+)
+def test_no_two_splits_share_a_slice(z: list[int], context: int, shares: tuple[float, float, float]) -> None:
+    chosen = options(context=context, split=dict(zip(SPLITS, shares, strict=True)))
+    try:
+        splits = split_pairs(table([float(value) for value in z]), chosen)
+    except InputError as error:
+        assert "no pair is left" in str(error)
+        return
+    seen: dict[str, set[int]] = {
+        name: {s + d for s, own in zip(z, splits, strict=True) if own == name for d in range(-context, context + 1)}
+        for name in SPLITS
+    }
+    assert all(seen.values())
+    assert not (seen["train"] & seen["validation"] or seen["train"] & seen["test"] or seen["validation"] & seen["test"])
+    if context == 0:
+        assert splits.notna().all()  # nothing is lost without need
+        ordered = [split for _, split in sorted(zip(z, splits, strict=True))]
+        assert ordered == sorted(ordered, key=SPLITS.index)  # blocks in z
+
+
+def test_shares_of_the_splits() -> None:
+    splits = split_pairs(table([float(z) for z in range(20)]), options())
+    assert splits.value_counts().to_dict() == {"train": 14, "validation": 3, "test": 3}
+
+
+def test_given_splits_are_kept() -> None:
+    given_splits = ["test", "train", "validation", "train"]
+    assert list(split_pairs(table([np.nan] * 4, given_splits), options())) == given_splits
+
+
+@pytest.mark.parametrize("z", [[], [1.0], [1.0, 2.0]])
+def test_too_few_pairs(z: list[float]) -> None:
+    with pytest.raises(InputError, match=f"no pair is left for it, of {len(z)} accepted pairs"):
+        split_pairs(table(z), options())
+
+
+def test_neighbouring_pairs_leave_nothing_with_context() -> None:
+    with pytest.raises(InputError, match=r"patches\.context = 3"):
+        split_pairs(table([0.0, 1.0, 2.0, 3.0]), options(context=3))
+
+
+# --- positions
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32), st.integers(0, 9), st.integers(0, 9), st.sampled_from([1, 2, 4]))
+def test_acceptable_positions_against_brute_force(seed: int, more_y: int, more_x: int, step: int) -> None:
+    rng = np.random.default_rng(seed)
+    chosen = options(size_px=8, grid_px=step, min_uncharged=0.85, min_nonzero=0.7)
+    shape = (8 + more_y, 8 + more_x)
+    usable, nonzero = (rng.random(shape) < share for share in rng.uniform(0.8, 1.0, 2))
+    expected = [
+        (y, x)
+        for y in range(0, more_y + 1, step)
+        for x in range(0, more_x + 1, step)
+        if usable[y : y + 8, x : x + 8].mean() > 0.85 and (usable & nonzero)[y : y + 8, x : x + 8].mean() > 0.7
+    ]
+    assert [tuple(p) for p in acceptable_positions(usable, nonzero, chosen)] == expected
+
+
+@given(st.integers(16, 120), st.integers(16, 120))
+def test_the_evaluation_grid_neither_overlaps_nor_leaves_the_image(height: int, width: int) -> None:
+    every = acceptable_positions(np.ones((height, width), bool), np.ones((height, width), bool), options())
+    chosen = side_by_side(every, 16, 4, (height, width))
+    counts = np.zeros((height, width), int)
+    for y, x in chosen:
+        counts[y : y + 16, x : x + 16] += 1
+    assert counts.max() == 1
+    assert counts.sum() == len(chosen) * 256
+    assert len(chosen) == (height // 16) * (width // 16)
+
+
+# --- the stage
+
+
+def registered(
+    root: Path, *, pairs: int = 8, shape: tuple[int, int] = (50, 62), crop: tuple[int, int] = (3, 5), every: int = 4
+) -> tuple[Path, io.Volume]:
+    """What the registration leaves: cropped pairs, masks, an index; and the TXM volume that they come from."""
+    y0, x0 = crop
+    depth = pairs * every
+    sem = sharp((depth, shape[0] + 10, shape[1] + 10), seed=1)
+    volume = blurred(sem)
+    rows = []
+    for number in range(pairs):
+        z = number * every
+        window = (z, slice(y0, y0 + shape[0]), slice(x0, x0 + shape[1]))
+        mask = np.full(shape, 255, np.uint8)
+        mask[:4, :4] = 0
+        files = {kind: f"{kind}{number}.tif" for kind in ("txm", "sem", "mask")}
+        for kind, image in (("txm", volume[window]), ("sem", sem[window]), ("mask", mask)):
+            io.write_tiff(root / files[kind], image)
+        box = {"y0": y0, "y1": y0 + shape[0], "x0": x0, "x1": x0 + shape[1]}
+        rows.append({"pair": f"{number:03d}", "z": z, "split": np.nan, **files, **box})
+    io.write_csv(root / "index.csv", pd.DataFrame(rows))
+    return root, io.Volume.of_array(volume, SIZE_NM)
+
+
+def rewrite(root: Path, column: str, values: list[object]) -> None:
+    index = io.read_csv(root / "index.csv")
+    index[column] = values
+    io.write_csv(root / "index.csv", index)
+
+
+def test_patches_of_the_stage(tmp_path: Path) -> None:
+    folder, volume = registered(tmp_path / "r")
+    chosen = options(evaluation_count=7)
+    store = extract_patches(folder, volume, chosen, SIZE_NM, tmp_path / "p")
+    index = store.index
+    assert list(index["patch"]) == list(range(len(index)))
+    assert index["split"].value_counts().to_dict() == {"train": 20, "validation": 7, "test": 7}
+    assert (index[["y", "x"]] % 4 == 0).all(axis=None)
+    for row in index.itertuples():
+        patch = store.mask_patch(str(row.pair), int(row.y), int(row.x))
+        assert patch.shape == (16, 16)
+        assert patch.mean() > 0.95
+    by_split = index.groupby("split")["pair"].agg(set)
+    assert not by_split["train"] & by_split["test"]
+    assert store.voxel_size_nm == SIZE_NM
+
+
+def test_the_same_seed_gives_the_same_patches_and_another_seed_others(tmp_path: Path) -> None:
+    folder, volume = registered(tmp_path / "r")
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        extract_patches(folder, volume, options(seed=seed), SIZE_NM, tmp_path / name)
+    files = ["store.safetensors", "index.csv", "store.json"]
+    assert [(tmp_path / "a" / f).read_bytes() for f in files] == [(tmp_path / "b" / f).read_bytes() for f in files]
+    assert (tmp_path / "a/index.csv").read_bytes() != (tmp_path / "c/index.csv").read_bytes()
+
+
+@pytest.mark.parametrize("context", [1, 2])
+def test_neighbours_in_z_are_the_slices_of_the_volume(tmp_path: Path, context: int) -> None:
+    folder, volume = registered(tmp_path / "r", every=6)
+    store = extract_patches(folder, volume, options(context=context), SIZE_NM, tmp_path / "p")
+    assert len(store.pairs) >= 3
+    for name, images in store.pairs.items():
+        z = int(name) * 6
+        wanted = np.clip(np.arange(z - context, z + context + 1), 0, volume.shape[0] - 1)
+        expected = np.stack([volume.read(int(i), int(i) + 1)[0] for i in wanted])[:, 3:51, 5:65]  # cut to the grid
+        np.testing.assert_array_equal(images.txm, expected)
+
+
+def test_intensity_ranges_are_percentiles_of_the_usable_training_pixels(tmp_path: Path) -> None:
+    folder, volume = registered(tmp_path / "r")
+    store = extract_patches(folder, volume, options(percentiles=(2, 98)), SIZE_NM, tmp_path / "p")
+    names = store.of_split("train")["pair"].unique()
+    pixels = np.concatenate([store.pairs[n].sem[store.pairs[n].mask > 0] for n in names])
+    assert (store.sem_range.low, store.sem_range.high) == tuple(np.percentile(pixels, [2, 98]))
+
+
+def test_random_evaluation_patches(tmp_path: Path) -> None:
+    folder, volume = registered(tmp_path / "r")
+    store = extract_patches(folder, volume, options(evaluation="random", evaluation_count=9), SIZE_NM, tmp_path / "p")
+    assert store.index["split"].value_counts().to_dict() == {"train": 20, "validation": 9, "test": 9}
+
+
+def test_a_patch_larger_than_the_image(tmp_path: Path) -> None:
+    folder, volume = registered(tmp_path / "r")
+    with pytest.raises(InputError, match=r"txm0\.tif: patches\.size_px = 56 is larger than this image of 50 x 62"):
+        extract_patches(folder, volume, options(size_px=56), SIZE_NM, tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_slice_without_a_good_patch_is_named_and_it_ends(tmp_path: Path) -> None:
+    folder, volume = registered(tmp_path / "r")
+    io.write_tiff(folder / "mask5.tif", np.zeros((50, 62), np.uint8))
+    with pytest.raises(
+        InputError, match=r"pair 005 .*no patch of 16 pixels is good enough; 0% .*patches\.min_uncharged"
+    ):
+        extract_patches(folder, volume, options(), SIZE_NM, tmp_path / "p")
+
+
+@pytest.mark.parametrize("wrong", [2, 31])
+def test_a_pair_that_is_not_the_slice_it_is_said_to_be(tmp_path: Path, wrong: int) -> None:
+    folder, volume = registered(tmp_path / "r", every=16)
+    rewrite(folder, "z", [16 * n + wrong for n in range(8)])
+    with pytest.raises(InputError, match=r"pair 00\d: its TXM slice and slice z = \d+ .*correlate|is outside"):
+        extract_patches(folder, volume, options(), SIZE_NM, tmp_path / "p")
+
+
+def test_a_place_beyond_the_volume(tmp_path: Path) -> None:
+    folder, volume = registered(tmp_path / "r")
+    rewrite(folder, "z", [4 * n for n in range(7)] + [32])
+    with pytest.raises(InputError, match="pair 007: z = 32 is outside .* of 32 slices"):
+        extract_patches(folder, volume, options(), SIZE_NM, tmp_path / "p")
+
+
+def test_a_volume_of_another_bit_depth(tmp_path: Path) -> None:
+    folder, volume = registered(tmp_path / "r")
+    other = io.Volume.of_array(volume.read(0, volume.shape[0]).astype(np.uint16) * 257)
+    with pytest.raises(InputError, match="its voxels are uint16, but pair 000's TXM slice is uint8"):
+        extract_patches(folder, other, options(), SIZE_NM, tmp_path / "p")
+
+
+def test_a_volume_smaller_than_its_slices(tmp_path: Path) -> None:
+    folder, volume = registered(tmp_path / "r")
+    small = io.Volume.of_array(volume.read(0, volume.shape[0])[:, :40])
+    with pytest.raises(InputError, match="do not cover pair 000's slice"):
+        extract_patches(folder, small, options(), SIZE_NM, tmp_path / "p")
+
+
+def test_context_without_a_volume(tmp_path: Path) -> None:
+    folder, _ = registered(tmp_path / "r")
+    with pytest.raises(InputError, match=r"patches\.context = 1 needs the TXM volume"):
+        extract_patches(folder, None, options(context=1), SIZE_NM, tmp_path / "p")
+    extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")
+
+
+def test_training_pairs_of_one_grey_level(tmp_path: Path) -> None:
+    folder, _ = registered(tmp_path / "r")
+    for number in range(8):
+        io.write_tiff(folder / f"sem{number}.tif", np.full((50, 62), 9, np.uint8))
+    with pytest.raises(InputError, match="training pairs, SEM: all pixels have the value 9"):
+        extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")

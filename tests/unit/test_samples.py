@@ -1,0 +1,198 @@
+"""The sample table, the pairs that its rows name, and what is told of wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from txm2sem_core import io
+from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.samples import (
+    Sample,
+    list_pairs,
+    parse_sample,
+    plane_pixel_size_nm,
+    read_samples,
+    sample_voxel_size_nm,
+    volume_path,
+)
+
+HEADER = "sample\tsource\ttxm\tsem\tcharge\ttxm_volume\tpair_z\tvoxel_size_nm"
+RAW = Path("raw")
+
+
+def table(path: Path, *rows: str, header: str = HEADER) -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def images(folder: Path, *names: str, size_nm: io.VoxelSize | None = None) -> Path:
+    for name in names:
+        io.write_tiff(folder / name, np.ones((4, 5), np.uint8), size_nm)
+    return folder
+
+
+def pairs_sample(root: Path, **values: str) -> Sample:
+    return Sample(sample="a", source="pairs", **{"txm": str(root / "txm"), "sem": str(root / "sem")} | values)
+
+
+def test_a_table_with_comments_spaces_and_empty_cells(tmp_path: Path) -> None:
+    rows = ["# a comment", "one\tphantom\t\t\t\t\t\t", "two\tpairs\t in/txm \tin/sem\t\tvol.tif\t0:9:3\t30,20, 10"]
+    samples = read_samples(table(tmp_path / "s.tsv", *rows))
+    assert list(samples) == ["one", "two"]
+    assert samples["two"].txm == "in/txm"
+    assert samples["two"].charge is None
+    assert samples["two"].voxel_size() == (30, 20, 10)
+    assert parse_sample(samples["two"].model_dump_json()) == samples["two"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "words"),
+    [
+        ([], HEADER, "no rows"),
+        (["one\tphantom", "one\tphantom"], HEADER, "twice"),
+        (["one\tphatom"], HEADER, "row 2, column source"),
+        (["one two\tphantom"], HEADER, "row 2, column sample"),
+        (["one\tpairs\tfolder"], HEADER, "row 2, column sem: source pairs needs"),
+        (["one\treference"], HEADER, "row 2, column txm: source reference needs"),
+        (["one\tphantom\tx"], "sample\tsource\ttmx", "column tmx.*the columns are sample, source, txm"),
+        (["phantom"], "source", "column sample"),
+        (["one\tphantom\t\t\t\t\t\t1,2"], HEADER, "column voxel_size_nm: three numbers"),
+        (["one\tphantom\t\t\t\t\t\t1,2,0"], HEADER, "column voxel_size_nm: sizes must be greater"),
+    ],
+)
+def test_wrong_tables(tmp_path: Path, rows: list[str], header: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        read_samples(table(tmp_path / "s.tsv", *rows, header=header))
+
+
+def test_a_table_that_is_missing_or_empty(tmp_path: Path) -> None:
+    (tmp_path / "empty.tsv").touch()
+    for name in ("none.tsv", "empty.tsv"):
+        with pytest.raises(ConfigError, match=name):
+            read_samples(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "expected"),
+    [("0:9:3", 3, [0, 3, 6]), ("5:8", 3, [5, 6, 7]), ("4,1", 2, [4, 1]), (None, 2, [None, None])],
+)
+def test_the_place_of_pairs(text: str | None, count: int, expected: list[int | None]) -> None:
+    assert Sample(sample="a", source="pairs", pair_z=text).z_of_pairs(count) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("0:9:3", 4), ("1,1", 2), ("-1,2", 2), ("a,b", 2), ("0:9:0", 1), ("1:2:3:4", 1)]
+)
+def test_places_that_do_not_fit_the_pairs(text: str, count: int) -> None:
+    with pytest.raises(ConfigError, match="sample a, column pair_z") as caught:
+        Sample(sample="a", source="pairs", pair_z=text).z_of_pairs(count)
+    assert repr(text) in str(caught.value)
+
+
+# --- pairs
+
+
+def test_pairs_are_matched_by_number_and_ordered(tmp_path: Path) -> None:
+    images(tmp_path / "txm", "TXM_10.tif", "TXM_2.tif", "TXM_001.tif")
+    images(tmp_path / "sem", "SEM2dark002.tif", "SEM2dark010.tif", "x1.tif")
+    found = list_pairs(pairs_sample(tmp_path, pair_z="0:6:2"), RAW)
+    assert [(p.pair, p.z, p.txm.name, p.sem.name) for p in found] == [
+        ("001", 0, "TXM_001.tif", "x1.tif"),
+        ("002", 2, "TXM_2.tif", "SEM2dark002.tif"),
+        ("010", 4, "TXM_10.tif", "SEM2dark010.tif"),
+    ]
+    assert found[0].charge is None
+
+
+@pytest.mark.parametrize(
+    ("txm", "sem", "charge", "words"),
+    [
+        (["a1.tif", "a2.tif"], ["b1.tif"], None, r"txm/a2\.tif: there is no partner with the number 002 in .*sem"),
+        (["a1.tif"], ["b1.tif", "b3.tif"], None, r"sem/b3\.tif: there is no partner with the number 003 in .*txm"),
+        (["a1.tif"], ["b1.tif"], ["c2.tif"], r"txm/a1\.tif: there is no charge mask with the number 001"),
+        (["a1.tif", "a01.tif"], ["b1.tif"], None, "the number 001 stands in"),
+        (["a.tif"], ["b1.tif"], None, r"a\.tif: .* this name has none"),
+        ([], ["b1.tif"], None, "txm: there is no such folder"),
+    ],
+)
+def test_pairs_that_do_not_match(
+    tmp_path: Path, txm: list[str], sem: list[str], charge: list[str] | None, words: str
+) -> None:
+    for name, files in (("txm", txm), ("sem", sem), ("charge", charge or [])):
+        images(tmp_path / name, *files)
+    values = {} if charge is None else {"charge": str(tmp_path / "charge")}
+    with pytest.raises(InputError, match=words):
+        list_pairs(pairs_sample(tmp_path, **values), RAW)
+
+
+def test_a_phantom_says_where_its_pairs_stand(tmp_path: Path) -> None:
+    for kind in ("txm", "sem", "charge"):
+        images(tmp_path / kind, "000.tif", "001.tif")
+    io.write_csv(tmp_path / "pairs.csv", pd.DataFrame({"pair": ["001", "000"], "z": [8, 2]}))
+    found = list_pairs(Sample(sample="a", source="phantom"), tmp_path)
+    assert [(p.pair, p.z) for p in found] == [("000", 2), ("001", 8)]
+    assert all(p.charge is not None for p in found)
+
+
+def reference_layout(root: Path, validation: str = "validation") -> Sample:
+    for split in ("train", validation, "test"):
+        images(root / split / "txm", "TXM000.tif", "TXM001.tif")
+        images(root / split / "sem", "SEM000.tif", "SEM001.tif")
+        images(root / split / "charge", "charge000.tif", "charge001.tif")
+        images(root / split / "lowdensity", "SEM_dark000.tif", "SEM_dark001.tif")
+    return Sample(sample="a", source="reference", txm=str(root))
+
+
+@pytest.mark.parametrize("validation", ["validation", "val"])
+def test_the_published_layout(tmp_path: Path, validation: str) -> None:
+    found = list_pairs(reference_layout(tmp_path, validation), RAW)
+    assert [p.pair for p in found] == [f"{s}00{n}" for s in ("train", "validation", "test") for n in (0, 1)]
+    assert [p.split for p in found] == ["train"] * 2 + ["validation"] * 2 + ["test"] * 2
+    assert found[3].extra == {"lowdensity": tmp_path / validation / "lowdensity" / "SEM_dark001.tif"}
+    assert found[3].charge == tmp_path / validation / "charge" / "charge001.tif"
+
+
+def test_the_published_layout_with_something_missing(tmp_path: Path) -> None:
+    sample = reference_layout(tmp_path)
+    (tmp_path / "test/lowdensity/SEM_dark001.tif").unlink()
+    with pytest.raises(InputError, match=r"SEM001\.tif: there is no partner with the number 001 in .*lowdensity"):
+        list_pairs(sample, RAW)
+    (tmp_path / "validation").rename(tmp_path / "other")
+    with pytest.raises(InputError, match="validation: no such folder"):
+        list_pairs(sample, RAW)
+
+
+# --- volumes and voxel sizes
+
+
+def test_where_the_volume_lies(tmp_path: Path) -> None:
+    assert volume_path(Sample(sample="a", source="phantom"), RAW) == RAW / "txm_volume"
+    assert volume_path(Sample(sample="a", source="pairs", txm_volume="v.tif"), RAW) == Path("v.tif")
+    assert volume_path(pairs_sample(tmp_path), RAW) is None
+    sample = reference_layout(tmp_path)
+    assert volume_path(sample, RAW) is None
+    (tmp_path / "txm_full_stack").mkdir()
+    assert volume_path(sample, RAW) == tmp_path / "txm_full_stack"
+
+
+def test_voxel_sizes_come_from_the_table_then_the_volume_then_the_slices(tmp_path: Path) -> None:
+    images(tmp_path / "txm", "1.tif", size_nm=(None, 2.0, 3.0))
+    images(tmp_path / "sem", "1.tif")
+    io.write_tiff(tmp_path / "v.tif", np.ones((2, 4, 5), np.uint8), (7.0, 5.0, 6.0))
+    volume = str(tmp_path / "v.tif")
+    assert sample_voxel_size_nm(pairs_sample(tmp_path), RAW) == (None, 2, 3)
+    assert plane_pixel_size_nm(pairs_sample(tmp_path), RAW) == (2, 3)
+    assert sample_voxel_size_nm(pairs_sample(tmp_path, txm_volume=volume), RAW) == (7, 5, 6)
+    asked = pairs_sample(tmp_path, txm_volume=volume, voxel_size_nm="9,8,7")
+    assert sample_voxel_size_nm(asked, RAW) == (9, 8, 7)
+    assert plane_pixel_size_nm(asked, RAW) == (8, 7)
+
+
+def test_a_volume_whose_voxel_size_is_not_known(tmp_path: Path) -> None:
+    io.write_tiff(tmp_path / "v.tif", np.ones((2, 4, 5), np.uint8), (None, 5.0, 6.0))
+    with pytest.raises(InputError, match=r"v\.tif: .*z not known, y 5\.0.*voxel_size_nm of sample a"):
+        sample_voxel_size_nm(pairs_sample(tmp_path, txm_volume=str(tmp_path / "v.tif")), RAW)
