@@ -29,9 +29,9 @@ _VIEWER_SIDE_PX = 512  # and their longer side is at most so many pixels
 _PERCENTILES = (0.5, 99.5)  # of the middle slice of each modality: black and white in the viewer
 _PACKAGES = ("torch", "numpy", "scikit-image", "SimpleITK", "zarr", "snakemake")
 SOURCES = {
-    "phantom": "synthetic phantom: rock, TXM and FIB-SEM are computed, and the truth is known",
-    "pairs": "pairs of slices given by the user",
-    "reference": "pairs of slices in the layout of the published code",
+    "phantom": "Synthetic phantom: rock, TXM and FIB-SEM are computed, and the truth is known",
+    "pairs": "Pairs of slices given by the user",
+    "reference": "Pairs of slices in the layout of the published code",
 }
 VOLUME_COLUMNS = (
     "slices",
@@ -40,8 +40,8 @@ VOLUME_COLUMNS = (
     "mae",
     "continuity_ratio",
     "continuity_error",
-    "porosity",
-    "porosity_truth",
+    "fraction_0",
+    "fraction_0_truth",
     "self_continuity_ratio",
     "self_continuity_correlation_z",
 )
@@ -147,7 +147,7 @@ def _sample(sample: SampleResults) -> SampleReport:
     return {
         "name": sample.name,
         "source": sample.source,
-        "description": f"{SOURCES[sample.source].capitalize()}. Patches of {size} x {size} pixels: {counts}.",
+        "description": f"{SOURCES[sample.source]}. Patches of {size} x {size} pixels: {counts}.",
         "voxel_size_nm": tuple(store["voxel_size_nm"]),
         "pairs_total": len(quality),
         "pairs_refused": [{"pair": row["pair"], "reasons": [row["reasons"]]} for row in refused.to_dict("records")],
@@ -171,7 +171,8 @@ def _volume_table(sample: SampleResults) -> list[Row]:
     table = io.read_csv(path)
     shown = [column for column in VOLUME_COLUMNS if column in table]
     rows = _rows(table[["variant", "seed", *shown]])
-    return [{"variant": row["variant"], "label": str(row["variant"]).replace("_", " "), **row} for row in rows]
+    labels = [str(row["variant"]).replace("_", " ") for row in rows]
+    return [{"label": label, **row, "slices": int(row["slices"])} for label, row in zip(labels, rows, strict=True)]
 
 
 def _warnings(summary: list[Row]) -> list[str]:

@@ -32,9 +32,8 @@ HEADINGS = {
     "mae": "MAE / range",
     "continuity_ratio": "Change along z / truth's",
     "continuity_error": "Error of change along z",
-    "porosity": "Porosity",
-    "porosity_truth": "Porosity, truth",
-    "porosity_error": "Porosity error",
+    "fraction_0": "Darkest phase",
+    "fraction_0_truth": "Darkest phase, truth",
 }
 
 

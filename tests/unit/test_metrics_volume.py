@@ -31,15 +31,15 @@ def test_streams_and_agrees_with_the_whole_arrays(volumes: tuple[NDArray[np.uint
     assert figures["ssim"] == pytest.approx(np.mean(ssims))
     assert figures["mae"] == pytest.approx(np.abs(prediction.astype(float) - truth).mean() / 65535)
     assert figures["continuity_ratio"] == metrics.relative_continuity(prediction, truth, 65535).ratio
-    assert "porosity" not in figures
+    assert "fraction_0" not in figures
 
 
 def test_phase_figures(volumes: tuple[NDArray[np.uint16], NDArray[np.uint16]]) -> None:
     prediction, truth = volumes
     thresholds = (12000.0, 30000.0)
     figures = metrics.compare_volumes(prediction, truth, 65535, thresholds)
-    assert figures["porosity_truth"] == pytest.approx((truth <= 12000).mean())
-    assert figures["porosity_error"] == pytest.approx((prediction <= 12000).mean() - (truth <= 12000).mean())
+    assert figures["fraction_0_truth"] == pytest.approx((truth <= 12000).mean())
+    assert figures["fraction_0_error"] == pytest.approx((prediction <= 12000).mean() - (truth <= 12000).mean())
     assert figures["dice_2"] == pytest.approx(metrics.dice(prediction > 30000, truth > 30000))
     assert sum(figures[f"fraction_{phase}"] for phase in range(3)) == pytest.approx(1)
 
@@ -49,7 +49,7 @@ def test_a_perfect_prediction(volumes: tuple[NDArray[np.uint16], NDArray[np.uint
     figures = metrics.compare_volumes(truth, truth, 65535, (12000.0, 30000.0))
     assert figures["psnr"] == math.inf
     assert (figures["ssim"], figures["mae"], figures["continuity_error"]) == (pytest.approx(1), 0, 0)
-    assert (figures["porosity_error"], figures["dice_0"]) == (0, 1)
+    assert (figures["fraction_0_error"], figures["dice_0"]) == (0, 1)
 
 
 def test_masks_leave_pixels_out(volumes: tuple[NDArray[np.uint16], NDArray[np.uint16]]) -> None:
@@ -60,7 +60,7 @@ def test_masks_leave_pixels_out(volumes: tuple[NDArray[np.uint16], NDArray[np.ui
     masks[:, :, 20:] = False
     figures = metrics.compare_volumes(prediction, charged, 65535, (12000.0, 30000.0), masks=masks)
     expected = metrics.compare_volumes(prediction[:, :, :20], truth[:, :, :20], 65535, (12000.0, 30000.0))
-    for name in ("psnr", "mae", "porosity", "porosity_truth", "dice_1"):
+    for name in ("psnr", "mae", "fraction_0", "fraction_0_truth", "dice_1"):
         assert figures[name] == pytest.approx(expected[name])
 
 

@@ -53,7 +53,7 @@ def report(tmp_path: Path) -> ReportData:
         "pairs_total": 12,
         "pairs_refused": [{"pair": "SEM007", "reasons": ["turned by 21 degrees", "similarity 0.01"]}],
         "table": [row("pix2pix", "learned", 16.5, 0.6), row("identity", "baseline", 14.0, 0.4)],
-        "volume_table": [{"variant": "pix2pix", "label": "Pix2pix", "porosity": 0.093, "odd_figure": float("nan")}],
+        "volume_table": [{"variant": "pix2pix", "label": "Pix2pix", "fraction_0": 0.093, "odd_figure": float("nan")}],
         "figures": [{"title": f"Plate {i}", "caption": f"Caption {i}", "path": path} for i, path in enumerate(paths)],
         "viewer": {"axis": "z", "slices": slices, "names": ["TXM", "Prediction"], "pixel_nm": 64.0},
         "volumes": [{"variant": "pix2pix", "path": "results/phantom/volumes/pix2pix/seed0/sem.ome.zarr"}],

@@ -83,7 +83,7 @@ def confusion(
 
 
 def phase_fractions(labels: NDArray[np.uint8], phases: int) -> NDArray[np.float64]:
-    """Share of each phase `[phases]`, sum 1. The share of phase 0 is the (total) porosity."""
+    """Share of each phase `[phases]`, sum 1; phase 0 is the darkest."""
     if labels.size == 0 or int(labels.max()) >= phases:
         raise InputError(f"a label image of shape {labels.shape} is empty or holds a phase above {phases - 1}")
     return np.bincount(labels.ravel(), minlength=phases) / labels.size

@@ -48,8 +48,8 @@ def compare_volumes(
         `slices`; `psnr` (dB, of the whole volume's mean squared error), `ssim` (mean over slices), `mae` (share of
         `data_range`); with two slices or more `continuity_ratio` and `continuity_error` (see `Continuity`). With
         thresholds, for every phase `p` from the darkest: `fraction_{p}` (prediction), `fraction_{p}_truth`,
-        `fraction_{p}_error` (prediction minus truth) and `dice_{p}` (NaN if neither has it). Phase 0 is the pore space:
-        `porosity`, `porosity_truth` and `porosity_error` are its figures.
+        `fraction_{p}_error` (prediction minus truth) and `dice_{p}` (NaN if neither has it). Phase 0 is
+        the darkest: pores, and organic matter where the thresholds do not part it from them.
 
     Raises:
         InputError: no slices, numbers or shapes of slices that differ, values that are not finite.
@@ -101,11 +101,7 @@ def _add_slice(
 def _phase_figures(counts: NDArray[np.int64]) -> dict[str, float]:
     total = counts.sum()
     predicted, true = counts.sum(axis=0) / total, counts.sum(axis=1) / total
-    figures: dict[str, float] = {
-        "porosity": float(predicted[0]),
-        "porosity_truth": float(true[0]),
-        "porosity_error": float(predicted[0] - true[0]),
-    }
+    figures: dict[str, float] = {}
     for phase, overlap in enumerate(dice_from_confusion(counts)):
         figures[f"fraction_{phase}"] = float(predicted[phase])
         figures[f"fraction_{phase}_truth"] = float(true[phase])

@@ -90,10 +90,10 @@ def add_scale_bar(axes: Axes, size_nm: tuple[float, float], fraction: float, com
     )
     axes.annotate(
         length_label(length),
-        (left + length / 2, bottom),
+        (left, bottom),  # from the bar's start, since the label of a short bar is wider than the bar
         xytext=(0, 1.8),
         textcoords="offset points",
-        ha="center",
+        ha="left",
         va="bottom",
         color="white",
         fontsize=common.font_size_pt - 0.5,

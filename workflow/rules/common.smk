@@ -165,9 +165,14 @@ def first_runs():
     return [(variant, CONFIG.seeds_of(variant)[0]) for variant in VARIANTS]
 
 
+def trained_variants():
+    """The variants that are trained: baselines are fitted at once, have no curves, and hold no surprise in a picture."""
+    return [variant for variant in VARIANTS if CONFIG.variant(variant).family != "baseline"]
+
+
 def trained_runs():
-    """Every (variant, seed) that has training curves: baselines are fitted at once."""
-    return [(variant, seed) for variant, seed in runs() if CONFIG.variant(variant).family != "baseline"]
+    """Every (variant, seed) that has training curves."""
+    return [(variant, seed) for variant, seed in runs() if variant in trained_variants()]
 
 
 def truth_volume(sample):
@@ -221,7 +226,7 @@ def figure_names(sample):
     """The figures of a sample, in the order of the report."""
     names = ["comparison", *MONTAGES]
     if has_volume(sample):
-        names += [f"sections/{variant}" for variant in VARIANTS]
+        names += [f"sections/{variant}" for variant in trained_variants()]
     return [*names, "curves", "registration"]
 
 
