@@ -1,4 +1,4 @@
-# make env: set up .venv; make demo: the whole road in minutes; make test: every check that needs no server.
+# `make help` names the targets. Each works again at once when run twice, and none needs root.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,14 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: env demo test lint clean-env
+.PHONY: help env demo lint test lock
+
+help:
+	@echo "make env    set up .venv from requirements.lock"
+	@echo "make demo   the whole road on a small synthetic shale, in minutes on two CPU cores"
+	@echo "make test   lint, types, unit tests and the workflow's tests"
+	@echo "make lint   the first two of these alone"
+	@echo "make lock   renew requirements.lock with the newest versions that pyproject.toml allows"
 
 env: $(STAMP)
 
@@ -32,4 +39,13 @@ lint: $(STAMP)
 	snakemake --lint
 
 test: lint
-	pytest -n 2
+	pytest -n 2 --junitxml=.pytest-results.xml
+
+# One lock for CPU and GPU: torch's local version (+cpu) and the CUDA packages that its GPU build pulls in are left out.
+lock:
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(PYTHON) -m venv $$folder/venv && \
+	$$folder/venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 '.[workflow,tensorboard,dev]' && \
+	$$folder/venv/bin/python -m pip freeze --exclude txm2sem > $$folder/freeze && \
+	{ head -n 1 requirements.lock; grep -viE '^(nvidia|cuda|triton)' $$folder/freeze | sed 's/+.*//'; } > $$folder/lock && \
+	cp $$folder/lock requirements.lock

@@ -221,7 +221,6 @@ class PredictSettings(Settings):
 
     tile_px: Annotated[int, Field(ge=0)] = 0  # side of a tile in TXM pixels; 0 = whole planes where they fit
     overlap_px: Annotated[int, Field(ge=0)] = 32  # width over which neighbouring tiles are blended
-    tiff: bool = False  # write a BigTIFF stack beside the OME-Zarr
 
 
 class MeasureSettings(Settings):
@@ -287,6 +286,7 @@ class Config(Settings):
     title: str = "TXM2SEM"  # of the report
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun
+    tiff_volumes: bool = False  # write each predicted volume as a BigTIFF stack too
     tensorboard: bool = False  # write TensorBoard logs beside the training state; never causes a rerun
     phantom: PhantomSettings = PhantomSettings()
     register_: RegisterSettings = Field(default=RegisterSettings(), alias="register")

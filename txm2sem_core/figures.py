@@ -20,7 +20,6 @@ from txm2sem_core.figure_settings import (
     RegistrationStyle,
     SectionsStyle,
 )
-from txm2sem_core.registration.geometry import warp
 from txm2sem_core.metrics import psnr, ssim
 from txm2sem_core.plotting import (
     History,
@@ -35,6 +34,7 @@ from txm2sem_core.plotting import (
     draw_sections,
     save_figure,
 )
+from txm2sem_core.registration.geometry import warp
 from txm2sem_core.samples import RawPair
 
 

@@ -166,6 +166,10 @@ def predict_test(predictor: Predictor, patches: Path, output: Path, *, name: str
     store = io.read_patch_store(patches)
     if store.factor != predictor.factor:
         raise InputError(f"{patches}: the patches' factor is {store.factor}, the model's {predictor.factor}.")
+    if store.context < predictor.context:
+        raise InputError(
+            f"{patches}: the patches' context is {store.context}, the model's {predictor.context}. Raise it."
+        )
     rows = store.of_split("test")
     predicted = [
         predictor.predict_patches(store.txm_patch(row["pair"], row["y"], row["x"], predictor.context)[None])[0]

@@ -55,4 +55,3 @@ def to_dtype(image: np.ndarray, dtype: np.dtype | str) -> tuple[np.ndarray, int]
     rounded = np.rint(image)
     clipped = int(np.count_nonzero((rounded < info.min) | (rounded > info.max)))
     return np.clip(rounded, info.min, info.max).astype(dtype), clipped
-

@@ -39,7 +39,7 @@ def progress(items: Iterable[Item], description: str, total: int, unit: str) -> 
             desc=description,
             total=total,
             unit=unit,
-            file=_Lines(),  # type: ignore[arg-type]
+            file=_Lines(),
             mininterval=_LOG_INTERVAL_S,
             miniters=1,
             bar_format=bar,

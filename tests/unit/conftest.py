@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# how long an example takes depends on what else the machine does
+settings.register_profile("txm2sem", deadline=None)
+settings.load_profile("txm2sem")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -48,7 +48,7 @@ def test_nearest_is_shifted_by_half_of_factor_minus_one_and_area_is_not(factor: 
     blob = np.exp(-((y - 30.5) ** 2 + (x - 28.5) ** 2) / (2 * 6.0**2))
     place = centre(blob)
     for method, shift in ((downsample_nearest, 0.0), (downsample_area, (factor - 1) / 2)):
-        # coarse pixel i of `area` stands in the middle of fine pixels i f ... i f + f - 1, that of `nearest` on the first
+        # a pixel of `area` stands amid the fine pixels that it is the mean of, one of `nearest` on the first
         np.testing.assert_allclose(centre(method(blob, factor)) * factor + shift, place, atol=1e-3)
 
 

@@ -245,14 +245,14 @@ def test_a_damaged_chunk_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [6, 8])
 def test_a_wrong_number_of_slices_leaves_nothing(tmp_path: Path, count: int) -> None:
     path = tmp_path / "v.ome.zarr"
-    with pytest.raises((InputError, ValueError), match="slices|shape|bounds|broadcast"):
+    with pytest.raises((InputError, ValueError), match=r"slices|shape|bounds|broadcast"):
         io.write_ome_zarr(path, iter(stack(shape=(count, 20, 30))), (7, 20, 30), np.uint16, SIZE_NM)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["tiff", "zarr"])
 def test_slices_that_fail_in_the_middle_leave_nothing(tmp_path: Path, kind: str) -> None:
-    def slices():  # type: ignore[no-untyped-def] # noqa: ANN202
+    def slices():  # type: ignore[no-untyped-def]
         yield from stack()[:3]
         raise InputError("the source broke")
 

@@ -40,15 +40,15 @@ def test_no_two_splits_share_a_slice(z: list[int], context: int, shares: tuple[f
     chosen = options(context=context, split=dict(zip(SPLITS, shares, strict=True)))
     try:
         splits = split_pairs(table([float(value) for value in z]), chosen)
-    except InputError as error:
-        assert "no pair is left" in str(error)
+    except InputError:
+        assert context > 0  # without context three pairs are enough
         return
     seen: dict[str, set[int]] = {
         name: {s + d for s, own in zip(z, splits, strict=True) if own == name for d in range(-context, context + 1)}
         for name in SPLITS
     }
     assert all(seen.values())
-    assert not (seen["train"] & seen["validation"] or seen["train"] & seen["test"] or seen["validation"] & seen["test"])
+    assert sum(map(len, seen.values())) == len(set.union(*seen.values()))
     if context == 0:
         assert splits.notna().all()  # nothing is lost without need
         ordered = [split for _, split in sorted(zip(z, splits, strict=True))]
@@ -218,7 +218,7 @@ def test_a_pair_that_is_not_the_slice_it_is_said_to_be(tmp_path: Path, wrong: in
 def test_a_place_beyond_the_volume(tmp_path: Path) -> None:
     folder, volume = registered(tmp_path / "r")
     rewrite(folder, "z", [4 * n for n in range(7)] + [32])
-    with pytest.raises(InputError, match="pair 007: z = 32 is outside .* of 32 slices"):
+    with pytest.raises(InputError, match=r"pair 007: z = 32 is outside .* of 32 slices"):
         extract_patches(folder, volume, options(), SIZE_NM, tmp_path / "p")
 
 

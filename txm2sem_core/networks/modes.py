@@ -19,13 +19,13 @@ def inference(network: nn.Module, mode: str) -> Iterator[None]:
     training = {layer: layer.training for layer in network.modules()}
     tracking = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d) and layer.track_running_stats]
     network.train(mode == "batch_statistics")
-    for layer in tracking:
-        layer.track_running_stats = not layer.training
+    for norm in tracking:
+        norm.track_running_stats = not norm.training
     try:
         with torch.no_grad():
             yield
     finally:
         for layer, was_training in training.items():
             layer.training = was_training
-        for layer in tracking:
-            layer.track_running_stats = True
+        for norm in tracking:
+            norm.track_running_stats = True

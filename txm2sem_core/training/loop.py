@@ -77,8 +77,6 @@ def train_model(
         weights = {"best": generator, "last": generator}
     else:
         learner = Learner(settings, seed, choose_device(device))
-        if isinstance(learner.generator, Baseline):
-            raise ConfigError(f"generator.name: {settings.generator.name!r} is fitted; give it the family baseline.")
         reached = _run_epochs(learner, store, seed, output, name, tensorboard)
         history = pd.DataFrame(reached.history)
         last = learner.generator.cpu()

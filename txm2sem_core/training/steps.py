@@ -13,15 +13,16 @@ from torch.nn import functional
 
 from txm2sem_core import zpenalty
 from txm2sem_core.config import ADVERSARIAL, TrainSettings
+from txm2sem_core.errors import ConfigError
 from txm2sem_core.losses import discriminator_loss, generator_gan_loss, gradient_penalty, pixel_loss
-from txm2sem_core.networks import build_discriminator, build_generator
+from txm2sem_core.networks import Baseline, build_discriminator, build_generator
 from txm2sem_core.training.batches import Batch
 
 _DISCRIMINATOR_SEED = 1_000_003  # added to the variant's seed, so that the two networks start from different draws
 
 
 class Learner:
-    """The networks and optimisers of one variant, and one step of their training."""
+    """The networks and optimisers of one variant, and one step of their training; ConfigError for a baseline."""
 
     def __init__(self, settings: TrainSettings, seed: int, device: torch.device) -> None:
         self.settings = settings
@@ -33,6 +34,8 @@ class Learner:
             factor=settings.factor,
             seed=seed,
         ).to(device)
+        if isinstance(self.generator, Baseline):
+            raise ConfigError(f"generator.name: {settings.generator.name!r} is fitted; give it the family baseline.")
         adam = settings.optimiser
         betas = (adam.beta1, 0.999)
         self.optimiser = torch.optim.Adam(

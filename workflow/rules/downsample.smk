@@ -14,13 +14,13 @@ rule downsample_patches:
         RESULTS + "/logs/{sample}/downsample_patches_x{factor}.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/downsample_patches_x{factor}.tsv"
-    params:
-        settings=settings(CONFIG.downsample),
+    conda:
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
-    conda:
-        "../../envs/imaging.yaml"
+    params:
+        settings=settings(CONFIG.downsample),
     script:
         "../scripts/downsample_patches.py"
 
@@ -36,14 +36,14 @@ rule downsample_volume:
         RESULTS + "/logs/{sample}/downsample_volume_x{factor}.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/downsample_volume_x{factor}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
     params:
         settings=settings(CONFIG.downsample),
         sample=lambda w: sample_settings(w.sample),
         raw_digest=lambda w: volume_digest(w.sample),
-    resources:
-        mem_mb=4000,
-        runtime=240,
-    conda:
-        "../../envs/imaging.yaml"
     script:
         "../scripts/downsample_volume.py"

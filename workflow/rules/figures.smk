@@ -17,24 +17,29 @@ rule draw_registration:
         RESULTS + "/logs/{sample}/draw_registration.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/draw_registration.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
     params:
         style=settings(STYLE.registration),
         common=settings(STYLE.common),
         sample=lambda w: sample_settings(w.sample),
         raw_digest=lambda w: pairs_digest(w.sample),
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    conda:
-        "../../envs/imaging.yaml"
     script:
         "../scripts/draw_registration.py"
 
 
 rule draw_montage:
     input:
-        predicted=lambda w: [f"{RESULTS}/{w.sample}/predictions/{v}/seed{s}/patches.tif" for v, s in first_runs()],
-        stores=lambda w: sorted({patches_folder(w.sample, v) + "/store.json" for v in VARIANTS}),
+        predicted=lambda w: [
+            f"{RESULTS}/{w.sample}/predictions/{v}/seed{s}/patches.tif"
+            for v, s in first_runs()
+        ],
+        stores=lambda w: sorted(
+            {patches_folder(w.sample, v) + "/store.json" for v in VARIANTS}
+        ),
         code=core("figures", "plotting"),
     output:
         report(
@@ -46,24 +51,27 @@ rule draw_montage:
         RESULTS + "/logs/{sample}/draw_montage_{number}.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/draw_montage_{number}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
     params:
         style=settings(STYLE.montage),
         common=settings(STYLE.common),
         measure=settings(CONFIG.measure),
         variants=json.dumps(VARIANTS),
         patches=lambda w: [patches_folder(w.sample, v) for v in VARIANTS],
-    resources:
-        mem_mb=4000,
-        runtime=30,
-    conda:
-        "../../envs/imaging.yaml"
     script:
         "../scripts/draw_montage.py"
 
 
 rule draw_sections:
     input:
-        predicted=RESULTS + "/{sample}/volumes/{variant}/seed" + str(CONFIG.seeds[0]) + "/sem.ome.zarr",
+        predicted=RESULTS
+        + "/{sample}/volumes/{variant}/seed"
+        + str(CONFIG.seeds[0])
+        + "/sem.ome.zarr",
         raw=lambda w: raw_volume(w.sample),
         description=RESULTS + "/{sample}/patches/store.json",
         code=core("figures", "plotting"),
@@ -77,23 +85,28 @@ rule draw_sections:
         RESULTS + "/logs/{sample}/draw_sections/{variant}.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/draw_sections/{variant}.tsv"
-    params:
-        style=settings(STYLE.sections),
-        common=settings(STYLE.common),
-        txm=lambda w: str(volume_path(SAMPLES[w.sample], Path(RESULTS, w.sample, "raw"))),
-        truth=lambda w: truth_volume(w.sample),
+    conda:
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/imaging.yaml"
+    params:
+        style=settings(STYLE.sections),
+        common=settings(STYLE.common),
+        txm=lambda w: str(
+            volume_path(SAMPLES[w.sample], Path(RESULTS, w.sample, "raw"))
+        ),
+        truth=lambda w: truth_volume(w.sample),
     script:
         "../scripts/draw_sections.py"
 
 
 rule draw_curves:
     input:
-        histories=lambda w: [f"{RESULTS}/{w.sample}/models/{v}/seed{s}/history.csv" for v, s in trained_runs()],
+        histories=lambda w: [
+            f"{RESULTS}/{w.sample}/models/{v}/seed{s}/history.csv"
+            for v, s in trained_runs()
+        ],
         code=core("figures", "plotting"),
     output:
         report(
@@ -105,15 +118,15 @@ rule draw_curves:
         RESULTS + "/logs/{sample}/draw_curves.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/draw_curves.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         style=settings(STYLE.curves),
         common=settings(STYLE.common),
         runs=json.dumps(trained_runs()),
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../../envs/imaging.yaml"
     script:
         "../scripts/draw_curves.py"
 
@@ -133,24 +146,38 @@ rule draw_comparison:
         RESULTS + "/logs/{sample}/draw_comparison.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/draw_comparison.tsv"
-    params:
-        style=settings(STYLE.comparison),
-        common=settings(STYLE.common),
+    conda:
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/imaging.yaml"
+    params:
+        style=settings(STYLE.comparison),
+        common=settings(STYLE.common),
     script:
         "../scripts/draw_comparison.py"
 
 
 rule write_report:
     input:
-        figures=[file for sample in SAMPLES for file in sample_figures(sample) if file.endswith(".png")],
+        figures=[
+            file
+            for sample in SAMPLES
+            for file in sample_figures(sample)
+            if file.endswith(".png")
+        ],
         summaries=[f"{RESULTS}/{sample}/metrics/summary.csv" for sample in SAMPLES],
-        volume_tables=[f"{RESULTS}/{sample}/metrics/volumes.csv" for sample in SAMPLES if has_volume(sample)],
-        volumes=rules_of("volumes"),
+        volume_tables=[
+            f"{RESULTS}/{sample}/metrics/volumes.csv"
+            for sample in SAMPLES
+            if has_volume(sample)
+        ],
+        volumes=[
+            f"{RESULTS}/{n}/volumes/{v}/seed{s}/sem.ome.zarr"
+            for n in SAMPLES
+            if has_volume(n)
+            for v, s in first_runs()
+        ],
         quality=[f"{RESULTS}/{sample}/registered/quality.csv" for sample in SAMPLES],
         code=core("reporting", "viewer"),
         template=package_data("templates"),
@@ -160,14 +187,14 @@ rule write_report:
         RESULTS + "/logs/write_report.log",
     benchmark:
         RESULTS + "/benchmarks/write_report.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         title=CONFIG.title,
         samples=report_samples(),
         settings=report_settings(),
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../../envs/imaging.yaml"
     script:
         "../scripts/write_report.py"

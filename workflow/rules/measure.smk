@@ -13,14 +13,14 @@ rule measure_patches:
         RESULTS + "/logs/{sample}/measure_patches/{variant}_seed{seed}.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/measure_patches/{variant}_seed{seed}.tsv"
-    params:
-        settings=settings(CONFIG.measure),
-        patches=RESULTS + "/{sample}/patches",
+    conda:
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/imaging.yaml"
+    params:
+        settings=settings(CONFIG.measure),
+        patches=RESULTS + "/{sample}/patches",
     script:
         "../scripts/measure_patches.py"
 
@@ -37,50 +37,65 @@ rule measure_volume:
         RESULTS + "/logs/{sample}/measure_volume/{variant}_seed{seed}.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/measure_volume/{variant}_seed{seed}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
     params:
         settings=settings(CONFIG.measure),
         patches=RESULTS + "/{sample}/patches",
         truth=lambda w: truth_volume(w.sample),
-    resources:
-        mem_mb=4000,
-        runtime=240,
-    conda:
-        "../../envs/imaging.yaml"
     script:
         "../scripts/measure_volume.py"
 
 
 rule summarise_metrics:
     input:
-        patches=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/patches.csv" for v, s in runs()],
+        patches=lambda w: [
+            f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/patches.csv" for v, s in runs()
+        ],
         code=core("measure", "metrics"),
     output:
         patches=RESULTS + "/{sample}/metrics/patches.csv",
         summary=RESULTS + "/{sample}/metrics/summary.csv",
         markdown=report(
-            RESULTS + "/{sample}/metrics/table.md", category="metrics", caption="../report/table.rst"
+            RESULTS + "/{sample}/metrics/table.md",
+            category="metrics",
+            caption="../report/table.rst",
         ),
         latex=RESULTS + "/{sample}/metrics/table.tex",
     log:
         RESULTS + "/logs/{sample}/summarise_metrics.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/summarise_metrics.tsv"
-    params:
-        runs=json.dumps(
-            [[v, s, CONFIG.variant(v).family, CONFIG.variant(v).generator.name, CONFIG.variant(v).factor] for v, s in runs()]
-        ),
+    conda:
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/imaging.yaml"
+    params:
+        runs=json.dumps(
+            [
+                [
+                    v,
+                    s,
+                    CONFIG.variant(v).family,
+                    CONFIG.variant(v).generator.name,
+                    CONFIG.variant(v).factor,
+                ]
+                for v, s in runs()
+            ]
+        ),
     script:
         "../scripts/summarise_metrics.py"
 
 
 rule summarise_volumes:
     input:
-        volumes=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/volume.json" for v, s in runs()],
+        volumes=lambda w: [
+            f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/volume.json" for v, s in runs()
+        ],
         code=core("measure"),
     output:
         RESULTS + "/{sample}/metrics/volumes.csv",
@@ -88,12 +103,12 @@ rule summarise_volumes:
         RESULTS + "/logs/{sample}/summarise_volumes.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/summarise_volumes.tsv"
-    params:
-        runs=json.dumps(runs()),
+    conda:
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/imaging.yaml"
+    params:
+        runs=json.dumps(runs()),
     script:
         "../scripts/summarise_volumes.py"

@@ -14,14 +14,14 @@ rule extract_patches:
         RESULTS + "/logs/{sample}/extract_patches.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/extract_patches.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
     params:
         settings=settings(CONFIG.patches),
         sample=lambda w: sample_settings(w.sample),
         raw_digest=lambda w: volume_digest(w.sample),
-    resources:
-        mem_mb=8000,
-        runtime=60,
-    conda:
-        "../../envs/imaging.yaml"
     script:
         "../scripts/extract_patches.py"

@@ -16,12 +16,12 @@ rule make_phantom:
         RESULTS + "/logs/{sample}/make_phantom.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/make_phantom.tsv"
-    params:
-        settings=settings(CONFIG.phantom),
+    conda:
+        "../../envs/imaging.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
-    conda:
-        "../../envs/imaging.yaml"
+    params:
+        settings=settings(CONFIG.phantom),
     script:
         "../scripts/make_phantom.py"

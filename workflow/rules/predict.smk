@@ -14,18 +14,18 @@ rule predict_test:
         RESULTS + "/logs/{sample}/predict_test/{variant}_seed{seed}.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/predict_test/{variant}_seed{seed}.tsv"
-    params:
-        settings=settings(CONFIG.predict),
-        model=RESULTS + "/{sample}/models/{variant}/seed{seed}",
-        patches=lambda w: patches_folder(w.sample, w.variant),
-        output=RESULTS + "/{sample}/predictions/{variant}/seed{seed}",
+    conda:
+        "../../envs/torch.yaml"
     threads: 8
     resources:
         gpu=lambda w: 0 if CONFIG.variant(w.variant).family == "baseline" else 1,
         mem_mb=8000,
         runtime=60,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        settings=settings(CONFIG.predict),
+        model=RESULTS + "/{sample}/models/{variant}/seed{seed}",
+        patches=lambda w: patches_folder(w.sample, w.variant),
+        output=RESULTS + "/{sample}/predictions/{variant}/seed{seed}",
     shell:
         "python -m txm2sem_core predict-test --model {params.model:q} --patches {params.patches:q}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
@@ -37,29 +37,54 @@ rule predict_volume:
         weights=RESULTS + "/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model=RESULTS + "/{sample}/models/{variant}/seed{seed}/model.json",
         raw=lambda w: raw_volume(w.sample),
-        coarse=lambda w: [volume_input(w.sample, w.variant)] if CONFIG.variant(w.variant).factor > 1 else [],
+        coarse=lambda w: (
+            [volume_input(w.sample, w.variant)]
+            if CONFIG.variant(w.variant).factor > 1
+            else []
+        ),
         code=core("inference", "tiling", "networks", "intensity"),
     output:
-        volume=directory(RESULTS + "/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
-        tiff=[RESULTS + "/{sample}/volumes/{variant}/seed{seed}/sem.tif"] if CONFIG.predict.tiff else [],
+        volume=directory(
+            RESULTS + "/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"
+        ),
     log:
         RESULTS + "/logs/{sample}/predict_volume/{variant}_seed{seed}.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/predict_volume/{variant}_seed{seed}.tsv"
-    params:
-        settings=settings(CONFIG.predict),
-        model=RESULTS + "/{sample}/models/{variant}/seed{seed}",
-        volume=lambda w: volume_input(w.sample, w.variant),
-        voxel_size=lambda w: "" if CONFIG.variant(w.variant).factor > 1 else voxel_size_option(w.sample),
-        raw_digest=lambda w: volume_digest(w.sample),
+    conda:
+        "../../envs/torch.yaml"
     threads: 8
     resources:
         gpu=lambda w: 0 if CONFIG.variant(w.variant).family == "baseline" else 1,
         mem_mb=8000,
         runtime=720,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        settings=settings(CONFIG.predict),
+        model=RESULTS + "/{sample}/models/{variant}/seed{seed}",
+        volume=lambda w: volume_input(w.sample, w.variant),
+        voxel_size=lambda w: (
+            "" if CONFIG.variant(w.variant).factor > 1 else voxel_size_option(w.sample)
+        ),
+        raw_digest=lambda w: volume_digest(w.sample),
     shell:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
         " --output {output.volume:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+
+
+rule export_volume:
+    input:
+        volume=RESULTS + "/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
+    output:
+        RESULTS + "/{sample}/volumes/{variant}/seed{seed}/sem.tif",
+    log:
+        RESULTS + "/logs/{sample}/export_volume/{variant}_seed{seed}.log",
+    benchmark:
+        RESULTS + "/benchmarks/{sample}/export_volume/{variant}_seed{seed}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    script:
+        "../scripts/export_volume.py"

@@ -18,15 +18,15 @@ rule register_pairs:
         RESULTS + "/logs/{sample}/register_pairs.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/register_pairs.tsv"
-    params:
-        settings=settings(CONFIG.register_),
-        sample=lambda w: sample_settings(w.sample),
-        raw_digest=lambda w: pairs_digest(w.sample),
+    conda:
+        "../../envs/imaging.yaml"
     threads: 8
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../../envs/imaging.yaml"
+    params:
+        settings=settings(CONFIG.register_),
+        sample=lambda w: sample_settings(w.sample),
+        raw_digest=lambda w: pairs_digest(w.sample),
     script:
         "../scripts/register_pairs.py"

@@ -17,17 +17,17 @@ rule train_model:
         RESULTS + "/logs/{sample}/train_model/{variant}_seed{seed}.log",
     benchmark:
         RESULTS + "/benchmarks/{sample}/train_model/{variant}_seed{seed}.tsv"
-    params:
-        settings=lambda w: settings(CONFIG.variant(w.variant)),
-        patches=lambda w: patches_folder(w.sample, w.variant),
-        model=RESULTS + "/{sample}/models/{variant}/seed{seed}",
+    conda:
+        "../../envs/torch.yaml"
     threads: 8
     resources:
         gpu=lambda w: 0 if CONFIG.variant(w.variant).family == "baseline" else 1,
         mem_mb=16000,
         runtime=1440,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        settings=lambda w: settings(CONFIG.variant(w.variant)),
+        patches=lambda w: patches_folder(w.sample, w.variant),
+        model=RESULTS + "/{sample}/models/{variant}/seed{seed}",
     shell:
         "python -m txm2sem_core train --patches {params.patches:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed} --output {params.model:q}"

@@ -1,0 +1,283 @@
+"""Scores of patches and volumes against direct computations, and the tables that collect them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import ndimage
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from small_data import VOXEL_SIZE_NM, make_store, sharp
+
+from txm2sem_core import io
+from txm2sem_core.config import MeasureSettings
+from txm2sem_core.errors import InputError
+from txm2sem_core.io import PatchStore
+from txm2sem_core.measure import (
+    Run,
+    evaluate_files,
+    measure_patches,
+    measure_volume,
+    summarise_metrics,
+    summarise_volumes,
+)
+from txm2sem_core.metrics import multi_otsu_thresholds
+
+AUTO = MeasureSettings()
+
+
+def predictions(store: PatchStore, path: Path, seed: int = 0, spread: float = 8.0) -> np.ndarray:
+    """The measured test patches with noise, as a prediction."""
+    rng = np.random.default_rng(seed)
+    scale = spread * (store.data_range() / 255)
+    targets = [store.sem_patch(r["pair"], r["y"], r["x"]) for r in store.of_split("test").to_dict("records")]
+    predicted = np.stack([t + rng.normal(0, scale, t.shape) for t in targets]).astype(np.float32)
+    io.write_tiff(path, predicted)
+    return predicted
+
+
+# --- patches
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_scores_against_scikit_image(tmp_path: Path, dtype: type) -> None:
+    store = make_store(tmp_path / "p", dtype=dtype)
+    predicted = predictions(store, tmp_path / "patches.tif")
+    measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, tmp_path / "out.csv")
+    table = io.read_csv(tmp_path / "out.csv")
+    rows = store.of_split("test")
+    pd.testing.assert_frame_equal(table[["patch", "pair", "z", "y", "x"]], rows[["patch", "pair", "z", "y", "x"]])
+    low, high = (0, 255) if dtype == np.uint8 else (store.sem_range.low, store.sem_range.high)
+    for n, row in enumerate(table.to_dict("records")):
+        place = row["pair"], row["y"], row["x"]
+        mask = store.mask_patch(*place)
+        target = store.sem_patch(*place).astype(float)
+        error = predicted[n][mask] - target[mask]
+        assert row["psnr"] == pytest.approx(10 * np.log10((high - low) ** 2 / np.mean(error**2)), rel=1e-6)
+        assert row["mae"] == pytest.approx(np.abs(error).mean() / (high - low), rel=1e-6)
+        grey = [(image - low) / (high - low) * 255 for image in (predicted[n].astype(float), target)]
+        eight = [np.floor(np.clip(image + 1e-3, 0, 255)).astype(np.uint8) for image in grey]
+        assert row["psnr_8bit"] == pytest.approx(peak_signal_noise_ratio(eight[1], eight[0]), rel=1e-4)
+        assert row["ssim_8bit"] == pytest.approx(structural_similarity(*eight), rel=1e-4)
+        if mask.all():
+            options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": high - low}
+            assert row["ssim"] == pytest.approx(structural_similarity(predicted[n].astype(float), target, **options))
+
+
+def test_a_prediction_of_another_number_of_patches(tmp_path: Path) -> None:
+    make_store(tmp_path / "p", evaluation=3)
+    io.write_tiff(tmp_path / "patches.tif", np.zeros((2, 32, 32), np.float32))
+    with pytest.raises(InputError, match=r"patches\.tif: 2 patches, the index has 3"):
+        measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, tmp_path / "out.csv")
+
+
+# --- the tables
+
+
+RUNS = [
+    Run("identity", 0, "baseline", "identity", 1),
+    Run("net_z", 0, "feedforward", "resnet_9blocks", 1),
+    Run("net_z", 1, "feedforward", "resnet_9blocks", 1),
+    Run("linearfilt", 0, "feedforward", "linearfilt", 1),
+    Run("srcnn_x2", 0, "srcnn", "sr_resnet_9blocks", 2),
+]
+
+
+def scores(folder: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    paths = []
+    for number in range(len(RUNS)):
+        columns = {"patch": range(10, 18), "pair": ["000"] * 4 + ["001"] * 4, "z": 1, "y": 2, "x": 3}
+        values = {key: rng.uniform(0.1, 0.9, 8) for key in ("ssim", "mae", "psnr_8bit", "ssim_8bit")}
+        io.write_csv(
+            folder / f"{number}.csv", pd.DataFrame({**columns, "psnr": rng.normal(15 + number, 1, 8), **values})
+        )
+        paths.append(folder / f"{number}.csv")
+    return paths
+
+
+@pytest.fixture
+def collected(tmp_path: Path) -> Path:
+    summarise_metrics(RUNS, scores(tmp_path), tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_the_tidy_table_has_one_row_a_run_and_patch(collected: Path) -> None:
+    tidy = io.read_csv(collected / "patches.csv")
+    assert len(tidy) == len(RUNS) * 8
+    assert not tidy.duplicated(["variant", "seed", "patch"]).any()
+    assert set(tidy["pair"]) == {"000", "001"}
+    assert dict(zip(tidy["variant"], tidy["kind"], strict=True)) == {
+        "identity": "baseline",
+        "net_z": "learned",
+        "linearfilt": "baseline",
+        "srcnn_x2": "learned",
+    }
+
+
+def test_the_summary_against_pandas(collected: Path) -> None:
+    tidy = io.read_csv(collected / "patches.csv")
+    summary = io.read_csv(collected / "summary.csv").set_index("variant")
+    assert list(summary["psnr_mean"]) == sorted(summary["psnr_mean"], reverse=True)
+    for variant, group in tidy.groupby("variant"):
+        row = summary.loc[str(variant)]
+        assert row["n"] == 8
+        assert row["seeds"] == group["seed"].nunique()
+        for score in ("psnr", "ssim", "mae"):
+            over_seeds = group.pivot_table(index="patch", columns="seed", values=score)
+            patches = over_seeds.mean(axis=1)
+            assert row[f"{score}_mean"] == pytest.approx(patches.mean())
+            assert row[f"{score}_stderr"] == pytest.approx(patches.sem())
+            assert row[f"{score}_low"] < row[f"{score}_mean"] < row[f"{score}_high"]
+            spread = over_seeds.mean().std() if over_seeds.shape[1] > 1 else np.nan
+            assert row[f"{score}_seed_spread"] == pytest.approx(spread, nan_ok=True)
+        assert row["psnr_8bit_mean"] == pytest.approx(group["psnr_8bit"].mean())
+
+
+def test_the_table_in_markdown(collected: Path) -> None:
+    lines = (collected / "table.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert {len(row) for row in cells} == {8}
+    assert cells[0][:5] == ["Variant", "Kind", "Factor", "Seeds", "n"]
+    assert set(cells[1]) == {"---"}
+    summary = io.read_csv(collected / "summary.csv")
+    for row, expected in zip(cells[2:], summary.to_dict("records"), strict=True):
+        assert row[0] == expected["variant"].replace("_", " ")
+        assert row[5] == f"{expected['psnr_mean']:.2f} ± {expected['psnr_stderr']:.2f}"
+        assert row[7] == f"{100 * expected['mae_mean']:.2f} ± {100 * expected['mae_stderr']:.2f}"
+
+
+def test_the_table_in_latex_has_as_many_cells_as_columns(collected: Path) -> None:
+    text = (collected / "table.tex").read_text()
+    columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text)
+    assert columns is not None
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 1 + 4
+    for row in rows:
+        assert len(row.split(" & ")) == len(columns[1])
+        assert not re.search(r"(?<!\\)[%_#]", row)  # what LaTeX would take for a comment or an index
+        assert row.count("$") % 2 == 0
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
+
+
+# --- volumes
+
+
+def volume_pair(folder: Path, dtype: type = np.uint8) -> tuple[np.ndarray, np.ndarray]:
+    truth = sharp((6, 40, 48), 5, dtype)
+    predicted = ndimage.gaussian_filter(truth, (0, 1, 1))[:, :36, :44]
+    io.write_ome_zarr(folder / "pred.ome.zarr", iter(predicted), predicted.shape, dtype, VOXEL_SIZE_NM)  # type: ignore[arg-type]
+    io.write_tiff(folder / "truth.tif", truth)
+    return predicted, truth[:, :36, :44]
+
+
+def test_a_volume_against_its_truth(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "p")
+    predicted, truth = (v.astype(float) for v in volume_pair(tmp_path))
+    settings = MeasureSettings(phases=2)
+    measure_volume(tmp_path / "pred.ome.zarr", tmp_path / "truth.tif", tmp_path / "p", settings, tmp_path / "v.json")
+    found = io.read_json(tmp_path / "v.json")
+    assert found["psnr"] == pytest.approx(10 * np.log10(255**2 / np.mean((predicted - truth) ** 2)))
+    assert found["mae"] == pytest.approx(np.abs(predicted - truth).mean() / 255)
+    training = store.pairs[store.of_split("train")["pair"].iloc[0]]
+    (threshold,) = multi_otsu_thresholds(training.sem[training.mask > 0], 2)
+    dark, true_dark = (np.mean(v <= threshold) for v in (predicted, truth))
+    both = [abs(dark - found["fraction_0"]), abs(true_dark - found["fraction_0_truth"])]
+    assert max(both) < 0.01  # the threshold's own level may lie on either side
+    assert 0.5 < found["dice_0"] < 1
+
+
+def test_a_volume_without_truth_has_its_own_continuity(tmp_path: Path) -> None:
+    make_store(tmp_path / "p")
+    volume_pair(tmp_path)
+    measure_volume(tmp_path / "pred.ome.zarr", None, tmp_path / "p", AUTO, tmp_path / "v.json")
+    found = io.read_json(tmp_path / "v.json")
+    assert found["slices"] == 6
+    assert all(key == "slices" or key.startswith("self_continuity_") for key in found)
+    assert len(found) > 1
+
+
+def test_equal_volumes_have_no_finite_psnr_and_json_stays_json(tmp_path: Path) -> None:
+    make_store(tmp_path / "p")
+    _, truth = volume_pair(tmp_path)
+    io.write_tiff(tmp_path / "same.tif", truth)
+    measure_volume(tmp_path / "same.tif", tmp_path / "truth.tif", tmp_path / "p", AUTO, tmp_path / "v.json")
+    found = json.loads((tmp_path / "v.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert found["psnr"] is None
+    assert (found["ssim"], found["mae"]) == (1, 0)
+
+
+def test_volumes_are_collected(tmp_path: Path) -> None:
+    for name, value in (("a", 1.5), ("b", None)):
+        io.write_json(tmp_path / f"{name}.json", {"psnr": value})
+    summarise_volumes([("a", 0), ("b", 3)], [tmp_path / "a.json", tmp_path / "b.json"], tmp_path / "v.csv")
+    table = io.read_csv(tmp_path / "v.csv")
+    assert list(table["variant"]) == ["a", "b"]
+    assert list(table["seed"]) == [0, 3]
+    assert table["psnr"].iloc[0] == 1.5
+    assert np.isnan(table["psnr"].iloc[1])
+
+
+# --- two files
+
+
+def two_files(folder: Path, shape: tuple[int, ...], dtype: type) -> tuple[Path, Path, np.ndarray, np.ndarray]:
+    target = sharp(shape, 1, dtype)
+    prediction = ndimage.gaussian_filter(target, 0.8)
+    for name, image in (("p.tif", prediction), ("t.tif", target)):
+        io.write_tiff(folder / name, image)
+    return folder / "p.tif", folder / "t.tif", prediction.astype(float), target.astype(float)
+
+
+@pytest.mark.parametrize(("dtype", "full"), [(np.uint8, None), (np.uint8, 200.0), (np.uint16, 65535.0)])
+def test_two_images(tmp_path: Path, dtype: type, full: float | None) -> None:
+    p, t, prediction, target = two_files(tmp_path, (40, 44), dtype)
+    found = evaluate_files(p, t, None, full, tmp_path / "m.json")
+    data_range = full or 255.0
+    assert found["data_range"] == data_range
+    assert found["shape"] == [1, 40, 44]
+    assert found["psnr"] == pytest.approx(peak_signal_noise_ratio(target, prediction, data_range=data_range))
+    assert found["mae"] == pytest.approx(np.abs(prediction - target).mean() / data_range)
+    assert io.read_json(tmp_path / "m.json") == found
+
+
+def test_two_volumes(tmp_path: Path) -> None:
+    p, t, prediction, target = two_files(tmp_path, (5, 40, 44), np.uint8)
+    found = evaluate_files(p, t, None, None, tmp_path / "m.json")
+    assert found["slices"] == 5
+    assert found["psnr"] == pytest.approx(peak_signal_noise_ratio(target, prediction, data_range=255))
+    assert "continuity_ratio" in found
+
+
+@pytest.mark.parametrize("shape", [(40, 44), (3, 40, 44)])
+def test_only_pixels_of_the_mask_count(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    p, t, prediction, target = two_files(tmp_path, shape, np.uint8)
+    mask = np.zeros(shape, np.uint8)
+    mask[..., 10:30, 5:40] = 255
+    io.write_tiff(tmp_path / "mask.tif", mask)
+    found = evaluate_files(p, t, tmp_path / "mask.tif", None, tmp_path / "m.json")
+    inside = mask > 0
+    assert found["psnr"] == pytest.approx(10 * np.log10(255**2 / np.mean((prediction - target)[inside] ** 2)))
+    io.write_tiff(tmp_path / "mask.tif", mask[..., :20, :])
+    with pytest.raises(InputError, match=r"mask\.tif: shape"):
+        evaluate_files(p, t, tmp_path / "mask.tif", None, tmp_path / "m.json")
+
+
+def test_what_cannot_be_compared(tmp_path: Path) -> None:
+    p, t, _, _ = two_files(tmp_path, (40, 44), np.uint16)
+    with pytest.raises(InputError, match=r"t\.tif: uint16 data has no range of its own. Give --data-range"):
+        evaluate_files(p, t, None, None, tmp_path / "m.json")
+    io.write_tiff(tmp_path / "other.tif", np.zeros((40, 45), np.uint16))
+    with pytest.raises(InputError, match=r"p\.tif: shape \(1, 40, 44\).*other\.tif has \(1, 40, 45\)"):
+        evaluate_files(p, tmp_path / "other.tif", None, 65535, tmp_path / "m.json")
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_equal_images_are_written_as_json(tmp_path: Path) -> None:
+    p, _, _, _ = two_files(tmp_path, (40, 44), np.uint8)
+    assert evaluate_files(p, p, None, None, tmp_path / "m.json")["psnr"] == float("inf")
+    assert json.loads((tmp_path / "m.json").read_text(), parse_constant=pytest.fail)["psnr"] == "inf"

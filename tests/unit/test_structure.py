@@ -1,0 +1,222 @@
+"""The house: floors of imports, who may touch formats, sizes of files, rules and environments of the workflow."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGE = REPOSITORY / "txm2sem_core"
+LONGEST_FILE = 450
+
+# Each room of the package on its floor; a room may use rooms of lower floors, and of its own where `BESIDE` says so.
+GROUND = {"errors", "intensity", "losses", "zpenalty", "tiling", "metrics", "networks", "progress", "device"}
+MIDDLE = {"io", "config", "figure_settings", "checkpoint", "samples", "provenance", "plotting"}
+STAGES = {
+    "phantom",
+    "registration",
+    "patches",
+    "degradation",
+    "training",
+    "inference",
+    "measure",
+    "figures",
+    "viewer",
+    "reporting",
+}
+TOP = {"cli", "__main__"}
+FLOORS = [GROUND, MIDDLE, STAGES, TOP]
+BESIDE = {
+    ("__main__", "cli"),
+    ("reporting", "viewer"),  # the report holds the viewer
+    ("figures", "registration"),  # the figure before and after resamples as the registration does
+}
+FORMATS = {"tifffile", "zarr", "PIL", "imagecodecs"}
+FORMAT_ROOMS = {"io", "plotting", "viewer"}  # figures are drawn and packed by plotting and the viewer
+DEVICE_ROOMS = {"device", "training", "inference"}
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name to file, of the whole package."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(REPOSITORY).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(path: Path, *, at_import_only: bool = False) -> set[str]:
+    """Modules that a file imports, also inside functions unless `at_import_only`."""
+    found = set()
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if at_import_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            own = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
+            found |= own or {str(node.module)}
+    return found
+
+
+def room(module: str) -> str:
+    """The part of the package that a module belongs to: `txm2sem_core.io.images` is of `io`."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def floor(name: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if name in rooms)
+
+
+def test_every_part_of_the_package_has_its_floor() -> None:
+    rooms = {room(module) for module in MODULES} - {""}
+    assert rooms == set.union(*FLOORS), "give a new module its floor, and remove what is gone"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down(module: str) -> None:
+    here = room(module)
+    for imported in imports(MODULES[module]):
+        there = room(imported)
+        if not imported.startswith("txm2sem_core") or there in ("", here):
+            continue
+        if floor(here) in (0, 1):
+            allowed = floor(there) <= floor(here)  # the circle test sees to the rest
+        else:
+            allowed = floor(there) < floor(here) or (here, there) in BESIDE
+        assert allowed, f"{module} (floor {floor(here)}) imports {imported} (floor {floor(there)})"
+
+
+def test_no_circle_of_imports() -> None:
+    graph = {
+        name: {i for i in imports(path) if i in MODULES and i != name and not name.startswith(f"{i}.")}
+        for name, path in MODULES.items()
+    }
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join([*path, name])
+        if name not in done:
+            for following in sorted(graph[name]):
+                visit(following, (*path, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_only_io_touches_formats() -> None:
+    for module, path in MODULES.items():
+        used = {name.split(".")[0] for name in imports(path)} & FORMATS
+        assert not used or room(module) in FORMAT_ROOMS, f"{module} imports {used}"
+
+
+def test_only_training_and_inference_choose_devices() -> None:
+    for module, path in MODULES.items():
+        if "txm2sem_core.device" in imports(path):
+            assert room(module) in DEVICE_ROOMS, module
+
+
+def test_the_core_does_not_know_snakemake() -> None:
+    for module, path in MODULES.items():
+        assert not any(name.split(".")[0] == "snakemake" for name in imports(path)), module
+
+
+def test_the_command_line_starts_without_heavy_imports() -> None:
+    heavy = {"torch", "numpy", "pandas", "scipy", "skimage", "matplotlib", "zarr", "tifffile"}
+    for module in ("txm2sem_core", "txm2sem_core.__main__", "txm2sem_core.cli", "txm2sem_core.errors"):
+        assert not {name.split(".")[0] for name in imports(MODULES[module], at_import_only=True)} & heavy
+
+
+# --- files
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [REPOSITORY / name for name in listed.stdout.splitlines() if (REPOSITORY / name).is_file()]
+
+
+def test_files_are_small_enough_to_read() -> None:
+    for path in tracked():
+        if path.suffix in (".py", ".smk") and "tests" not in path.parts:
+            assert len(path.read_text().splitlines()) <= LONGEST_FILE, path
+
+
+def test_no_path_of_a_machine_stands_in_the_repository() -> None:
+    machine = re.compile(r"(?<![\w.~<}])/(?:home|Users|work|root|mnt|scratch|tmp)/[\w.]")
+    for path in tracked():
+        if path.suffix in (".py", ".smk", ".yaml", ".yml", ".toml", ".md", ".tsv", ".rst", "") and path != Path(
+            __file__
+        ):
+            found = machine.search(path.read_text(errors="replace"))
+            assert found is None, f"{path}: {found and found[0]}"
+
+
+# --- the workflow
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    return {name.lower(): version for name, _, version in (line.partition("==") for line in lines) if version}
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "envs").glob("*.yaml")), ids=lambda path: path.name)
+def test_environments_have_the_versions_of_the_lock(path: Path) -> None:
+    lock = pins((REPOSITORY / "requirements.lock").read_text().splitlines())
+    listed = next(entry for entry in yaml.safe_load(path.read_text())["dependencies"] if isinstance(entry, dict))["pip"]
+    environment = pins(listed)
+    assert len(environment) == len(listed) > 0
+    assert environment == {name: lock.get(name) for name in environment}
+
+
+RULES = sorted((REPOSITORY / "workflow/rules").glob("*.smk"))
+RESOURCES = {"gpu", "mem_mb", "runtime", "cpus_per_gpu", "gres", "disk_mb", "slurm_partition", "slurm_account", "tasks"}
+
+
+def rules() -> list[tuple[str, str]]:
+    """Every rule of the workflow: its name and its text."""
+    found = []
+    for path in RULES:
+        parts = re.split(r"^(?:rule|checkpoint) (\w+):$", path.read_text(), flags=re.MULTILINE)
+        found += list(zip(parts[1::2], parts[2::2], strict=True))
+    return found
+
+
+def section(text: str, key: str) -> str | None:
+    """The indented block under a keyword of a rule."""
+    found = re.search(rf"^    {key}:(.*(?:\n(?: {{8}}.*)?)*)", text, flags=re.MULTILINE)
+    return found[1] if found else None
+
+
+@pytest.mark.parametrize(("name", "text"), rules(), ids=[name for name, _ in rules()])
+def test_every_rule_has_a_log_a_benchmark_an_environment_and_known_resources(name: str, text: str) -> None:
+    assert "_" in name, "rules are verb_noun"
+    for key in ("log", "benchmark", "conda", "resources"):
+        assert section(text, key), f"{name} has no {key}:"
+    environment = re.search(r'"\.\./\.\./(envs/\w+\.yaml)"', section(text, "conda") or "")
+    assert environment is not None
+    assert (REPOSITORY / environment[1]).is_file()
+    assert set(re.findall(r"^ {8}(\w+)=", section(text, "resources") or "", flags=re.MULTILINE)) <= RESOURCES
+    assert "retries:" not in text
+    assert not re.search(r"\b(?:temp|protected)\(", text)
+
+
+def test_scripts_exist_and_none_reads_the_whole_config() -> None:
+    named = {match for _, text in rules() for match in re.findall(r'"\.\./scripts/(\w+\.py)"', text)}
+    scripts = {path.name for path in (REPOSITORY / "workflow/scripts").glob("*.py")}
+    assert named == scripts - {"common.py"}
+    for name in scripts:
+        assert "snakemake.config" not in (REPOSITORY / "workflow/scripts" / name).read_text()
