@@ -2,7 +2,7 @@
 # Stages in order: phantom, register, patches, downsample, train, predict, measure, figures. See README.md.
 from snakemake.utils import min_version
 
-min_version("9.8")
+min_version("9.27")
 
 # A config given on the command line stands alone: it does not add its variants to the default ones.
 if not workflow.overwrite_configfiles:

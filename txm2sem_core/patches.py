@@ -81,7 +81,8 @@ def acceptable_positions(usable: np.ndarray, nonzero: np.ndarray, settings: Patc
     size, step = settings.size_px, settings.grid_px
     uncharged = _window_share(usable, size)[::step, ::step]
     bright = _window_share(usable & nonzero, size)[::step, ::step]
-    good = (uncharged > settings.min_uncharged) & (bright > settings.min_nonzero)
+    # a share of 1 can be asked for too, though nothing is more than that
+    good = ((uncharged > settings.min_uncharged) | (uncharged == 1)) & ((bright > settings.min_nonzero) | (bright == 1))
     return np.argwhere(good) * step
 
 

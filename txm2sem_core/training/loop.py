@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -177,8 +178,9 @@ def _run_epoch(learner: Learner, store: PatchStore, seed: int, epoch: int) -> di
     learner.generator.train()
     sums: dict[str, torch.Tensor] = {}
     counts: dict[str, int] = {}
+    first = epoch * math.ceil(len(store.of_split("train")) / learner.settings.batch_size)  # counted over all epochs
     for step, batch in enumerate(epoch_batches(store, learner.settings, seed, epoch)):
-        update_generator = (step + 1) % learner.settings.critic_steps == 0 or learner.discriminator is None
+        update_generator = (first + step + 1) % learner.settings.critic_steps == 0 or learner.discriminator is None
         for key, value in learner.step(batch, update_generator).items():
             sums[key] = sums.get(key, torch.zeros((), device=learner.device)) + value
             counts[key] = counts.get(key, 0) + 1

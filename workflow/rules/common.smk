@@ -9,9 +9,7 @@ from snakemake.logging import logger
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-)
+os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 from txm2sem_core.config import load_config
 from txm2sem_core.errors import Txm2semError
@@ -29,18 +27,21 @@ except Txm2semError as error:
     sys.exit(1)
 
 # read by the commands from the environment, so that neither is part of a rule and a change reruns nothing
-os.environ["TXM2SEM_DEVICE"] = CONFIG.device
-os.environ["TXM2SEM_TENSORBOARD"] = "1" if CONFIG.tensorboard else ""
+os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
 
 RESULTS = CONFIG.results_dir
 VARIANTS = list(CONFIG.variants)
 # the report shows the PNG, so it comes first
-SUFFIXES = [
-    f".{name}" for name in sorted(STYLE.common.formats, key=lambda name: name != "png")
-]
+SUFFIXES = [f".{name}" for name in sorted(STYLE.common.formats, key=lambda name: name != "png")]
 MONTAGES = [f"montage_{number + 1}" for number in range(STYLE.montage.patches)]
 # a space is no part of any name, so where a list is empty nothing matches
 NOTHING = " "
+
+
+pathvars:
+    results=RESULTS,
+    logs=f"{RESULTS}/logs",
+    benchmarks=f"{RESULTS}/benchmarks",
 
 
 wildcard_constraints:
@@ -53,9 +54,7 @@ wildcard_constraints:
 
 def runs():
     """Every (variant, seed) that is trained."""
-    return [
-        (variant, seed) for variant in VARIANTS for seed in CONFIG.seeds_of(variant)
-    ]
+    return [(variant, seed) for variant in VARIANTS for seed in CONFIG.seeds_of(variant)]
 
 
 def has_volume(sample):
@@ -73,10 +72,13 @@ def core(*modules):
     files = []
     for module in modules:
         place = ROOT / "txm2sem_core" / module
-        files += (
-            sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-        )
+        files += sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
     return [os.path.relpath(file) for file in files]
+
+
+def folder_of(file):
+    """The folder that a command is given, of a file that the rule names."""
+    return str(Path(file).parent)
 
 
 def settings(group):
@@ -94,12 +96,7 @@ def raw_files(sample):
     if SAMPLES[sample].source == "phantom":
         return [f"{RESULTS}/{sample}/raw/phantom.json"]
     pairs = list_pairs_or_exit(sample)
-    files = [
-        file
-        for pair in pairs
-        for file in (pair.txm, pair.sem, pair.charge)
-        if file is not None
-    ]
+    files = [file for pair in pairs for file in (pair.txm, pair.sem, pair.charge) if file is not None]
     return [ancient(str(file)) for file in files]
 
 
@@ -122,9 +119,7 @@ def volume_digest(sample):
     """A digest of the user's TXM volume, as a param."""
     if SAMPLES[sample].source == "phantom" or not has_volume(sample):
         return ""
-    return raw_digest(
-        [volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))], Path(RESULTS)
-    )
+    return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))], Path(RESULTS))
 
 
 def list_pairs_or_exit(sample):
@@ -152,11 +147,7 @@ def volume_input(sample, variant):
 def voxel_size_option(sample):
     """The voxel size of the sample table for commands, which otherwise take the file's own."""
     size = SAMPLES[sample].voxel_size()
-    return (
-        ""
-        if size is None
-        else "--voxel-size-nm " + " ".join(f"{axis:g}" for axis in size)
-    )
+    return "" if size is None else "--voxel-size-nm " + " ".join(f"{axis:g}" for axis in size)
 
 
 def rules_of(target):
@@ -165,18 +156,10 @@ def rules_of(target):
     for sample in SAMPLES:
         here = f"{RESULTS}/{sample}"
         if target == "models":
-            files += [
-                f"{here}/models/{v}/seed{s}/generator.safetensors" for v, s in runs()
-            ]
+            files += [f"{here}/models/{v}/seed{s}/generator.safetensors" for v, s in runs()]
         elif target == "volumes" and has_volume(sample):
-            names = (
-                ["sem.ome.zarr", "sem.tif"] if CONFIG.tiff_volumes else ["sem.ome.zarr"]
-            )
-            files += [
-                f"{here}/volumes/{v}/seed{s}/{name}"
-                for v, s in runs()
-                for name in names
-            ]
+            names = ["sem.ome.zarr", "sem.tif"] if CONFIG.tiff_volumes else ["sem.ome.zarr"]
+            files += [f"{here}/volumes/{v}/seed{s}/{name}" for v, s in runs() for name in names]
         elif target == "metrics":
             names = ["patches.csv", "summary.csv", "table.md", "table.tex"]
             names += ["volumes.csv"] if has_volume(sample) else []
@@ -193,16 +176,12 @@ def first_runs():
 
 def trained_variants():
     """The variants that are trained: baselines are fitted at once, have no curves, and hold no surprise in a picture."""
-    return [
-        variant for variant in VARIANTS if CONFIG.variant(variant).family != "baseline"
-    ]
+    return [variant for variant in VARIANTS if CONFIG.variant(variant).family != "baseline"]
 
 
 def trained_runs():
     """Every (variant, seed) that has training curves."""
-    return [
-        (variant, seed) for variant, seed in runs() if variant in trained_variants()
-    ]
+    return [(variant, seed) for variant, seed in runs() if variant in trained_variants()]
 
 
 def truth_volume(sample):
@@ -212,9 +191,7 @@ def truth_volume(sample):
 
 def package_data(folder):
     """Files of the package that are not Python, as inputs."""
-    return sorted(
-        os.path.relpath(file) for file in (ROOT / "txm2sem_core" / folder).iterdir()
-    )
+    return sorted(os.path.relpath(file) for file in (ROOT / "txm2sem_core" / folder).iterdir())
 
 
 def report_samples():
@@ -268,6 +245,4 @@ def figure_names(sample):
 
 def sample_figures(sample):
     """Every figure of a sample in every format."""
-    return [
-        file for name in figure_names(sample) for file in figure_files(sample, name)
-    ]
+    return [file for name in figure_names(sample) for file in figure_files(sample, name)]

@@ -3,17 +3,17 @@
 
 rule downsample_patches:
     input:
-        description=RESULTS + "/{sample}/patches/store.json",
-        store=RESULTS + "/{sample}/patches/store.safetensors",
+        description="<results>/{sample}/patches/store.json",
+        store="<results>/{sample}/patches/store.safetensors",
         code=core("degradation", "intensity"),
     output:
-        store=RESULTS + "/{sample}/patches_x{factor}/store.safetensors",
-        index=RESULTS + "/{sample}/patches_x{factor}/index.csv",
-        description=RESULTS + "/{sample}/patches_x{factor}/store.json",
+        store="<results>/{sample}/patches_x{factor}/store.safetensors",
+        index="<results>/{sample}/patches_x{factor}/index.csv",
+        description="<results>/{sample}/patches_x{factor}/store.json",
     log:
-        RESULTS + "/logs/{sample}/downsample_patches_x{factor}.log",
+        "<logs>/{sample}/downsample_patches_x{factor}.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/downsample_patches_x{factor}.tsv"
+        "<benchmarks>/{sample}/downsample_patches_x{factor}.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -27,15 +27,15 @@ rule downsample_patches:
 
 rule downsample_volume:
     input:
-        description=RESULTS + "/{sample}/patches/store.json",
+        description="<results>/{sample}/patches/store.json",
         raw=lambda w: raw_volume(w.sample),
         code=core("degradation", "intensity"),
     output:
-        volume=directory(RESULTS + "/{sample}/patches_x{factor}/txm_volume.ome.zarr"),
+        volume=directory("<results>/{sample}/patches_x{factor}/txm_volume.ome.zarr"),
     log:
-        RESULTS + "/logs/{sample}/downsample_volume_x{factor}.log",
+        "<logs>/{sample}/downsample_volume_x{factor}.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/downsample_volume_x{factor}.tsv"
+        "<benchmarks>/{sample}/downsample_volume_x{factor}.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:

@@ -4,19 +4,19 @@
 rule draw_registration:
     input:
         raw=lambda w: raw_files(w.sample),
-        quality=RESULTS + "/{sample}/registered/quality.csv",
-        transforms=RESULTS + "/{sample}/registered/transforms.json",
+        quality="<results>/{sample}/registered/quality.csv",
+        transforms="<results>/{sample}/registered/transforms.json",
         code=core("figures", "plotting", "registration/geometry"),
     output:
         report(
-            multiext(RESULTS + "/{sample}/figures/registration", *SUFFIXES),
+            multiext("<results>/{sample}/figures/registration", *SUFFIXES),
             category="figures",
             caption="../report/registration.rst",
         ),
     log:
-        RESULTS + "/logs/{sample}/draw_registration.log",
+        "<logs>/{sample}/draw_registration.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/draw_registration.tsv"
+        "<benchmarks>/{sample}/draw_registration.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -33,24 +33,19 @@ rule draw_registration:
 
 rule draw_montage:
     input:
-        predicted=lambda w: [
-            f"{RESULTS}/{w.sample}/predictions/{v}/seed{s}/patches.tif"
-            for v, s in first_runs()
-        ],
-        stores=lambda w: sorted(
-            {patches_folder(w.sample, v) + "/store.json" for v in VARIANTS}
-        ),
+        predicted=lambda w: [f"{RESULTS}/{w.sample}/predictions/{v}/seed{s}/patches.tif" for v, s in first_runs()],
+        stores=lambda w: sorted({f"{patches_folder(w.sample, v)}/store.json" for v in VARIANTS}),
         code=core("figures", "plotting"),
     output:
         report(
-            multiext(RESULTS + "/{sample}/figures/montage_{number}", *SUFFIXES),
+            multiext("<results>/{sample}/figures/montage_{number}", *SUFFIXES),
             category="figures",
             caption="../report/montage.rst",
         ),
     log:
-        RESULTS + "/logs/{sample}/draw_montage_{number}.log",
+        "<logs>/{sample}/draw_montage_{number}.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/draw_montage_{number}.tsv"
+        "<benchmarks>/{sample}/draw_montage_{number}.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -68,23 +63,20 @@ rule draw_montage:
 
 rule draw_sections:
     input:
-        predicted=RESULTS
-        + "/{sample}/volumes/{variant}/seed"
-        + str(CONFIG.seeds[0])
-        + "/sem.ome.zarr",
+        predicted=lambda w: f"{RESULTS}/{w.sample}/volumes/{w.variant}/seed{CONFIG.seeds[0]}/sem.ome.zarr",
         raw=lambda w: raw_volume(w.sample),
-        description=RESULTS + "/{sample}/patches/store.json",
+        description="<results>/{sample}/patches/store.json",
         code=core("figures", "plotting"),
     output:
         report(
-            multiext(RESULTS + "/{sample}/figures/sections/{variant}", *SUFFIXES),
+            multiext("<results>/{sample}/figures/sections/{variant}", *SUFFIXES),
             category="figures",
             caption="../report/sections.rst",
         ),
     log:
-        RESULTS + "/logs/{sample}/draw_sections/{variant}.log",
+        "<logs>/{sample}/draw_sections/{variant}.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/draw_sections/{variant}.tsv"
+        "<benchmarks>/{sample}/draw_sections/{variant}.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -93,9 +85,7 @@ rule draw_sections:
     params:
         style=settings(STYLE.sections),
         common=settings(STYLE.common),
-        txm=lambda w: str(
-            volume_path(SAMPLES[w.sample], Path(RESULTS, w.sample, "raw"))
-        ),
+        txm=lambda w: str(volume_path(SAMPLES[w.sample], Path(RESULTS, w.sample, "raw"))),
         truth=lambda w: truth_volume(w.sample),
     script:
         "../scripts/draw_sections.py"
@@ -103,21 +93,18 @@ rule draw_sections:
 
 rule draw_curves:
     input:
-        histories=lambda w: [
-            f"{RESULTS}/{w.sample}/models/{v}/seed{s}/history.csv"
-            for v, s in trained_runs()
-        ],
+        histories=lambda w: [f"{RESULTS}/{w.sample}/models/{v}/seed{s}/history.csv" for v, s in trained_runs()],
         code=core("figures", "plotting"),
     output:
         report(
-            multiext(RESULTS + "/{sample}/figures/curves", *SUFFIXES),
+            multiext("<results>/{sample}/figures/curves", *SUFFIXES),
             category="figures",
             caption="../report/curves.rst",
         ),
     log:
-        RESULTS + "/logs/{sample}/draw_curves.log",
+        "<logs>/{sample}/draw_curves.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/draw_curves.tsv"
+        "<benchmarks>/{sample}/draw_curves.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -133,19 +120,19 @@ rule draw_curves:
 
 rule draw_comparison:
     input:
-        summary=RESULTS + "/{sample}/metrics/summary.csv",
-        patches=RESULTS + "/{sample}/metrics/patches.csv",
+        summary="<results>/{sample}/metrics/summary.csv",
+        patches="<results>/{sample}/metrics/patches.csv",
         code=core("figures", "plotting"),
     output:
         report(
-            multiext(RESULTS + "/{sample}/figures/comparison", *SUFFIXES),
+            multiext("<results>/{sample}/figures/comparison", *SUFFIXES),
             category="figures",
             caption="../report/comparison.rst",
         ),
     log:
-        RESULTS + "/logs/{sample}/draw_comparison.log",
+        "<logs>/{sample}/draw_comparison.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/draw_comparison.tsv"
+        "<benchmarks>/{sample}/draw_comparison.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -160,18 +147,9 @@ rule draw_comparison:
 
 rule write_report:
     input:
-        figures=[
-            file
-            for sample in SAMPLES
-            for file in sample_figures(sample)
-            if file.endswith(".png")
-        ],
+        figures=[file for sample in SAMPLES for file in sample_figures(sample) if file.endswith(".png")],
         summaries=[f"{RESULTS}/{sample}/metrics/summary.csv" for sample in SAMPLES],
-        volume_tables=[
-            f"{RESULTS}/{sample}/metrics/volumes.csv"
-            for sample in SAMPLES
-            if has_volume(sample)
-        ],
+        volume_tables=[f"{RESULTS}/{sample}/metrics/volumes.csv" for sample in SAMPLES if has_volume(sample)],
         volumes=[
             f"{RESULTS}/{n}/volumes/{v}/seed{s}/sem.ome.zarr"
             for n in SAMPLES
@@ -182,11 +160,11 @@ rule write_report:
         code=core("reporting", "viewer"),
         template=package_data("templates"),
     output:
-        RESULTS + "/report.html",
+        "<results>/report.html",
     log:
-        RESULTS + "/logs/write_report.log",
+        "<logs>/write_report.log",
     benchmark:
-        RESULTS + "/benchmarks/write_report.tsv"
+        "<benchmarks>/write_report.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:

@@ -3,16 +3,16 @@
 
 rule measure_patches:
     input:
-        patches=RESULTS + "/{sample}/predictions/{variant}/seed{seed}/patches.tif",
-        store=RESULTS + "/{sample}/patches/store.safetensors",
-        description=RESULTS + "/{sample}/patches/store.json",
+        patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
+        store="<results>/{sample}/patches/store.safetensors",
+        description="<results>/{sample}/patches/store.json",
         code=core("measure", "metrics"),
     output:
-        RESULTS + "/{sample}/metrics/{variant}/seed{seed}/patches.csv",
+        "<results>/{sample}/metrics/{variant}/seed{seed}/patches.csv",
     log:
-        RESULTS + "/logs/{sample}/measure_patches/{variant}_seed{seed}.log",
+        "<logs>/{sample}/measure_patches/{variant}_seed{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/measure_patches/{variant}_seed{seed}.tsv"
+        "<benchmarks>/{sample}/measure_patches/{variant}_seed{seed}.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -20,23 +20,23 @@ rule measure_patches:
         runtime=60,
     params:
         settings=settings(CONFIG.measure),
-        patches=RESULTS + "/{sample}/patches",
+        patches=lambda w, input: folder_of(input.description),
     script:
         "../scripts/measure_patches.py"
 
 
 rule measure_volume:
     input:
-        volume=RESULTS + "/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
+        volume="<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
-        description=RESULTS + "/{sample}/patches/store.json",
+        description="<results>/{sample}/patches/store.json",
         code=core("measure", "metrics"),
     output:
-        RESULTS + "/{sample}/metrics/{variant}/seed{seed}/volume.json",
+        "<results>/{sample}/metrics/{variant}/seed{seed}/volume.json",
     log:
-        RESULTS + "/logs/{sample}/measure_volume/{variant}_seed{seed}.log",
+        "<logs>/{sample}/measure_volume/{variant}_seed{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/measure_volume/{variant}_seed{seed}.tsv"
+        "<benchmarks>/{sample}/measure_volume/{variant}_seed{seed}.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -44,7 +44,7 @@ rule measure_volume:
         runtime=240,
     params:
         settings=settings(CONFIG.measure),
-        patches=RESULTS + "/{sample}/patches",
+        patches=lambda w, input: folder_of(input.description),
         truth=lambda w: truth_volume(w.sample),
     script:
         "../scripts/measure_volume.py"
@@ -52,23 +52,21 @@ rule measure_volume:
 
 rule summarise_metrics:
     input:
-        patches=lambda w: [
-            f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/patches.csv" for v, s in runs()
-        ],
+        patches=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/patches.csv" for v, s in runs()],
         code=core("measure", "metrics"),
     output:
-        patches=RESULTS + "/{sample}/metrics/patches.csv",
-        summary=RESULTS + "/{sample}/metrics/summary.csv",
+        patches="<results>/{sample}/metrics/patches.csv",
+        summary="<results>/{sample}/metrics/summary.csv",
         markdown=report(
-            RESULTS + "/{sample}/metrics/table.md",
+            "<results>/{sample}/metrics/table.md",
             category="metrics",
             caption="../report/table.rst",
         ),
-        latex=RESULTS + "/{sample}/metrics/table.tex",
+        latex="<results>/{sample}/metrics/table.tex",
     log:
-        RESULTS + "/logs/{sample}/summarise_metrics.log",
+        "<logs>/{sample}/summarise_metrics.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/summarise_metrics.tsv"
+        "<benchmarks>/{sample}/summarise_metrics.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:
@@ -93,16 +91,14 @@ rule summarise_metrics:
 
 rule summarise_volumes:
     input:
-        volumes=lambda w: [
-            f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/volume.json" for v, s in runs()
-        ],
+        volumes=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/volume.json" for v, s in runs()],
         code=core("measure"),
     output:
-        RESULTS + "/{sample}/metrics/volumes.csv",
+        "<results>/{sample}/metrics/volumes.csv",
     log:
-        RESULTS + "/logs/{sample}/summarise_volumes.log",
+        "<logs>/{sample}/summarise_volumes.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/summarise_volumes.tsv"
+        "<benchmarks>/{sample}/summarise_volumes.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:

@@ -3,17 +3,17 @@
 
 rule extract_patches:
     input:
-        index=RESULTS + "/{sample}/registered/index.csv",
+        index="<results>/{sample}/registered/index.csv",
         raw=lambda w: raw_volume(w.sample),
         code=core("patches", "intensity"),
     output:
-        store=RESULTS + "/{sample}/patches/store.safetensors",
-        index=RESULTS + "/{sample}/patches/index.csv",
-        description=RESULTS + "/{sample}/patches/store.json",
+        store="<results>/{sample}/patches/store.safetensors",
+        index="<results>/{sample}/patches/index.csv",
+        description="<results>/{sample}/patches/store.json",
     log:
-        RESULTS + "/logs/{sample}/extract_patches.log",
+        "<logs>/{sample}/extract_patches.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/extract_patches.tsv"
+        "<benchmarks>/{sample}/extract_patches.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:

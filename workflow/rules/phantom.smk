@@ -5,17 +5,17 @@ rule make_phantom:
     input:
         code=core("phantom"),
     output:
-        manifest=RESULTS + "/{sample}/raw/phantom.json",
-        pairs=RESULTS + "/{sample}/raw/pairs.csv",
-        txm=directory(RESULTS + "/{sample}/raw/txm"),
-        sem=directory(RESULTS + "/{sample}/raw/sem"),
-        charge=directory(RESULTS + "/{sample}/raw/charge"),
-        volume=directory(RESULTS + "/{sample}/raw/txm_volume"),
-        truth=directory(RESULTS + "/{sample}/raw/truth"),
+        manifest="<results>/{sample}/raw/phantom.json",
+        pairs="<results>/{sample}/raw/pairs.csv",
+        txm=directory("<results>/{sample}/raw/txm"),
+        sem=directory("<results>/{sample}/raw/sem"),
+        charge=directory("<results>/{sample}/raw/charge"),
+        volume=directory("<results>/{sample}/raw/txm_volume"),
+        truth=directory("<results>/{sample}/raw/truth"),
     log:
-        RESULTS + "/logs/{sample}/make_phantom.log",
+        "<logs>/{sample}/make_phantom.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/make_phantom.tsv"
+        "<benchmarks>/{sample}/make_phantom.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:

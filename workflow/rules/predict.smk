@@ -3,17 +3,17 @@
 
 rule predict_test:
     input:
-        weights=RESULTS + "/{sample}/models/{variant}/seed{seed}/generator.safetensors",
-        model=RESULTS + "/{sample}/models/{variant}/seed{seed}/model.json",
-        description=lambda w: patches_folder(w.sample, w.variant) + "/store.json",
+        weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
+        model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
+        description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
         code=core("inference", "tiling", "networks", "intensity"),
     output:
-        patches=RESULTS + "/{sample}/predictions/{variant}/seed{seed}/patches.tif",
-        slices=directory(RESULTS + "/{sample}/predictions/{variant}/seed{seed}/slices"),
+        patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
+        slices=directory("<results>/{sample}/predictions/{variant}/seed{seed}/slices"),
     log:
-        RESULTS + "/logs/{sample}/predict_test/{variant}_seed{seed}.log",
+        "<logs>/{sample}/predict_test/{variant}_seed{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/predict_test/{variant}_seed{seed}.tsv"
+        "<benchmarks>/{sample}/predict_test/{variant}_seed{seed}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 8
@@ -23,9 +23,9 @@ rule predict_test:
         runtime=60,
     params:
         settings=settings(CONFIG.predict),
-        model=RESULTS + "/{sample}/models/{variant}/seed{seed}",
-        patches=lambda w: patches_folder(w.sample, w.variant),
-        output=RESULTS + "/{sample}/predictions/{variant}/seed{seed}",
+        model=lambda w, input: folder_of(input.model),
+        patches=lambda w, input: folder_of(input.description),
+        output=lambda w, output: folder_of(output.patches),
     shell:
         "python -m txm2sem_core predict-test --model {params.model:q} --patches {params.patches:q}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
@@ -34,23 +34,17 @@ rule predict_test:
 
 rule predict_volume:
     input:
-        weights=RESULTS + "/{sample}/models/{variant}/seed{seed}/generator.safetensors",
-        model=RESULTS + "/{sample}/models/{variant}/seed{seed}/model.json",
+        weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
+        model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         raw=lambda w: raw_volume(w.sample),
-        coarse=lambda w: (
-            [volume_input(w.sample, w.variant)]
-            if CONFIG.variant(w.variant).factor > 1
-            else []
-        ),
+        coarse=lambda w: ([volume_input(w.sample, w.variant)] if CONFIG.variant(w.variant).factor > 1 else []),
         code=core("inference", "tiling", "networks", "intensity"),
     output:
-        volume=directory(
-            RESULTS + "/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"
-        ),
+        volume=directory("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
     log:
-        RESULTS + "/logs/{sample}/predict_volume/{variant}_seed{seed}.log",
+        "<logs>/{sample}/predict_volume/{variant}_seed{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/predict_volume/{variant}_seed{seed}.tsv"
+        "<benchmarks>/{sample}/predict_volume/{variant}_seed{seed}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 8
@@ -60,11 +54,9 @@ rule predict_volume:
         runtime=720,
     params:
         settings=settings(CONFIG.predict),
-        model=RESULTS + "/{sample}/models/{variant}/seed{seed}",
+        model=lambda w, input: folder_of(input.model),
         volume=lambda w: volume_input(w.sample, w.variant),
-        voxel_size=lambda w: (
-            "" if CONFIG.variant(w.variant).factor > 1 else voxel_size_option(w.sample)
-        ),
+        voxel_size=lambda w: ("" if CONFIG.variant(w.variant).factor > 1 else voxel_size_option(w.sample)),
         raw_digest=lambda w: volume_digest(w.sample),
     shell:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
@@ -74,13 +66,13 @@ rule predict_volume:
 
 rule export_volume:
     input:
-        volume=RESULTS + "/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
+        volume="<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
     output:
-        RESULTS + "/{sample}/volumes/{variant}/seed{seed}/sem.tif",
+        "<results>/{sample}/volumes/{variant}/seed{seed}/sem.tif",
     log:
-        RESULTS + "/logs/{sample}/export_volume/{variant}_seed{seed}.log",
+        "<logs>/{sample}/export_volume/{variant}_seed{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/export_volume/{variant}_seed{seed}.tsv"
+        "<benchmarks>/{sample}/export_volume/{variant}_seed{seed}.tsv"
     conda:
         "../../envs/imaging.yaml"
     resources:

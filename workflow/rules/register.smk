@@ -6,18 +6,18 @@ rule register_pairs:
         raw=lambda w: raw_files(w.sample),
         code=core("registration", "samples"),
     output:
-        pairs=directory(RESULTS + "/{sample}/registered/pairs"),
-        transforms=RESULTS + "/{sample}/registered/transforms.json",
+        pairs=directory("<results>/{sample}/registered/pairs"),
+        transforms="<results>/{sample}/registered/transforms.json",
         quality=report(
-            RESULTS + "/{sample}/registered/quality.csv",
+            "<results>/{sample}/registered/quality.csv",
             category="registration",
             caption="../report/quality.rst",
         ),
-        index=RESULTS + "/{sample}/registered/index.csv",
+        index="<results>/{sample}/registered/index.csv",
     log:
-        RESULTS + "/logs/{sample}/register_pairs.log",
+        "<logs>/{sample}/register_pairs.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/register_pairs.tsv"
+        "<benchmarks>/{sample}/register_pairs.tsv"
     conda:
         "../../envs/imaging.yaml"
     threads: 8

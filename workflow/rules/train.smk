@@ -4,19 +4,19 @@
 
 rule train_model:
     input:
-        description=lambda w: patches_folder(w.sample, w.variant) + "/store.json",
-        store=lambda w: patches_folder(w.sample, w.variant) + "/store.safetensors",
+        description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
+        store=lambda w: f"{patches_folder(w.sample, w.variant)}/store.safetensors",
         code=core("training", "networks", "losses", "zpenalty", "intensity"),
     output:
-        weights=RESULTS + "/{sample}/models/{variant}/seed{seed}/generator.safetensors",
-        model=RESULTS + "/{sample}/models/{variant}/seed{seed}/model.json",
-        history=RESULTS + "/{sample}/models/{variant}/seed{seed}/history.csv",
-        best=RESULTS + "/{sample}/models/{variant}/seed{seed}/best.safetensors",
-        last=RESULTS + "/{sample}/models/{variant}/seed{seed}/last.safetensors",
+        weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
+        model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
+        history="<results>/{sample}/models/{variant}/seed{seed}/history.csv",
+        best="<results>/{sample}/models/{variant}/seed{seed}/best.safetensors",
+        last="<results>/{sample}/models/{variant}/seed{seed}/last.safetensors",
     log:
-        RESULTS + "/logs/{sample}/train_model/{variant}_seed{seed}.log",
+        "<logs>/{sample}/train_model/{variant}_seed{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/{sample}/train_model/{variant}_seed{seed}.tsv"
+        "<benchmarks>/{sample}/train_model/{variant}_seed{seed}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 8
@@ -26,8 +26,8 @@ rule train_model:
         runtime=1440,
     params:
         settings=lambda w: settings(CONFIG.variant(w.variant)),
-        patches=lambda w: patches_folder(w.sample, w.variant),
-        model=RESULTS + "/{sample}/models/{variant}/seed{seed}",
+        patches=lambda w, input: folder_of(input.description),
+        model=lambda w, output: folder_of(output.model),
     shell:
         "python -m txm2sem_core train --patches {params.patches:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed} --output {params.model:q}"
