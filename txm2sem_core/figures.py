@@ -20,6 +20,7 @@ from txm2sem_core.figure_settings import (
     RegistrationStyle,
     SectionsStyle,
 )
+from txm2sem_core.geometry import warp
 from txm2sem_core.metrics import psnr, ssim
 from txm2sem_core.plotting import (
     History,
@@ -34,7 +35,6 @@ from txm2sem_core.plotting import (
     draw_sections,
     save_figure,
 )
-from txm2sem_core.registration.geometry import warp
 from txm2sem_core.samples import RawPair
 
 

@@ -92,7 +92,7 @@ def measure_volume(
     figures: dict[str, Any]
     if truth is None:
         figures = {"slices": float(prediction.shape[0])}
-        if prediction.shape[0] > 1:
+        if prediction.shape[0] > 1 and not _is_constant(prediction):
             step = _plane_step(prediction.voxel_size_nm)
             figures |= {
                 f"self_continuity_{k}": v for k, v in asdict(self_continuity(prediction.slices(), step)).items()
@@ -105,6 +105,12 @@ def measure_volume(
         true_slices = (plane[:height, :width] for plane in io.open_volume(truth).slices())
         figures = compare_volumes(prediction.slices(), true_slices, store.data_range(settings.data_range), thresholds)
     io.write_json(output, {key: value if math.isfinite(value) else None for key, value in figures.items()})
+
+
+def _is_constant(volume: io.Volume) -> bool:
+    """Whether all voxels are equal, as the constant baseline predicts them: continuity says nothing of it then."""
+    value = volume.read(0, 1)[0, 0, 0]
+    return all((plane == value).all() for plane in volume.slices())
 
 
 def _plane_step(voxel_size_nm: io.VoxelSize | None) -> int:

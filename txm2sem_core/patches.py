@@ -114,13 +114,14 @@ def extract_patches(
     """Split and cut the accepted pairs of `registered`, and leave the patch store in `output`.
 
     Raises:
-        InputError: a split is empty, a patch is larger than an image, a slice yields no patch, or `volume` does not
-            hold the slices that the pairs are said to be.
+        InputError: a split is empty, a patch is larger than an image, a slice yields no patch, the pairs differ in
+            bit depth, or `volume` does not hold the slices that the pairs are said to be.
     """
     table = io.read_csv(registered / "index.csv")
     table["split"] = split_pairs(table, settings)
     table = table[table["split"].notna()].reset_index(drop=True)
     pairs = {str(row.pair): _load_pair(registered, row, volume, settings) for row in table.itertuples()}
+    _check_types(pairs)
     index = pd.concat([_pair_patches(row, pairs[str(row.pair)], settings, table) for row in table.itertuples()])
     index = _limit_evaluation(index.reset_index(drop=True), settings)
     index.insert(0, "patch", range(len(index)))
@@ -138,6 +139,21 @@ def extract_patches(
     )
     io.write_patch_store(output, store)
     return store
+
+
+def _check_types(pairs: dict[str, PairImages]) -> None:
+    """Grey levels of different bit depths cannot be compared: one range is mapped for all pairs."""
+    first, reference = next(iter(pairs.items()))
+    for name, images in pairs.items():
+        for modality, here, there in (
+            ("TXM", images.txm.dtype, reference.txm.dtype),
+            ("FIB-SEM", images.sem.dtype, reference.sem.dtype),
+        ):
+            if here != there:
+                raise InputError(
+                    f"pair {name}: its {modality} slice is {here}, but that of pair {first} is {there}. Export all "
+                    "slices with the same bit depth."
+                )
 
 
 def _range_of(modality: str, pixels: list[np.ndarray], settings: PatchesSettings) -> IntensityRange:

@@ -97,8 +97,8 @@ def read_samples(path: str | Path) -> dict[str, Sample]:
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             column = fault["loc"][0] if fault["loc"] else "row"
-            columns = f"the columns are {', '.join(Sample.model_fields)}"
-            rule = columns if fault["type"] == "extra_forbidden" else fault["msg"]
+            columns = f"the columns are {', '.join(Sample.model_fields)}, parted by tabs"
+            rule = columns if fault["type"] in ("extra_forbidden", "missing") else fault["msg"]
             raise ConfigError(f"{path}, row {number}, column {column}: {rule}. The row is {values}.") from error
         _check_row(path, number, sample)
         if sample.sample in samples:

@@ -201,6 +201,13 @@ def test_a_volume_without_truth_has_its_own_continuity(tmp_path: Path) -> None:
     assert len(found) > 1
 
 
+def test_a_constant_volume_without_truth_has_no_continuity(tmp_path: Path) -> None:
+    make_store(tmp_path / "p")
+    io.write_tiff(tmp_path / "constant.tif", np.full((4, 36, 44), 7, np.uint8))
+    measure_volume(tmp_path / "constant.tif", None, tmp_path / "p", AUTO, tmp_path / "v.json")
+    assert io.read_json(tmp_path / "v.json") == {"slices": 4}
+
+
 def test_equal_volumes_have_no_finite_psnr_and_json_stays_json(tmp_path: Path) -> None:
     make_store(tmp_path / "p")
     _, truth = volume_pair(tmp_path)

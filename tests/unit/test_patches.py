@@ -229,6 +229,16 @@ def test_a_volume_of_another_bit_depth(tmp_path: Path) -> None:
         extract_patches(folder, other, options(), SIZE_NM, tmp_path / "p")
 
 
+@pytest.mark.parametrize(("kind", "name"), [("txm", "TXM"), ("sem", "FIB-SEM")])
+def test_one_slice_of_another_bit_depth(tmp_path: Path, kind: str, name: str) -> None:
+    folder, _ = registered(tmp_path / "r")
+    image = io.read_image(folder / f"{kind}3.tif")
+    io.write_tiff(folder / f"{kind}3.tif", image.astype(np.uint16) * 257)
+    with pytest.raises(InputError, match=f"pair 003: its {name} slice is uint16, but that of pair 000 is uint8"):
+        extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
 def test_a_volume_smaller_than_its_slices(tmp_path: Path) -> None:
     folder, volume = registered(tmp_path / "r")
     small = io.Volume.of_array(volume.read(0, volume.shape[0])[:, :40])

@@ -19,18 +19,18 @@ from skimage.transform import warp as skimage_warp
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError
-from txm2sem_core.registration import (
+from txm2sem_core.geometry import (
     Crop,
+    centred_similarity,
     common_crop,
     corner_error_px,
     coverage,
-    estimate_transform,
-    judge,
-    register_files,
-    register_pairs,
+    rotation_deg,
+    scale,
+    shift_xy_px,
     warp,
 )
-from txm2sem_core.registration.geometry import centred_similarity, rotation_deg, scale, shift_xy_px
+from txm2sem_core.registration import estimate_transform, judge, register_files, register_pairs
 from txm2sem_core.registration.similarity import similarity
 from txm2sem_core.samples import RawPair
 

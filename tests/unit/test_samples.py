@@ -60,6 +60,7 @@ def test_a_table_with_comments_spaces_and_empty_cells(tmp_path: Path) -> None:
         (["one\treference"], HEADER, "row 2, column txm: source reference needs"),
         (["one\tphantom\tx"], "sample\tsource\ttmx", "column tmx.*the columns are sample, source, txm"),
         (["phantom"], "source", "column sample"),
+        (["one phantom"], "sample source", "column sample: the columns are .* parted by tabs"),
         (["one\tphantom\t\t\t\t\t\t1,2"], HEADER, "column voxel_size_nm: three numbers"),
         (["one\tphantom\t\t\t\t\t\t1,2,0"], HEADER, "column voxel_size_nm: sizes must be greater"),
     ],

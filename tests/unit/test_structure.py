@@ -15,7 +15,18 @@ PACKAGE = REPOSITORY / "txm2sem_core"
 LONGEST_FILE = 450
 
 # Each room of the package on its floor; a room may use rooms of lower floors, and of its own where `BESIDE` says so.
-GROUND = {"errors", "intensity", "losses", "zpenalty", "tiling", "metrics", "networks", "progress", "device"}
+GROUND = {
+    "errors",
+    "geometry",
+    "intensity",
+    "losses",
+    "zpenalty",
+    "tiling",
+    "metrics",
+    "networks",
+    "progress",
+    "device",
+}
 MIDDLE = {"io", "config", "figure_settings", "checkpoint", "samples", "provenance", "plotting"}
 STAGES = {
     "phantom",
@@ -34,7 +45,6 @@ FLOORS = [GROUND, MIDDLE, STAGES, TOP]
 BESIDE = {
     ("__main__", "cli"),
     ("reporting", "viewer"),  # the report holds the viewer
-    ("figures", "registration"),  # the figure before and after resamples as the registration does
 }
 FORMATS = {"tifffile", "zarr", "PIL", "imagecodecs"}
 FORMAT_ROOMS = {"io", "plotting", "viewer"}  # figures are drawn and packed by plotting and the viewer

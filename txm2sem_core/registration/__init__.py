@@ -1,6 +1,5 @@
 """Bring FIB-SEM slices onto TXM slices, crop to what both cover, and refuse what did not work.
 
-- `geometry`: resampling, coverage, the common rectangle, the error against a truth
 - `similarity`: filters before the search, and how alike two slices are
 - `search`: rough starts, then mutual information coarse to fine
 - `estimate`: the transform of one pair, its figures, and the judgement
@@ -8,18 +7,12 @@
 """
 
 from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
-from txm2sem_core.registration.geometry import Crop, common_crop, corner_error_px, coverage, warp
 from txm2sem_core.registration.stage import register_files, register_pairs
 
 __all__ = [
-    "Crop",
     "Registration",
-    "common_crop",
-    "corner_error_px",
-    "coverage",
     "estimate_transform",
     "judge",
     "register_files",
     "register_pairs",
-    "warp",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
-from txm2sem_core.registration.geometry import (
+from txm2sem_core.geometry import (
     Array,
     Matrix,
     common_crop,

@@ -14,7 +14,7 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.transform import downscale_local_mean
 
-from txm2sem_core.registration.geometry import (
+from txm2sem_core.geometry import (
     Matrix,
     centred_similarity,
     coverage,

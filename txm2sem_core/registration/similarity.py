@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.metrics import normalized_mutual_information
 
-from txm2sem_core.registration.geometry import Array, Mask
+from txm2sem_core.geometry import Array, Mask
 
 BINS = 32
 CLIP_PERCENTILES = (0.5, 99.5)

@@ -15,9 +15,9 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError
+from txm2sem_core.geometry import Array, Crop, common_crop, coverage, warp
 from txm2sem_core.progress import progress
 from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
-from txm2sem_core.registration.geometry import Array, Crop, common_crop, coverage, warp
 from txm2sem_core.samples import RawPair
 
 MEASURES = (

@@ -6,7 +6,7 @@ rule draw_registration:
         raw=lambda w: raw_files(w.sample),
         quality="<results>/{sample}/registered/quality.csv",
         transforms="<results>/{sample}/registered/transforms.json",
-        code=core("figures", "plotting", "registration/geometry"),
+        code=core("figures", "plotting", "geometry"),
     output:
         report(
             multiext("<results>/{sample}/figures/registration", *SUFFIXES),

@@ -4,7 +4,7 @@
 rule register_pairs:
     input:
         raw=lambda w: raw_files(w.sample),
-        code=core("registration", "samples"),
+        code=core("registration", "geometry", "samples"),
     output:
         pairs=directory("<results>/{sample}/registered/pairs"),
         transforms="<results>/{sample}/registered/transforms.json",
