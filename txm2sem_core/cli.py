@@ -136,6 +136,7 @@ def register(
     from txm2sem_core.registration import register_files
 
     register_files(fixed, moving, output, parse_settings(RegisterSettings, settings))
+    print(output / "registered.tif")
 
 
 @app.command("import-reference")

@@ -83,7 +83,7 @@ class SectionsStyle(GreyStyle):
 
     columns: Literal[1, 2] = 2
     show_planes: bool = True  # lines where the other two sections cut
-    least_depth: Annotated[float, Field(gt=0, le=1)] = 0.2  # a volume flatter than this, to its width, is cropped
+    least_depth: Annotated[float, Field(gt=0, le=1)] = 0.1  # a volume flatter than this, to its width, is cropped
     scale_bar_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.3
 
 

@@ -24,6 +24,8 @@ from txm2sem_core.tiling import padded_length, plan_tiles
 _ACTIVATION_BUDGET = 3 * 2**30  # bytes of activations that a plane or tile may take
 _LIVE_LAYERS = 3  # full-resolution activations that are alive at once in the widest part of the networks
 _SMALLEST_TILE = 256
+_FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
+_TOLERATED_SHARE = 0.05
 
 
 class Predictor:
@@ -106,7 +108,6 @@ def predict_volume(
     *,
     voxel_size_nm: tuple[float | None, float | None, float | None] | None = None,
     name: str = "volume",
-    attributes: dict[str, Any] | None = None,
 ) -> int:
     """Predict a TXM volume slice by slice into `output` (`.ome.zarr` or `.tif`), which appears only when it is whole.
 
@@ -116,7 +117,8 @@ def predict_volume(
         output: what to write; voxels are of the training SEM images' dtype.
         voxel_size_nm: of the source (Z, Y, X), where its own metadata is wrong or missing.
         name: what the progress calls it.
-        attributes: written beside the OME-Zarr's own metadata.
+
+    What could mislead (see `input_warnings`) is said on stderr and in the OME-Zarr's metadata.
 
     Returns:
         How many voxels had to be clipped to the dtype's bounds.
@@ -124,11 +126,17 @@ def predict_volume(
     Raises:
         ConfigError: the suffix of `output` is not known.
     """
+    if not output.name.endswith(".zarr") and output.suffix.lower() not in (".tif", ".tiff"):
+        raise ConfigError(f"{output}: the output must end in .ome.zarr or .tif.")
     clipped = 0
     depth, height, width = source.shape
     f = predictor.factor
     z_nm, y_nm, x_nm = voxel_size_nm or source.voxel_size_nm or (None, None, None)
     size_nm = (z_nm, None if y_nm is None else y_nm / f, None if x_nm is None else x_nm / f)
+
+    warnings = input_warnings(predictor, source, (z_nm, y_nm, x_nm))
+    for warning in warnings:
+        print(f"predict {name}: warning: {warning}", file=sys.stderr)
 
     def planes() -> Iterator[np.ndarray]:
         nonlocal clipped
@@ -140,14 +148,35 @@ def predict_volume(
 
     if output.name.endswith(".zarr"):
         shape = (depth, height * f, width * f)
-        io.write_ome_zarr(output, planes(), shape, predictor.sem_dtype, size_nm, attributes)
-    elif output.suffix.lower() in (".tif", ".tiff"):
-        io.write_volume_tiff(output, planes(), size_nm)
+        io.write_ome_zarr(output, planes(), shape, predictor.sem_dtype, size_nm, {"txm2sem": {"warnings": warnings}})
     else:
-        raise ConfigError(f"{output}: the output must end in .ome.zarr or .tif.")
+        io.write_volume_tiff(output, planes(), size_nm)
     if clipped:
         print(f"predict {name}: {clipped} voxels were clipped to {predictor.sem_dtype}.", file=sys.stderr)
     return clipped
+
+
+def input_warnings(predictor: Predictor, source: Volume, voxel_size_nm: io.VoxelSize) -> list[str]:
+    """What makes a prediction doubtful before it is made: intensities the model never saw, an unknown voxel size.
+
+    Intensities are those of the middle slice; some noise beyond the training images' range is no reason to warn.
+    """
+    warnings = []
+    z = source.shape[0] // 2
+    beyond = float(np.mean(np.abs(predictor.txm_range.to_unit(source.read(z, z + 1))) > _FAR_BEYOND))
+    if beyond > _TOLERATED_SHARE:
+        low, high = predictor.txm_range.low, predictor.txm_range.high
+        warnings.append(
+            f"{beyond:.0%} of slice z = {z} of {source.source} lie far outside the TXM intensities that the model was "
+            f"trained on ({low:g} to {high:g}); the prediction there means nothing. Give a volume of the same bit "
+            "depth and scale as the training slices."
+        )
+    unknown = [axis for axis, size in zip("zyx", voxel_size_nm, strict=True) if size is None]
+    if unknown:
+        warnings.append(
+            f"the voxel size along {', '.join(unknown)} is not known and is not written. Give --voxel-size-nm Z Y X."
+        )
+    return warnings
 
 
 def _slice_with_neighbours(source: Volume, z: int, context: int) -> np.ndarray:

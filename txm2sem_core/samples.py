@@ -197,6 +197,35 @@ def _order(number: str) -> tuple[int, str]:
     return int(number), number
 
 
+def check_sample(sample: Sample, raw: Path) -> None:
+    """Find what would stop the workflow in a user's own sample before anything has run, from the files' headers.
+
+    Raises:
+        InputError: a missing partner, images of one kind that differ in bit depth, an unreadable volume, a pair outside
+            it, or a voxel size that is not known.
+    """
+    if sample.source == "phantom":
+        return
+    pairs = list_pairs(sample, raw)
+    for files in ([pair.txm for pair in pairs], [pair.sem for pair in pairs]):
+        depths = {file: io.image_kind(file)[1] for file in files}
+        for file, dtype in depths.items():
+            if dtype != depths[files[0]]:
+                raise InputError(
+                    f"{file}: {dtype}, but {files[0].name} is {depths[files[0]]}. Export all slices with one bit depth."
+                )
+    volume = open_sample_volume(sample, raw)
+    if volume is None:
+        return
+    sample_voxel_size_nm(sample, raw)
+    for pair in pairs:
+        if pair.z is not None and pair.z >= volume.shape[0]:
+            raise InputError(
+                f"sample {sample.sample}, column pair_z: pair {pair.pair} is at z = {pair.z}, but {volume.source} has "
+                f"{volume.shape[0]} slices."
+            )
+
+
 def parse_sample(text: str) -> Sample:
     """A row of the sample table from JSON, as the workflow passes it."""
     return Sample.model_validate_json(text)

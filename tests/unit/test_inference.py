@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import zarr
 from sequential_networks import randomise
 from small_data import VOXEL_SIZE_NM, make_store, sharp
 
@@ -323,3 +324,31 @@ def test_devices(capsys: pytest.CaptureFixture[str]) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match=r"'cuda' is not there\. Choose auto or one of cpu"):
             Predictor(model("identity"), PredictSettings(), "cuda")
+
+
+def test_intensities_that_the_model_never_saw_are_told_and_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    eight_bit = np.random.default_rng(0).integers(0, 255, (3, 40, 40)).astype(np.uint8)
+    trained_on_16_bit = model("identity", high=20000.0)
+    trained_on_16_bit.description["normalisation"]["txm"] = {"low": 8000.0, "high": 40000.0}
+    target = tmp_path / "v.ome.zarr"
+    predict_volume(predictor(trained_on_16_bit), Volume.of_array(eight_bit, (1.0, 1.0, 1.0)), target)
+    assert "100% of slice z = 1" in capsys.readouterr().err
+    (warning,) = zarr.open_group(target, mode="r").attrs["txm2sem"]["warnings"]
+    assert "8000 to 40000" in warning
+    predict_volume(predictor(model("identity")), Volume.of_array(plane(3, 40, 40)), target)
+    assert "the voxel size along z, y, x is not known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["resnet_2blocks", "unet_32"])
+def test_no_seam_can_be_measured_across_tile_borders(name: str) -> None:
+    """The mean gradient across the borders of tiles against that everywhere else, on a field of noise."""
+    tile = 64
+    loaded = model(name, width=8)
+    whole = predictor(loaded, tile=tile).predict_plane(plane(1, 256, 256))
+    gradient = np.abs(np.diff(whole, axis=1)).mean(axis=0)
+    at_borders = np.zeros(len(gradient), dtype=bool)
+    at_borders[[n - 1 for n in range(tile, 256, tile)]] = True
+    spread = gradient[~at_borders].std()
+    assert abs(gradient[at_borders].mean() - gradient[~at_borders].mean()) < 3 * spread / np.sqrt(at_borders.sum())

@@ -183,7 +183,8 @@ def test_sections_are_of_the_named_planes() -> None:
 
 def test_flat_volume_is_cropped_around_the_meeting_point() -> None:
     flat = volume("Prediction", shape=(4, 200, 200))
-    figure = plotting.draw_sections([flat], STYLE.sections, COMMON)
+    style = STYLE.sections.model_copy(update={"least_depth": 0.2})
+    figure = plotting.draw_sections([flat], style, COMMON)
     shown = figure.axes[0].images[0].get_array()
     assert shown.shape == (40, 40)  # 4 slices of 64 nm are a fifth of 40 pixels of 32 nm
     np.testing.assert_array_equal(shown, flat.xy[46:86, 30:70])  # around y = 66, x = 50

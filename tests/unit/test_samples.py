@@ -12,6 +12,7 @@ from txm2sem_core import io
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.samples import (
     Sample,
+    check_sample,
     list_pairs,
     parse_sample,
     plane_pixel_size_nm,
@@ -197,3 +198,22 @@ def test_a_volume_whose_voxel_size_is_not_known(tmp_path: Path) -> None:
     io.write_tiff(tmp_path / "v.tif", np.ones((2, 4, 5), np.uint8), (None, 5.0, 6.0))
     with pytest.raises(InputError, match=r"v\.tif: .*z not known, y 5\.0.*voxel_size_nm of sample a"):
         sample_voxel_size_nm(pairs_sample(tmp_path, txm_volume=str(tmp_path / "v.tif")), RAW)
+
+
+def test_a_sample_is_checked_before_anything_runs(tmp_path: Path) -> None:
+    names = [f"A{n}.tif" for n in range(3)]
+    images(tmp_path / "txm", *names, size_nm=(None, 30.0, 30.0))
+    images(tmp_path / "sem", *names)
+    images(tmp_path / "volume", *names, size_nm=(None, 30.0, 30.0))
+    with_volume = {"txm_volume": str(tmp_path / "volume"), "pair_z": "0:3:1"}
+    check_sample(pairs_sample(tmp_path), RAW)
+    with pytest.raises(InputError, match="column voxel_size_nm"):
+        check_sample(pairs_sample(tmp_path, **with_volume), RAW)
+    check_sample(pairs_sample(tmp_path, **with_volume, voxel_size_nm="30,30,30"), RAW)
+    with pytest.raises(InputError, match="pair 002 is at z = 4"):
+        check_sample(pairs_sample(tmp_path, **with_volume | {"pair_z": "0,1,4"}, voxel_size_nm="30,30,30"), RAW)
+    with pytest.raises(InputError, match="no such file or folder"):
+        check_sample(pairs_sample(tmp_path, txm_volume=str(tmp_path / "none"), voxel_size_nm="30,30,30"), RAW)
+    io.write_tiff(tmp_path / "sem" / "A1.tif", np.ones((4, 5), np.uint16))
+    with pytest.raises(InputError, match=r"A1\.tif: uint16, but A0\.tif is uint8"):
+        check_sample(pairs_sample(tmp_path), RAW)

@@ -9,7 +9,15 @@
 """
 
 from txm2sem_core.io.atomic import atomic_path
-from txm2sem_core.io.images import VoxelSize, list_images, read_image, read_mask, read_voxel_size_nm, write_tiff
+from txm2sem_core.io.images import (
+    VoxelSize,
+    image_kind,
+    list_images,
+    read_image,
+    read_mask,
+    read_voxel_size_nm,
+    write_tiff,
+)
 from txm2sem_core.io.ome_zarr import OmeZarrWriter, write_ome_zarr
 from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.io.tables import (
@@ -31,6 +39,7 @@ __all__ = [
     "Volume",
     "VoxelSize",
     "atomic_path",
+    "image_kind",
     "list_images",
     "open_volume",
     "read_csv",

@@ -64,6 +64,25 @@ def read_image(path: str | Path) -> np.ndarray:
     return _checked_plane(path, array)
 
 
+def image_kind(path: str | Path) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of an image from its header alone.
+
+    Raises:
+        InputError: missing, empty, or no readable image.
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        if path.suffix.lower() in TIFF_SUFFIXES:
+            with tifffile.TiffFile(path) as tiff:
+                page = tiff.pages.first
+                return page.shape, np.dtype(page.dtype).newbyteorder("=")
+        image = _read_png(path)
+        return image.shape, image.dtype
+    except (tifffile.TiffFileError, UnidentifiedImageError, Image.DecompressionBombError, *DAMAGE, TypeError) as error:
+        raise InputError(f"{path}: this image cannot be read ({error}). Export it again as TIFF.") from error
+
+
 def read_mask(path: str | Path) -> np.ndarray:
     """Read a mask [Y, X]: True where the image is not zero."""
     return read_image(path) > 0

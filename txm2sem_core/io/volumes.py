@@ -18,6 +18,7 @@ from txm2sem_core.io.images import (
     TIFF_SUFFIXES,
     VoxelSize,
     check_whole,
+    image_kind,
     list_images,
     read_image,
     read_voxel_size_nm,
@@ -108,19 +109,19 @@ def _open_zarr(path: Path) -> Volume:
 def _open_folder(path: Path) -> Volume:
     files = list_images(path)
     first = read_image(files[0])
+    for file in files[1:]:
+        shape, dtype = image_kind(file)
+        if shape != first.shape or dtype != first.dtype:
+            raise InputError(
+                f"{file}: {dtype} of shape {shape}, but {files[0].name} is {first.dtype} of shape {first.shape}. "
+                "All slices of a volume must agree."
+            )
 
     def read(z0: int, z1: int) -> np.ndarray:
-        planes = [read_image(file) for file in files[z0:z1]]
-        for file, plane in zip(files[z0:z1], planes, strict=True):
-            if plane.shape != first.shape or plane.dtype != first.dtype:
-                raise InputError(
-                    f"{file}: {plane.dtype} of shape {plane.shape}, but {files[0].name} is {first.dtype} of shape "
-                    f"{first.shape}. All slices of a volume must agree."
-                )
-        return np.stack(planes)
+        return np.stack([read_image(file) for file in files[z0:z1]])
 
-    shape = (len(files), first.shape[0], first.shape[1])
-    return Volume(shape, first.dtype, read_voxel_size_nm(files[0]), str(path), read)
+    volume_shape = (len(files), first.shape[0], first.shape[1])
+    return Volume(volume_shape, first.dtype, read_voxel_size_nm(files[0]), str(path), read)
 
 
 def _open_tiff(path: Path) -> Volume:

@@ -29,6 +29,7 @@ from txm2sem_core.plotting.images import Image, add_scale_bar, grey_range, physi
 TITLES = ("TXM", "Prediction", "FIB-SEM", "Error")
 GAP_MM = 0.8
 BLOCK_GAP_MM = 4.0
+HEADING_TOP_MM = 0.6
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def draw_montage(rows: Sequence[MontageRow], style: MontageStyle, common: Common
                 colours = style.error_colours if column == 3 else "gray"
                 shown = show_image(axes, image, row.size, image_limits, colours)
                 if place == 0:
-                    text_mm(figure, x + layout.image_width / 2, 0.2, TITLES[column], ha="center")
+                    text_mm(figure, x + layout.image_width / 2, HEADING_TOP_MM, TITLES[column], ha="center")
                     if column == 0 and row.pixel_size_nm is not None:
                         add_scale_bar(axes, row.size, style.scale_bar_fraction, common)
         assert shown is not None

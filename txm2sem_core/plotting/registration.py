@@ -16,6 +16,7 @@ from txm2sem_core.plotting.canvas import MUTED, axes_mm, drawing, letter, line_h
 from txm2sem_core.plotting.images import Image, add_scale_bar, grey_range, physical_size, show_image
 
 GAP_MM = 0.8
+HEADING_TOP_MM = 0.6
 TITLES = ("TXM", "TXM / FIB-SEM, as acquired", "TXM / FIB-SEM, registered")
 
 
@@ -77,7 +78,7 @@ def draw_registration(views: Sequence[RegistrationView], style: RegistrationStyl
         figure = new_figure(width, line + sum(heights) + len(views) * (line + GAP_MM))
         top = line
         for column, title in enumerate(TITLES):
-            text_mm(figure, column * (image_width + GAP_MM) + image_width / 2, 0.2, title, ha="center")
+            text_mm(figure, column * (image_width + GAP_MM) + image_width / 2, HEADING_TOP_MM, title, ha="center")
         for index, (view, height) in enumerate(zip(views, heights, strict=True)):
             _draw_row(figure, view, index, top, (image_width, height), style, common)
             top += height + line + GAP_MM

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -161,9 +162,12 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
 
 def _check_refused(outcomes: list[_Outcome], settings: RegisterSettings) -> None:
     refused = [outcome for outcome in outcomes if not outcome.accepted]
-    if not refused or (settings.refused == "exclude" and len(refused) < len(outcomes)):
-        return
     named = "\n".join(f"  {o.pair.sem} on {o.pair.txm}: {'; '.join(o.reasons)}" for o in refused)
+    if not refused:
+        return
+    if settings.refused == "exclude" and len(refused) < len(outcomes):
+        print(f"register: {len(refused)} of {len(outcomes)} pairs are refused and left out:\n{named}", file=sys.stderr)
+        return
     exclude = "" if len(refused) == len(outcomes) else " (register.refused = exclude does so by itself)"
     raise RegistrationError(f"{len(refused)} of {len(outcomes)} pairs are refused:\n{named}\n{REMEDY}{exclude}.")
 

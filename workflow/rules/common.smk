@@ -4,8 +4,6 @@ import os
 import sys
 from pathlib import Path
 
-from snakemake.logging import logger
-
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
@@ -16,14 +14,17 @@ from txm2sem_core.errors import Txm2semError
 from txm2sem_core.figure_settings import load_figure_settings
 from txm2sem_core.io import read_yaml
 from txm2sem_core.provenance import raw_digest
-from txm2sem_core.samples import list_pairs, read_samples, volume_path
+from txm2sem_core.samples import check_sample, list_pairs, read_samples, volume_path
 
 try:
     CONFIG = load_config(config)
     SAMPLES = read_samples(CONFIG.samples)
     STYLE = load_figure_settings(read_yaml(CONFIG.figures), CONFIG.figures)
+    for name, sample in SAMPLES.items():
+        check_sample(sample, Path(CONFIG.results_dir, name, "raw"))
 except Txm2semError as error:
-    logger.error(f"txm2sem: {error}")
+    # not by the logger, which is silent under --quiet
+    print(f"txm2sem: error: {error}", file=sys.stderr)
     sys.exit(1)
 
 # read by the commands from the environment, so that neither is part of a rule and a change reruns nothing
@@ -95,7 +96,7 @@ def raw_files(sample):
     """What a phantom left, or the user's own files: never newer than a result, but compared by content."""
     if SAMPLES[sample].source == "phantom":
         return [f"{RESULTS}/{sample}/raw/phantom.json"]
-    pairs = list_pairs_or_exit(sample)
+    pairs = list_pairs(SAMPLES[sample], Path(RESULTS, sample, "raw"))
     files = [file for pair in pairs for file in (pair.txm, pair.sem, pair.charge) if file is not None]
     return [ancient(str(file)) for file in files]
 
@@ -120,14 +121,6 @@ def volume_digest(sample):
     if SAMPLES[sample].source == "phantom" or not has_volume(sample):
         return ""
     return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))], Path(RESULTS))
-
-
-def list_pairs_or_exit(sample):
-    try:
-        return list_pairs(SAMPLES[sample], Path(RESULTS, sample, "raw"))
-    except Txm2semError as error:
-        logger.error(f"txm2sem: sample {sample}: {error}")
-        sys.exit(1)
 
 
 def patches_folder(sample, variant):
@@ -240,7 +233,8 @@ def figure_names(sample):
     names = ["comparison", *MONTAGES]
     if has_volume(sample):
         names += [f"sections/{variant}" for variant in trained_variants()]
-    return [*names, "curves", "registration"]
+    names += ["curves"] if trained_variants() else []
+    return [*names, "registration"]
 
 
 def sample_figures(sample):
