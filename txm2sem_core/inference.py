@@ -141,7 +141,7 @@ def predict_volume(
     def planes() -> Iterator[np.ndarray]:
         nonlocal clipped
         for z in progress(range(depth), f"predict {name}", depth, "slices"):
-            txm = _slice_with_neighbours(source, z, predictor.context)
+            txm = source.read_around(z, predictor.context)
             plane, beyond = to_dtype(predictor.predict_plane(txm), predictor.sem_dtype)
             clipped += beyond
             yield plane
@@ -177,13 +177,6 @@ def input_warnings(predictor: Predictor, source: Volume, voxel_size_nm: io.Voxel
             f"the voxel size along {', '.join(unknown)} is not known and is not written. Give --voxel-size-nm Z Y X."
         )
     return warnings
-
-
-def _slice_with_neighbours(source: Volume, z: int, context: int) -> np.ndarray:
-    """Slices z - context to z + context [C, Y, X]; the outermost one is repeated at the ends of the volume."""
-    wanted = np.clip(np.arange(z - context, z + context + 1), 0, source.shape[0] - 1)
-    slab = source.read(int(wanted[0]), int(wanted[-1]) + 1)
-    return slab[wanted - wanted[0]]
 
 
 def predict_test(predictor: Predictor, patches: Path, output: Path, *, name: str = "test") -> None:

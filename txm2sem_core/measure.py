@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +215,7 @@ def evaluate_files(
         figures = compare_volumes(predicted.slices(), measured.slices(), full, masks=masks)
     else:
         images = next(predicted.slices()), next(measured.slices())
-        plane_mask = None if masks is None else next(iter(islice(masks, 1)))
+        plane_mask = None if masks is None else next(masks)
         figures = {
             name: score(*images, full, plane_mask) for name, score in (("psnr", psnr), ("ssim", ssim), ("mae", mae))
         }

@@ -17,8 +17,8 @@ from txm2sem_core.config import PatchesSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import IntensityRange, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
+from txm2sem_core.samples import SPLITS
 
-SPLITS = ("train", "validation", "test")
 _MIN_AGREEMENT = 0.9  # correlation of a pair's TXM slice with the slice of the volume it is said to be
 
 
@@ -196,12 +196,10 @@ def _load_pair(registered: Path, row: Any, volume: Volume | None, settings: Patc
 
 
 def _neighbours(volume: Volume, z: int, context: int, pair: str) -> np.ndarray:
-    """Slices z - context to z + context; the outermost one is repeated at the ends of the volume."""
+    """The slices around a pair; InputError where it lies outside the volume."""
     if not 0 <= z < volume.shape[0]:
         raise InputError(f"pair {pair}: z = {z} is outside {volume.source} of {volume.shape[0]} slices. Mend pair_z.")
-    wanted = np.clip(np.arange(z - context, z + context + 1), 0, volume.shape[0] - 1)
-    slab = volume.read(int(wanted[0]), int(wanted[-1]) + 1)
-    return slab[wanted - wanted[0]].copy()
+    return volume.read_around(z, context)
 
 
 def _check_place(of_volume: np.ndarray, of_pair: np.ndarray, volume: Volume, row: Any) -> None:

@@ -14,14 +14,20 @@ _SAMPLE_BYTES = 2**20
 _CACHE_NAME = ".raw_digests.json"
 
 
-def source_digest(*modules: str) -> str:
-    """SHA-256 over the source of modules or subpackages of this package (`training`, `losses`)."""
-    digest = hashlib.sha256()
+def source_files(*modules: str) -> list[Path]:
+    """The source files of modules or subpackages of this package (`training`, `losses`, `metrics/image`)."""
+    files = []
     for module in modules:
         place = Path(__file__).parent / module
-        files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-        for file in files:
-            digest.update(file.read_bytes())
+        files += sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    return files
+
+
+def source_digest(*modules: str) -> str:
+    """SHA-256 over `source_files`."""
+    digest = hashlib.sha256()
+    for file in source_files(*modules):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

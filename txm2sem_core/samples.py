@@ -217,7 +217,7 @@ def check_sample(sample: Sample, raw: Path) -> None:
     volume = open_sample_volume(sample, raw)
     if volume is None:
         return
-    sample_voxel_size_nm(sample, raw)
+    _voxel_size_of(sample, volume)
     for pair in pairs:
         if pair.z is not None and pair.z >= volume.shape[0]:
             raise InputError(
@@ -248,6 +248,12 @@ def sample_voxel_size_nm(sample: Sample, raw: Path) -> tuple[float | None, float
     volume = open_sample_volume(sample, raw)
     if volume is None:
         return io.read_voxel_size_nm(list_pairs(sample, raw)[0].txm) or (None, None, None)
+    return _voxel_size_of(sample, volume)
+
+
+def _voxel_size_of(sample: Sample, volume: io.Volume) -> tuple[float, float, float]:
+    if (size := sample.voxel_size()) is not None:
+        return size
     z_nm, y_nm, x_nm = volume.voxel_size_nm or (None, None, None)
     if z_nm is None or y_nm is None or x_nm is None:
         known = ", ".join(f"{axis} {s or 'not known'}" for axis, s in zip("zyx", (z_nm, y_nm, x_nm), strict=True))

@@ -50,6 +50,12 @@ class Volume:
             raise InputError(f"{self.source}: slices {z0} to {z1 - 1} hold voxels that are NaN or infinite. Fill them.")
         return slab
 
+    def read_around(self, z: int, context: int) -> np.ndarray:
+        """Slices z - context to z + context [2 context + 1, Y, X]; the outermost is repeated at the volume's ends."""
+        wanted = np.clip(np.arange(z - context, z + context + 1), 0, self.shape[0] - 1)
+        slab = self.read(int(wanted[0]), int(wanted[-1]) + 1)
+        return slab[wanted - wanted[0]]
+
     def slices(self) -> Iterator[np.ndarray]:
         """One slice [Y, X] after the other."""
         for z in range(self.shape[0]):

@@ -24,7 +24,7 @@ from txm2sem_core.progress import progress
 from txm2sem_core.provenance import source_digest
 from txm2sem_core.training.batches import Batch, epoch_batches
 from txm2sem_core.training.schedules import build_scheduler
-from txm2sem_core.training.steps import Learner
+from txm2sem_core.training.steps import Learner, generator_arguments
 from txm2sem_core.training.validation import validate
 
 _FIT_PATCHES = 400  # baselines are fitted on the first so many training patches, which are in random places already
@@ -81,7 +81,7 @@ def train_model(
         reached = _run_epochs(learner, store, seed, output, name, tensorboard)
         history = pd.DataFrame(reached.history)
         last = learner.generator.cpu()
-        best = build_like(last, settings)
+        best = build_generator(**generator_arguments(settings), seed=0)
         best.load_state_dict(reached.best_weights)
         weights = {"best": best, "last": last}
     chosen = "last" if settings.select == "last" else "best"
@@ -91,12 +91,6 @@ def train_model(
         checkpoint.save_weights(output / f"{which}.safetensors", generator)
     checkpoint.save_model(output, weights[chosen], description)
     checkpoint.remove_training_states(output)
-
-
-def build_like(generator: ImageGenerator, settings: TrainSettings) -> ImageGenerator:
-    """A second network of the same architecture."""
-    own = settings.generator.model_dump()
-    return build_generator(**own, in_channels=generator.in_channels, factor=settings.factor, seed=0)
 
 
 def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
@@ -112,8 +106,7 @@ def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
 
 
 def _fit_baseline(store: PatchStore, settings: TrainSettings) -> ImageGenerator:
-    own = settings.generator.model_dump()
-    generator = build_generator(**own, in_channels=2 * settings.context + 1, factor=settings.factor, seed=0)
+    generator = build_generator(**generator_arguments(settings), seed=0)
     still = settings.model_copy(update={"flips": False, "turns": False, "batch_size": _FIT_PATCHES})
     batch: Batch = next(epoch_batches(store, still, seed=0, epoch=0))
     if not isinstance(generator, Baseline):
@@ -238,9 +231,8 @@ def _describe(
     """What `model.json` says."""
     score = "validation_ssim" if settings.select == "best_ssim" else "validation_psnr"
     epoch = history["epoch"].iloc[-1] if chosen == "last" else history["epoch"].iloc[int(history[score].argmax())]
-    own = settings.generator.model_dump()
     return {
-        "generator": {**own, "in_channels": 2 * settings.context + 1, "factor": settings.factor},
+        "generator": generator_arguments(settings),
         "normalisation": {"txm": store.txm_range.as_dict(), "sem": store.sem_range.as_dict()},
         "sem_dtype": store.sem_dtype.name,
         "voxel_size_nm": list(store.voxel_size_nm),

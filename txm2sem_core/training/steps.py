@@ -7,6 +7,8 @@ z-penalty where asked.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,6 +23,15 @@ from txm2sem_core.training.batches import Batch
 _DISCRIMINATOR_SEED = 1_000_003  # added to the variant's seed, so that the two networks start from different draws
 
 
+def generator_arguments(settings: TrainSettings) -> dict[str, Any]:
+    """Arguments of `build_generator` for a variant, as `model.json` keeps them."""
+    return {
+        **settings.generator.model_dump(),
+        "in_channels": 2 * settings.context + 1,
+        "factor": settings.factor,
+    }
+
+
 class Learner:
     """The networks and optimisers of one variant, and one step of their training; ConfigError for a baseline."""
 
@@ -28,12 +39,7 @@ class Learner:
         self.settings = settings
         self.device = device
         self.noise = torch.Generator(device="cpu").manual_seed(seed)
-        self.generator = build_generator(
-            **settings.generator.model_dump(),
-            in_channels=2 * settings.context + 1,
-            factor=settings.factor,
-            seed=seed,
-        ).to(device)
+        self.generator = build_generator(**generator_arguments(settings), seed=seed).to(device)
         if isinstance(self.generator, Baseline):
             raise ConfigError(f"generator.name: {settings.generator.name!r} is fitted; give it the family baseline.")
         adam = settings.optimiser

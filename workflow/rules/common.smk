@@ -13,7 +13,7 @@ from txm2sem_core.config import load_config
 from txm2sem_core.errors import Txm2semError
 from txm2sem_core.figure_settings import load_figure_settings
 from txm2sem_core.io import read_yaml
-from txm2sem_core.provenance import raw_digest
+from txm2sem_core.provenance import raw_digest, source_files
 from txm2sem_core.samples import check_sample, list_pairs, read_samples, volume_path
 
 try:
@@ -70,11 +70,7 @@ def has_truth(sample):
 
 def core(*modules):
     """The package's files behind a stage, as inputs: they are compared by content, so a change there reruns it."""
-    files = []
-    for module in modules:
-        place = ROOT / "txm2sem_core" / module
-        files += sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-    return [os.path.relpath(file) for file in files]
+    return [os.path.relpath(file) for file in source_files(*modules)]
 
 
 def folder_of(file):
