@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from txm2sem_core.config import Settings, _validated
+from txm2sem_core.config import Settings, validated
 
 Millimetres = Annotated[float, Field(gt=0, le=1000)]
 Percentile = Annotated[float, Field(ge=0, le=100)]
@@ -138,4 +138,4 @@ def load_figure_settings(values: Mapping[str, Any], where: str = "config/figures
     Raises:
         ConfigError: names the first wrong key, its value, the rule, and for an unknown key the nearest known one.
     """
-    return _validated(FigureSettings, values, "", where)
+    return validated(FigureSettings, values, "", where)

@@ -1,0 +1,53 @@
+"""The one description of every setting: names, units, bounds and defaults.
+
+`load_config` turns the workflow's YAML (already parsed) into a frozen `Config`; `Config.variant(name)` gives one model
+variant with the preset's, the family's and the shared `train:` settings filled in. The models are closed: an unknown
+key is an error that names the nearest known one.
+"""
+
+from txm2sem_core.config.base import Name, Settings
+from txm2sem_core.config.checking import validated
+from txm2sem_core.config.loading import Config, load_config, parse_settings
+from txm2sem_core.config.stages import (
+    DownsampleSettings,
+    MeasureSettings,
+    PatchesSettings,
+    PhantomSettings,
+    PredictSettings,
+    RegisterSettings,
+    SplitSettings,
+)
+from txm2sem_core.config.train import (
+    ADVERSARIAL,
+    SUPER_RESOLUTION,
+    DiscriminatorSettings,
+    GeneratorSettings,
+    OptimiserSettings,
+    ScheduleSettings,
+    TrainSettings,
+    ZPenaltySettings,
+)
+
+__all__ = [
+    "ADVERSARIAL",
+    "SUPER_RESOLUTION",
+    "Config",
+    "DiscriminatorSettings",
+    "DownsampleSettings",
+    "GeneratorSettings",
+    "MeasureSettings",
+    "Name",
+    "OptimiserSettings",
+    "PatchesSettings",
+    "PhantomSettings",
+    "PredictSettings",
+    "RegisterSettings",
+    "ScheduleSettings",
+    "Settings",
+    "SplitSettings",
+    "TrainSettings",
+    "ZPenaltySettings",
+    "load_config",
+    "parse_settings",
+    "validated",
+]

@@ -1,0 +1,125 @@
+"""The whole configuration of a run, read and completed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from txm2sem_core.config.base import Name, Settings
+from txm2sem_core.config.checking import merge, validated
+from txm2sem_core.config.presets import PAPER_FIXED, PAPER_FIXED_FAMILIES, PAPER_STAGES, PRESETS
+from txm2sem_core.config.stages import (
+    DownsampleSettings,
+    MeasureSettings,
+    PatchesSettings,
+    PhantomSettings,
+    PredictSettings,
+    RegisterSettings,
+)
+from txm2sem_core.config.train import TrainSettings
+from txm2sem_core.errors import ConfigError
+
+Group = TypeVar("Group", bound=Settings)
+
+
+class Config(Settings):
+    """The whole configuration of a run, as `config/config.yaml` holds it."""
+
+    preset: Literal["corrected", "paper"] = "corrected"
+    samples: str = "config/samples.tsv"  # path of the sample table
+    figures: str = "config/figures.yaml"  # path of the figures' style
+    results_dir: str = "results"
+    title: str = "TXM2SEM"  # of the report
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun
+    tiff_volumes: bool = False  # write each predicted volume as a BigTIFF stack too
+    tensorboard: bool = False  # write TensorBoard logs beside the training state; never causes a rerun
+    phantom: PhantomSettings = PhantomSettings()
+    register_: RegisterSettings = Field(default=RegisterSettings(), alias="register")
+    patches: PatchesSettings = PatchesSettings()
+    downsample: DownsampleSettings = DownsampleSettings()
+    train: dict[str, Any] = Field(default_factory=dict)
+    variants: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
+    predict: PredictSettings = PredictSettings()
+    measure: MeasureSettings = MeasureSettings()
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Config:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must differ from one another, they are {list(self.seeds)}")
+        return self
+
+    def variant(self, name: str) -> TrainSettings:
+        """The settings of one variant: preset, then family, then `train:`, then its own keys."""
+        own = self.variants[name]
+        family = str(own.get("family", self.train.get("family")))
+        if family == "baseline":
+            return validated(TrainSettings, own, f"variants.{name}")
+        preset = PRESETS[self.preset]
+        objective = own.get("objective", self.train.get("objective"))
+        of_objective = preset["wgangp"] if objective == "wgangp" else {}
+        merged = merge(preset["all"], preset.get(family, {}), of_objective, self.train, own)
+        settings = validated(TrainSettings, merged, f"variants.{name}")
+        if self.preset == "paper" and family in PAPER_FIXED_FAMILIES:
+            fixed = settings.generator.model_copy(update=PAPER_FIXED)
+            settings = settings.model_copy(update={"generator": fixed})
+        return settings
+
+    def seeds_of(self, name: str) -> tuple[int, ...]:
+        """Baselines are fitted, not trained: one seed is enough for them."""
+        return self.seeds[:1] if self.variants[name].get("family") == "baseline" else self.seeds
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """The super-resolution factors that the variants need."""
+        return tuple(sorted({self.variant(name).factor for name in self.variants} - {1}))
+
+
+def load_config(values: Mapping[str, Any], where: str = "the configuration") -> Config:
+    """Check a parsed configuration and return it complete.
+
+    Raises:
+        ConfigError: names the first wrong key, its value, the rule, and for an unknown key the nearest known one.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: keys and values are needed, this is {type(values).__name__}: {values!r}.")
+    values = dict(values)
+    for stage, preset in PAPER_STAGES.items() if values.get("preset") == "paper" else ():
+        given = values.get(stage, {})
+        values[stage] = merge(preset, given) if isinstance(given, Mapping) else given
+    config = validated(Config, values, "", where)
+    validated(TrainSettings, merge({"family": "feedforward"}, config.train), "train", where)
+    for name in config.variants:
+        _check_variant(name, config.variant(name), config.patches)
+    return config
+
+
+def parse_settings(model: type[Group], text: str, **values: Any) -> Group:
+    """Check a group of settings given as JSON, with `values` over it.
+
+    Raises:
+        ConfigError: not JSON, or a key or value that cannot be used.
+    """
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"settings: this is not JSON ({error.msg} at column {error.colno}): {text!r}.") from error
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"settings: keys and values are needed, this is {type(given).__name__}: {text!r}.")
+    return validated(model, {**given, **values}, "")
+
+
+def _check_variant(name: str, variant: TrainSettings, patches: PatchesSettings) -> None:
+    if patches.size_px % variant.factor or patches.grid_px % variant.factor:
+        raise ConfigError(
+            f"variants.{name}.factor: {variant.factor} does not divide patches.size_px = {patches.size_px} and "
+            f"patches.grid_px = {patches.grid_px}. Choose multiples of {variant.factor} for both."
+        )
+    if variant.context > patches.context:
+        raise ConfigError(
+            f"variants.{name}.context: {variant.context} slices are asked for on each side, but patches.context is "
+            f"{patches.context}. Raise patches.context to {variant.context}."
+        )

@@ -1,0 +1,101 @@
+"""Settings of one model variant: networks, objective, penalties, optimiser, schedule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from txm2sem_core.config.base import Factor, Fraction, NonNegative, Positive, PositiveInt, Settings
+
+
+class GeneratorSettings(Settings):
+    """The network that translates TXM to SEM."""
+
+    name: str = "resnet_9blocks"
+    width: PositiveInt = 64  # channels of the first layer
+    norm: Literal["batch", "instance", "none"] = "batch"
+    dropout: bool = False
+    init: Literal["normal", "xavier", "kaiming", "orthogonal"] = "normal"
+    init_gain: Positive = 0.02
+
+
+class DiscriminatorSettings(Settings):
+    """The network that tells predicted from real SEM patches (pix2pix, srgan)."""
+
+    name: Literal["basic", "n_layers", "pixel"] = "basic"
+    width: PositiveInt = 64
+    layers: Annotated[int, Field(ge=1, le=6)] = 3  # only of `n_layers`
+    norm: Literal["batch", "instance", "none"] = "batch"
+    conditional: bool = True  # sees the TXM patch as well
+    init: Literal["normal", "xavier", "kaiming", "orthogonal"] = "normal"
+    init_gain: Positive = 0.02
+
+
+class ZPenaltySettings(Settings):
+    """The penalty that keeps predictions continuous along z."""
+
+    method: Literal["none", "projection", "perturbation"] = "none"
+    weight: NonNegative = 1e-4
+    reduction: Literal["mean", "sum"] = "mean"  # over output pixels; `sum` is the published one
+
+
+class OptimiserSettings(Settings):
+    """Adam."""
+
+    learning_rate: Positive = 2e-4
+    beta1: Fraction = 0.5
+    weight_decay: NonNegative = 0.0  # of the generator
+
+
+class ScheduleSettings(Settings):
+    """Epochs, and the learning rate over them."""
+
+    policy: Literal["linear", "step", "plateau", "cosine", "constant"] = "linear"
+    epochs: PositiveInt = 100  # at the full learning rate (`linear`), or in all
+    decay_epochs: Annotated[int, Field(ge=0)] = 100  # of `linear`: further epochs in which the rate falls to 0
+    step_epochs: PositiveInt = 50  # of `step`: the rate falls to a tenth every so many
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs in all."""
+        return self.epochs + (self.decay_epochs if self.policy == "linear" else 0)
+
+
+Family = Literal["baseline", "feedforward", "pix2pix", "srcnn", "srgan"]
+ADVERSARIAL = ("pix2pix", "srgan")
+SUPER_RESOLUTION = ("srcnn", "srgan")
+
+
+class TrainSettings(Settings):
+    """One model variant, complete: everything that decides its weights, save the seed and the patches."""
+
+    family: Family
+    factor: Factor = 1  # TXM pixels are so many times as large as the SEM's (super-resolution)
+    context: Annotated[int, Field(ge=0, le=3)] = 0  # TXM slices below and above, as further input channels
+    generator: GeneratorSettings = GeneratorSettings()
+    discriminator: DiscriminatorSettings = DiscriminatorSettings()
+    objective: Literal["vanilla", "lsgan", "wgangp"] = "vanilla"
+    gradient_penalty_weight: NonNegative = 10.0  # of `wgangp`
+    critic_steps: PositiveInt = 1  # discriminator steps a generator step
+    pixel_loss: Literal["L1", "L2"] = "L1"
+    pixel_weight: NonNegative = 1.0
+    mask_loss: bool = True  # charged pixels do not count in the pixel loss
+    z_penalty: ZPenaltySettings = ZPenaltySettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    batch_size: PositiveInt = 4
+    flips: bool = True  # mirror pairs at random
+    turns: bool = True  # turn pairs by quarter turns at random
+    select: Literal["best_psnr", "best_ssim", "last"] = "best_psnr"  # which epoch's weights are kept
+    inference_mode: Literal["evaluation", "batch_statistics"] = "evaluation"
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> TrainSettings:
+        if self.family in SUPER_RESOLUTION and self.factor == 1:
+            raise ValueError(f"factor must be 2, 4 or 8 for family {self.family}; it is 1")
+        if self.family in ("feedforward", "pix2pix") and self.factor != 1:
+            raise ValueError(f"factor must be 1 for family {self.family}; use srcnn or srgan for factor {self.factor}")
+        if self.family in SUPER_RESOLUTION and not self.generator.name.startswith("sr_"):
+            raise ValueError(f"generator.name must be a sr_resnet for family {self.family}, not {self.generator.name}")
+        return self
