@@ -119,11 +119,11 @@ def test_factors_are_those_of_the_variants() -> None:
 
 
 def test_yaml_reads_1e_4_as_text_and_it_is_a_number_all_the_same() -> None:
-    text = "variants: {a: {family: feedforward, optimiser: {learning_rate: 1e-4}, z_penalty: {weight: 1E-3}}}"
+    text = "variants: {a: {family: feedforward, optimiser: {learning_rate: 1e-4}, z_penalty: {projection: 1E-3}}}"
     values = yaml.safe_load(text)
     assert values["variants"]["a"]["optimiser"]["learning_rate"] == "1e-4"
     chosen = load_config(values).variant("a")
-    assert (chosen.optimiser.learning_rate, chosen.z_penalty.weight) == (1e-4, 1e-3)
+    assert (chosen.optimiser.learning_rate, chosen.z_penalty.projection) == (1e-4, 1e-3)
 
 
 @pytest.mark.parametrize(("policy", "total"), [("linear", 15), ("step", 10), ("constant", 10), ("plateau", 10)])
@@ -247,8 +247,10 @@ def test_the_full_comparison_has_every_published_family_and_the_baselines() -> N
     config = load_config(yaml.safe_load((REPOSITORY / "config/config.yaml").read_text()))
     chosen = [config.variant(name) for name in config.variants]
     for family, factors in (("feedforward", {1}), ("pix2pix", {1}), ("srcnn", {2, 4}), ("srgan", {2, 4})):
-        for method in ({"none"}, {"projection", "perturbation"}):
-            assert {v.factor for v in chosen if v.family == family and v.z_penalty.method in method} >= factors
+        for penalised in (False, True):
+            assert {
+                v.factor for v in chosen if v.family == family and bool(v.z_penalty.weights) == penalised
+            } >= factors
     assert {v.generator.name for v in chosen} >= {"identity", "bicubic", "linearfilt", "gammafilt", "constant"}
     assert {v.objective for v in chosen if v.family in ("pix2pix", "srgan")} >= {"vanilla", "wgangp"}
 

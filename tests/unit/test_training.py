@@ -32,10 +32,8 @@ CPU = torch.device("cpu")
 MODEL_FILES = ["generator.safetensors", "best.safetensors", "last.safetensors", "model.json", "history.csv"]
 VARIANTS: dict[str, TrainSettings] = {
     "feedforward": tiny("feedforward"),
-    "projection": tiny("feedforward", z_penalty={"method": "projection", "weight": 0.1}),
-    "perturbation": tiny(
-        "feedforward", generator={"dropout": True}, z_penalty={"method": "perturbation", "weight": 0.1}
-    ),
+    "projection": tiny("feedforward", z_penalty={"projection": 0.1}),
+    "perturbation": tiny("feedforward", generator={"dropout": True}, z_penalty={"perturbation": 0.1}),
     "pix2pix": tiny("pix2pix", generator={"dropout": True}),
     "lsgan": tiny("pix2pix", objective="lsgan", discriminator={"name": "n_layers", "layers": 1}),
     "wasserstein": tiny("pix2pix", objective="wgangp", critic_steps=2, discriminator={"norm": "none"}),
@@ -221,11 +219,11 @@ def test_charged_pixels_do_not_count_only_where_asked() -> None:
 
 
 def test_loss_terms_add_up() -> None:
-    settings = tiny("pix2pix", pixel_weight=5.0, z_penalty={"method": "projection", "weight": 0.5})
+    settings = tiny("pix2pix", pixel_weight=5.0, z_penalty={"projection": 0.5})
     terms = Learner(settings, 0, CPU).step(a_batch(settings))
-    parts = ["loss_pixel", "loss_adversarial", "loss_z_penalty"]
+    parts = ["loss_pixel", "loss_adversarial", "loss_z_projection"]
     assert float(terms["loss_generator"]) == pytest.approx(sum(float(terms[key]) for key in parts), rel=1e-5)
-    assert float(terms["loss_z_penalty"]) > 0
+    assert float(terms["loss_z_projection"]) > 0
 
 
 @pytest.mark.parametrize(
@@ -377,11 +375,11 @@ def test_every_family_beats_the_constant_and_the_identity_on_an_easy_pair(tmp_pa
 
 
 def test_history_and_description(tmp_path: Path) -> None:
-    settings = tiny("pix2pix", objective="wgangp", critic_steps=2, z_penalty={"method": "projection"}, context=1)
+    settings = tiny("pix2pix", objective="wgangp", critic_steps=2, z_penalty={"projection": 1e-4}, context=1)
     store = store_of(settings, tmp_path / "p", dtype=np.uint16, evaluation=1)
     train_model(tmp_path / "p", settings, 5, tmp_path / "m", device="cpu")
     history = io.read_csv(tmp_path / "m/history.csv")
-    losses = ["discriminator", "gradient_penalty", "generator", "pixel", "adversarial", "z_penalty"]
+    losses = ["discriminator", "gradient_penalty", "generator", "pixel", "adversarial", "z_projection"]
     expected = ["epoch", "learning_rate", *[f"loss_{term}" for term in losses], "validation_psnr", "validation_ssim"]
     assert list(history.columns) == expected
     assert list(history["epoch"]) == [1, 2, 3]

@@ -33,11 +33,17 @@ class DiscriminatorSettings(Settings):
 
 
 class ZPenaltySettings(Settings):
-    """The penalty that keeps predictions continuous along z."""
+    """The penalties that keep predictions continuous along z: the weight of each, 0 = off. They add up."""
 
-    method: Literal["none", "projection", "perturbation"] = "none"
-    weight: NonNegative = 1e-4
+    projection: NonNegative = 0.0
+    perturbation: NonNegative = 0.0
     reduction: Literal["mean", "sum"] = "mean"  # over output pixels; `sum` is the published one
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Those that are on."""
+        each = {"projection": self.projection, "perturbation": self.perturbation}
+        return {name: weight for name, weight in each.items() if weight > 0}
 
 
 class OptimiserSettings(Settings):

@@ -65,9 +65,9 @@ class Learner:
         """
         txm, sem = batch.txm.to(self.device), batch.sem.to(self.device)
         mask = batch.mask.to(self.device) if self.settings.mask_loss else None
-        penalised = self.settings.z_penalty.method != "none" and update_generator
-        txm.requires_grad_(penalised and self.settings.z_penalty.method == "projection")
-        network = zpenalty.Repeatable(self.generator) if penalised else self.generator
+        penalties = self.settings.z_penalty.weights if update_generator else {}
+        txm.requires_grad_("projection" in penalties)
+        network = zpenalty.Repeatable(self.generator) if penalties else self.generator
         with torch.set_grad_enabled(update_generator):
             predicted = network(txm)
         losses: dict[str, Tensor] = {}
@@ -103,10 +103,10 @@ class Learner:
             self.discriminator.requires_grad_(False)
             scores = self.discriminator(self._judged(txm, predicted))
             terms["loss_adversarial"] = generator_gan_loss(settings.objective, scores)
-        if settings.z_penalty.method != "none":
-            estimate = zpenalty.PENALTIES[settings.z_penalty.method]
+        for method, weight in settings.z_penalty.weights.items():
+            estimate = zpenalty.PENALTIES[method]
             penalty = estimate(network, txm, predicted, self.noise, reduction=settings.z_penalty.reduction)
-            terms["loss_z_penalty"] = settings.z_penalty.weight * penalty
+            terms[f"loss_z_{method}"] = weight * penalty
         loss = torch.stack(list(terms.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
