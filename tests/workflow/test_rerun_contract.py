@@ -185,7 +185,7 @@ FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/plotting/montage.py", edited, DRAWN),
     ("txm2sem_core/viewer.py", edited, REPORT),
     ("txm2sem_core/templates/report.css", edited, REPORT),
-    ("txm2sem_core/config.py", edited, set()),
+    ("txm2sem_core/config/presets.py", edited, set()),
     ("workflow/rules/train.smk", edited, set()),
     ("samples.tsv", touched, set()),
 ]
