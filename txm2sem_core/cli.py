@@ -114,6 +114,10 @@ def train(
     threads: Threads = 0,
     tensorboard: Annotated[bool, typer.Option(envvar="TXM2SEM_TENSORBOARD")] = False,
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "model",
+    volume: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="TXM volume at the patches' factor; z_penalty.stack draws slices from it."),
+    ] = None,
 ) -> None:
     """Train one model variant on a patch store; goes on where a killed training of the same settings stopped."""
     from txm2sem_core.config import TrainSettings, parse_settings
@@ -121,7 +125,7 @@ def train(
 
     _set_threads(threads)
     chosen = parse_settings(TrainSettings, settings)
-    train_model(patches, chosen, seed, output, name=name, device=device, tensorboard=tensorboard)
+    train_model(patches, chosen, seed, output, name=name, device=device, tensorboard=tensorboard, volume=volume)
 
 
 @app.command()

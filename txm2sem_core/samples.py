@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from txm2sem_core import io
-from txm2sem_core.config import Name
+from txm2sem_core.config import Config, Name
 from txm2sem_core.errors import ConfigError, InputError
 
 SPLITS = ("train", "validation", "test")
@@ -223,6 +223,16 @@ def check_sample(sample: Sample, raw: Path) -> None:
             raise InputError(
                 f"sample {sample.sample}, column pair_z: pair {pair.pair} is at z = {pair.z}, but {volume.source} has "
                 f"{volume.shape[0]} slices."
+            )
+
+
+def check_volume_for(config: Config, sample: Sample, raw: Path) -> None:
+    """Find variants whose z_penalty.stack needs a TXM volume that the sample has not; ConfigError names the first."""
+    for name in config.variants:
+        if config.variant(name).z_penalty.stack and volume_path(sample, raw) is None:
+            raise ConfigError(
+                f"variant {name}, key z_penalty.stack: it draws slices from the TXM volume, and sample {sample.sample} "
+                "has none. Give the volume in column txm_volume of the sample table, or set the weight to 0."
             )
 
 

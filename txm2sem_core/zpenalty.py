@@ -1,11 +1,13 @@
-r"""Penalties on how strongly the prediction reacts to its input, to keep it from jumping between slices in z.
+r"""Penalties that keep the prediction from jumping between slices in z, as pure functions of a network and its input.
 
-Both estimate half the squared Frobenius norm of the Jacobian J = d output / d input, averaged over the batch
-(Hoffman et al. 2019, arXiv 1908.02729), by one random draw. They differ in the cost: `projection` differentiates twice,
-`perturbation` compares two forward passes.
+`projection` and `perturbation` estimate half the squared Frobenius norm of the Jacobian J = d output / d input,
+averaged over the batch (Hoffman et al. 2019, arXiv 1908.02729), by one random draw. They differ in the cost:
+`projection` differentiates twice, `perturbation` compares two forward passes. `stack` compares the predictions of two
+neighbouring slices, and penalises the part of their difference that the difference of the slices does not explain.
 
-Reductions: `sum` is the norm itself, a sum over output pixels, whose weight grows with the patch's area; `mean` is
-the mean over output values, so that a weight means the same at every patch size.
+Reductions: `sum` is a sum over output pixels, whose weight grows with the patch's area; `mean` is the mean over output
+values, so that a weight means the same at every patch size. All three have one scale: for a network that answers each
+pixel's white noise with a gain g of its own, `mean` is g^2 / 2.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from txm2sem_core.errors import ConfigError
 
@@ -24,6 +27,9 @@ REDUCTIONS: tuple[str, ...] = get_args(Reduction)
 # Of intensities in [-1, 1]. With batch statistics a step of 0.01 falls short of the exact norm by 4 to 8 %, as it is no
 # longer small beside the curvature; 0.001 is within 2 % and still far above the rounding of float32.
 PERTURBATION_STEP = 0.001
+SMOOTHING_PX = 3  # side of the mean over TXM pixels that keeps noise, unrelated between slices, out of what explains
+WINDOW_PX = 9  # side of the window, in TXM pixels, within which one slope relates the two changes
+_NO_CHANGE = 1e-6  # of squared intensities in [-1, 1]: below it there is no change to speak of
 
 
 def projection(
@@ -83,6 +89,38 @@ def perturbation(
     return _reduce(change.flatten(1).square().sum(dim=1), outputs, reduction)
 
 
+def stack(generator: Network, lower: Tensor, upper: Tensor, *, reduction: str = "mean") -> Tensor:
+    r"""Penalise the change between two predicted slices that the change between the slices does not explain.
+
+    With D = f(upper) - f(lower), d the change of the slices in the middle, and s the change d smoothed in the plane,
+    the part of D within a window that no multiple of s explains is, by least squares, `<D^2> - <D s>^2 / <s^2>`. Half
+    its mean over all windows, against the mean square of d, is the penalty (docs/method.md derives it):
+    `1/2 mean(<D^2> - <D s>^2 / <s^2>) / mean(d^2)`. A network that only scales its input, whatever the scale's sign,
+    has none where the slices are free of noise.
+
+    Args:
+        generator: as of `perturbation`.
+        lower: `[B, C, Y, X]`, C TXM slices of which the one in the middle is predicted.
+        upper: the same, one slice further along z.
+        reduction: `sum` or `mean` (see the module).
+
+    Returns:
+        The penalty, no dimensions, differentiable with respect to the generator's weights.
+    """
+    middle = lower.shape[1] // 2
+    seen = (upper - lower)[:, middle : middle + 1]
+    change = generator(upper) - generator(lower)
+    factor = change.shape[-1] // seen.shape[-1]
+    explaining = _window_mean(functional.pad(seen, [SMOOTHING_PX // 2] * 4, mode="replicate"), SMOOTHING_PX)
+    if factor > 1:
+        explaining = functional.interpolate(explaining, scale_factor=factor, mode="bilinear", align_corners=False)
+    window = min(WINDOW_PX * factor, *change.shape[-2:])
+    total, power = _window_mean(change.square(), window), _window_mean(explaining.square(), window)
+    explained = _window_mean(change * explaining, window).square() / (power + _NO_CHANGE)
+    unexplained = (total - explained).mean() / (seen.square().mean() + _NO_CHANGE)  # as of each output value
+    return _reduce(unexplained * _values_each(change), change, reduction)
+
+
 class Repeatable:
     """A network whose later calls repeat the first one's dropout and leave the running statistics alone.
 
@@ -116,7 +154,13 @@ class Repeatable:
         return again
 
 
-PENALTIES: dict[str, Callable[..., Tensor]] = {"projection": projection, "perturbation": perturbation}
+# Those of the input at hand; `stack` needs slices of its own.
+JACOBIAN_PENALTIES: dict[str, Callable[..., Tensor]] = {"projection": projection, "perturbation": perturbation}
+
+
+def _window_mean(images: Tensor, side: int) -> Tensor:
+    """Mean over every square window that lies within the images `[B, C, Y, X]`."""
+    return functional.avg_pool2d(images, side, stride=1)
 
 
 def _reduce(squared_norms: Tensor, outputs: Tensor, reduction: str) -> Tensor:

@@ -42,6 +42,7 @@ def make_store(
     evaluation: int = 3,
     dtype: type = np.uint8,
     seed: int = 0,
+    pair_every: int = 1,
 ) -> PatchStore:
     """A store of one pair a split, with charged pixels in a corner of each."""
     pairs, rows = {}, []
@@ -54,7 +55,9 @@ def make_store(
         pairs[f"{number:03d}"] = PairImages(coarse, sem[context], mask)
         for _ in range(count):
             y, x = (int(rng.integers((n - size_px) // 4 + 1)) * 4 for n in sem.shape[1:])
-            rows.append({"patch": len(rows), "split": split, "pair": f"{number:03d}", "z": number, "y": y, "x": x})
+            rows.append(
+                {"patch": len(rows), "split": split, "pair": f"{number:03d}", "z": number * pair_every, "y": y, "x": x}
+            )
     ranges = [
         percentile_range(np.concatenate([image.ravel() for image in kind]), 0.5, 99.5)
         for kind in ([p.txm for p in pairs.values()], [p.sem for p in pairs.values()])

@@ -13,7 +13,7 @@ from torch.func import jacrev, vmap
 
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.networks import build_generator
-from txm2sem_core.zpenalty import PENALTIES, Repeatable, perturbation, projection
+from txm2sem_core.zpenalty import JACOBIAN_PENALTIES, Repeatable, perturbation, projection
 
 Network = Callable[[Tensor], Tensor]
 
@@ -41,10 +41,10 @@ def estimates(kind: str, network: Network, x: Tensor, draws: int, **options: obj
     x = x.clone().requires_grad_(True)
     y = network(x)
     source = rng(1)
-    return np.array([PENALTIES[kind](network, x, y, source, **options).item() for _ in range(draws)])
+    return np.array([JACOBIAN_PENALTIES[kind](network, x, y, source, **options).item() for _ in range(draws)])
 
 
-@pytest.mark.parametrize("kind", PENALTIES)
+@pytest.mark.parametrize("kind", JACOBIAN_PENALTIES)
 def test_estimates_average_to_the_exact_norm(kind: str) -> None:
     network, x = small_network()
     values = estimates(kind, network, x, 1500, reduction="sum")
@@ -53,7 +53,7 @@ def test_estimates_average_to_the_exact_norm(kind: str) -> None:
     assert error < 0.03 * exact(network, x)
 
 
-@pytest.mark.parametrize("kind", PENALTIES)
+@pytest.mark.parametrize("kind", JACOBIAN_PENALTIES)
 def test_estimates_average_to_the_published_exact_value(kind: str, reference_fixtures: Path) -> None:
     values = np.load(reference_fixtures / "losses.npz")
     w1, w2, x = (torch.from_numpy(values[key]) for key in ("W1", "W2", "x"))
@@ -63,7 +63,7 @@ def test_estimates_average_to_the_published_exact_value(kind: str, reference_fix
     assert abs(found.mean() - truth) < 4 * found.std(ddof=1) / len(found) ** 0.5
 
 
-@pytest.mark.parametrize("kind", PENALTIES)
+@pytest.mark.parametrize("kind", JACOBIAN_PENALTIES)
 def test_estimates_on_an_image_network_average_to_the_exact_norm(kind: str) -> None:
     network = build_generator("resnet_1blocks", width=2, norm="batch", init="xavier", init_gain=1.0, seed=0).eval()
     x = torch.rand((1, 1, 12, 12), generator=rng(3)) * 2 - 1
@@ -71,7 +71,7 @@ def test_estimates_on_an_image_network_average_to_the_exact_norm(kind: str) -> N
     assert abs(values.mean() - exact(network, x)) < 4 * values.std(ddof=1) / len(values) ** 0.5
 
 
-@pytest.mark.parametrize("kind", PENALTIES)
+@pytest.mark.parametrize("kind", JACOBIAN_PENALTIES)
 def test_mean_means_the_same_at_every_patch_size_and_paper_grows_with_the_area(kind: str) -> None:
     def gain(x: Tensor) -> Tensor:
         return 0.3 * x
@@ -82,7 +82,7 @@ def test_mean_means_the_same_at_every_patch_size_and_paper_grows_with_the_area(k
         assert estimates(kind, gain, x, 1, reduction="sum")[0] == pytest.approx(0.5 * 0.09 * size**2, rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", PENALTIES)
+@pytest.mark.parametrize("kind", JACOBIAN_PENALTIES)
 def test_the_weights_gradient_averages_to_the_exact_gradient(kind: str) -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     for index, parameter in enumerate(network.parameters()):
@@ -96,7 +96,7 @@ def test_the_weights_gradient_averages_to_the_exact_gradient(kind: str) -> None:
     source = rng(1)
     draws = torch.stack(
         [
-            torch.autograd.grad(PENALTIES[kind](network, x, network(x), source, reduction="sum"), weight)[0]
+            torch.autograd.grad(JACOBIAN_PENALTIES[kind](network, x, network(x), source, reduction="sum"), weight)[0]
             for _ in range(800)
         ]
     )
@@ -104,7 +104,7 @@ def test_the_weights_gradient_averages_to_the_exact_gradient(kind: str) -> None:
     assert ((draws.mean(dim=0) - truth).abs() < 4.5 * standard_error + 1e-3).all()
 
 
-@pytest.mark.parametrize("kind", PENALTIES)
+@pytest.mark.parametrize("kind", JACOBIAN_PENALTIES)
 def test_the_same_seed_gives_the_same_penalty_and_touches_no_global_state(kind: str) -> None:
     network, x = small_network()
     before = torch.get_rng_state()
@@ -163,7 +163,7 @@ def test_perturbation_of_a_training_network_agrees_with_projection() -> None:
     source = rng(1)
     found = {
         kind: torch.stack([penalty(repeatable, x, y, source).detach() for _ in range(200)])
-        for kind, penalty in PENALTIES.items()
+        for kind, penalty in JACOBIAN_PENALTIES.items()
     }
     error = sum(values.var() / len(values) for values in found.values()) ** 0.5
     assert (found["projection"].mean() - found["perturbation"].mean()).abs() < 4 * error

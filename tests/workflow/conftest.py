@@ -29,8 +29,17 @@ TINY: dict[str, Any] = {
     },
     "variants": {
         "pointwise": {"family": "baseline", "generator": {"name": "pointwise"}},
-        "feedforward": {"family": "feedforward", "generator": {"name": "resnet_6blocks"}},
-        "srcnn_x2": {"family": "srcnn", "factor": 2, "generator": {"name": "sr_resnet_6blocks"}},
+        "feedforward": {
+            "family": "feedforward",
+            "generator": {"name": "resnet_6blocks"},
+            "z_penalty": {"stack": 0.01},
+        },
+        "srcnn_x2": {
+            "family": "srcnn",
+            "factor": 2,
+            "generator": {"name": "sr_resnet_6blocks"},
+            "z_penalty": {"stack": 0.01},
+        },
     },
 }
 FIGURES: dict[str, Any] = {"common": {"dpi": 72, "formats": ["png"]}, "montage": {"patches": 1}}

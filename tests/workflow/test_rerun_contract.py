@@ -120,6 +120,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("train.optimiser", {"learning_rate": 1e-3}, LEARNED_AGAIN),
     ("variant:pixel_loss", "L2", ONE_AGAIN),
     ("variant:z_penalty", {"projection": 1e-4}, ONE_AGAIN),
+    ("variant:z_penalty", {"stack": 0.1}, ONE_AGAIN),
     ("predict.tile_px", 64, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
     ("predict.overlap_px", 16, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
     ("tiff_volumes", True, jobs_of("export_volume")),

@@ -25,7 +25,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "mask_loss": False,
             "select": "last",
             "inference_mode": "batch_statistics",
-            "z_penalty": {"reduction": "sum"},
+            "z_penalty": {"reduction": "sum", "every": 1},
         },
         "feedforward": {"generator": {"name": "resnet_9blocks"}},
         "pix2pix": {"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 100.0},

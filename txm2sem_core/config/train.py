@@ -35,14 +35,16 @@ class DiscriminatorSettings(Settings):
 class ZPenaltySettings(Settings):
     """The penalties that keep predictions continuous along z: the weight of each, 0 = off. They add up."""
 
-    projection: NonNegative = 0.0
+    projection: NonNegative = 0.0  # as published, at every step
     perturbation: NonNegative = 0.0
+    stack: NonNegative = 0.0  # needs the sample's TXM volume
     reduction: Literal["mean", "sum"] = "mean"  # over output pixels; `sum` is the published one
+    every: PositiveInt = 4  # `perturbation` and `stack`: at every so many steps, with so many times the weight
 
     @property
     def weights(self) -> dict[str, float]:
         """Those that are on."""
-        each = {"projection": self.projection, "perturbation": self.perturbation}
+        each = {"projection": self.projection, "perturbation": self.perturbation, "stack": self.stack}
         return {name: weight for name, weight in each.items() if weight > 0}
 
 

@@ -1,6 +1,7 @@
 """Train one model variant on one patch store.
 
 - `batches`: which patches, in which order, turned how
+- `neighbours`: slices of the TXM volume, for the `stack` penalty
 - `steps`: one optimisation step of each family's objective
 - `schedules`: the learning rate over the epochs
 - `validation`: PSNR and SSIM on the validation patches

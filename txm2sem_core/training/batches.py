@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,15 +15,28 @@ from txm2sem_core.io import PatchStore
 
 @dataclass(frozen=True)
 class Batch:
-    """Patches in [-1, 1]: TXM [B, C, s/f, s/f], SEM [B, 1, s, s], and where both count, mask [B, 1, s, s]."""
+    """Patches in [-1, 1]: TXM [B, C, s/f, s/f], SEM [B, 1, s, s], and where both count, mask [B, 1, s, s].
+
+    Where asked, `stack` [B, C + 1, s/f, s/f] as well: TXM slices from elsewhere, for the penalty of that name.
+    """
 
     txm: Tensor
     sem: Tensor
     mask: Tensor
+    stack: Tensor | None = None
 
 
-def epoch_batches(store: PatchStore, settings: TrainSettings, seed: int, epoch: int) -> Iterator[Batch]:
-    """Every training patch once, in an order and with flips and turns that follow from (seed, epoch) alone."""
+def epoch_batches(
+    store: PatchStore,
+    settings: TrainSettings,
+    seed: int,
+    epoch: int,
+    stacks: Iterator[np.ndarray] | None = None,
+) -> Iterator[Batch]:
+    """Every training patch once, in an order and with flips and turns that follow from (seed, epoch) alone.
+
+    Each has one of `stacks` beside it, if given.
+    """
     rows = store.of_split("train")
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(rows))
@@ -31,7 +44,11 @@ def epoch_batches(store: PatchStore, settings: TrainSettings, seed: int, epoch: 
     turns = rng.integers(0, 4, len(rows)) if settings.turns else np.zeros(len(rows), int)
     for start in range(0, len(rows), settings.batch_size):
         chosen = order[start : start + settings.batch_size]
-        yield _gather(store, settings.context, rows.iloc[chosen], mirrored[chosen], turns[chosen])
+        batch = _gather(store, settings.context, rows.iloc[chosen], mirrored[chosen], turns[chosen])
+        if stacks is not None:
+            beside = [next(stacks) for _ in chosen]
+            batch = replace(batch, stack=torch.from_numpy(np.stack(beside)))
+        yield batch
 
 
 def evaluation_batches(store: PatchStore, split: str, context: int, batch_size: int) -> Iterator[Batch]:

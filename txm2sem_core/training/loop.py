@@ -23,6 +23,7 @@ from txm2sem_core.networks import Baseline, ImageGenerator, build_generator
 from txm2sem_core.progress import progress
 from txm2sem_core.provenance import source_digest
 from txm2sem_core.training.batches import Batch, epoch_batches
+from txm2sem_core.training.neighbours import NeighbourSlices
 from txm2sem_core.training.schedules import build_scheduler
 from txm2sem_core.training.steps import Learner, generator_arguments
 from txm2sem_core.training.validation import validate
@@ -49,6 +50,7 @@ def train_model(
     name: str = "model",
     device: str = "auto",
     tensorboard: bool = False,
+    volume: Path | None = None,
 ) -> None:
     """Train one variant and leave `generator.safetensors`, `model.json` and `history.csv` in `output`.
 
@@ -64,9 +66,11 @@ def train_model(
         name: what the progress calls it.
         device: auto, cpu, cuda or mps.
         tensorboard: write TensorBoard logs to `output/tensorboard`.
+        volume: TXM volume at the factor of the settings; read only for `z_penalty.stack`, which needs it.
 
     Raises:
-        ConfigError: patches and settings do not fit, or the device is not there.
+        ConfigError: patches, volume and settings do not fit, or the device is not there.
+        InputError: the volume cannot be read, or has no slices to draw from.
         TrainingError: a loss is not finite.
     """
     store = io.read_patch_store(patches)
@@ -78,7 +82,8 @@ def train_model(
         weights = {"best": generator, "last": generator}
     else:
         learner = Learner(settings, seed, choose_device(device))
-        reached = _run_epochs(learner, store, seed, output, name, tensorboard)
+        neighbours = _neighbours(store, settings, volume)
+        reached = _run_epochs(learner, store, neighbours, seed, output, name, tensorboard)
         history = pd.DataFrame(reached.history)
         last = learner.generator.cpu()
         best = build_generator(**generator_arguments(settings), seed=0)
@@ -105,6 +110,14 @@ def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
         )
 
 
+def _neighbours(store: PatchStore, settings: TrainSettings, volume: Path | None) -> NeighbourSlices | None:
+    if not settings.z_penalty.stack:
+        return None
+    if volume is None:
+        raise ConfigError("z_penalty.stack: this penalty draws slices from the TXM volume. Give --volume, or set it 0.")
+    return NeighbourSlices(io.open_volume(volume), store, settings.context)
+
+
 def _fit_baseline(store: PatchStore, settings: TrainSettings) -> ImageGenerator:
     generator = build_generator(**generator_arguments(settings), seed=0)
     still = settings.model_copy(update={"flips": False, "turns": False, "batch_size": _FIT_PATCHES})
@@ -116,16 +129,22 @@ def _fit_baseline(store: PatchStore, settings: TrainSettings) -> ImageGenerator:
 
 
 def _run_epochs(
-    learner: Learner, store: PatchStore, seed: int, output: Path, name: str, tensorboard: bool
+    learner: Learner,
+    store: PatchStore,
+    neighbours: NeighbourSlices | None,
+    seed: int,
+    output: Path,
+    name: str,
+    tensorboard: bool,
 ) -> _Progress:
     settings = learner.settings
     optimisers = [learner.optimiser] + ([learner.discriminator_optimiser] if learner.discriminator else [])
     schedulers = [build_scheduler(optimiser, settings.schedule) for optimiser in optimisers]
-    state_key = _state_key(store, settings, seed)
+    state_key = _state_key(store, neighbours, settings, seed)
     reached = _resume(learner, schedulers, output, state_key, name)
     writer = _tensorboard_writer(output) if tensorboard else None
     for epoch in _remaining_epochs(reached, settings, name):
-        losses = _run_epoch(learner, store, seed, epoch)
+        losses = _run_epoch(learner, store, neighbours, seed, epoch)
         scores = validate(learner.generator, store, settings, learner.device)
         rate = learner.optimiser.param_groups[0]["lr"]
         reached.history.append({"epoch": epoch + 1, "learning_rate": rate, **losses, **scores})
@@ -163,7 +182,9 @@ def _remaining_epochs(reached: _Progress, settings: TrainSettings, name: str) ->
         )
 
 
-def _run_epoch(learner: Learner, store: PatchStore, seed: int, epoch: int) -> dict[str, float]:
+def _run_epoch(
+    learner: Learner, store: PatchStore, neighbours: NeighbourSlices | None, seed: int, epoch: int
+) -> dict[str, float]:
     """One pass over the training patches; returns each loss term's mean over the steps that had it."""
     # all randomness of an epoch follows from (seed, epoch): a resumed training draws what an undisturbed one draws
     torch.manual_seed((seed + 1) * 1_000_003 + epoch)
@@ -171,8 +192,10 @@ def _run_epoch(learner: Learner, store: PatchStore, seed: int, epoch: int) -> di
     learner.generator.train()
     sums: dict[str, torch.Tensor] = {}
     counts: dict[str, int] = {}
-    first = epoch * math.ceil(len(store.of_split("train")) / learner.settings.batch_size)  # counted over all epochs
-    for step, batch in enumerate(epoch_batches(store, learner.settings, seed, epoch)):
+    patches = len(store.of_split("train"))
+    first = epoch * math.ceil(patches / learner.settings.batch_size)  # counted over all epochs
+    stacks = neighbours.of_epoch(patches, seed, epoch) if neighbours else None
+    for step, batch in enumerate(epoch_batches(store, learner.settings, seed, epoch, stacks)):
         update_generator = (first + step + 1) % learner.settings.critic_steps == 0 or learner.discriminator is None
         for key, value in learner.step(batch, update_generator).items():
             sums[key] = sums.get(key, torch.zeros((), device=learner.device)) + value
@@ -186,10 +209,11 @@ def _run_epoch(learner: Learner, store: PatchStore, seed: int, epoch: int) -> di
     return {key: float(total) / counts[key] for key, total in sums.items()}
 
 
-def _state_key(store: PatchStore, settings: TrainSettings, seed: int) -> str:
+def _state_key(store: PatchStore, neighbours: NeighbourSlices | None, settings: TrainSettings, seed: int) -> str:
     """What must be the same for a training to go on where another one stopped."""
     code = source_digest("training", "networks", "losses", "zpenalty", "intensity", "metrics/image")
     text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
+    text += f"|{neighbours.fingerprint()}" if neighbours else ""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -65,7 +65,7 @@ class Learner:
         """
         txm, sem = batch.txm.to(self.device), batch.sem.to(self.device)
         mask = batch.mask.to(self.device) if self.settings.mask_loss else None
-        penalties = self.settings.z_penalty.weights if update_generator else {}
+        penalties = self._penalties_due() if update_generator else {}
         txm.requires_grad_("projection" in penalties)
         network = zpenalty.Repeatable(self.generator) if penalties else self.generator
         with torch.set_grad_enabled(update_generator):
@@ -74,7 +74,8 @@ class Learner:
         if self.discriminator is not None:
             losses |= self._step_discriminator(self.discriminator, txm, sem, predicted)
         if update_generator:
-            losses |= self._step_generator(network, txm, sem, predicted, mask)
+            penalised = self._z_penalties(network, penalties, txm, predicted, batch)
+            losses |= self._step_generator(txm, sem, predicted, mask, penalised)
         return losses
 
     def _step_discriminator(
@@ -95,7 +96,7 @@ class Learner:
         return {"loss_discriminator": loss.detach(), "loss_gradient_penalty": penalty.detach()}
 
     def _step_generator(
-        self, network: zpenalty.Network, txm: Tensor, sem: Tensor, predicted: Tensor, mask: Tensor | None
+        self, txm: Tensor, sem: Tensor, predicted: Tensor, mask: Tensor | None, penalties: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         settings = self.settings
         terms = {"loss_pixel": settings.pixel_weight * pixel_loss(settings.pixel_loss, predicted, sem, mask)}
@@ -103,15 +104,40 @@ class Learner:
             self.discriminator.requires_grad_(False)
             scores = self.discriminator(self._judged(txm, predicted))
             terms["loss_adversarial"] = generator_gan_loss(settings.objective, scores)
-        for method, weight in settings.z_penalty.weights.items():
-            estimate = zpenalty.PENALTIES[method]
-            penalty = estimate(network, txm, predicted, self.noise, reduction=settings.z_penalty.reduction)
-            terms[f"loss_z_{method}"] = weight * penalty
+        terms |= penalties
         loss = torch.stack(list(terms.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimiser.step()
         return {"loss_generator": loss.detach()} | {name: term.detach() for name, term in terms.items()}
+
+    def _penalties_due(self) -> dict[str, float]:
+        """Weights of the z-penalties of this step: one that comes at every n-th step only has n times its weight.
+
+        Lazy regularisation (Karras et al. 2020, arXiv 1912.04958, appendix B): the mean gradient is the same.
+        """
+        z_penalty = self.settings.z_penalty
+        state = next(iter(self.optimiser.state.values()), None)  # Adam's own count is saved and resumed with it
+        due = state is None or int(state["step"]) % z_penalty.every == 0
+        weights = {name: weight * z_penalty.every for name, weight in z_penalty.weights.items() if due}
+        return weights | ({"projection": z_penalty.projection} if z_penalty.projection else {})
+
+    def _z_penalties(
+        self, network: zpenalty.Network, weights: dict[str, float], txm: Tensor, predicted: Tensor, batch: Batch
+    ) -> dict[str, Tensor]:
+        reduction = self.settings.z_penalty.reduction
+        terms = {f"loss_z_{method}": predicted.new_zeros(()) for method in self.settings.z_penalty.weights}
+        for method, weight in weights.items():
+            if method == "stack":
+                if batch.stack is None:
+                    raise ConfigError("z_penalty.stack: the batch holds no slices of the TXM volume. Give the volume.")
+                slices = batch.stack.to(self.device)
+                penalty = zpenalty.stack(network, slices[:, :-1], slices[:, 1:], reduction=reduction)
+            else:
+                estimate = zpenalty.JACOBIAN_PENALTIES[method]
+                penalty = estimate(network, txm, predicted, self.noise, reduction=reduction)
+            terms[f"loss_z_{method}"] = weight * penalty
+        return terms
 
     def _judged(self, txm: Tensor, sem: Tensor) -> Tensor:
         """What the discriminator sees: the SEM patch, with the TXM patch (enlarged to its size) if conditional."""

@@ -1,6 +1,7 @@
 # The checked configuration, and the helpers that several stages' rules share. Nothing else defines functions for rules.
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from txm2sem_core.errors import Txm2semError
 from txm2sem_core.figure_settings import load_figure_settings
 from txm2sem_core.io import read_yaml
 from txm2sem_core.provenance import raw_digest, source_files
-from txm2sem_core.samples import check_sample, list_pairs, read_samples, volume_path
+from txm2sem_core.samples import check_sample, check_volume_for, list_pairs, read_samples, volume_path
 
 try:
     CONFIG = load_config(config)
@@ -22,6 +23,7 @@ try:
     STYLE = load_figure_settings(read_yaml(CONFIG.figures), CONFIG.figures)
     for name, sample in SAMPLES.items():
         check_sample(sample, Path(CONFIG.results_dir, name, "raw"))
+        check_volume_for(CONFIG, sample, Path(CONFIG.results_dir, name, "raw"))
 except Txm2semError as error:
     # not by the logger, which is silent under --quiet
     print(f"txm2sem: error: {error}", file=sys.stderr)
@@ -131,6 +133,28 @@ def volume_input(sample, variant):
     if factor > 1:
         return f"{RESULTS}/{sample}/patches_x{factor}/txm_volume.ome.zarr"
     return str(volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw")))
+
+
+def draws_neighbours(variant):
+    """Whether the variant's training draws slices from the TXM volume."""
+    return CONFIG.variant(variant).z_penalty.stack > 0
+
+
+def neighbour_files(sample, variant):
+    """The TXM volume as an input of the training, where it draws slices from it."""
+    if not draws_neighbours(variant):
+        return []
+    return [volume_input(sample, variant)] if CONFIG.variant(variant).factor > 1 else raw_volume(sample)
+
+
+def neighbour_option(sample, variant):
+    """The same as the command's option."""
+    return f"--volume {shlex.quote(volume_input(sample, variant))}" if draws_neighbours(variant) else ""
+
+
+def neighbour_digest(sample, variant):
+    """A digest of the user's volume, where the training draws slices from it."""
+    return volume_digest(sample) if draws_neighbours(variant) else ""
 
 
 def voxel_size_option(sample):

@@ -6,6 +6,7 @@ rule train_model:
     input:
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
         store=lambda w: f"{patches_folder(w.sample, w.variant)}/store.safetensors",
+        volume=lambda w: neighbour_files(w.sample, w.variant),
         code=core("training", "networks", "losses", "zpenalty", "intensity"),
     output:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
@@ -28,7 +29,9 @@ rule train_model:
         settings=lambda w: settings(CONFIG.variant(w.variant)),
         patches=lambda w, input: folder_of(input.description),
         model=lambda w, output: folder_of(output.model),
+        volume=lambda w: neighbour_option(w.sample, w.variant),
+        raw_digest=lambda w: neighbour_digest(w.sample, w.variant),
     shell:
         "python -m txm2sem_core train --patches {params.patches:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed} --output {params.model:q}"
-        " --threads {threads} 2>&1 | tee {log:q} >&2"
+        " {params.volume} --threads {threads} 2>&1 | tee {log:q} >&2"

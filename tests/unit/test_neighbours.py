@@ -1,0 +1,128 @@
+"""Slices of the TXM volume beside the pairs: from where, reproducibly, oriented as one; and penalties now and then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small_data import make_store, tiny
+
+from txm2sem_core import io
+from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.io import PatchStore, Volume
+from txm2sem_core.training import train_model
+from txm2sem_core.training.batches import Batch, epoch_batches
+from txm2sem_core.training.neighbours import NeighbourSlices, trained_slices
+from txm2sem_core.training.steps import Learner
+
+CPU = torch.device("cpu")
+
+
+def numbered(depth: int, size: int = 40) -> Volume:
+    """Every voxel holds its place: z in the thousands, then y and x."""
+    z, y, x = np.indices((depth, size, size))
+    return Volume.of_array((z * 10000 + y * 100 + x).astype(np.float32))
+
+
+def store_with(folder: Path, places: dict[int, str], **options: int) -> PatchStore:
+    store = make_store(folder, **options)
+    rows = [{"patch": i, "split": s, "pair": f"{i}", "z": z, "y": 0, "x": 0} for i, (z, s) in enumerate(places.items())]
+    return replace(store, index=pd.DataFrame(rows))
+
+
+def test_slices_near_held_out_pairs_are_left_out(tmp_path: Path) -> None:
+    store = store_with(tmp_path, {2: "train", 6: "train", 10: "validation", 14: "test"})
+    assert np.flatnonzero(trained_slices(store, 20)).tolist() == list(range(8))  # 8 is as near to 6 as to 10
+    assert NeighbourSlices(numbered(20), store, 0).places.tolist() == list(range(7))
+    assert NeighbourSlices(numbered(20), store, 2).places.tolist() == [2, 3, 4, 5, 6]
+
+
+def test_without_places_all_slices_serve(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    unplaced = replace(store, index=store.index.assign(z=np.nan))
+    assert NeighbourSlices(numbered(5), unplaced, 0).places.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("context", [0, 1])
+def test_patches_are_neighbours_of_one_place_turned_as_one(tmp_path: Path, context: int) -> None:
+    store = store_with(tmp_path, dict.fromkeys(range(0, 20, 4), "train"), context=context)
+    drawn = list(NeighbourSlices(numbered(20), store, context).of_epoch(60, seed=1, epoch=2))
+    orientations = set()
+    for patch in drawn:
+        assert patch.shape == (2 * context + 2, 32, 32)
+        places = np.rint(store.txm_range.from_unit(patch)).astype(int)
+        depth = places // 10000
+        assert (depth == depth[:, :1, :1]).all()
+        assert (np.diff(depth[:, 0, 0]) == 1).all()
+        plane = places % 10000
+        assert (plane == plane[0]).all()  # one place in the plane, turned alike
+        orientations.add((int(np.sign(plane[0, 1, 0] - plane[0, 0, 0])), int(np.sign(plane[0, 0, 1] - plane[0, 0, 0]))))
+    assert len(orientations) == 4
+
+
+def test_an_epoch_repeats_itself_and_differs_from_the_next(tmp_path: Path) -> None:
+    store = store_with(tmp_path, dict.fromkeys(range(0, 40, 4), "train"))
+    neighbours = NeighbourSlices(numbered(40), store, 0)
+
+    def drawn(seed: int, epoch: int) -> bytes:
+        return np.stack(list(neighbours.of_epoch(5, seed, epoch))).tobytes()
+
+    assert drawn(0, 0) == drawn(0, 0)
+    assert len({drawn(0, 0), drawn(0, 1), drawn(1, 0)}) == 3
+
+
+def test_the_batches_of_pairs_stay_the_same(tmp_path: Path) -> None:
+    store = make_store(tmp_path, pair_every=4)
+    settings = tiny("feedforward")
+    stacks = NeighbourSlices(numbered(9), store, 0).of_epoch(12, 0, 0)
+    with_stacks = epoch_batches(store, settings, 0, 0, stacks)
+    for plain, beside in zip(epoch_batches(store, settings, 0, 0), with_stacks, strict=True):
+        assert torch.equal(plain.txm, beside.txm)
+        assert plain.stack is None
+        assert beside.stack is not None
+        assert beside.stack.shape == (len(plain.txm), 2, 32, 32)
+
+
+def test_volumes_that_cannot_serve_are_named(tmp_path: Path) -> None:
+    store = store_with(tmp_path, {2: "train", 6: "test"})
+    with pytest.raises(InputError, match=r"slices of 20 x 20 pixels are smaller than a patch of 32"):
+        NeighbourSlices(numbered(8, 20), store, 0)
+    with pytest.raises(InputError, match=r"none of its 8 slices .* 8 neighbours are needed"):
+        NeighbourSlices(numbered(8), store, 3)
+    make_store(tmp_path / "p")
+    with pytest.raises(ConfigError, match=r"z_penalty\.stack: .* Give --volume"):
+        train_model(tmp_path / "p", tiny("feedforward", z_penalty={"stack": 1}), 0, tmp_path / "m", device="cpu")
+
+
+@pytest.mark.parametrize("family", ["feedforward", "pix2pix", "srcnn", "srgan"])
+def test_every_family_trains_with_context_and_all_penalties(tmp_path: Path, family: str) -> None:
+    penalties = {"projection": 0.1, "perturbation": 0.1, "stack": 0.1, "every": 2}
+    settings = tiny(family, context=1, z_penalty=penalties)
+    make_store(tmp_path / "p", factor=settings.factor, context=1, pair_every=8)
+    volume = np.random.default_rng(0).integers(0, 255, (6, 40, 40)).astype(np.uint8)
+    io.write_volume_tiff(tmp_path / "txm.tif", iter(volume), None)
+    for name in ("a", "b"):
+        train_model(tmp_path / "p", settings, 0, tmp_path / name, device="cpu", volume=tmp_path / "txm.tif")
+    assert (tmp_path / "a/generator.safetensors").read_bytes() == (tmp_path / "b/generator.safetensors").read_bytes()
+    history = io.read_csv(tmp_path / "a/history.csv")
+    assert (history[["loss_z_projection", "loss_z_perturbation", "loss_z_stack"]] > 0).all(axis=None)
+
+
+def test_a_penalty_now_and_then_has_the_weight_of_the_steps_between() -> None:
+    """`every` of 3: nothing in two of three steps, three times the weight in the third; projection at every step."""
+    settings = tiny("feedforward", z_penalty={"projection": 0.1, "perturbation": 0.1, "every": 3})
+    learner = Learner(settings, 0, CPU)
+    rng = torch.Generator().manual_seed(0)
+    txm, sem = (torch.rand((2, 1, 16, 16), generator=rng) for _ in range(2))
+    batch = Batch(txm, sem, torch.ones_like(sem, dtype=torch.bool))
+    terms = [learner.step(batch) for _ in range(7)]
+    assert [float(t["loss_z_perturbation"]) > 0 for t in terms] == [True, False, False] * 2 + [True]
+    assert all(float(t["loss_z_projection"]) > 0 for t in terms)
+
+    often = Learner(tiny("feedforward", z_penalty={"perturbation": 0.1, "every": 1}), 0, CPU).step(batch)
+    seldom = Learner(tiny("feedforward", z_penalty={"perturbation": 0.1, "every": 3}), 0, CPU).step(batch)
+    assert float(seldom["loss_z_perturbation"]) == pytest.approx(3 * float(often["loss_z_perturbation"]), rel=1e-5)

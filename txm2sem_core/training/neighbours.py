@@ -1,0 +1,80 @@
+"""Neighbouring TXM slices, drawn from the volume for the `stack` penalty: unpaired, and away from held-out pairs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.io import PatchStore, Volume
+from txm2sem_core.training.batches import orient
+
+PLACES_AN_EPOCH = 8  # along z; their slices are all that is held in memory of a volume of any size
+
+
+class NeighbourSlices:
+    """Draws patches of 2 k + 2 consecutive TXM slices: the input of one prediction, and that of the next along z."""
+
+    def __init__(self, volume: Volume, store: PatchStore, context: int) -> None:
+        """Find the places along z that may be drawn from.
+
+        Args:
+            volume: TXM volume [Z, Y/f, X/f] at the store's factor f.
+            store: its index says at which z pairs stand, and for which split.
+            context: k.
+
+        Raises:
+            InputError: the volume is smaller than a patch, too thin, or no place is left.
+        """
+        self._volume, self._context = volume, context
+        self._size = store.size_px // store.factor
+        self._range = store.txm_range
+        depth, height, width = volume.shape
+        if min(height, width) < self._size:
+            raise InputError(
+                f"{volume.source}: slices of {height} x {width} pixels are smaller than a patch of {self._size}; "
+                "the penalty z_penalty.stack cannot be drawn from it. Lower patches.size_px."
+            )
+        below = np.arange(context, depth - context - 1)  # each with its neighbour above, and the context of both
+        self.places = below[trained_slices(store, depth)[below] & trained_slices(store, depth)[below + 1]]
+        if not self.places.size:
+            raise InputError(
+                f"{volume.source}: none of its {depth} slices can be used for z_penalty.stack: {2 * context + 2} "
+                "neighbours are needed, nearer to training pairs than to held-out ones. Set z_penalty.stack to 0."
+            )
+
+    def fingerprint(self) -> str:
+        """A digest that tells volumes apart, from their shape and one slice."""
+        z = int(self.places[0])
+        text = f"{self._volume.shape} {self._volume.dtype}".encode()
+        return hashlib.sha256(text + self._volume.read(z, z + 1).tobytes()).hexdigest()
+
+    def of_epoch(self, count: int, seed: int, epoch: int) -> Iterator[NDArray[np.float32]]:
+        """`count` patches [2 k + 2, size/f, size/f] in [-1, 1]; place and orientation follow from (seed, epoch)."""
+        rng = np.random.default_rng([seed, epoch, 1])
+        chosen = np.sort(rng.choice(self.places, min(PLACES_AN_EPOCH, self.places.size), replace=False))
+        k = self._context
+        slabs = [self._volume.read(int(z) - k, int(z) + k + 2) for z in chosen]
+        _, height, width = slabs[0].shape
+        which = rng.integers(0, len(slabs), count)
+        tops = rng.integers(0, height - self._size + 1, count)
+        lefts = rng.integers(0, width - self._size + 1, count)
+        mirrored, turns = rng.integers(0, 2, count), rng.integers(0, 4, count)
+        for index, top, left, mirror, turn in zip(which, tops, lefts, mirrored, turns, strict=True):
+            patch = slabs[index][:, top : top + self._size, left : left + self._size]
+            yield self._range.to_unit(orient(patch, int(mirror), int(turn)))
+
+
+def trained_slices(store: PatchStore, depth: int) -> NDArray[np.bool_]:
+    """Which slices [Z] lie nearer to a training pair than to one held out; all, where pairs have no place along z."""
+    pairs = store.index.drop_duplicates("pair").dropna(subset="z")
+    places = pairs["z"].to_numpy(dtype=float)
+    if not places.size:
+        return np.ones(depth, dtype=bool)
+    distance = np.abs(np.arange(depth)[:, None] - places[None])
+    training = (pairs["split"] == "train").to_numpy()
+    nearest_training = np.min(distance, axis=1, initial=np.inf, where=training)
+    return np.asarray(nearest_training < np.min(distance, axis=1, initial=np.inf, where=~training))
