@@ -39,6 +39,7 @@ VOLUME_COLUMNS = (
     "ssim",
     "mae",
     "continuity_ratio",
+    "continuity_explained",
     "continuity_error",
     "fraction_0",
     "fraction_0_truth",

@@ -31,6 +31,7 @@ HEADINGS = {
     "ssim": "SSIM",
     "mae": "MAE / range",
     "continuity_ratio": "Change along z / truth's",
+    "continuity_explained": "True change along z that is right",
     "continuity_error": "Error of change along z",
     "fraction_0": "Darkest phase",
     "fraction_0_truth": "Darkest phase, truth",

@@ -21,7 +21,7 @@ def isotropic(seed: int, sigma: float = 2.0) -> NDArray[np.float64]:
 def test_a_perfect_prediction_changes_as_the_truth() -> None:
     volume = isotropic(0)
     result = relative_continuity(volume, volume, 1.0)
-    assert (result.ratio, result.error) == (1.0, 0.0)
+    assert (result.ratio, result.error, result.explained) == (1.0, 0.0, 1.0)
 
 
 def test_change_is_the_root_mean_square_over_pixels() -> None:
@@ -39,6 +39,19 @@ def test_jitter_reads_above_one_and_smearing_below() -> None:
     assert relative_continuity(flicker, truth, 1.0).ratio > 2
     assert relative_continuity(smeared, truth, 1.0).ratio < 0.6
     assert relative_continuity(flicker, truth, 1.0).error > 0
+
+
+def test_a_volume_without_change_explains_nothing_and_jitter_less_than_nothing() -> None:
+    truth = isotropic(2)
+    rng = np.random.default_rng(0)
+
+    def explained(prediction: NDArray[np.float64]) -> float:
+        return relative_continuity(prediction, truth, 1.0).explained
+
+    assert explained(np.zeros_like(truth)) == 0
+    assert explained(0.5 * truth) == pytest.approx(0.75)  # half the change leaves a quarter of its power
+    assert explained(truth + rng.normal(0, truth.std(), truth.shape)) < 0
+    assert math.isnan(relative_continuity(truth, np.zeros_like(truth), 1.0).explained)
 
 
 def test_against_a_truth_that_does_not_change() -> None:

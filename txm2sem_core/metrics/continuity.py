@@ -30,13 +30,19 @@ class Continuity:
         ratio: `change_prediction / change_truth`: 1 as in the rock, above 1 jitter, below 1 smeared along z. Infinite
             if only the truth does not change, 1 if neither does.
         error: mean absolute difference of the two changes, pixel by pixel, as a share of `data_range`: 0 only if the
-            prediction changes from slice to slice exactly as the truth does.
+            prediction changes from slice to slice exactly as the truth does. A volume without any change has the
+            truth's own mean change, and that is hard to beat: read `explained`.
+        explained: share of the truth's change that the prediction's change gets right, `1 - mean (change_prediction -
+            change_truth)^2 / mean change_truth^2` (the efficiency of Nash and Sutcliffe, J. Hydrology 10 (1970) 282): 1
+            only if both change alike, 0 for a volume without any change, negative where the change is mostly jitter.
+            NaN if the truth does not change.
     """
 
     change_prediction: float
     change_truth: float
     ratio: float
     error: float
+    explained: float
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ class ContinuityMeter:
         self._squares_prediction = 0.0
         self._squares_truth = 0.0
         self._error = 0.0
+        self._squares_error = 0.0
         self._pixels = 0
 
     def add(self, prediction: Image, truth: Image) -> None:
@@ -88,6 +95,7 @@ class ContinuityMeter:
             self._squares_prediction += float(np.square(change_prediction).sum())
             self._squares_truth += float(np.square(change_truth).sum())
             self._error += float(np.abs(change_prediction - change_truth).sum())
+            self._squares_error += float(np.square(change_prediction - change_truth).sum())
             self._pixels += predicted.size
         self._last = (predicted, measured)
 
@@ -102,6 +110,7 @@ class ContinuityMeter:
             change_truth,
             relative(change_prediction, change_truth),
             self._error / self._pixels / self._data_range,
+            1 - self._squares_error / self._squares_truth if self._squares_truth > 0 else math.nan,
         )
 
 

@@ -48,12 +48,12 @@ def compare_volumes(
 
     Returns:
         `slices`; `psnr` (dB, of the whole volume's mean squared error), `ssim` (mean over slices), `mae` (share of
-        `data_range`); with two slices or more `continuity_ratio` and `continuity_error` (see `Continuity`). With
-        thresholds, for every phase `p` from the darkest: `fraction_{p}` (prediction), `fraction_{p}_truth`,
-        `fraction_{p}_error` (prediction minus truth) and `dice_{p}` (NaN if neither has it). Phase 0 is
-        the darkest: pores, and organic matter where the thresholds do not part it from them. Of phase 0, over all
-        pixels, `two_point_error_z`, `_y` and `_x`: the mean absolute difference of the two-point probabilities over
-        distances of 1 to 16 pixels (fewer in a smaller volume).
+        `data_range`); with two slices or more `continuity_ratio`, `continuity_error` and `continuity_explained` (see
+        `Continuity`). With thresholds, for every phase `p` from the darkest: `fraction_{p}` (prediction),
+        `fraction_{p}_truth`, `fraction_{p}_error` (prediction minus truth) and `dice_{p}` (NaN if neither has it).
+        Phase 0 is the darkest: pores, and organic matter where the thresholds do not part it from them. Of phase 0,
+        over all pixels, `two_point_error_z`, `_y` and `_x`: the mean absolute difference of the two-point probabilities
+        over distances of 1 to 16 pixels (fewer in a smaller volume).
 
     Raises:
         InputError: no slices, numbers or shapes of slices that differ, values that are not finite.
@@ -85,7 +85,11 @@ def compare_volumes(
     }
     if sums.slices > 1:
         continuity = meter.result()
-        figures |= {"continuity_ratio": continuity.ratio, "continuity_error": continuity.error}
+        figures |= {
+            "continuity_ratio": continuity.ratio,
+            "continuity_error": continuity.error,
+            "continuity_explained": continuity.explained,
+        }
     if darkest is None:
         return figures
     return figures | _phase_figures(counts) | two_point_errors(darkest[0].result(), darkest[1].result())
