@@ -226,13 +226,28 @@ def check_sample(sample: Sample, raw: Path) -> None:
             )
 
 
-def check_volume_for(config: Config, sample: Sample, raw: Path) -> None:
-    """Find variants whose z_penalty.stack needs a TXM volume that the sample has not; ConfigError names the first."""
+def check_neighbours(config: Config, sample: Sample, raw: Path) -> None:
+    """Find variants that need the TXM slices around a pair, or others of its volume, where the sample has none.
+
+    Raises:
+        ConfigError: names the variant, its key and the column of the sample table.
+    """
+    if sample.source == "phantom":
+        return
+    volume = volume_path(sample, raw)
+    placed = volume is not None and all(pair.z is not None for pair in list_pairs(sample, raw))
     for name in config.variants:
-        if config.variant(name).z_penalty.stack and volume_path(sample, raw) is None:
+        variant = config.variant(name)
+        if variant.context and not placed:
             raise ConfigError(
-                f"variant {name}, key z_penalty.stack: it draws slices from the TXM volume, and sample {sample.sample} "
-                "has none. Give the volume in column txm_volume of the sample table, or set the weight to 0."
+                f"variant {name}, key context: it sees {variant.context} TXM slices below and above a pair, but sample "
+                f"{sample.sample} does not say where its pairs stand in a TXM volume. Give the columns txm_volume and "
+                "pair_z of the sample table, or set train.context to 0."
+            )
+        if variant.z_penalty.stack and volume is None:
+            raise ConfigError(
+                f"variant {name}, key z_penalty.stack: it draws slices from the TXM volume, but sample {sample.sample} "
+                "has none. Give the column txm_volume of the sample table, or set train.z_penalty.stack to 0."
             )
 
 

@@ -196,7 +196,10 @@ def test_settings_cannot_be_changed_once_read() -> None:
         ({"variants": {"a": {"family": "srcnn"}}}, ["variants.a", "factor", "srcnn"]),
         ({"variants": {"a": {"family": "feedforward", "factor": 2}}}, ["variants.a", "factor", "srcnn or srgan"]),
         ({"variants": {"a": {"family": "srcnn", "factor": 8}}}, ["variants.a.factor", "8", "grid_px = 4"]),
-        ({"variants": {"a": {"family": "feedforward", "context": 1}}}, ["variants.a.context", "patches.context to 1"]),
+        (
+            {"patches": {"context": 0}, "variants": {"a": {"family": "feedforward", "context": 1}}},
+            ["variants.a.context", "patches.context to 1"],
+        ),
         (
             {"variants": {"a": {"family": "srcnn", "factor": 2, "generator": {"name": "unet_128"}}}},
             ["variants.a", "generator.name", "unet_128"],
@@ -260,3 +263,10 @@ def test_the_delivered_style_of_figures_is_the_default() -> None:
     assert style == FigureSettings()
     with pytest.raises(ConfigError, match="dpi"):
         load_figure_settings({"common": {"dpii": 300}})
+
+
+def test_patches_are_cut_with_as_many_neighbours_as_the_variants_need() -> None:
+    variants = {"a": {"family": "feedforward", "context": 2}, "b": {"family": "feedforward", "context": 0}}
+    assert load_config({"variants": variants}).patches.context == 2
+    assert load_config({"variants": variants, "patches": {"context": 3}}).patches.context == 3
+    assert load_config({"variants": {"b": variants["b"]}, "patches": {"size_px": 64}}).patches.context == 0

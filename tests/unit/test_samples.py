@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from txm2sem_core import io
+from txm2sem_core.config import load_config
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.samples import (
     Sample,
+    check_neighbours,
     check_sample,
     list_pairs,
     parse_sample,
@@ -217,3 +219,33 @@ def test_a_sample_is_checked_before_anything_runs(tmp_path: Path) -> None:
     io.write_tiff(tmp_path / "sem" / "A1.tif", np.ones((4, 5), np.uint16))
     with pytest.raises(InputError, match=r"A1\.tif: uint16, but A0\.tif is uint8"):
         check_sample(pairs_sample(tmp_path), RAW)
+
+
+@pytest.mark.parametrize(
+    ("variant", "needs_place", "words"),
+    [
+        ({"context": 1}, True, "variant net, key context: it sees 1 TXM slices .* columns txm_volume and pair_z"),
+        ({"context": 0, "z_penalty": {"stack": 0.1}}, False, r"key z_penalty\.stack: .* column txm_volume"),
+            {"context": 0, "z_penalty": {"stack": 0.1}},
+            False,
+            r"variant net, key z_penalty\.stack: .* column txm_volume",
+        ),
+    ],
+)
+def test_variants_that_need_a_volume_or_places_in_it(
+    tmp_path: Path, variant: dict[str, object], needs_place: bool, words: str
+) -> None:
+    images(tmp_path / "txm", "a1.tif", "a2.tif"), images(tmp_path / "sem", "b1.tif", "b2.tif")
+    config = load_config({"variants": {"net": {"family": "feedforward", **variant}}})
+    with pytest.raises(ConfigError, match=words):
+        check_neighbours(config, pairs_sample(tmp_path), RAW)
+    unplaced = pairs_sample(tmp_path, txm_volume=str(images(tmp_path / "volume", "1.tif", "2.tif")))
+    if needs_place:
+        with pytest.raises(ConfigError, match=words):
+            check_neighbours(config, unplaced, RAW)
+    else:
+        check_neighbours(config, unplaced, RAW)
+    check_neighbours(config, unplaced.model_copy(update={"pair_z": "0,1"}), RAW)
+    check_neighbours(config, Sample(sample="a", source="phantom"), RAW)
+    without = load_config({"variants": {"net": {"family": "feedforward", "context": 0}}})
+    check_neighbours(without, pairs_sample(tmp_path), RAW)

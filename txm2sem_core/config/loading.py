@@ -92,6 +92,9 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration") -> 
         values[stage] = merge(preset, given) if isinstance(given, Mapping) else given
     config = validated(Config, values, "", where)
     validated(TrainSettings, merge({"family": "feedforward"}, config.train), "train", where)
+    if "context" not in config.patches.model_fields_set:
+        needed = max(config.variant(name).context for name in config.variants)
+        config = config.model_copy(update={"patches": config.patches.model_copy(update={"context": needed})})
     for name in config.variants:
         _check_variant(name, config.variant(name), config.patches)
     return config

@@ -15,7 +15,7 @@ from txm2sem_core.errors import Txm2semError
 from txm2sem_core.figure_settings import load_figure_settings
 from txm2sem_core.io import read_yaml
 from txm2sem_core.provenance import raw_digest, source_files
-from txm2sem_core.samples import check_sample, check_volume_for, list_pairs, read_samples, volume_path
+from txm2sem_core.samples import check_neighbours, check_sample, list_pairs, read_samples, volume_path
 
 try:
     CONFIG = load_config(config)
@@ -23,7 +23,7 @@ try:
     STYLE = load_figure_settings(read_yaml(CONFIG.figures), CONFIG.figures)
     for name, sample in SAMPLES.items():
         check_sample(sample, Path(CONFIG.results_dir, name, "raw"))
-        check_volume_for(CONFIG, sample, Path(CONFIG.results_dir, name, "raw"))
+        check_neighbours(CONFIG, sample, Path(CONFIG.results_dir, name, "raw"))
 except Txm2semError as error:
     # not by the logger, which is silent under --quiet
     print(f"txm2sem: error: {error}", file=sys.stderr)
