@@ -226,10 +226,6 @@ def test_a_sample_is_checked_before_anything_runs(tmp_path: Path) -> None:
     [
         ({"context": 1}, True, "variant net, key context: it sees 1 TXM slices .* columns txm_volume and pair_z"),
         ({"context": 0, "z_penalty": {"stack": 0.1}}, False, r"key z_penalty\.stack: .* column txm_volume"),
-            {"context": 0, "z_penalty": {"stack": 0.1}},
-            False,
-            r"variant net, key z_penalty\.stack: .* column txm_volume",
-        ),
     ],
 )
 def test_variants_that_need_a_volume_or_places_in_it(
