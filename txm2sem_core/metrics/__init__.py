@@ -1,4 +1,4 @@
-"""Pure measures of a prediction: images, volumes, continuity along z, the rock in them, and their stated uncertainty."""
+"""Pure measures of a prediction: images, volumes, continuity along z, rock, and uncertainty."""
 
 from __future__ import annotations
 
