@@ -122,7 +122,7 @@ def predict_test_patches(
     settings: SettingsJson = "{}",
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "test",
 ) -> None:
-    """Predict the test patches and slices of a patch store; with several models, or --samples, calibrate their spread."""
+    """Predict the test patches and slices of a patch store; with several models, or --samples, the spread too."""
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
     from txm2sem_core.config import PredictSettings, parse_settings

@@ -113,8 +113,9 @@ class OmeZarrWriter:
         channels: list[tuple[int, ...]] = [(c,) for c in range(len(self.channels))]
         for channel in channels or [()]:
             for z in range(0, shape[0], CHUNK_Z):
-                slab = np.asarray(level[(*channel, slice(2 * z, 2 * (z + CHUNK_Z)))])
-                half[(*channel, slice(z, z + CHUNK_Z))] = _mean_of_eight(slab)
+                finer: tuple[int | slice, ...] = (*channel, slice(2 * z, 2 * (z + CHUNK_Z)))
+                coarser: tuple[int | slice, ...] = (*channel, slice(z, z + CHUNK_Z))
+                half[coarser] = _mean_of_eight(np.asarray(level[finer]))
         return half
 
     def _shown(self, index: int) -> dict[str, Any]:
