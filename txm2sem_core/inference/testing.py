@@ -68,7 +68,7 @@ def read_calibration(path: Path) -> Calibration:
     """
     values = io.read_json(path)
     try:
-        return Calibration(float(values["scale"]), float(values["floor"]))
+        return Calibration.from_dict(values)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: this is not a calibration ({error!r}). Give the one of predict-test.") from error
 

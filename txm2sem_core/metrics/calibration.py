@@ -8,6 +8,7 @@ is too small, which `fit_calibration` mends on images that were held back, and `
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -36,6 +37,11 @@ class Calibration:
         """Turn the spread of predictions into a standard deviation of the error, in grey levels."""
         variance = (self.scale * spread.astype(np.float64)) ** 2 + self.floor**2
         return np.sqrt(variance).astype(np.float32)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
+        """Of what `as_dict` gave; KeyError, TypeError or ValueError if it is something else."""
+        return cls(float(values["scale"]), float(values["floor"]))
 
     def as_dict(self) -> dict[str, float]:
         """For JSON."""
