@@ -70,6 +70,7 @@ class SampleResults:
     volumes: Sequence[VolumeEntry]
     txm_volume: Path | None
     truth: Path | None
+    uncertainty: Path | None  # table of coverages
 
 
 # title and caption of each figure, by the start of its name
@@ -117,6 +118,7 @@ def parse_samples(text: str) -> list[SampleResults]:
             volumes=sample["volumes"],
             txm_volume=Path(sample["txm_volume"]) if sample["txm_volume"] else None,
             truth=Path(sample["truth"]) if sample["truth"] else None,
+            uncertainty=Path(sample["uncertainty"]) if sample["uncertainty"] else None,
         )
         for sample in json.loads(text)
     ]
