@@ -29,7 +29,7 @@ TINY: dict[str, Any] = {
     },
     "variants": {
         "pointwise": {"family": "baseline", "generator": {"name": "pointwise"}},
-        "feedforward": {"family": "feedforward", "generator": {"name": "resnet_6blocks"}},
+        "feedforward": {"family": "feedforward", "generator": {"name": "resnet_6blocks", "dropout": True}},
         "srcnn_x2": {"family": "srcnn", "factor": 2, "generator": {"name": "sr_resnet_6blocks"}},
     },
 }

@@ -29,7 +29,7 @@ from txm2sem_core.plotting.images import Image, add_scale_bar, grey_range, physi
 
 Values = NDArray[np.float64]
 NOMINAL = ((0.6827, "68.3 %"), (0.9545, "95.4 %"))  # of Gaussian errors, within one and two standard deviations
-GAP_MM, BAR_MM, BAR_LABEL_MM = 2.0, 2.2, 11.0
+GAP_MM, IMAGE_GAP_MM, BAR_MM, BAR_LABEL_MM = 2.0, 3.0, 2.2, 11.0
 LEFT_MM, BOTTOM_MM, TOP_MM = 9.5, 9.0, 5.5
 
 
@@ -89,11 +89,11 @@ def draw_uncertainty(view: UncertaintyView, style: UncertaintyStyle, common: Com
     width = common.width_mm(2)
     with drawing(common):
         line = line_height_mm(common)
+        top, below = line + 0.6, IMAGE_GAP_MM + style.chart_height_mm
         image_width = (width - 2 * GAP_MM - BAR_LABEL_MM) / 3
-        image_height = min(image_width * height_nm / width_nm, common.max_height_mm - style.chart_height_mm - 2 * line)
+        image_height = min(image_width * height_nm / width_nm, common.max_height_mm - top - below)
         image_width = image_height * width_nm / height_nm
-        top = line + 0.6
-        figure = new_figure(width, top + image_height + 3 + style.chart_height_mm)
+        figure = new_figure(width, top + image_height + below)
         corners = [index * (image_width + GAP_MM) for index in range(3)]
         shown = _draw_images(figure, view, [(left, top, image_width, image_height) for left in corners], style, common)
         bar = axes_mm(figure, corners[2] + image_width + 1.2, top, BAR_MM, image_height)
@@ -102,7 +102,7 @@ def draw_uncertainty(view: UncertaintyView, style: UncertaintyStyle, common: Com
         names = ["Prediction", "Stated uncertainty (one s.d.)", f"True error, against {view.target_name}"]
         for index, (left, name) in enumerate(zip(corners, names, strict=True)):
             _title(figure, left, line * 0.85, index, name, common)
-        _draw_charts(figure, view.coverages, top + image_height + 3, style, common)
+        _draw_charts(figure, view.coverages, top + image_height + IMAGE_GAP_MM, style, common)
     return figure
 
 
