@@ -92,7 +92,7 @@ class UncertaintyStyle(GreyStyle):
 
     colours: Literal["viridis", "cividis", "magma", "inferno", "gray"] = "magma"  # of uncertainty and error
     percentile: Percentile = 99.0  # of uncertainty and error together, where the colours end
-    chart_height_mm: Millimetres = 44.0
+    chart_height_mm: Millimetres = 52.0
     scale_bar_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.3
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from txm2sem_core.errors import InputError
 from txm2sem_core.figure_settings import CommonStyle, UncertaintyStyle
 from txm2sem_core.plotting.canvas import (
+    LINE_STYLES,
     MUTED,
     PALETTE,
     axes_mm,
@@ -150,25 +151,22 @@ def _draw_charts(
 
 
 def _draw_curves(axes: Axes, coverages: Sequence[StatedCoverage], stated: Sequence[str], kinds: Sequence[str]) -> None:
-    markers = "os^D"
     for own in coverages:
-        place = kinds.index(own.of)
         axes.plot(
             own.bin_stated,
             own.bin_error,
             color=PALETTE[stated.index(own.stated)],
-            marker=markers[place % len(markers)],
-            markerfacecolor="white" if place else None,
-            linestyle="--" if place else "-",
-            markersize=2.6,
+            linestyle=LINE_STYLES[kinds.index(own.of) % len(LINE_STYLES)],
+            marker=".",
+            markersize=3.5,
             label=f"{own.of}, {own.stated}",
         )
     greatest = max(float(max(own.bin_stated.max(), own.bin_error.max())) for own in coverages) * 1.05
     axes.plot([0, greatest], [0, greatest], ":", color=MUTED, linewidth=0.7, zorder=1)
     axes.set_xlim(0, greatest)
     axes.set_ylim(0, greatest)
-    axes.set_xlabel("Stated standard deviation / grey levels (rms of a bin)", labelpad=1.5)
-    axes.set_ylabel("True error (rms of the bin)", labelpad=1.5)
+    axes.set_xlabel("Stated standard deviation / grey levels", labelpad=1.5)
+    axes.set_ylabel("Rms error / grey levels", labelpad=1.5)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.legend(loc="lower right", handlelength=2.4, borderaxespad=0.1, labelspacing=0.25)
@@ -189,4 +187,4 @@ def _draw_shares(axes: Axes, coverages: Sequence[StatedCoverage], stated: Sequen
     axes.tick_params(axis="y", length=0, pad=3)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="y", color="#EEEEEE", linewidth=0.4)
-    axes.set_xlabel("within one (●) and two (□) stated standard deviations; dotted: Gaussian errors", labelpad=1.5)
+    axes.set_xlabel("Share within one (●) and two (□) stated s.d.", labelpad=1.5)
