@@ -141,7 +141,7 @@ def _draw_charts(
     labels = [f"{own.of}, {own.stated}" for own in coverages]
     label_mm = max(text_width_mm(label, common) for label in labels) + 3.0
     curves = axes_mm(figure, LEFT_MM, top + TOP_MM, half - LEFT_MM - 4.0, height)
-    shares = axes_mm(figure, half + GAP_MM + label_mm, top + TOP_MM, half - label_mm - 2.0, height)
+    shares = axes_mm(figure, half + GAP_MM + label_mm, top + TOP_MM, half - label_mm - 5.0, height)
     _title(figure, 0.0, top + TOP_MM - 2.0, 3, "Reliability", common)
     _title(figure, half + GAP_MM, top + TOP_MM - 2.0, 4, "Share of pixels whose error is covered", common)
     stated = list(dict.fromkeys(own.stated for own in coverages))
