@@ -25,6 +25,14 @@ app = typer.Typer(
 Device = Annotated[str, typer.Option(envvar="TXM2SEM_DEVICE", help="auto, cpu, cuda or mps.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 = as many as the machine has.")]
 SettingsJson = Annotated[str, typer.Option(help="Settings as JSON, as the workflow passes them.")]
+Models = Annotated[
+    list[Path],
+    typer.Option("--model", help="Folder with generator.safetensors and model.json; several times for an ensemble."),
+]
+Samples = Annotated[
+    int, typer.Option(min=0, help="Passes with active dropout, for the uncertainty; 0 = none, the network as it is.")
+]
+DropoutSeed = Annotated[int, typer.Option("--seed", min=0, help="Of the dropout.")]
 VoxelSize = Annotated[
     Optional[tuple[float, float, float]],  # noqa: UP045 - typer reads this form
     typer.Option(help="Voxel size Z Y X of the input in nm, where its own metadata is wrong or missing."),
@@ -54,7 +62,7 @@ def _version(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Option(help="Folder with generator.safetensors and model.json.")],
+    model: Models,
     input: Annotated[Path, typer.Option(help="TXM volume: TIFF, folder of TIFF slices, or OME-Zarr.")],
     output: Annotated[Path, typer.Option(help="What to write: NAME.ome.zarr or NAME.tif.")],
     device: Device = "auto",
@@ -63,45 +71,69 @@ def predict(
         typer.Option(min=1, help="Side of a tile in TXM pixels; whole planes where memory allows if not given."),
     ] = None,
     voxel_size_nm: VoxelSize = None,
+    samples: Samples = 0,
+    seed: DropoutSeed = 0,
+    calibration: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="calibration.json of predict-test, to state a calibrated uncertainty."),
+    ] = None,
     threads: Threads = 0,
     settings: SettingsJson = "{}",
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "volume",
 ) -> None:
-    """Predict the FIB-SEM volume of a TXM volume."""
+    """Predict the FIB-SEM volume of a TXM volume; with several models, or --samples, its uncertainty too."""
     from txm2sem_core.config import PredictSettings, parse_settings
 
     chosen = parse_settings(PredictSettings, settings)
     if tile is not None:
         chosen = chosen.model_copy(update={"tile_px": tile})
     _check_voxel_size(voxel_size_nm)
+    from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
-    from txm2sem_core.inference import Predictor, predict_volume
     from txm2sem_core.io import open_volume
 
     source = open_volume(input)
     _set_threads(threads)
-    predict_volume(Predictor(load_model(model), chosen, device), source, output, voxel_size_nm=voxel_size_nm, name=name)
+    if len(model) == 1 and not samples:
+        if calibration is not None:
+            raise ConfigError(
+                "--calibration: one model has no spread to calibrate. Give several by --model, or --samples."
+            )
+        predictor = inference.Predictor(load_model(model[0]), chosen, device)
+        inference.predict_volume(predictor, source, output, voxel_size_nm=voxel_size_nm, name=name)
+    else:
+        calibrated = None if calibration is None else inference.read_calibration(calibration)
+        several = inference.load_spread_predictor(model, chosen, device, samples, seed)
+        inference.predict_volume_with_uncertainty(
+            several, source, output, calibration=calibrated, voxel_size_nm=voxel_size_nm, name=name
+        )
     print(output)
 
 
 @app.command("predict-test")
 def predict_test_patches(
-    model: Annotated[Path, typer.Option(help="Folder with generator.safetensors and model.json.")],
+    model: Models,
     patches: Annotated[Path, typer.Option(help="Folder of a patch store.")],
     output: Annotated[Path, typer.Option(help="Folder for patches.tif and slices/.")],
     device: Device = "auto",
+    samples: Samples = 0,
+    seed: DropoutSeed = 0,
     threads: Threads = 0,
     settings: SettingsJson = "{}",
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "test",
 ) -> None:
-    """Predict the test patches and test slices of a patch store."""
+    """Predict the test patches and slices of a patch store; with several models, or --samples, the spread too."""
+    from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
     from txm2sem_core.config import PredictSettings, parse_settings
-    from txm2sem_core.inference import Predictor, predict_test
 
     _set_threads(threads)
     chosen = parse_settings(PredictSettings, settings)
-    predict_test(Predictor(load_model(model), chosen, device), patches, output, name=name)
+    if len(model) == 1 and not samples:
+        inference.predict_test(inference.Predictor(load_model(model[0]), chosen, device), patches, output, name=name)
+    else:
+        several = inference.load_spread_predictor(model, chosen, device, samples, seed)
+        inference.predict_test_with_uncertainty(several, patches, output, name=name)
 
 
 @app.command()

@@ -87,6 +87,15 @@ class SectionsStyle(GreyStyle):
     scale_bar_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.3
 
 
+class UncertaintyStyle(GreyStyle):
+    """A prediction, its stated uncertainty and its true error, and whether the one covers the other."""
+
+    colours: Literal["viridis", "cividis", "magma", "inferno", "gray"] = "magma"  # of uncertainty and error
+    percentile: Percentile = 99.0  # of uncertainty and error together, where the colours end
+    chart_height_mm: Millimetres = 52.0
+    scale_bar_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.3
+
+
 class CurvesStyle(Settings):
     """Losses and validation scores an epoch."""
 
@@ -127,6 +136,7 @@ class FigureSettings(Settings):
     common: CommonStyle = CommonStyle()
     montage: MontageStyle = MontageStyle()
     sections: SectionsStyle = SectionsStyle()
+    uncertainty: UncertaintyStyle = UncertaintyStyle()
     curves: CurvesStyle = CurvesStyle()
     comparison: ComparisonStyle = ComparisonStyle()
     registration: RegistrationStyle = RegistrationStyle()

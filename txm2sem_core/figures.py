@@ -19,13 +19,16 @@ from txm2sem_core.figure_settings import (
     MontageStyle,
     RegistrationStyle,
     SectionsStyle,
+    UncertaintyStyle,
 )
 from txm2sem_core.geometry import warp
-from txm2sem_core.metrics import psnr, ssim
+from txm2sem_core.metrics import Calibration, psnr, ssim
 from txm2sem_core.plotting import (
     History,
     MontageRow,
     RegistrationView,
+    StatedCoverage,
+    UncertaintyView,
     VolumeSections,
     cut_sections,
     draw_comparison,
@@ -33,6 +36,7 @@ from txm2sem_core.plotting import (
     draw_montage,
     draw_registration,
     draw_sections,
+    draw_uncertainty,
     save_figure,
 )
 from txm2sem_core.samples import RawPair
@@ -106,6 +110,59 @@ def sections_figure(
         sections = cut_sections(planes, position)
         volumes.append(VolumeSections(name, *sections, position, voxel_size_nm, modality, is_reference))  # type: ignore[arg-type]
     _save(draw_sections(volumes, style, common), outputs, common)
+
+
+def uncertainty_figure(
+    metrics: Path,
+    predictions: Path,
+    patches: Path,
+    volume_and_truth: tuple[Path, Path] | None,
+    style: UncertaintyStyle,
+    common: CommonStyle,
+    outputs: Iterable[Path],
+) -> None:
+    """Draw a prediction, its uncertainty and its error: of the volume's middle slice, or else of a test patch.
+
+    Args:
+        metrics: folder with `uncertainty.csv` and `reliability.csv`.
+        predictions: folder with `patches.tif`, `spread.tif` and `calibration.json`.
+        patches: folder of the full-resolution patch store.
+        volume_and_truth: the predicted OME-Zarr and the true volume, where both are.
+        style: of this figure.
+        common: of all figures.
+        outputs: files to write; their suffixes are the formats.
+    """
+    store = io.read_patch_store(patches)
+    if volume_and_truth is not None:
+        volume, truth = volume_and_truth
+        depth, height, width = io.open_volume(volume).shape
+        z = depth // 2
+        prediction, uncertainty = (io.open_volume(volume, channel).read(z, z + 1)[0] for channel in (0, 1))
+        target, name = io.open_volume(truth).read(z, z + 1)[0, :height, :width], "the noise-free truth"
+    else:
+        number = len(store.of_split("test")) // 2
+        mean, spread = (
+            io.open_volume(predictions / file).read(number, number + 1)[0] for file in ("patches.tif", "spread.tif")
+        )
+        calibration = Calibration.from_dict(io.read_json(predictions / "calibration.json"))
+        row = store.of_split("test").iloc[number]
+        prediction, uncertainty = mean, calibration.apply(spread)
+        target, name = store.sem_patch(row["pair"], int(row["y"]), int(row["x"])), "the FIB-SEM patch"
+    _, y_nm, x_nm = store.voxel_size_nm
+    pixel_size_nm = None if y_nm is None or x_nm is None else (y_nm, x_nm)
+    view = UncertaintyView(prediction, uncertainty, target, name, pixel_size_nm, _coverages(metrics))
+    _save(draw_uncertainty(view, style, common), outputs, common)
+
+
+def _coverages(metrics: Path) -> list[StatedCoverage]:
+    bins = io.read_csv(metrics / "reliability.csv")
+    coverages = []
+    for row in io.read_csv(metrics / "uncertainty.csv").to_dict("records"):
+        own = bins[(bins["of"] == row["of"]) & (bins["uncertainty"] == row["stated"])]
+        within = row["within_1"], row["within_2"]
+        curve = own["stated"].to_numpy(), own["error"].to_numpy()
+        coverages.append(StatedCoverage(str(row["of"]).capitalize(), row["stated"], *curve, within))
+    return coverages
 
 
 def curves_figure(

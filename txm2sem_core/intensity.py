@@ -55,3 +55,12 @@ def to_dtype(image: np.ndarray, dtype: np.dtype | str) -> tuple[np.ndarray, int]
     rounded = np.rint(image)
     clipped = int(np.count_nonzero((rounded < info.min) | (rounded > info.max)))
     return np.clip(rounded, info.min, info.max).astype(dtype), clipped
+
+
+def deviation_to_dtype(deviation: np.ndarray, dtype: np.dtype | str) -> tuple[np.ndarray, int]:
+    """Round standard deviations as `to_dtype` does, but up to 1 where they are less than 1 and not zero.
+
+    So 0 still means no deviation at all, and the others are not shifted.
+    """
+    small = (deviation > 0) & (deviation < 1) & (np.dtype(dtype).kind in "iu")
+    return to_dtype(np.where(small, np.float32(1), deviation), dtype)

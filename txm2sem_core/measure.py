@@ -30,6 +30,7 @@ class Run:
     family: str
     generator: str
     factor: int
+    models: int = 1  # more than one: their mean, an ensemble over seeds
 
     @property
     def kind(self) -> str:
@@ -149,7 +150,7 @@ def _summary_row(scores: pd.DataFrame) -> dict[str, Any]:
         "family": first["family"],
         "generator": first["generator"],
         "factor": first["factor"],
-        "seeds": scores["seed"].nunique(),
+        "seeds": max(scores["seed"].nunique(), first["models"]),
         "n": scores["patch"].nunique(),
     }
     for score in SCORES:
@@ -188,7 +189,7 @@ def _latex(summary: pd.DataFrame) -> str:
     return "% mean and standard error over n test patches\n" + "\n".join(lines) + "\n"
 
 
-def summarise_volumes(runs: Sequence[tuple[str, int]], files: Iterable[str | Path], output: str | Path) -> None:
+def summarise_volumes(runs: Sequence[tuple[str, int | str]], files: Iterable[str | Path], output: str | Path) -> None:
     """Collect the volumes' figures: one row a run."""
     rows = [{"variant": v, "seed": s, **io.read_json(f)} for (v, s), f in zip(runs, files, strict=True)]
     io.write_csv(output, pd.DataFrame(rows))

@@ -46,6 +46,17 @@ VOLUME_COLUMNS = (
     "self_continuity_ratio",
     "self_continuity_correlation_z",
 )
+UNCERTAINTY_COLUMNS = (
+    "of",
+    "stated",
+    "pixels",
+    "within_1",
+    "within_2",
+    "rms_error",
+    "rms_stated",
+    "correlation",
+    "nll",
+)
 Row = dict[str, Any]
 
 
@@ -60,6 +71,7 @@ class SampleResults:
     volumes: Sequence[VolumeEntry]
     txm_volume: Path | None
     truth: Path | None
+    uncertainty: Path | None  # table of coverages
 
 
 # title and caption of each figure, by the start of its name
@@ -78,6 +90,12 @@ CAPTIONS = {
         "Sections",
         "Sections through the middle of the volumes in all three planes, at one physical scale. Lines show where the "
         "other planes cut. A volume much flatter than wide is shown around its middle only.",
+    ),
+    "uncertainty": (
+        "Uncertainty",
+        "A prediction, its stated uncertainty and its true error on one colour scale; below, the error against what is "
+        "stated (on the dotted diagonal both agree), and the share of pixels whose error is covered, before and after "
+        "the calibration on the validation patches; the dotted lines are the shares of Gaussian errors.",
     ),
     "curves": (
         "Training",
@@ -101,6 +119,7 @@ def parse_samples(text: str) -> list[SampleResults]:
             volumes=sample["volumes"],
             txm_volume=Path(sample["txm_volume"]) if sample["txm_volume"] else None,
             truth=Path(sample["truth"]) if sample["truth"] else None,
+            uncertainty=Path(sample["uncertainty"]) if sample["uncertainty"] else None,
         )
         for sample in json.loads(text)
     ]
@@ -154,6 +173,7 @@ def _sample(sample: SampleResults) -> SampleReport:
         "pairs_refused": [{"pair": row["pair"], "reasons": [row["reasons"]]} for row in refused.to_dict("records")],
         "table": summary,  # type: ignore[typeddict-item]
         "volume_table": _volume_table(sample),
+        "uncertainty_table": _uncertainty_table(sample),
         "figures": sample.figures,
         "volumes": sample.volumes,
         "warnings": _warnings(summary),
@@ -174,6 +194,17 @@ def _volume_table(sample: SampleResults) -> list[Row]:
     rows = _rows(table[["variant", "seed", *shown]])
     labels = [str(row["variant"]).replace("_", " ") for row in rows]
     return [{"label": label, **row, "slices": int(row["slices"])} for label, row in zip(labels, rows, strict=True)]
+
+
+def _uncertainty_table(sample: SampleResults) -> list[Row]:
+    if sample.uncertainty is None:
+        return []
+    table = io.read_csv(sample.uncertainty)
+    labels = [
+        f"{variant}, {run}".replace("_", " ") for variant, run in zip(table["variant"], table["run"], strict=True)
+    ]
+    rows = _rows(table[list(UNCERTAINTY_COLUMNS)])
+    return [{"label": label, **row} for label, row in zip(labels, rows, strict=True)]
 
 
 def _warnings(summary: list[Row]) -> list[str]:

@@ -35,6 +35,12 @@ HEADINGS = {
     "continuity_error": "Error of change along z",
     "fraction_0": "Darkest phase",
     "fraction_0_truth": "Darkest phase, truth",
+    "of": "Error of",
+    "within_1": "Covered by 1 s.d. (0.683)",
+    "within_2": "Covered by 2 s.d. (0.954)",
+    "rms_error": "Rms error",
+    "rms_stated": "Rms stated",
+    "nll": "−log likelihood",
 }
 
 
@@ -93,7 +99,7 @@ class VolumeEntry(TypedDict):
 
 
 class SampleReport(TypedDict):
-    """All that is said of one sample. `volume_table` has any figures, one row a variant."""
+    """All that is said of one sample. `volume_table` has any figures, one row a variant; so has `uncertainty_table`."""
 
     name: str
     source: str
@@ -103,6 +109,7 @@ class SampleReport(TypedDict):
     pairs_refused: Sequence[RefusedPair]
     table: Sequence[TableRow]
     volume_table: Sequence[Mapping[str, Any]]
+    uncertainty_table: NotRequired[Sequence[Mapping[str, Any]]]
     figures: Sequence[FigureEntry]
     volumes: Sequence[VolumeEntry]
     warnings: Sequence[str]
@@ -211,17 +218,23 @@ def _scores(row: TableRow) -> str:
 def _prepared(sample: SampleReport) -> dict[str, Any]:
     """Give what the template needs beside the sample's own entries."""
     table = sorted(sample["table"], key=lambda row: (row["factor"], row["kind"] == "baseline", -row["psnr_mean"]))
-    columns = list(dict.fromkeys(key for row in sample["volume_table"] for key in row if key != "variant"))
+    tables = {"Volumes": sample["volume_table"], "Uncertainty": sample.get("uncertainty_table", [])}
     viewer = sample.get("viewer")
     return {
         **sample,
         "table": table,
         "best": {factor: _best(table, factor) for factor in {row["factor"] for row in table}},
         "verdicts": verdicts(sample["table"]),
-        "volume_columns": [(key, HEADINGS.get(key, key.replace("_", " ").capitalize())) for key in columns],
+        "further_tables": [(title, _columns(rows), rows) for title, rows in tables.items() if rows],
         "figures": [{**figure, "data": _figure_data(Path(figure["path"]))} for figure in sample["figures"]],
         "viewer": _viewer_data(viewer) if viewer and viewer["slices"] else None,
     }
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Key and heading of each column of a table."""
+    keys = dict.fromkeys(key for row in rows for key in row if key != "variant")
+    return [(key, HEADINGS.get(key, key.replace("_", " ").capitalize())) for key in keys]
 
 
 def _best(table: Sequence[TableRow], factor: int) -> dict[str, float]:

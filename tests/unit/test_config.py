@@ -234,7 +234,7 @@ def test_settings_as_json() -> None:
 # --- the repository's own configurations
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml", "examples/uncertainty.yaml"])
 def test_the_delivered_configurations_build_networks(name: str) -> None:
     config = load_config(yaml.safe_load((REPOSITORY / "config" / name).read_text()))
     assert (REPOSITORY / config.samples).is_file()

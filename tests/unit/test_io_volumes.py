@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -231,6 +232,89 @@ def test_a_zarr_without_ome_metadata_or_with_more_axes_is_refused(tmp_path: Path
     group.attrs["ome"] = {"version": "0.5", "multiscales": [{"datasets": [{"path": "0"}]}]}
     with pytest.raises(InputError, match="axes z, y, x"):
         io.open_volume(tmp_path / "5d.zarr")
+
+
+# --- channels
+
+CHANNELS = (io.Channel("prediction"), io.Channel("uncertainty", colour="E69F00", shown=False, from_zero=True))
+
+
+def write_channels(path: Path, shape: tuple[int, int, int] = (19, 20, 300)) -> np.ndarray:
+    """Write a volume of two channels; returns it as [C, Z, Y, X]."""
+    array = np.stack([stack("uint8", shape), stack("uint8", shape) // 9])
+    io.write_ome_zarr(path, iter(array.swapaxes(0, 1)), shape, np.uint8, SIZE_NM, {"a": 1}, CHANNELS)
+    return array
+
+
+def test_channels_come_back_and_the_first_is_the_default(tmp_path: Path) -> None:
+    array = write_channels(tmp_path / "v.ome.zarr")
+    for volume, expected in (
+        (io.open_volume(tmp_path / "v.ome.zarr"), array[0]),
+        (io.open_volume(tmp_path / "v.ome.zarr", channel=1), array[1]),
+    ):
+        assert (volume.shape, volume.dtype, volume.voxel_size_nm) == (array.shape[1:], np.uint8, SIZE_NM)
+        assert volume.channels == 2
+        np.testing.assert_array_equal(volume.read(0, 19), expected)
+
+
+def test_metadata_and_pyramid_of_channels(tmp_path: Path) -> None:
+    array = write_channels(tmp_path / "v.ome.zarr")
+    group = zarr.open_group(tmp_path / "v.ome.zarr", mode="r")
+    ome: Any = group.attrs["ome"]
+    multiscale = ome["multiscales"][0]
+    assert [(axis["name"], axis["type"]) for axis in multiscale["axes"]] == [
+        ("c", "channel"),
+        ("z", "space"),
+        ("y", "space"),
+        ("x", "space"),
+    ]
+    transforms = multiscale["datasets"][1]["coordinateTransformations"]
+    assert transforms[0]["scale"] == [1.0, *(2 * size for size in SIZE_NM)]
+    assert transforms[1]["translation"] == [0.0, *(size / 2 for size in SIZE_NM)]
+    for channel in (0, 1):
+        np.testing.assert_allclose(np.asarray(group["1"])[channel], halves(array[channel]), atol=0.5)  # type: ignore[index]
+    windows = [channel["window"] for channel in ome["omero"]["channels"]]
+    assert [channel["color"] for channel in ome["omero"]["channels"]] == ["FFFFFF", "E69F00"]
+    assert [channel["active"] for channel in ome["omero"]["channels"]] == [True, False]
+    assert all((window["min"], window["max"]) == (0, 255) for window in windows)
+    assert windows[1]["start"] == 0
+    assert 0 < windows[0]["start"] < windows[0]["end"] <= 255
+
+
+def test_a_constant_channel_has_a_window_all_the_same(tmp_path: Path) -> None:
+    planes = iter(np.zeros((3, 2, 8, 8), np.float32))
+    io.write_ome_zarr(tmp_path / "v.ome.zarr", planes, (3, 8, 8), np.float32, None, None, CHANNELS)
+    ome: Any = zarr.open_group(tmp_path / "v.ome.zarr", mode="r").attrs["ome"]
+    assert all(channel["window"]["end"] > channel["window"]["start"] for channel in ome["omero"]["channels"])
+
+
+def test_a_channel_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    write_channels(tmp_path / "v.ome.zarr")
+    io.write_volume_tiff(tmp_path / "v.tif", iter(stack()), SIZE_NM)
+    with pytest.raises(InputError, match="channel 2 was asked, it has 2"):
+        io.open_volume(tmp_path / "v.ome.zarr", 2)
+    with pytest.raises(InputError, match="only an OME-Zarr has channels"):
+        io.open_volume(tmp_path / "v.tif", 1)
+
+
+def test_a_series_in_time_is_not_taken_for_a_volume(tmp_path: Path) -> None:
+    group = zarr.create_group(tmp_path / "t.zarr")
+    group.create_array("0", data=stack())
+    axes = [{"name": "t", "type": "time"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    with pytest.raises(InputError, match="axes z, y, x or c, z, y, x"):
+        io.open_volume(tmp_path / "t.zarr")
+
+
+def test_tiffs_side_by_side_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    array = stack()
+    paths = [tmp_path / "a.tif", tmp_path / "b.tif"]
+    with pytest.raises(ValueError, match="zip"):
+        io.write_volume_tiffs(paths, iter([array[:2], array[:1]]), SIZE_NM)
+    assert list(tmp_path.iterdir()) == []
+    io.write_volume_tiffs(paths, (np.stack([plane, plane + 1]) for plane in array), SIZE_NM)
+    for shift, path in enumerate(paths):
+        np.testing.assert_array_equal(io.open_volume(path).read(0, 7), array + shift)
 
 
 def test_a_damaged_chunk_is_named(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ STAGES = {
     "figures",
     "viewer",
     "reporting",
+    "uncertainty",
 }
 TOP = {"cli", "__main__"}
 FLOORS = [GROUND, MIDDLE, STAGES, TOP]

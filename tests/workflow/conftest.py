@@ -31,7 +31,7 @@ TINY: dict[str, Any] = {
         "pointwise": {"family": "baseline", "generator": {"name": "pointwise"}},
         "feedforward": {
             "family": "feedforward",
-            "generator": {"name": "resnet_6blocks"},
+            "generator": {"name": "resnet_6blocks", "dropout": True},
             "z_penalty": {"stack": 0.01},
         },
         "srcnn_x2": {

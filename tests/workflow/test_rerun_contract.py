@@ -73,6 +73,30 @@ NEW_SEED = (
     | REPORT
 )
 
+
+def uncertain(rule: str, run: str) -> set[str]:
+    return {f"{rule} sample=tiny, run={run}"}
+
+
+def ensemble(rule: str, variants: tuple[str, ...] = LEARNED) -> set[str]:
+    return {f"{rule} sample=tiny, variant={variant}" for variant in variants}
+
+
+UNCERTAIN_RULES = ("predict_test_uncertainty", "predict_volume_uncertainty", "measure_uncertainty", "draw_uncertainty")
+ENSEMBLES = (
+    {job for rule in UNCERTAIN_RULES for name in LEARNED for job in uncertain(rule, f"{name}/ensemble")}
+    | ensemble("measure_ensemble_patches")
+    | ensemble("measure_ensemble_volume")
+    | one("summarise_uncertainty")
+)
+DROPOUT = (
+    {job for rule in UNCERTAIN_RULES for job in uncertain(rule, "feedforward/seed0")}
+    | one("summarise_uncertainty")
+    | after_prediction(("feedforward",))
+)
+# what a key needs beside it to mean anything
+ALSO: dict[str, dict[str, Any]] = {"predict.uncertainty.ensemble": {"seeds": [0, 1]}}
+
 # key, new value, jobs; `variant:` keys are of the variant `feedforward`
 KEYS: list[tuple[str, Any, set[str]]] = [
     ("preset", "paper", EVERYTHING - one("make_phantom", "register_pairs", "draw_registration")),
@@ -123,6 +147,9 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("variant:z_penalty", {"stack": 0.1}, ONE_AGAIN),
     ("predict.tile_px", 64, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
     ("predict.overlap_px", 16, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
+    ("predict.uncertainty.ensemble", True, NEW_SEED | ENSEMBLES),
+    ("predict.uncertainty.dropout_samples", 2, DROPOUT),
+    ("predict.uncertainty.seed", 1, set()),  # of the dropout, which is off here
     ("tiff_volumes", True, jobs_of("export_volume")),
     ("measure.data_range", 200, AFTER_MEASURE),
     ("measure.phases", 3, AFTER_MEASURE),
@@ -133,7 +160,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
 def test_a_key_runs_again_what_depends_on_it(
     finished: Workflow, tmp_path: Path, key: str, value: Any, expected: set[str]
 ) -> None:
-    config = copy.deepcopy(TINY)
+    config = copy.deepcopy(TINY) | ALSO.get(key, {})
     if key.startswith("variant:"):
         config["variants"]["feedforward"][key.removeprefix("variant:")] = value
     else:
@@ -186,7 +213,7 @@ FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/plotting/montage.py", edited, DRAWN),
     ("txm2sem_core/viewer.py", edited, REPORT),
     ("txm2sem_core/templates/report.css", edited, REPORT),
-    ("txm2sem_core/config/presets.py", edited, set()),
+    ("txm2sem_core/config/stages.py", edited, set()),
     ("workflow/rules/train.smk", edited, set()),
     ("samples.tsv", touched, set()),
 ]
@@ -229,5 +256,5 @@ def test_every_row_of_the_documentation_is_tested() -> None:
         if "a change runs again" not in section:
             continue
         for cell in re.findall(r"^\| (`[^|]*) \|", section, flags=re.MULTILINE):
-            missing += [f"{prefix}{key}" for key in re.findall(r"`(\w+)`", cell) if f"{prefix}{key}" not in tested]
+            missing += [f"{prefix}{key}" for key in re.findall(r"`([\w.]+)`", cell) if f"{prefix}{key}" not in tested]
     assert missing == ["samples", "figures", "results_dir"]  # paths: the tests above change what they lead to

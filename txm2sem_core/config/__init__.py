@@ -16,6 +16,7 @@ from txm2sem_core.config.stages import (
     PredictSettings,
     RegisterSettings,
     SplitSettings,
+    UncertaintySettings,
 )
 from txm2sem_core.config.train import (
     ADVERSARIAL,
@@ -46,6 +47,7 @@ __all__ = [
     "Settings",
     "SplitSettings",
     "TrainSettings",
+    "UncertaintySettings",
     "ZPenaltySettings",
     "load_config",
     "parse_settings",

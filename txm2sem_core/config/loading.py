@@ -19,7 +19,7 @@ from txm2sem_core.config.stages import (
     PredictSettings,
     RegisterSettings,
 )
-from txm2sem_core.config.train import TrainSettings
+from txm2sem_core.config.train import WITHOUT_DROPOUT, TrainSettings
 from txm2sem_core.errors import ConfigError
 
 Group = TypeVar("Group", bound=Settings)
@@ -73,6 +73,22 @@ class Config(Settings):
         return self.seeds[:1] if self.variants[name].get("family") == "baseline" else self.seeds
 
     @property
+    def trained(self) -> tuple[str, ...]:
+        """The variants that are trained; baselines are fitted, and have neither seeds nor dropout."""
+        return tuple(name for name in self.variants if self.variant(name).family != "baseline")
+
+    @property
+    def ensembles(self) -> tuple[str, ...]:
+        """The variants whose seeds make an ensemble."""
+        return self.trained if self.predict.uncertainty.ensemble else ()
+
+    @property
+    def dropout_variants(self) -> tuple[str, ...]:
+        """The variants that are predicted by several passes with active dropout."""
+        wanted = self.predict.uncertainty.dropout_samples > 0
+        return tuple(name for name in self.trained if wanted and self.variant(name).generator.drops)
+
+    @property
     def factors(self) -> tuple[int, ...]:
         """The super-resolution factors that the variants need."""
         return tuple(sorted({self.variant(name).factor for name in self.variants} - {1}))
@@ -97,6 +113,7 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration") -> 
         config = config.model_copy(update={"patches": config.patches.model_copy(update={"context": needed})})
     for name in config.variants:
         _check_variant(name, config.variant(name), config.patches)
+    _check_uncertainty(config)
     return config
 
 
@@ -125,4 +142,23 @@ def _check_variant(name: str, variant: TrainSettings, patches: PatchesSettings) 
         raise ConfigError(
             f"variants.{name}.context: {variant.context} slices are asked for on each side, but patches.context is "
             f"{patches.context}. Raise patches.context to {variant.context}."
+        )
+
+
+def _check_uncertainty(config: Config) -> None:
+    wanted, key = config.predict.uncertainty, "predict.uncertainty"
+    if wanted.ensemble and len(config.seeds) < 2:
+        raise ConfigError(
+            f"{key}.ensemble: an ensemble needs models of at least two seeds, but seeds is {list(config.seeds)}. "
+            "Add some, as in seeds: [0, 1, 2, 3]."
+        )
+    if wanted.ensemble and not config.trained:
+        raise ConfigError(f"{key}.ensemble: all variants are baselines, which have no seeds. Add one that is trained.")
+    clash = [name for name in config.ensembles if f"{name}_ensemble" in config.variants]
+    if clash:
+        raise ConfigError(f"variants.{clash[0]}_ensemble: the ensemble of {clash[0]} has this name. Choose another.")
+    if wanted.dropout_samples and not config.dropout_variants:
+        raise ConfigError(
+            f"{key}.dropout_samples: no variant has dropout. Set generator.dropout: true for one "
+            f"({', '.join(WITHOUT_DROPOUT)} have no place for it), or use {key}.ensemble."
         )

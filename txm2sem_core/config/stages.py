@@ -89,11 +89,26 @@ class DownsampleSettings(Settings):
     seed: int = 0
 
 
+class UncertaintySettings(Settings):
+    """How the uncertainty of predictions is estimated; neither way by default."""
+
+    ensemble: bool = False  # mean and spread over the models of all `seeds`, for every trained variant
+    dropout_samples: Annotated[int, Field(ge=0)] = 0  # passes with active dropout, for variants that have it; 0 = off
+    seed: Annotated[int, Field(ge=0)] = 0  # of the dropout
+
+    @model_validator(mode="after")
+    def _one_pass_has_no_spread(self) -> UncertaintySettings:
+        if self.dropout_samples == 1:
+            raise ValueError("dropout_samples must be 0 (off) or at least 2: one pass has no spread")
+        return self
+
+
 class PredictSettings(Settings):
     """How volumes are predicted and written."""
 
     tile_px: Annotated[int, Field(ge=0)] = 0  # side of a tile in TXM pixels; 0 = whole planes where they fit
     overlap_px: Annotated[int, Field(ge=0)] = 32  # width over which neighbouring tiles are blended
+    uncertainty: UncertaintySettings = UncertaintySettings()
 
 
 class MeasureSettings(Settings):

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from txm2sem_core.config.base import Factor, Fraction, NonNegative, Positive, PositiveInt, Settings
 
+WITHOUT_DROPOUT = ("unet_32", "linearfilt", "gammafilt")  # networks where `dropout` finds no place
+
 
 class GeneratorSettings(Settings):
     """The network that translates TXM to SEM."""
@@ -18,6 +20,11 @@ class GeneratorSettings(Settings):
     dropout: bool = False
     init: Literal["normal", "xavier", "kaiming", "orthogonal"] = "normal"
     init_gain: Positive = 0.02
+
+    @property
+    def drops(self) -> bool:
+        """Whether the network has layers of dropout."""
+        return self.dropout and self.name not in WITHOUT_DROPOUT
 
 
 class DiscriminatorSettings(Settings):

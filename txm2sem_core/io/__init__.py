@@ -18,7 +18,7 @@ from txm2sem_core.io.images import (
     read_voxel_size_nm,
     write_tiff,
 )
-from txm2sem_core.io.ome_zarr import OmeZarrWriter, write_ome_zarr
+from txm2sem_core.io.ome_zarr import Channel, OmeZarrWriter, write_ome_zarr
 from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.io.tables import (
     read_csv,
@@ -30,9 +30,10 @@ from txm2sem_core.io.tables import (
     write_json,
     write_text,
 )
-from txm2sem_core.io.volumes import Volume, open_volume, write_volume_tiff
+from txm2sem_core.io.volumes import Volume, open_volume, write_volume_tiff, write_volume_tiffs
 
 __all__ = [
+    "Channel",
     "OmeZarrWriter",
     "PairImages",
     "PatchStore",
@@ -58,4 +59,5 @@ __all__ = [
     "write_text",
     "write_tiff",
     "write_volume_tiff",
+    "write_volume_tiffs",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from txm2sem_core.io.images import (
     read_voxel_size_nm,
     size_tags,
 )
-from txm2sem_core.io.ome_zarr import first_level, read_scale_nm
+from txm2sem_core.io.ome_zarr import axes_of, first_level, read_scale_nm
+
+_ZARR_AXES = ((3, "zyx"), (3, ""), (4, "czyx"))  # dimensions of the array, and the axes' names
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Volume:
     voxel_size_nm: VoxelSize | None
     source: str
     _read: Callable[[int, int], np.ndarray]
+    channels: int = 1  # of the file; the volume is one of them
 
     def read(self, z0: int, z1: int) -> np.ndarray:
         """Slices z0 to z1 - 1 as [z1 - z0, Y, X].
@@ -70,17 +74,23 @@ class Volume:
         return cls(shape, array.dtype, voxel_size_nm, "array", lambda z0, z1: array[z0:z1])
 
 
-def open_volume(path: str | Path) -> Volume:
+def open_volume(path: str | Path, channel: int = 0) -> Volume:
     """Open a TIFF stack, a folder of slices or an OME-Zarr without reading its voxels; a PNG is one slice.
 
+    Args:
+        path: what to open.
+        channel: of an OME-Zarr with axes c, z, y, x. Ours hold the prediction, then its uncertainty.
+
     Raises:
-        InputError: not one of these, empty, or made of slices that differ in shape or type.
+        InputError: not one of these, empty, made of slices that differ in shape or type, or without that channel.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder. Check the path.")
     if path.is_dir() and ((path / "zarr.json").exists() or (path / ".zattrs").exists()):
-        return _open_zarr(path)
+        return _open_zarr(path, channel)
+    if channel:
+        raise InputError(f"{path}: channel {channel} was asked, but only an OME-Zarr has channels.")
     if path.is_dir():
         return _open_folder(path)
     if path.suffix.lower() in TIFF_SUFFIXES:
@@ -90,26 +100,30 @@ def open_volume(path: str | Path) -> Volume:
     raise InputError(f"{path}: a volume is a TIFF stack, a folder of TIFF slices, or an OME-Zarr folder.")
 
 
-def _open_zarr(path: Path) -> Volume:
+def _open_zarr(path: Path, channel: int) -> Volume:
     try:
         group = zarr.open_group(path, mode="r")
         array = group[first_level(group.attrs)]
+        axes = axes_of(group.attrs)
         scale = read_scale_nm(group.attrs)
     except (KeyError, IndexError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{path}: this is not a readable OME-Zarr volume ({error}). Make it again.") from error
-    if not isinstance(array, zarr.Array) or array.ndim != 3:
-        raise InputError(f"{path}: an OME-Zarr with axes z, y, x is needed.")
-    shape = (array.shape[0], array.shape[1], array.shape[2])
+    if not isinstance(array, zarr.Array) or (array.ndim, axes) not in _ZARR_AXES:
+        raise InputError(f"{path}: an OME-Zarr with axes z, y, x or c, z, y, x is needed.")
+    channels = array.shape[0] if array.ndim == 4 else 1
+    if not 0 <= channel < channels:
+        raise InputError(f"{path}: channel {channel} was asked, it has {channels}, counted from 0.")
+    shape = (array.shape[-3], array.shape[-2], array.shape[-1])
 
     def read(z0: int, z1: int) -> np.ndarray:
         try:
-            return np.asarray(array[z0:z1])
+            return np.asarray(array[channel, z0:z1] if array.ndim == 4 else array[z0:z1])
         except (RuntimeError, ValueError, OSError) as error:
             raise InputError(
                 f"{path}: slices {z0} to {z1 - 1} are damaged ({error}). Copy or make it again."
             ) from error
 
-    return Volume(shape, array.dtype, scale, str(path), read)
+    return Volume(shape, array.dtype, scale, str(path), read, channels)
 
 
 def _open_folder(path: Path) -> Volume:
@@ -161,7 +175,17 @@ def _open_tiff(path: Path) -> Volume:
 
 def write_volume_tiff(path: str | Path, slices: Iterable[np.ndarray], voxel_size_nm: VoxelSize | None) -> None:
     """Write slices [Y, X] as one BigTIFF stack, one after the other, atomically."""
+    write_volume_tiffs([path], (plane[None] for plane in slices), voxel_size_nm)
+
+
+def write_volume_tiffs(
+    paths: Sequence[str | Path], slices: Iterable[np.ndarray], voxel_size_nm: VoxelSize | None
+) -> None:
+    """Write slices [C, Y, X] as C BigTIFF stacks, side by side; all appear when all are whole."""
     options = size_tags(voxel_size_nm)
-    with atomic_path(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=True) as writer:
-        for plane in slices:
-            writer.write(plane, photometric="minisblack", contiguous=True, **options)
+    with ExitStack() as whole, ExitStack() as opened:
+        files = [whole.enter_context(atomic_path(path)) for path in paths]
+        writers = [opened.enter_context(tifffile.TiffWriter(file, bigtiff=True)) for file in files]
+        for channels in slices:
+            for writer, plane in zip(writers, channels, strict=True):
+                writer.write(plane, photometric="minisblack", contiguous=True, **options)

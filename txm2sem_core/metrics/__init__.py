@@ -1,7 +1,8 @@
-"""Pure measures of a prediction: images, volumes, continuity along z, and the rock in them."""
+"""Pure measures of a prediction: images, volumes, continuity along z, rock, and uncertainty."""
 
 from __future__ import annotations
 
+from txm2sem_core.metrics.calibration import Calibration, Coverage, CoverageMeter, fit_calibration
 from txm2sem_core.metrics.continuity import Continuity, SelfContinuity, relative_continuity, self_continuity
 from txm2sem_core.metrics.image import mae, mse, psnr, psnr_8bit, ssim, ssim_8bit, to_8bit
 from txm2sem_core.metrics.rock import (
@@ -17,13 +18,17 @@ from txm2sem_core.metrics.summary import Summary, summarise
 from txm2sem_core.metrics.volume import compare_volumes
 
 __all__ = [
+    "Calibration",
     "Continuity",
+    "Coverage",
+    "CoverageMeter",
     "SelfContinuity",
     "Summary",
     "compare_volumes",
     "confusion",
     "dice",
     "dice_from_confusion",
+    "fit_calibration",
     "mae",
     "mse",
     "multi_otsu_thresholds",

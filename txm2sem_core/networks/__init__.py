@@ -10,7 +10,7 @@ from txm2sem_core.networks.base import ImageGenerator
 from txm2sem_core.networks.baselines import Baseline
 from txm2sem_core.networks.initialisation import INITIALISATIONS
 from txm2sem_core.networks.layers import NORMS
-from txm2sem_core.networks.modes import inference
+from txm2sem_core.networks.modes import has_dropout, inference
 from txm2sem_core.networks.registry import (
     DiscriminatorOptions,
     GeneratorOptions,
@@ -33,6 +33,7 @@ __all__ = [
     "build_generator",
     "discriminator_names",
     "generator_names",
+    "has_dropout",
     "inference",
     "register_discriminator",
     "register_generator",

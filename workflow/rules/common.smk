@@ -37,8 +37,19 @@ VARIANTS = list(CONFIG.variants)
 # the report shows the PNG, so it comes first
 SUFFIXES = [f".{name}" for name in sorted(STYLE.common.formats, key=lambda name: name != "png")]
 MONTAGES = [f"montage_{number + 1}" for number in range(STYLE.montage.patches)]
+# every (variant, run) whose predictions have an uncertainty: the `ensemble` of all seeds, or dropout of one seed
+SPREAD_RUNS = [(variant, "ensemble") for variant in CONFIG.ensembles]
+SPREAD_RUNS += [(v, f"seed{s}") for v in CONFIG.dropout_variants for s in CONFIG.seeds_of(v)]
 # a space is no part of any name, so where a list is empty nothing matches
 NOTHING = " "
+
+# said once, not by every job
+if workflow.is_main_process and CONFIG.dropout_variants:
+    without = [name for name in CONFIG.trained if name not in CONFIG.dropout_variants]
+    if without:
+        print(
+            f"txm2sem: no dropout, so no uncertainty by it: {', '.join(without)} (generator.dropout)", file=sys.stderr
+        )
 
 
 pathvars:
@@ -52,12 +63,52 @@ wildcard_constraints:
     variant="|".join(VARIANTS),
     seed="|".join(map(str, CONFIG.seeds)),
     factor="|".join(map(str, CONFIG.factors)) or NOTHING,
+    run="|".join(f"{variant}/{name}" for variant, name in SPREAD_RUNS) or NOTHING,
     number=r"\d+",
 
 
 def runs():
     """Every (variant, seed) that is trained."""
     return [(variant, seed) for variant in VARIANTS for seed in CONFIG.seeds_of(variant)]
+
+
+def measured_runs():
+    """The folder of every prediction that is measured: each seed of each variant, then the ensembles."""
+    return [f"{variant}/seed{seed}" for variant, seed in runs()] + [f"{v}/ensemble" for v in CONFIG.ensembles]
+
+
+def described_runs():
+    """What the tables say of each of `measured_runs`; an ensemble counts as a variant of its own."""
+
+    def described(variant, name, seed, models):
+        own = CONFIG.variant(variant)
+        return [name, seed, own.family, own.generator.name, own.factor, models]
+
+    each = [described(variant, variant, seed, 1) for variant, seed in runs()]
+    return each + [described(v, f"{v}_ensemble", CONFIG.seeds[0], len(CONFIG.seeds)) for v in CONFIG.ensembles]
+
+
+def run_models(sample, run, file):
+    """A file of each model behind `variant/run`."""
+    variant, name = run.split("/")
+    seeds = CONFIG.seeds_of(variant) if name == "ensemble" else [name.removeprefix("seed")]
+    return [f"{RESULTS}/{sample}/models/{variant}/seed{seed}/{file}" for seed in seeds]
+
+
+def model_options(files):
+    """The folders of models as options of a command."""
+    return " ".join(f"--model {shlex.quote(folder_of(file))}" for file in files)
+
+
+def dropout_options(run):
+    """Passes with dropout as options of a command; none for an ensemble."""
+    chosen = CONFIG.predict.uncertainty
+    return "" if run.endswith("/ensemble") else f"--samples {chosen.dropout_samples} --seed {chosen.seed}"
+
+
+def tile_settings():
+    """What a prediction without uncertainty needs of `predict:`, as one canonical string."""
+    return json.dumps(CONFIG.predict.model_dump(mode="json", exclude={"uncertainty"}), sort_keys=True)
 
 
 def has_volume(sample):
@@ -135,6 +186,11 @@ def volume_input(sample, variant):
     return str(volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw")))
 
 
+def coarse_volume(sample, variant):
+    """The coarser TXM volume that the variant needs, as an input; nothing for factor 1."""
+    return [volume_input(sample, variant)] if CONFIG.variant(variant).factor > 1 else []
+
+
 def draws_neighbours(variant):
     """Whether the variant's training draws slices from the TXM volume."""
     return CONFIG.variant(variant).z_penalty.stack > 0
@@ -144,7 +200,7 @@ def neighbour_files(sample, variant):
     """The TXM volume as an input of the training, where it draws slices from it."""
     if not draws_neighbours(variant):
         return []
-    return [volume_input(sample, variant)] if CONFIG.variant(variant).factor > 1 else raw_volume(sample)
+    return coarse_volume(sample, variant) or raw_volume(sample)
 
 
 def neighbour_option(sample, variant):
@@ -157,9 +213,9 @@ def neighbour_digest(sample, variant):
     return volume_digest(sample) if draws_neighbours(variant) else ""
 
 
-def voxel_size_option(sample):
-    """The voxel size of the sample table for commands, which otherwise take the file's own."""
-    size = SAMPLES[sample].voxel_size()
+def voxel_size_option(sample, variant):
+    """The voxel size of the sample table for commands, which otherwise, and for coarser volumes, take the file's."""
+    size = None if CONFIG.variant(variant).factor > 1 else SAMPLES[sample].voxel_size()
     return "" if size is None else "--voxel-size-nm " + " ".join(f"{axis:g}" for axis in size)
 
 
@@ -173,9 +229,13 @@ def rules_of(target):
         elif target == "volumes" and has_volume(sample):
             names = ["sem.ome.zarr", "sem.tif"] if CONFIG.tiff_volumes else ["sem.ome.zarr"]
             files += [f"{here}/volumes/{v}/seed{s}/{name}" for v, s in runs() for name in names]
+            files += [f"{here}/volumes/{v}/ensemble/{name}" for v in CONFIG.ensembles for name in names]
+            names = ["sem_uncertainty.tif"] if CONFIG.tiff_volumes else []
+            files += [f"{here}/volumes/{v}/{run}/{name}" for v, run in SPREAD_RUNS for name in names]
         elif target == "metrics":
             names = ["patches.csv", "summary.csv", "table.md", "table.tex"]
             names += ["volumes.csv"] if has_volume(sample) else []
+            names += ["uncertainty.csv"] if SPREAD_RUNS else []
             files += [f"{here}/metrics/{name}" for name in names]
         elif target == "figures":
             files += sample_figures(sample)
@@ -189,7 +249,7 @@ def first_runs():
 
 def trained_variants():
     """The variants that are trained: baselines are fitted at once, have no curves, and hold no surprise in a picture."""
-    return [variant for variant in VARIANTS if CONFIG.variant(variant).family != "baseline"]
+    return list(CONFIG.trained)
 
 
 def trained_runs():
@@ -216,6 +276,10 @@ def report_samples():
             {"variant": v, "path": f"{RESULTS}/{name}/volumes/{v}/seed{s}/sem.ome.zarr"}
             for v, s in (first_runs() if has_volume(name) else [])
         ]
+        volumes += [
+            {"variant": f"{v}_ensemble", "path": f"{RESULTS}/{name}/volumes/{v}/ensemble/sem.ome.zarr"}
+            for v in (CONFIG.ensembles if has_volume(name) else [])
+        ]
         figures = [figure_files(name, figure)[0] for figure in figure_names(name)]
         samples.append(
             {
@@ -226,6 +290,7 @@ def report_samples():
                 "volumes": volumes,
                 "txm_volume": None if volume is None else str(volume),
                 "truth": truth_volume(name) or None,
+                "uncertainty": f"{RESULTS}/{name}/metrics/uncertainty.csv" if SPREAD_RUNS else None,
             }
         )
     return json.dumps(samples, sort_keys=True)
@@ -253,6 +318,7 @@ def figure_names(sample):
     names = ["comparison", *MONTAGES]
     if has_volume(sample):
         names += [f"sections/{variant}" for variant in trained_variants()]
+    names += [f"uncertainty/{variant}/{run}" for variant, run in SPREAD_RUNS]
     names += ["curves"] if trained_variants() else []
     return [*names, "registration"]
 

@@ -91,6 +91,44 @@ rule draw_sections:
         "../scripts/draw_sections.py"
 
 
+rule draw_uncertainty:
+    input:
+        patches="<results>/{sample}/predictions/{run}/patches.tif",
+        spread="<results>/{sample}/predictions/{run}/spread.tif",
+        calibration="<results>/{sample}/predictions/{run}/calibration.json",
+        volume=lambda w: (
+            [f"{RESULTS}/{w.sample}/volumes/{w.run}/sem.ome.zarr"]
+            if has_volume(w.sample) and has_truth(w.sample)
+            else []
+        ),
+        scores="<results>/{sample}/metrics/{run}/uncertainty.csv",
+        reliability="<results>/{sample}/metrics/{run}/reliability.csv",
+        description="<results>/{sample}/patches/store.json",
+        code=core("figures", "plotting"),
+    output:
+        report(
+            multiext("<results>/{sample}/figures/uncertainty/{run}", *SUFFIXES),
+            category="figures",
+            caption="../report/uncertainty.rst",
+        ),
+    log:
+        "<logs>/{sample}/draw_uncertainty/{run}.log",
+    benchmark:
+        "<benchmarks>/{sample}/draw_uncertainty/{run}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        style=settings(STYLE.uncertainty),
+        common=settings(STYLE.common),
+        patches=lambda w, input: folder_of(input.description),
+        truth=lambda w: truth_volume(w.sample),
+    script:
+        "../scripts/draw_uncertainty.py"
+
+
 rule draw_curves:
     input:
         histories=lambda w: [f"{RESULTS}/{w.sample}/models/{v}/seed{s}/history.csv" for v, s in trained_runs()],
@@ -156,6 +194,13 @@ rule write_report:
             if has_volume(n)
             for v, s in first_runs()
         ],
+        ensembles=[
+            f"{RESULTS}/{n}/volumes/{v}/ensemble/sem.ome.zarr"
+            for n in SAMPLES
+            if has_volume(n)
+            for v in CONFIG.ensembles
+        ],
+        uncertainty=[f"{RESULTS}/{sample}/metrics/uncertainty.csv" for sample in SAMPLES if SPREAD_RUNS],
         quality=[f"{RESULTS}/{sample}/registered/quality.csv" for sample in SAMPLES],
         code=core("reporting", "viewer"),
         template=package_data("templates"),

@@ -50,9 +50,90 @@ rule measure_volume:
         "../scripts/measure_volume.py"
 
 
+use rule measure_patches as measure_ensemble_patches with:
+    input:
+        patches="<results>/{sample}/predictions/{variant}/ensemble/patches.tif",
+        store="<results>/{sample}/patches/store.safetensors",
+        description="<results>/{sample}/patches/store.json",
+        code=core("measure", "metrics"),
+    output:
+        "<results>/{sample}/metrics/{variant}/ensemble/patches.csv",
+    log:
+        "<logs>/{sample}/measure_patches/{variant}_ensemble.log",
+    benchmark:
+        "<benchmarks>/{sample}/measure_patches/{variant}_ensemble.tsv"
+
+
+use rule measure_volume as measure_ensemble_volume with:
+    input:
+        volume="<results>/{sample}/volumes/{variant}/ensemble/sem.ome.zarr",
+        raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
+        description="<results>/{sample}/patches/store.json",
+        code=core("measure", "metrics"),
+    output:
+        "<results>/{sample}/metrics/{variant}/ensemble/volume.json",
+    log:
+        "<logs>/{sample}/measure_volume/{variant}_ensemble.log",
+    benchmark:
+        "<benchmarks>/{sample}/measure_volume/{variant}_ensemble.tsv"
+
+
+rule measure_uncertainty:
+    input:
+        patches="<results>/{sample}/predictions/{run}/patches.tif",
+        spread="<results>/{sample}/predictions/{run}/spread.tif",
+        calibration="<results>/{sample}/predictions/{run}/calibration.json",
+        volume=lambda w: (
+            [f"{RESULTS}/{w.sample}/volumes/{w.run}/sem.ome.zarr"]
+            if has_volume(w.sample) and has_truth(w.sample)
+            else []
+        ),
+        raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
+        description="<results>/{sample}/patches/store.json",
+        code=core("uncertainty", "metrics/calibration"),
+    output:
+        scores="<results>/{sample}/metrics/{run}/uncertainty.csv",
+        reliability="<results>/{sample}/metrics/{run}/reliability.csv",
+    log:
+        "<logs>/{sample}/measure_uncertainty/{run}.log",
+    benchmark:
+        "<benchmarks>/{sample}/measure_uncertainty/{run}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        patches=lambda w, input: folder_of(input.description),
+        truth=lambda w: truth_volume(w.sample),
+    script:
+        "../scripts/measure_uncertainty.py"
+
+
+rule summarise_uncertainty:
+    input:
+        scores=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/{run}/uncertainty.csv" for v, run in SPREAD_RUNS],
+        code=core("uncertainty"),
+    output:
+        "<results>/{sample}/metrics/uncertainty.csv",
+    log:
+        "<logs>/{sample}/summarise_uncertainty.log",
+    benchmark:
+        "<benchmarks>/{sample}/summarise_uncertainty.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        runs=json.dumps(SPREAD_RUNS),
+    script:
+        "../scripts/summarise_uncertainty.py"
+
+
 rule summarise_metrics:
     input:
-        patches=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/patches.csv" for v, s in runs()],
+        patches=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/patches.csv" for run in measured_runs()],
         code=core("measure", "metrics"),
     output:
         patches="<results>/{sample}/metrics/patches.csv",
@@ -73,25 +154,14 @@ rule summarise_metrics:
         mem_mb=2000,
         runtime=30,
     params:
-        runs=json.dumps(
-            [
-                [
-                    v,
-                    s,
-                    CONFIG.variant(v).family,
-                    CONFIG.variant(v).generator.name,
-                    CONFIG.variant(v).factor,
-                ]
-                for v, s in runs()
-            ]
-        ),
+        runs=json.dumps(described_runs()),
     script:
         "../scripts/summarise_metrics.py"
 
 
 rule summarise_volumes:
     input:
-        volumes=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/volume.json" for v, s in runs()],
+        volumes=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/volume.json" for run in measured_runs()],
         code=core("measure"),
     output:
         "<results>/{sample}/metrics/volumes.csv",
@@ -105,6 +175,6 @@ rule summarise_volumes:
         mem_mb=2000,
         runtime=30,
     params:
-        runs=json.dumps(runs()),
+        runs=json.dumps(runs() + [(f"{v}_ensemble", "all") for v in CONFIG.ensembles]),
     script:
         "../scripts/summarise_volumes.py"

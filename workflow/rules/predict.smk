@@ -14,6 +14,8 @@ rule predict_test:
         "<logs>/{sample}/predict_test/{variant}_seed{seed}.log",
     benchmark:
         "<benchmarks>/{sample}/predict_test/{variant}_seed{seed}.tsv"
+    wildcard_constraints:
+        variant="|".join(v for v in VARIANTS if v not in CONFIG.dropout_variants) or NOTHING,
     conda:
         "../../envs/torch.yaml"
     threads: 8
@@ -22,7 +24,7 @@ rule predict_test:
         mem_mb=8000,
         runtime=60,
     params:
-        settings=settings(CONFIG.predict),
+        settings=tile_settings(),
         model=lambda w, input: folder_of(input.model),
         patches=lambda w, input: folder_of(input.description),
         output=lambda w, output: folder_of(output.patches),
@@ -37,7 +39,7 @@ rule predict_volume:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         raw=lambda w: raw_volume(w.sample),
-        coarse=lambda w: ([volume_input(w.sample, w.variant)] if CONFIG.variant(w.variant).factor > 1 else []),
+        coarse=lambda w: coarse_volume(w.sample, w.variant),
         code=core("inference", "tiling", "networks", "intensity"),
     output:
         volume=directory("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
@@ -45,6 +47,8 @@ rule predict_volume:
         "<logs>/{sample}/predict_volume/{variant}_seed{seed}.log",
     benchmark:
         "<benchmarks>/{sample}/predict_volume/{variant}_seed{seed}.tsv"
+    wildcard_constraints:
+        variant="|".join(v for v in VARIANTS if v not in CONFIG.dropout_variants) or NOTHING,
     conda:
         "../../envs/torch.yaml"
     threads: 8
@@ -53,14 +57,84 @@ rule predict_volume:
         mem_mb=8000,
         runtime=720,
     params:
-        settings=settings(CONFIG.predict),
+        settings=tile_settings(),
         model=lambda w, input: folder_of(input.model),
         volume=lambda w: volume_input(w.sample, w.variant),
-        voxel_size=lambda w: ("" if CONFIG.variant(w.variant).factor > 1 else voxel_size_option(w.sample)),
+        voxel_size=lambda w: voxel_size_option(w.sample, w.variant),
         raw_digest=lambda w: volume_digest(w.sample),
     shell:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
+        " --output {output.volume:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+
+
+# Several models, or several passes of one: `run` is variant/ensemble or variant/seedN.
+rule predict_test_uncertainty:
+    input:
+        weights=lambda w: run_models(w.sample, w.run, "generator.safetensors"),
+        models=lambda w: run_models(w.sample, w.run, "model.json"),
+        description=lambda w: f"{patches_folder(w.sample, w.run.split('/')[0])}/store.json",
+        code=core("inference", "tiling", "networks", "intensity", "metrics/calibration"),
+    output:
+        patches="<results>/{sample}/predictions/{run}/patches.tif",
+        spread="<results>/{sample}/predictions/{run}/spread.tif",
+        calibration="<results>/{sample}/predictions/{run}/calibration.json",
+        slices=directory("<results>/{sample}/predictions/{run}/slices"),
+    log:
+        "<logs>/{sample}/predict_test_uncertainty/{run}.log",
+    benchmark:
+        "<benchmarks>/{sample}/predict_test_uncertainty/{run}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=120,
+    params:
+        settings=tile_settings(),
+        models=lambda w, input: model_options(input.models),
+        dropout=lambda w: dropout_options(w.run),
+        patches=lambda w, input: folder_of(input.description),
+        output=lambda w, output: folder_of(output.patches),
+    shell:
+        "python -m txm2sem_core predict-test {params.models} {params.dropout} --patches {params.patches:q}"
+        " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.run}"
+        " --output {params.output:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+
+
+rule predict_volume_uncertainty:
+    input:
+        weights=lambda w: run_models(w.sample, w.run, "generator.safetensors"),
+        models=lambda w: run_models(w.sample, w.run, "model.json"),
+        calibration="<results>/{sample}/predictions/{run}/calibration.json",
+        raw=lambda w: raw_volume(w.sample),
+        coarse=lambda w: coarse_volume(w.sample, w.run.split("/")[0]),
+        code=core("inference", "tiling", "networks", "intensity", "metrics/calibration"),
+    output:
+        volume=directory("<results>/{sample}/volumes/{run}/sem.ome.zarr"),
+    log:
+        "<logs>/{sample}/predict_volume_uncertainty/{run}.log",
+    benchmark:
+        "<benchmarks>/{sample}/predict_volume_uncertainty/{run}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        settings=tile_settings(),
+        models=lambda w, input: model_options(input.models),
+        dropout=lambda w: dropout_options(w.run),
+        volume=lambda w: volume_input(w.sample, w.run.split("/")[0]),
+        voxel_size=lambda w: voxel_size_option(w.sample, w.run.split("/")[0]),
+        raw_digest=lambda w: volume_digest(w.sample),
+    shell:
+        "python -m txm2sem_core predict {params.models} {params.dropout} --calibration {input.calibration:q}"
+        " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
+        " --name {wildcards.sample}/{wildcards.run}"
         " --output {output.volume:q} --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
@@ -78,5 +152,31 @@ rule export_volume:
     resources:
         mem_mb=2000,
         runtime=120,
+    params:
+        channel=0,
     script:
         "../scripts/export_volume.py"
+
+
+use rule export_volume as export_ensemble with:
+    input:
+        volume="<results>/{sample}/volumes/{variant}/ensemble/sem.ome.zarr",
+    output:
+        "<results>/{sample}/volumes/{variant}/ensemble/sem.tif",
+    log:
+        "<logs>/{sample}/export_volume/{variant}_ensemble.log",
+    benchmark:
+        "<benchmarks>/{sample}/export_volume/{variant}_ensemble.tsv"
+
+
+use rule export_volume as export_uncertainty with:
+    input:
+        volume="<results>/{sample}/volumes/{run}/sem.ome.zarr",
+    output:
+        "<results>/{sample}/volumes/{run}/sem_uncertainty.tif",
+    log:
+        "<logs>/{sample}/export_uncertainty/{run}.log",
+    benchmark:
+        "<benchmarks>/{sample}/export_uncertainty/{run}.tsv"
+    params:
+        channel=1,

@@ -1,0 +1,29 @@
+"""Predict SEM images from TXM images.
+
+- `predictor`: one model on a device, planes by tiles
+- `spread`: several models, or passes with dropout: their mean and standard deviation
+- `volumes`: whole volumes, slice by slice
+- `testing`: the test patches and slices of a patch store, and the calibration of the uncertainty
+"""
+
+from txm2sem_core.inference.predictor import Predictor
+from txm2sem_core.inference.spread import SpreadPredictor, load_spread_predictor, mean_and_spread
+from txm2sem_core.inference.testing import predict_test, predict_test_with_uncertainty, read_calibration
+from txm2sem_core.inference.volumes import (
+    input_warnings,
+    predict_volume,
+    predict_volume_with_uncertainty,
+)
+
+__all__ = [
+    "Predictor",
+    "SpreadPredictor",
+    "input_warnings",
+    "load_spread_predictor",
+    "mean_and_spread",
+    "predict_test",
+    "predict_test_with_uncertainty",
+    "predict_volume",
+    "predict_volume_with_uncertainty",
+    "read_calibration",
+]

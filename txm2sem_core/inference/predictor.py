@@ -1,0 +1,97 @@
+"""A trained model on a device: planes by tiles, and patches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from txm2sem_core.checkpoint import LoadedModel
+from txm2sem_core.config import PredictSettings
+from txm2sem_core.device import choose_device
+from txm2sem_core.intensity import IntensityRange
+from txm2sem_core.networks import ImageGenerator, inference
+from txm2sem_core.tiling import padded_length, plan_tiles
+
+_ACTIVATION_BUDGET = 3 * 2**30  # bytes of activations that a plane or tile may take
+_LIVE_LAYERS = 3  # full-resolution activations that are alive at once in the widest part of the networks
+_SMALLEST_TILE = 256
+
+
+class Predictor:
+    """A trained model on a device, ready to predict planes in SEM intensities.
+
+    It predicts in the mode that the model was trained for, unless another is given (see `networks.inference`).
+    """
+
+    def __init__(
+        self, model: LoadedModel, settings: PredictSettings, device: str = "auto", mode: str | None = None
+    ) -> None:
+        self.settings = settings
+        self.device = choose_device(device)
+        self.generator: ImageGenerator = model.generator.to(self.device)
+        description: dict[str, Any] = model.description
+        self.txm_range = IntensityRange(**description["normalisation"]["txm"])
+        self.sem_range = IntensityRange(**description["normalisation"]["sem"])
+        self.sem_dtype = np.dtype(description["sem_dtype"])
+        self.mode: str = mode or description["inference_mode"]
+        self.width: int = description["generator"].get("width", 1)
+        self.context = (self.generator.in_channels - 1) // 2
+        torch.manual_seed(0)  # dropout at test time, where the model asks for it, is repeatable
+
+    @property
+    def factor(self) -> int:
+        """SEM pixels a TXM pixel, along y and x."""
+        return self.generator.factor
+
+    def predict_plane(self, txm: np.ndarray) -> np.ndarray:
+        """Predict a plane of any size.
+
+        Args:
+            txm: [C, Y, X], the slice with its neighbours in z, in TXM intensities.
+
+        Returns:
+            [Y * factor, X * factor], float32 SEM intensities.
+        """
+        _, height, width = txm.shape
+        generator = self.generator
+        padded = [padded_length(n, generator.size_multiple, generator.minimum_size) for n in (height, width)]
+        unit = self.txm_range.to_unit(txm)
+        unit = np.pad(unit, ((0, 0), (0, padded[0] - height), (0, padded[1] - width)), mode="symmetric")
+        tile = self.settings.tile_px or self._largest_tile(max(padded))
+        tiles = plan_tiles(
+            (padded[0], padded[1]),
+            tile,
+            self.settings.overlap_px,
+            generator.receptive_radius_px,
+            generator.size_multiple,
+        )
+        f = self.factor
+        plane = np.zeros((padded[0] * f, padded[1] * f), dtype=np.float32)
+        with inference(generator, self.mode):
+            for row, column in tiles:
+                part = unit[None, :, row.read_start : row.read_stop, column.read_start : column.read_stop]
+                predicted = generator(torch.from_numpy(np.ascontiguousarray(part)).to(self.device))[0, 0].cpu().numpy()
+                y0, x0 = row.keep_start - row.read_start, column.keep_start - column.read_start
+                kept = predicted[y0 * f :, x0 * f :]
+                kept = kept[: (row.keep_stop - row.keep_start) * f, : (column.keep_stop - column.keep_start) * f]
+                plane[row.keep_start * f : row.keep_stop * f, column.keep_start * f : column.keep_stop * f] += (
+                    kept * np.outer(row.weights(f), column.weights(f))
+                )
+        return self.sem_range.from_unit(plane[: height * f, : width * f])
+
+    def predict_patches(self, txm: np.ndarray) -> np.ndarray:
+        """Predict patches [B, C, Y, X], each in one pass as in training; returns [B, Y * factor, X * factor]."""
+        with inference(self.generator, self.mode):
+            unit = torch.from_numpy(self.txm_range.to_unit(txm)).to(self.device)
+            return self.sem_range.from_unit(self.generator(unit)[:, 0].cpu().numpy())
+
+    def _largest_tile(self, longest: int) -> int:
+        """The whole plane where its activations fit into the budget, else the largest tile that does with its halo."""
+        pixels = _ACTIVATION_BUDGET / (4 * _LIVE_LAYERS * max(self.width, 1) * self.factor**2)
+        side = int(pixels**0.5)
+        if longest <= side:
+            return longest
+        halo = self.generator.receptive_radius_px
+        return max(_SMALLEST_TILE, side - 2 * halo - self.settings.overlap_px)

@@ -1,0 +1,118 @@
+"""Several predictions of the same image: their mean, and their spread as its uncertainty.
+
+Several models of one architecture, trained from different seeds, disagree where the training data leave the answer
+open (deep ensembles, Lakshminarayanan et al. 2017). Passes of one model with dropout active do so too (Gal and
+Ghahramani 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from txm2sem_core.checkpoint import load_model
+from txm2sem_core.config import PredictSettings
+from txm2sem_core.errors import ConfigError
+from txm2sem_core.inference.predictor import Predictor
+from txm2sem_core.networks import has_dropout
+
+
+class SpreadPredictor:
+    """Models that agree in all but their networks, each asked once, or `samples` times with dropout active.
+
+    The n-th pass of a model has the same random numbers for every plane of one size: it is one thinned network for the
+    whole volume, so that dropout brings no jitter along z.
+    """
+
+    def __init__(self, members: Sequence[Predictor], samples: int = 0, seed: int = 0) -> None:
+        self.members = tuple(members)
+        self.samples = samples
+        self.seed = seed
+        first = members[0]
+        self.factor, self.context = first.factor, first.context
+        self.txm_range, self.sem_dtype = first.txm_range, first.sem_dtype
+
+    def predict_plane(self, txm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of a plane [C, Y, X]: [Y * factor, X * factor], float32 SEM intensities."""
+        return mean_and_spread(self._each(lambda member: member.predict_plane(txm)))
+
+    def predict_patches(self, txm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same of patches [B, C, Y, X]: [B, Y * factor, X * factor]."""
+        return mean_and_spread(self._each(lambda member: member.predict_patches(txm)))
+
+    def describe(self) -> dict[str, Any]:
+        """What made the spread, for files that hold it."""
+        return {"models": len(self.members), "samples": self.samples, "seed": self.seed}
+
+    def _each(self, predict: Callable[[Predictor], np.ndarray]) -> Iterator[np.ndarray]:
+        for number, member in enumerate(self.members):
+            for sample in range(max(self.samples, 1)):
+                words = np.random.SeedSequence([self.seed, number, sample]).generate_state(1)
+                torch.manual_seed(int(words[0]))
+                yield predict(member)
+
+
+def mean_and_spread(images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (of n - 1) of at least two images, float32; one at a time is held (Welford 1962)."""
+    mean = squares = np.zeros(())
+    for count, image in enumerate(images, start=1):
+        change = image - mean  # float64
+        mean = mean + change / count
+        squares = squares + change * (image - mean)
+    return mean.astype(np.float32), np.sqrt(squares / (count - 1)).astype(np.float32)
+
+
+def load_spread_predictor(
+    models: Sequence[Path], settings: PredictSettings, device: str = "auto", samples: int = 0, seed: int = 0
+) -> SpreadPredictor:
+    """Load the models of an ensemble, or one model to be asked with dropout active; or several, each with dropout.
+
+    Args:
+        models: folders. Their networks may differ, but not factor, context, intensity ranges and SEM dtype.
+        settings: tiles.
+        device: for all of them.
+        samples: passes of each model with dropout active, batch norm as in evaluation; 0 = one pass without dropout.
+        seed: of the dropout.
+
+    Raises:
+        ConfigError: one prediction has no spread, a model is given twice or does not fit the first, or has no dropout.
+        InputError: a model cannot be read.
+    """
+    if len({path.resolve() for path in models}) < len(models):
+        raise ConfigError("--model: the same model is given twice, and its spread would be too small. Give each once.")
+    if len(models) * max(samples, 1) < 2:
+        raise ConfigError("--samples: one pass has no spread. Give at least 2, or several models by --model.")
+    members: list[Predictor] = []
+    for path in models:
+        loaded = load_model(path)
+        if samples and not has_dropout(loaded.generator):
+            raise ConfigError(
+                f"{path}: --samples needs a network with dropout, this one has none. Train it with generator.dropout, "
+                "or give the models of several seeds by --model."
+            )
+        evaluation = loaded.description["inference_mode"] == "evaluation"
+        member = Predictor(loaded, settings, device, mode="dropout" if samples and evaluation else None)
+        _check_alike(models[0], members[0] if members else member, path, member)
+        members.append(member)
+    return SpreadPredictor(members, samples, seed)
+
+
+def _check_alike(first_path: Path, first: Predictor, path: Path, member: Predictor) -> None:
+    """Raise `ConfigError` unless two models predict the same grey levels on the same grid from the same input."""
+    for what, name in (
+        ("factor", "factor"),
+        ("context", "context"),
+        ("txm_range", "TXM intensity range"),
+        ("sem_range", "SEM intensity range"),
+        ("sem_dtype", "SEM dtype"),
+    ):
+        here, there = getattr(member, what), getattr(first, what)
+        if here != there:
+            raise ConfigError(
+                f"{path}: the models of an ensemble must agree in their {name}, but this one has {here} and "
+                f"{first_path} has {there}. Give models that were trained on the same patches."
+            )

@@ -1,0 +1,106 @@
+"""Predict the test patches and test slices of a patch store: a prediction alone, or with its uncertainty."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from txm2sem_core import io
+from txm2sem_core.errors import InputError
+from txm2sem_core.inference.predictor import Predictor
+from txm2sem_core.inference.spread import SpreadPredictor
+from txm2sem_core.intensity import to_dtype
+from txm2sem_core.metrics import Calibration, fit_calibration
+from txm2sem_core.progress import progress
+
+
+def predict_test(predictor: Predictor, patches: Path, output: Path, *, name: str = "test") -> None:
+    """Predict the test patches and the test slices of a patch store.
+
+    Leaves in `output`: `patches.tif`, float32 SEM intensities [N, Y, X] in the order of the index's test rows, and
+    `slices/{pair}.tif`, whole test slices in the SEM's dtype.
+    """
+    store = _store_for(predictor, patches)
+    rows = store.of_split("test")
+    predicted = [
+        predictor.predict_patches(store.txm_patch(row["pair"], row["y"], row["x"], predictor.context)[None])[0]
+        for row in progress(rows.to_dict("records"), f"predict {name} patches", len(rows), "patches")
+    ]
+    io.write_tiff(output / "patches.tif", np.stack(predicted), store.voxel_size_nm)
+    middle = slice(store.context - predictor.context, store.context + predictor.context + 1)
+    with io.atomic_path(output / "slices") as folder:
+        folder.mkdir()
+        for pair in rows["pair"].unique():
+            plane = predictor.predict_plane(store.pairs[pair].txm[middle])
+            io.write_tiff(folder / f"{pair}.tif", to_dtype(plane, store.sem_dtype)[0], store.voxel_size_nm)
+
+
+def predict_test_with_uncertainty(predictor: SpreadPredictor, patches: Path, output: Path, *, name: str) -> None:
+    """Predict the test patches and slices with their spread, and calibrate it on the validation patches.
+
+    Leaves in `output`, beside what `predict_test` leaves (here of the mean): `spread.tif`, the standard deviation of
+    the predictions, float32 grey levels [N, Y, X]; and `calibration.json`: the `scale` and `floor` of `Calibration`,
+    what made the spread, and on how many validation patches and pixels it was fitted.
+    """
+    store = _store_for(predictor, patches)
+    calibration, pixels = _calibrated(predictor, store, name)
+    rows = store.of_split("test")
+    mean, spread = _patches_of(predictor, store, "test", name)
+    io.write_tiff(output / "patches.tif", mean, store.voxel_size_nm)
+    io.write_tiff(output / "spread.tif", spread, store.voxel_size_nm)
+    middle = slice(store.context - predictor.context, store.context + predictor.context + 1)
+    with io.atomic_path(output / "slices") as folder:
+        folder.mkdir()
+        for pair in rows["pair"].unique():
+            plane, _ = predictor.predict_plane(store.pairs[pair].txm[middle])
+            io.write_tiff(folder / f"{pair}.tif", to_dtype(plane, store.sem_dtype)[0], store.voxel_size_nm)
+    fitted_on = {"patches": len(store.of_split("validation")), "pixels": pixels}
+    description = {**calibration.as_dict(), **predictor.describe(), "validation": fitted_on}
+    io.write_json(output / "calibration.json", description)
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read what `predict_test_with_uncertainty` left in `calibration.json`.
+
+    Raises:
+        InputError: the file is missing or holds no calibration.
+    """
+    values = io.read_json(path)
+    try:
+        return Calibration.from_dict(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: this is not a calibration ({error!r}). Give the one of predict-test.") from error
+
+
+def _calibrated(predictor: SpreadPredictor, store: io.PatchStore, name: str) -> tuple[Calibration, int]:
+    """Calibration on the uncharged pixels of the validation patches, and their number."""
+    mean, spread = _patches_of(predictor, store, "validation", name)
+    places = [(row["pair"], row["y"], row["x"]) for row in store.of_split("validation").to_dict("records")]
+    target = np.stack([store.sem_patch(*place) for place in places]).astype(np.float32)
+    usable = np.stack([store.mask_patch(*place) for place in places])
+    return fit_calibration((mean - target)[usable], spread[usable]), int(np.count_nonzero(usable))
+
+
+def _patches_of(predictor: SpreadPredictor, store: io.PatchStore, split: str, name: str) -> tuple[np.ndarray, ...]:
+    """Mean and spread of the patches of a split, float32 [N, Y, X] each."""
+    rows = store.of_split(split).to_dict("records")
+    if not rows:
+        raise InputError(f"the patch store has no {split} patches: raise patches.split.{split} in the configuration.")
+    predicted = [
+        predictor.predict_patches(store.txm_patch(row["pair"], row["y"], row["x"], predictor.context)[None])
+        for row in progress(rows, f"predict {name} {split} patches", len(rows), "patches")
+    ]
+    return tuple(np.concatenate(images) for images in zip(*predicted, strict=True))
+
+
+def _store_for(predictor: Predictor | SpreadPredictor, patches: Path) -> io.PatchStore:
+    """Read the patch store; InputError if it is not of the model's factor or lacks context."""
+    store = io.read_patch_store(patches)
+    if store.factor != predictor.factor:
+        raise InputError(f"{patches}: the patches' factor is {store.factor}, the model's {predictor.factor}.")
+    if store.context < predictor.context:
+        raise InputError(
+            f"{patches}: the patches' context is {store.context}, the model's {predictor.context}. Raise it."
+        )
+    return store

@@ -1,0 +1,85 @@
+"""Measure whether the stated uncertainty of predictions covers their true error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from txm2sem_core import io
+from txm2sem_core.errors import InputError
+from txm2sem_core.metrics import Calibration, CoverageMeter
+
+PATCHES, VOLUME = "test patches", "volume"  # what the error is of: measured SEM images, and the noise-free truth
+SPREAD, CALIBRATED = "spread", "calibrated"  # what is stated: before and after the calibration
+Meters = Mapping[str, CoverageMeter]
+
+
+def measure_uncertainty(
+    predictions: Path, patches: Path, volume: Path | None, truth: Path | None, scores: Path, reliability: Path
+) -> None:
+    """Coverage of the test patches' error, and of the volume's where the truth is known, before and after calibration.
+
+    Args:
+        predictions: folder with `patches.tif`, `spread.tif` and `calibration.json`.
+        patches: folder of the full-resolution patch store.
+        volume: OME-Zarr with the channels prediction, uncertainty and spread; its rounded values are measured.
+        truth: a volume that covers the prediction from its first voxel on.
+        scores: CSV to write, a row for each of `PATCHES`, `VOLUME` and `SPREAD`, `CALIBRATED`: figures of `Coverage`.
+        reliability: CSV to write, the bins of the same.
+    """
+    description = io.read_json(predictions / "calibration.json")
+    calibration = Calibration.from_dict(description)
+    measured = {PATCHES: _of_patches(predictions, calibration, io.read_patch_store(patches))}
+    if volume is not None and truth is not None:
+        measured[VOLUME] = _of_volume(volume, truth)
+    results = [(of, stated, meter.result()) for of, meters in measured.items() for stated, meter in meters.items()]
+    made = {"models": description["models"], "samples": description["samples"], **calibration.as_dict()}
+    rows = [{"of": of, "stated": stated, **result.scores(), **made} for of, stated, result in results]
+    io.write_csv(scores, pd.DataFrame(rows))
+    bins = [
+        {"of": of, "uncertainty": stated, "bin": number, **asdict(one)}
+        for of, stated, result in results
+        for number, one in enumerate(result.bins)
+    ]
+    io.write_csv(reliability, pd.DataFrame(bins))
+
+
+def _of_patches(predictions: Path, calibration: Calibration, store: io.PatchStore) -> Meters:
+    rows = store.of_split("test").to_dict("records")
+    mean, spread = (io.open_volume(predictions / name) for name in ("patches.tif", "spread.tif"))
+    if not mean.shape[0] == spread.shape[0] == len(rows):
+        raise InputError(f"{predictions}: {mean.shape[0]} patches, the index has {len(rows)} of the test split.")
+    meters = {SPREAD: CoverageMeter(), CALIBRATED: CoverageMeter()}
+    for row, own_mean, own_spread in zip(rows, mean.slices(), spread.slices(), strict=True):
+        place = (row["pair"], row["y"], row["x"])
+        error, mask = own_mean - store.sem_patch(*place).astype(np.float32), store.mask_patch(*place)
+        meters[SPREAD].add(error, own_spread, mask)
+        meters[CALIBRATED].add(error, calibration.apply(own_spread), mask)
+    return meters
+
+
+def _of_volume(volume: Path, truth: Path) -> Meters:
+    prediction, uncertainty, spread = (io.open_volume(volume, channel) for channel in range(3))
+    meters = {SPREAD: CoverageMeter(), CALIBRATED: CoverageMeter()}
+    _, height, width = prediction.shape
+    sources = (prediction, io.open_volume(truth), uncertainty, spread)
+    for mean, true, stated, own_spread in zip(*(source.slices() for source in sources), strict=True):
+        error = mean.astype(np.float32) - true[:height, :width].astype(np.float32)
+        meters[SPREAD].add(error, own_spread)
+        meters[CALIBRATED].add(error, stated)
+    return meters
+
+
+def summarise_uncertainty(runs: Sequence[tuple[str, str]], files: Iterable[str | Path], output: str | Path) -> None:
+    """Collect the scores of all runs: (variant, `ensemble` or `seedN`) each, in the order of the files."""
+    parts = []
+    for (variant, run), path in zip(runs, files, strict=True):
+        method = "ensemble" if run == "ensemble" else "dropout"
+        parts.append(
+            pd.DataFrame([{"variant": variant, "run": run, "method": method}]).merge(io.read_csv(path), "cross")
+        )
+    io.write_csv(output, pd.concat(parts, ignore_index=True))

@@ -1,0 +1,19 @@
+from pathlib import Path
+
+from common import logged
+
+from txm2sem_core.config import parse_settings
+from txm2sem_core.figure_settings import CommonStyle, UncertaintyStyle
+from txm2sem_core.figures import uncertainty_figure
+
+with logged(snakemake):
+    volume = snakemake.input.get("volume")
+    uncertainty_figure(
+        Path(snakemake.input.scores).parent,
+        Path(snakemake.input.patches).parent,
+        Path(snakemake.params.patches),
+        (Path(str(volume)), Path(snakemake.params.truth)) if volume else None,
+        parse_settings(UncertaintyStyle, snakemake.params.style),
+        parse_settings(CommonStyle, snakemake.params.common),
+        map(Path, snakemake.output),
+    )
