@@ -78,6 +78,21 @@ def gradient_penalty(
     return (gradient.flatten(1).norm(2, dim=1) - 1).square().mean()
 
 
+def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """Half the squared gradient of the discriminator at real images, mean over the batch; unweighted.
+
+    `1/2 E ||grad D(x)||^2`: Mescheder, Geiger and Nowozin 2018, arXiv 1801.04406, equation 9 without its weight gamma.
+    The score of an image is the sum of its map of scores.
+
+    Args:
+        discriminator: `[B, C, Y, X]` to scores `[B, ...]`.
+        real: `[B, C, Y, X]`.
+    """
+    images = real.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(discriminator(images).sum(), images, create_graph=True)
+    return 0.5 * gradient.flatten(1).square().sum(dim=1).mean()
+
+
 def pixel_loss(kind: str, prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean absolute (L1) or squared (L2) difference over the pixels that count.
 

@@ -23,6 +23,7 @@ from txm2sem_core.metrics import psnr, ssim
 from txm2sem_core.networks import build_generator
 from txm2sem_core.training import loop, train_model
 from txm2sem_core.training.batches import Batch, epoch_batches, evaluation_batches, orient
+from txm2sem_core.training.resume import Checkpoint
 from txm2sem_core.training.schedules import build_scheduler, rate_factor
 from txm2sem_core.training.steps import Learner
 from txm2sem_core.training.validation import validate
@@ -309,13 +310,13 @@ def test_a_killed_training_does_not_go_on_with_something_else(
     make_store(tmp_path / "p", train=8, evaluation=1)
     settings = tiny("feedforward")
 
-    save = loop._save_state
+    save = Checkpoint.save
 
     def save_and_die(*args: Any) -> None:
         save(*args)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "_save_state", save_and_die)
+    monkeypatch.setattr(Checkpoint, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
         train_model(tmp_path / "p", settings, 0, tmp_path / "m", device="cpu")
     monkeypatch.undo()
@@ -380,7 +381,8 @@ def test_history_and_description(tmp_path: Path) -> None:
     train_model(tmp_path / "p", settings, 5, tmp_path / "m", device="cpu")
     history = io.read_csv(tmp_path / "m/history.csv")
     losses = ["discriminator", "gradient_penalty", "generator", "pixel", "adversarial", "z_projection"]
-    expected = ["epoch", "learning_rate", *[f"loss_{term}" for term in losses], "validation_psnr", "validation_ssim"]
+    scores = [f"validation_{score}" for score in ("psnr", "ssim", "porosity_error", "two_point_error")]
+    expected = ["epoch", "learning_rate", *[f"loss_{term}" for term in losses], *scores]
     assert list(history.columns) == expected
     assert list(history["epoch"]) == [1, 2, 3]
     assert list(history["learning_rate"]) == pytest.approx([2e-3, 2e-3, 1e-3])

@@ -21,6 +21,7 @@ from txm2sem_core.config.stages import (
 from txm2sem_core.config.train import (
     ADVERSARIAL,
     SUPER_RESOLUTION,
+    ComputeSettings,
     DiscriminatorSettings,
     GeneratorSettings,
     OptimiserSettings,
@@ -32,6 +33,7 @@ from txm2sem_core.config.train import (
 __all__ = [
     "ADVERSARIAL",
     "SUPER_RESOLUTION",
+    "ComputeSettings",
     "Config",
     "DiscriminatorSettings",
     "DownsampleSettings",

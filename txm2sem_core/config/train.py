@@ -34,6 +34,7 @@ class DiscriminatorSettings(Settings):
     width: PositiveInt = 64
     layers: Annotated[int, Field(ge=1, le=6)] = 3  # only of `n_layers`
     norm: Literal["batch", "instance", "none"] = "batch"
+    spectral_norm: bool = False  # of every convolution's weights (Miyato et al. 2018)
     conditional: bool = True  # sees the TXM patch as well
     init: Literal["normal", "xavier", "kaiming", "orthogonal"] = "normal"
     init_gain: Positive = 0.02
@@ -53,6 +54,14 @@ class ZPenaltySettings(Settings):
         """Those that are on."""
         each = {"projection": self.projection, "perturbation": self.perturbation, "stack": self.stack}
         return {name: weight for name, weight in each.items() if weight > 0}
+
+
+class ComputeSettings(Settings):
+    """How a training step is computed. What departs from float32 changes results a little."""
+
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the networks; losses are always float32
+    compile: bool = False  # by torch.compile
+    channels_last: bool = False  # memory format
 
 
 class OptimiserSettings(Settings):
@@ -77,6 +86,7 @@ class ScheduleSettings(Settings):
         return self.epochs + (self.decay_epochs if self.policy == "linear" else 0)
 
 
+Selection = Literal["last", "best_psnr", "best_ssim", "best_porosity", "best_two_point"]
 Family = Literal["baseline", "feedforward", "pix2pix", "srcnn", "srgan"]
 ADVERSARIAL = ("pix2pix", "srgan")
 SUPER_RESOLUTION = ("srcnn", "srgan")
@@ -93,6 +103,7 @@ class TrainSettings(Settings):
     objective: Literal["vanilla", "lsgan", "wgangp"] = "vanilla"
     gradient_penalty_weight: NonNegative = 10.0  # of `wgangp`
     critic_steps: PositiveInt = 1  # discriminator steps a generator step
+    r1_weight: NonNegative = 0.0  # of the discriminator's squared gradient at real images (Mescheder et al. 2018)
     pixel_loss: Literal["L1", "L2"] = "L1"
     pixel_weight: NonNegative = 1.0
     mask_loss: bool = True  # charged pixels do not count in the pixel loss
@@ -102,7 +113,10 @@ class TrainSettings(Settings):
     batch_size: PositiveInt = 4
     flips: bool = True  # mirror pairs at random
     turns: bool = True  # turn pairs by quarter turns at random
-    select: Literal["best_psnr", "best_ssim", "last"] = "best_psnr"  # which epoch's weights are kept
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the generator's averaged weights; 0 = no average
+    compute: ComputeSettings = ComputeSettings()
+    loss_limit: Positive = 1e6  # a loss term beyond it, either way, stops the training
+    select: Selection = "best_psnr"  # which epoch's weights are kept
     inference_mode: Literal["evaluation", "batch_statistics"] = "evaluation"
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import nn
+from torch.nn.utils import parametrizations
 
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.networks.base import ImageGenerator
@@ -163,6 +164,7 @@ def build_discriminator(
     width: int = 64,
     layers: int = 3,
     norm: str = "batch",
+    spectral_norm: bool = False,
     init: str = "normal",
     init_gain: float = 0.02,
     seed: int | None = None,
@@ -175,6 +177,8 @@ def build_discriminator(
         width: filters of the first layer.
         layers: strided layers of `n_layers`; `basic` always has 3.
         norm: batch, instance or none.
+        spectral_norm: divide each convolution's weights by their largest singular value (Miyato et al. 2018, arXiv
+            1802.05957), estimated by one power iteration a step.
         init: normal, xavier, kaiming or orthogonal.
         init_gain: as in `build_generator`.
         seed: as in `build_generator`.
@@ -190,6 +194,8 @@ def build_discriminator(
     with seeded(seed):
         network = _discriminators[name](options)
         initialise(network, init, init_gain)
+        for layer in [module for module in network.modules() if isinstance(module, nn.Conv2d)] if spectral_norm else ():
+            parametrizations.spectral_norm(layer)
     return network
 
 

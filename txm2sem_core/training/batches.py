@@ -32,18 +32,19 @@ def epoch_batches(
     seed: int,
     epoch: int,
     stacks: Iterator[np.ndarray] | None = None,
+    start: int = 0,
 ) -> Iterator[Batch]:
     """Every training patch once, in an order and with flips and turns that follow from (seed, epoch) alone.
 
-    Each has one of `stacks` beside it, if given.
+    Each has one of `stacks` beside it, if given. The first `start` are left out.
     """
     rows = store.of_split("train")
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(rows))
     mirrored = rng.integers(0, 2, len(rows)) if settings.flips else np.zeros(len(rows), int)
     turns = rng.integers(0, 4, len(rows)) if settings.turns else np.zeros(len(rows), int)
-    for start in range(0, len(rows), settings.batch_size):
-        chosen = order[start : start + settings.batch_size]
+    for first in range(start, len(rows), settings.batch_size):
+        chosen = order[first : first + settings.batch_size]
         batch = _gather(store, settings.context, rows.iloc[chosen], mirrored[chosen], turns[chosen])
         if stacks is not None:
             beside = [next(stacks) for _ in chosen]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,15 @@ from txm2sem_core.errors import ConfigError, TrainingError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import Baseline, ImageGenerator, build_generator
 from txm2sem_core.progress import progress
-from txm2sem_core.provenance import source_digest
 from txm2sem_core.training.batches import Batch, epoch_batches
 from txm2sem_core.training.neighbours import NeighbourSlices
+from txm2sem_core.training.resume import Checkpoint, Reached, place_of, state_key, termination
 from txm2sem_core.training.schedules import build_scheduler
+from txm2sem_core.training.selection import criterion, pore_threshold
 from txm2sem_core.training.steps import Learner, generator_arguments
 from txm2sem_core.training.validation import validate
 
 _FIT_PATCHES = 400  # baselines are fitted on the first so many training patches, which are in random places already
-
-
-@dataclass
-class _Progress:
-    """What a training has reached, beside the learner's own state."""
-
-    epoch: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_score: float = -float("inf")
-    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def train_model(
@@ -56,7 +48,7 @@ def train_model(
 
     Beside them stand `best.safetensors` and `last.safetensors`, the weights of the best epoch and of the last one;
     `generator.safetensors` is the one that `settings.select` chooses. A training that is killed goes on from its last
-    full epoch, if settings, seed and patches are the same.
+    checkpoint, if settings, seed and patches are the same, and ends with the same bytes.
 
     Args:
         patches: folder of the patch store, at the factor of the settings.
@@ -71,13 +63,13 @@ def train_model(
     Raises:
         ConfigError: patches, volume and settings do not fit, or the device is not there.
         InputError: the volume cannot be read, or has no slices to draw from.
-        TrainingError: a loss is not finite.
+        TrainingError: a loss is not finite or too large, or the process was asked to end.
     """
     store = io.read_patch_store(patches)
     _check_fit(store, settings)
     if settings.family == "baseline":
         generator = _fit_baseline(store, settings)
-        scores = validate(generator, store, settings, torch.device("cpu"))
+        scores = validate(generator, store, settings, torch.device("cpu"), pore_threshold(store))
         history = pd.DataFrame([{"epoch": 1, **scores}])
         weights = {"best": generator, "last": generator}
     else:
@@ -85,7 +77,7 @@ def train_model(
         neighbours = _neighbours(store, settings, volume)
         reached = _run_epochs(learner, store, neighbours, seed, output, name, tensorboard)
         history = pd.DataFrame(reached.history)
-        last = learner.generator.cpu()
+        last = learner.kept_generator.cpu()
         best = build_generator(**generator_arguments(settings), seed=0)
         best.load_state_dict(reached.best_weights)
         weights = {"best": best, "last": last}
@@ -136,38 +128,41 @@ def _run_epochs(
     output: Path,
     name: str,
     tensorboard: bool,
-) -> _Progress:
+) -> Reached:
     settings = learner.settings
-    optimisers = [learner.optimiser] + ([learner.discriminator_optimiser] if learner.discriminator else [])
-    schedulers = [build_scheduler(optimiser, settings.schedule) for optimiser in optimisers]
-    state_key = _state_key(store, neighbours, settings, seed)
-    reached = _resume(learner, schedulers, output, state_key, name)
+    schedulers = [build_scheduler(optimiser, settings.schedule) for optimiser in learner.optimisers]
+    checkpoint_ = Checkpoint(learner, schedulers, output, state_key(store, neighbours, settings, seed))
+    reached = Reached()
+    checkpoint_.load(reached, name)
+    threshold = pore_threshold(store)
     writer = _tensorboard_writer(output) if tensorboard else None
-    for epoch in _remaining_epochs(reached, settings, name):
-        losses = _run_epoch(learner, store, neighbours, seed, epoch)
-        scores = validate(learner.generator, store, settings, learner.device)
-        rate = learner.optimiser.param_groups[0]["lr"]
-        reached.history.append({"epoch": epoch + 1, "learning_rate": rate, **losses, **scores})
-        score = scores["validation_ssim" if settings.select == "best_ssim" else "validation_psnr"]
-        if score > reached.best_score:
-            reached.best_score = score
-            reached.best_weights = {k: v.detach().cpu().clone() for k, v in learner.generator.state_dict().items()}
-        for scheduler in schedulers:
-            if isinstance(scheduler, ReduceLROnPlateau):
-                scheduler.step(score)
-            else:
-                scheduler.step()
-        reached.epoch = epoch + 1
-        _save_state(learner, schedulers, reached, output, state_key)
-        if writer is not None:
-            for key, value in reached.history[-1].items():
-                writer.add_scalar(key, value, epoch + 1)
+    with termination() as asked_to_end:
+        for epoch in _remaining_epochs(reached, settings, name):
+            losses = _run_epoch(learner, store, neighbours, seed, reached, checkpoint_, asked_to_end)
+            scores = validate(learner.kept_generator, store, settings, learner.device, threshold)
+            rate = learner.optimiser.param_groups[0]["lr"]
+            reached.history.append({"epoch": epoch + 1, "learning_rate": rate, **losses, **scores})
+            score = criterion(scores, settings.select)
+            if score > reached.best_score or not reached.best_weights:
+                reached.best_score = score
+                weights = learner.kept_generator.state_dict()
+                reached.best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
+            for scheduler in schedulers:
+                if isinstance(scheduler, ReduceLROnPlateau):
+                    scheduler.step(scores["validation_psnr"])
+                else:
+                    scheduler.step()
+            reached.epoch, reached.step, reached.sums, reached.counts = epoch + 1, 0, {}, {}
+            checkpoint_.save(reached)
+            if writer is not None:
+                for key, value in reached.history[-1].items():
+                    writer.add_scalar(key, value, epoch + 1)
     if writer is not None:
         writer.close()
     return reached
 
 
-def _remaining_epochs(reached: _Progress, settings: TrainSettings, name: str) -> Iterator[int]:
+def _remaining_epochs(reached: Reached, settings: TrainSettings, name: str) -> Iterator[int]:
     total = settings.schedule.total_epochs
     epochs = range(reached.epoch, total)
     for epoch in progress(epochs, f"train {name}", len(epochs), "epochs"):
@@ -183,78 +178,62 @@ def _remaining_epochs(reached: _Progress, settings: TrainSettings, name: str) ->
 
 
 def _run_epoch(
-    learner: Learner, store: PatchStore, neighbours: NeighbourSlices | None, seed: int, epoch: int
+    learner: Learner,
+    store: PatchStore,
+    neighbours: NeighbourSlices | None,
+    seed: int,
+    reached: Reached,
+    checkpoint_: Checkpoint,
+    asked_to_end: threading.Event,
 ) -> dict[str, float]:
-    """One pass over the training patches; returns each loss term's mean over the steps that had it."""
-    # all randomness of an epoch follows from (seed, epoch): a resumed training draws what an undisturbed one draws
-    torch.manual_seed((seed + 1) * 1_000_003 + epoch)
-    learner.noise.manual_seed((seed + 1) * 2_000_003 + epoch)
+    """What is left of one pass over the training patches; returns each loss term's mean over the steps that had it."""
+    epoch, batch_size = reached.epoch, learner.settings.batch_size
+    if reached.step == 0:
+        # all randomness of an epoch follows from (seed, epoch)
+        torch.manual_seed((seed + 1) * 1_000_003 + epoch)
+        learner.noise.manual_seed((seed + 1) * 2_000_003 + epoch)
     learner.generator.train()
-    sums: dict[str, torch.Tensor] = {}
-    counts: dict[str, int] = {}
     patches = len(store.of_split("train"))
-    first = epoch * math.ceil(patches / learner.settings.batch_size)  # counted over all epochs
-    stacks = neighbours.of_epoch(patches, seed, epoch) if neighbours else None
-    for step, batch in enumerate(epoch_batches(store, learner.settings, seed, epoch, stacks)):
-        update_generator = (first + step + 1) % learner.settings.critic_steps == 0 or learner.discriminator is None
-        for key, value in learner.step(batch, update_generator).items():
-            sums[key] = sums.get(key, torch.zeros((), device=learner.device)) + value
-            counts[key] = counts.get(key, 0) + 1
-        if not all(bool(torch.isfinite(total)) for total in sums.values()):
-            terms = {key: float(value) for key, value in sums.items()}
+    first = epoch * math.ceil(patches / batch_size)  # counted over all epochs
+    done = reached.step * batch_size
+    stacks = islice(neighbours.of_epoch(patches, seed, epoch), done, None) if neighbours else None
+    for batch in epoch_batches(store, learner.settings, seed, epoch, stacks, start=done):
+        update_generator = (first + reached.step + 1) % learner.settings.critic_steps == 0
+        terms = learner.step(batch, update_generator or learner.discriminator is None)
+        _check_losses(terms, learner.settings.loss_limit, reached, checkpoint_)
+        for key, value in terms.items():
+            reached.sums[key] = reached.sums.get(key, torch.zeros((), device=learner.device)) + value
+            reached.counts[key] = reached.counts.get(key, 0) + 1
+        reached.step += 1
+        if asked_to_end.is_set():
+            checkpoint_.save(reached)
             raise TrainingError(
-                f"epoch {epoch + 1}, step {step + 1}: a loss is not finite any more (sums so far {terms}). Lower "
-                "train.optimiser.learning_rate or the weight of the term; the last full epoch is kept."
+                f"{place_of(reached)}: asked to end (SIGTERM). The state is saved in {checkpoint_.path}; the same "
+                "command goes on from there."
             )
-    return {key: float(total) / counts[key] for key, total in sums.items()}
+        checkpoint_.save_if_due(reached)
+    checkpoint_.check_weights(reached)
+    return {key: float(total) / reached.counts[key] for key, total in reached.sums.items()}
 
 
-def _state_key(store: PatchStore, neighbours: NeighbourSlices | None, settings: TrainSettings, seed: int) -> str:
-    """What must be the same for a training to go on where another one stopped."""
-    code = source_digest("training", "networks", "losses", "zpenalty", "intensity", "metrics/image")
-    text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
-    text += f"|{neighbours.fingerprint()}" if neighbours else ""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _save_state(learner: Learner, schedulers: list[Any], reached: _Progress, output: Path, key: str) -> None:
-    state = {
-        "generator": learner.generator.state_dict(),
-        "optimiser": learner.optimiser.state_dict(),
-        "schedulers": [scheduler.state_dict() for scheduler in schedulers],
-        "epoch": reached.epoch,
-        "history": reached.history,
-        "best_score": reached.best_score,
-        "best_weights": reached.best_weights,
-    }
-    if learner.discriminator is not None:
-        state["discriminator"] = learner.discriminator.state_dict()
-        state["discriminator_optimiser"] = learner.discriminator_optimiser.state_dict()
-    checkpoint.save_training_state(checkpoint.training_state_path(output, key), state)
-
-
-def _resume(learner: Learner, schedulers: list[Any], output: Path, key: str, name: str) -> _Progress:
-    path = checkpoint.training_state_path(output, key)
-    if not path.exists():
-        return _Progress()
-    state = checkpoint.load_training_state(path)
-    learner.generator.load_state_dict(state["generator"])
-    learner.optimiser.load_state_dict(state["optimiser"])
-    if learner.discriminator is not None:
-        learner.discriminator.load_state_dict(state["discriminator"])
-        learner.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
-    for scheduler, saved in zip(schedulers, state["schedulers"], strict=True):
-        scheduler.load_state_dict(saved)
-    print(f"train {name}: goes on after epoch {state['epoch']}.", file=sys.stderr)
-    return _Progress(state["epoch"], state["history"], state["best_score"], state["best_weights"])
+def _check_losses(terms: dict[str, torch.Tensor], limit: float, reached: Reached, checkpoint_: Checkpoint) -> None:
+    values = {name: float(value) for name, value in terms.items()}
+    if all(abs(value) <= limit for value in values.values()):  # false for what is not a number, too
+        return
+    finite = all(math.isfinite(value) for value in values.values())
+    fault = f"exceeds train.loss_limit = {limit:g}" if finite else "is not finite"
+    listed = ", ".join(f"{name.removeprefix('loss_')} {value:.6g}" for name, value in values.items())
+    raise TrainingError(
+        f"epoch {reached.epoch + 1}, step {reached.step + 1}: a loss {fault} ({listed}). {checkpoint_.remedy()}"
+    )
 
 
 def _describe(
     store: PatchStore, settings: TrainSettings, seed: int, history: pd.DataFrame, chosen: str
 ) -> dict[str, Any]:
     """What `model.json` says."""
-    score = "validation_ssim" if settings.select == "best_ssim" else "validation_psnr"
-    epoch = history["epoch"].iloc[-1] if chosen == "last" else history["epoch"].iloc[int(history[score].argmax())]
+    scores = [criterion(row, settings.select) for row in history.to_dict("records")]  # type: ignore[arg-type]
+    epoch = history["epoch"].iloc[-1 if chosen == "last" else scores.index(max(scores))]
     return {
         "generator": generator_arguments(settings),
         "normalisation": {"txm": store.txm_range.as_dict(), "sem": store.sem_range.as_dict()},
@@ -263,7 +242,7 @@ def _describe(
         "inference_mode": settings.inference_mode,
         "family": settings.family,
         "seed": seed,
-        "selected": {"weights": chosen, "epoch": int(epoch)},
+        "selected": {"weights": chosen, "epoch": int(epoch), "criterion": settings.select},
         "settings": settings.model_dump(mode="json"),
         "config_digest": hashlib.sha256(settings.canonical_json().encode()).hexdigest(),
         "patches_sha256": store.digest,

@@ -16,9 +16,11 @@ from torch.nn import functional
 from txm2sem_core import zpenalty
 from txm2sem_core.config import ADVERSARIAL, TrainSettings
 from txm2sem_core.errors import ConfigError
-from txm2sem_core.losses import discriminator_loss, generator_gan_loss, gradient_penalty, pixel_loss
-from txm2sem_core.networks import Baseline, build_discriminator, build_generator
+from txm2sem_core.losses import discriminator_loss, generator_gan_loss, gradient_penalty, pixel_loss, r1_penalty
+from txm2sem_core.networks import Baseline, ImageGenerator, build_discriminator, build_generator
+from txm2sem_core.training.average import WeightAverage
 from txm2sem_core.training.batches import Batch
+from txm2sem_core.training.compute import Compute
 
 _DISCRIMINATOR_SEED = 1_000_003  # added to the variant's seed, so that the two networks start from different draws
 
@@ -38,44 +40,83 @@ class Learner:
     def __init__(self, settings: TrainSettings, seed: int, device: torch.device) -> None:
         self.settings = settings
         self.device = device
+        self.compute = Compute(settings.compute, device)
         self.noise = torch.Generator(device="cpu").manual_seed(seed)
-        self.generator = build_generator(**generator_arguments(settings), seed=seed).to(device)
+        self.generator = build_generator(**generator_arguments(settings), seed=seed)
         if isinstance(self.generator, Baseline):
             raise ConfigError(f"generator.name: {settings.generator.name!r} is fitted; give it the family baseline.")
+        self.compute.place(self.generator)
         adam = settings.optimiser
         betas = (adam.beta1, 0.999)
         self.optimiser = torch.optim.Adam(
             self.generator.parameters(), lr=adam.learning_rate, betas=betas, weight_decay=adam.weight_decay
         )
+        self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
         self.discriminator: nn.Module | None = None
         if settings.family in ADVERSARIAL:
             own = settings.discriminator.model_dump(exclude={"conditional"})
             channels = 1 + (2 * settings.context + 1) * settings.discriminator.conditional
-            self.discriminator = build_discriminator(**own, in_channels=channels, seed=seed + _DISCRIMINATOR_SEED).to(
-                device
-            )
+            discriminator = build_discriminator(**own, in_channels=channels, seed=seed + _DISCRIMINATOR_SEED)
+            self.discriminator = self.compute.place(discriminator)
+            self._judge = self.compute.fast(discriminator)
             self.discriminator_optimiser = torch.optim.Adam(
-                self.discriminator.parameters(), lr=adam.learning_rate, betas=betas
+                discriminator.parameters(), lr=adam.learning_rate, betas=betas
             )
+        self._generate = self.compute.fast(self.generator)
+
+    @property
+    def kept_generator(self) -> ImageGenerator:
+        """The generator that is validated and kept: the averaged one, if there is one."""
+        return self.average.network if self.average is not None else self.generator
+
+    @property
+    def optimisers(self) -> list[torch.optim.Optimizer]:
+        """The generator's, then the discriminator's."""
+        return [self.optimiser, *([self.discriminator_optimiser] if self.discriminator is not None else [])]
+
+    def _stateful(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {"generator": self.generator, "optimiser": self.optimiser}
+        if self.discriminator is not None:
+            parts |= {"discriminator": self.discriminator, "discriminator_optimiser": self.discriminator_optimiser}
+        if self.average is not None:
+            parts["average"] = self.average
+        if self.compute.scaler.is_enabled():
+            parts["scaler"] = self.compute.scaler
+        return parts
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next steps depend on, save torch's global random state."""
+        return {name: part.state_dict() for name, part in self._stateful().items()} | {"noise": self.noise.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        for name, part in self._stateful().items():
+            part.load_state_dict(state[name])
+        self.noise.set_state(state["noise"])
 
     def step(self, batch: Batch, update_generator: bool = True) -> dict[str, Tensor]:
         """Take one step on a batch and return its loss terms (detached, on the device).
 
         With `update_generator` False only the discriminator learns (the extra steps of a Wasserstein critic).
         """
-        txm, sem = batch.txm.to(self.device), batch.sem.to(self.device)
+        txm, sem = self.compute.batch(batch.txm), self.compute.batch(batch.sem)
         mask = batch.mask.to(self.device) if self.settings.mask_loss else None
         penalties = self._penalties_due() if update_generator else {}
         txm.requires_grad_("projection" in penalties)
-        network = zpenalty.Repeatable(self.generator) if penalties else self.generator
+        # what is differentiated twice, or compared with a second pass, is computed plainly
+        network = zpenalty.Repeatable(self.generator) if penalties else self._generate
+        plain = bool(penalties) and self.compute.is_float32
         with torch.set_grad_enabled(update_generator):
-            predicted = network(txm)
+            predicted = network(txm) if plain or not penalties else self._generate(txm)
         losses: dict[str, Tensor] = {}
         if self.discriminator is not None:
             losses |= self._step_discriminator(self.discriminator, txm, sem, predicted)
         if update_generator:
-            penalised = self._z_penalties(network, penalties, txm, predicted, batch)
+            answered = predicted if plain or not penalties else network(txm)
+            penalised = self._z_penalties(network, penalties, txm, answered, batch)
             losses |= self._step_generator(txm, sem, predicted, mask, penalised)
+            if self.average is not None:
+                self.average.update(self.generator)
         return losses
 
     def _step_discriminator(
@@ -84,16 +125,25 @@ class Learner:
         settings = self.settings
         discriminator.requires_grad_(True)
         real, fake = self._judged(txm, sem).detach(), self._judged(txm, predicted).detach()
-        fake_scores, real_scores = discriminator(fake), discriminator(real)
+        fake_scores, real_scores = self._judge(fake), self._judge(real)
         penalty = torch.zeros((), device=self.device)
         if settings.objective == "wgangp" and settings.gradient_penalty_weight > 0:
             unweighted = gradient_penalty(discriminator, real, fake, self.noise)
             penalty = settings.gradient_penalty_weight * unweighted
         loss = discriminator_loss(settings.objective, fake_scores, real_scores, penalty)
-        self.discriminator_optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        self.discriminator_optimiser.step()
-        return {"loss_discriminator": loss.detach(), "loss_gradient_penalty": penalty.detach()}
+        terms = {"loss_gradient_penalty": penalty}
+        if settings.r1_weight > 0:
+            terms["loss_r1"] = settings.r1_weight * r1_penalty(discriminator, real)
+            loss = loss + terms["loss_r1"]
+        self._descend(loss, self.discriminator_optimiser)
+        return {name: term.detach() for name, term in ({"loss_discriminator": loss} | terms).items()}
+
+    def _descend(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
+        scaler = self.compute.scaler
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(scaler.scale(loss))
+        scaler.step(optimiser)
+        scaler.update()
 
     def _step_generator(
         self, txm: Tensor, sem: Tensor, predicted: Tensor, mask: Tensor | None, penalties: dict[str, Tensor]
@@ -102,13 +152,11 @@ class Learner:
         terms = {"loss_pixel": settings.pixel_weight * pixel_loss(settings.pixel_loss, predicted, sem, mask)}
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
-            scores = self.discriminator(self._judged(txm, predicted))
+            scores = self._judge(self._judged(txm, predicted))
             terms["loss_adversarial"] = generator_gan_loss(settings.objective, scores)
         terms |= penalties
         loss = torch.stack(list(terms.values())).sum()
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        self.optimiser.step()
+        self._descend(loss, self.optimiser)
         return {"loss_generator": loss.detach()} | {name: term.detach() for name, term in terms.items()}
 
     def _penalties_due(self) -> dict[str, float]:
@@ -131,7 +179,7 @@ class Learner:
             if method == "stack":
                 if batch.stack is None:
                     raise ConfigError("z_penalty.stack: the batch holds no slices of the TXM volume. Give the volume.")
-                slices = batch.stack.to(self.device)
+                slices = self.compute.batch(batch.stack)
                 penalty = zpenalty.stack(network, slices[:, :-1], slices[:, 1:], reduction=reduction)
             else:
                 estimate = zpenalty.JACOBIAN_PENALTIES[method]

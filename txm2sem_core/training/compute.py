@@ -1,0 +1,63 @@
+"""How a step is computed, where it need not be plain float32: half precision, compiled, channels last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from txm2sem_core.config import ComputeSettings
+from txm2sem_core.errors import ConfigError
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Compute:
+    """Places networks and batches on a device, and runs networks as the settings say; losses stay in float32."""
+
+    def __init__(self, settings: ComputeSettings, device: torch.device) -> None:
+        if settings.precision == "float16" and device.type != "cuda":
+            raise ConfigError(
+                f"compute.precision: float16 needs a GPU, this is {device.type}. Choose bfloat16 or float32."
+            )
+        self.settings, self.device = settings, device
+        # gradients of float16 are scaled, or they would fall below its smallest number (Micikevicius et al. 2018)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
+
+    @property
+    def is_float32(self) -> bool:
+        """Whether networks compute in float32."""
+        return self.settings.precision == "float32"
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """Move a network to the device, in the memory format."""
+        if self.settings.channels_last:
+            return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network.to(self.device)
+
+    def batch(self, images: Tensor) -> Tensor:
+        """Move images to the device, in the memory format."""
+        if self.settings.channels_last:
+            return images.to(self.device, memory_format=torch.channels_last)
+        return images.to(self.device)
+
+    def fast(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+        """The network as a function that is compiled where that is asked for, and gives float32.
+
+        Not for what is differentiated twice, which a compiled network cannot be.
+        """
+        inner = torch.compile(network) if self.settings.compile else network
+
+        def run(x: Tensor) -> Tensor:
+            with self._precision():
+                result: Tensor = inner(x)
+            return result.float()
+
+        return run
+
+    def _precision(self) -> AbstractContextManager[None]:
+        if self.is_float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=_DTYPES[self.settings.precision])

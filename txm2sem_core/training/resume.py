@@ -1,0 +1,150 @@
+"""Going on where a training was killed: its whole state, saved after every epoch and every few minutes within it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from txm2sem_core import checkpoint
+from txm2sem_core.config import TrainSettings
+from txm2sem_core.errors import TrainingError
+from txm2sem_core.io import PatchStore
+from txm2sem_core.provenance import source_digest
+from txm2sem_core.training.neighbours import NeighbourSlices
+from txm2sem_core.training.steps import Learner
+
+SAVE_SECONDS = 300.0
+SAVE_SECONDS_VARIABLE = "TXM2SEM_SAVE_SECONDS"  # changes no result, so it is no setting
+
+
+@dataclass
+class Reached:
+    """How far a training has come, beside the learner's own state."""
+
+    epoch: int = 0  # epochs that are complete
+    step: int = 0  # steps of the next one that are
+    sums: dict[str, torch.Tensor] = field(default_factory=dict)  # of the loss terms of these steps
+    counts: dict[str, int] = field(default_factory=dict)  # steps that had the term
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_score: float = -float("inf")
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def state_key(store: PatchStore, neighbours: NeighbourSlices | None, settings: TrainSettings, seed: int) -> str:
+    """What must be the same for a training to go on where another one stopped."""
+    code = source_digest("training", "networks", "losses", "zpenalty", "intensity", "metrics/image", "metrics/rock")
+    text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
+    text += f"|{neighbours.fingerprint()}" if neighbours else ""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Checkpoint:
+    """The one file that a killed training goes on from; replaced by a newer one only when that is whole."""
+
+    def __init__(
+        self, learner: Learner, schedulers: list[LRScheduler | ReduceLROnPlateau], output: Path, key: str
+    ) -> None:
+        self.path = checkpoint.training_state_path(output, key)
+        self._learner, self._schedulers = learner, schedulers
+        self._seconds = float(os.environ.get(SAVE_SECONDS_VARIABLE, SAVE_SECONDS))
+        self._saved_at = time.monotonic()
+        self._place = "none yet"
+
+    def load(self, reached: Reached, name: str) -> None:
+        """Take up what an earlier run has left, if there is anything; says so on stderr."""
+        if not self.path.exists():
+            return
+        state = checkpoint.load_training_state(self.path)
+        self._learner.load_state_dict(state["learner"])
+        for scheduler, saved in zip(self._schedulers, state["schedulers"], strict=True):
+            scheduler.load_state_dict(saved)
+        set_random_state(state["random"])
+        for key, value in state["reached"].items():
+            setattr(reached, key, value)
+        device = self._learner.device
+        reached.sums = {key: value.to(device) for key, value in reached.sums.items()}
+        self._place = place_of(reached)
+        print(f"train {name}: goes on after {self._place}.", file=sys.stderr)
+
+    def save(self, reached: Reached) -> None:
+        """Write the state.
+
+        Raises:
+            TrainingError: a weight is not finite; the earlier state stays.
+        """
+        self.check_weights(reached)
+        state = {
+            "learner": self._learner.state_dict(),
+            "schedulers": [scheduler.state_dict() for scheduler in self._schedulers],
+            "random": random_state(),
+            "reached": vars(reached),
+        }
+        checkpoint.save_training_state(self.path, state)
+        self._saved_at, self._place = time.monotonic(), place_of(reached)
+
+    def check_weights(self, reached: Reached) -> None:
+        """Refuse weights that are not finite: the losses of a step are of the weights before it.
+
+        Raises:
+            TrainingError: names the weights.
+        """
+        for key, value in self._learner.generator.state_dict().items():
+            if not torch.isfinite(value).all():
+                raise TrainingError(f"{place_of(reached)}: the weights {key} are not finite any more. {self.remedy()}")
+
+    def save_if_due(self, reached: Reached) -> None:
+        """Write the state if the last one is some minutes old."""
+        if time.monotonic() - self._saved_at >= self._seconds:
+            self.save(reached)
+
+    def remedy(self) -> str:
+        """What to do about a training that failed, and what is left of it."""
+        kept = f"after {self._place}: {self.path}" if self.path.exists() else "none yet"
+        return (
+            "Lower train.optimiser.learning_rate or the weight of the term, or raise train.loss_limit. "
+            f"Last good checkpoint: {kept}"
+        )
+
+
+def place_of(reached: Reached) -> str:
+    """In words, counted from 1."""
+    return f"epoch {reached.epoch + 1}, step {reached.step}" if reached.step else f"epoch {reached.epoch}"
+
+
+def random_state() -> dict[str, Any]:
+    """The state of torch's global generators, which dropout draws from."""
+    on_gpu = torch.cuda.is_available()
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if on_gpu else []}
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Go on from `random_state`."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+@contextmanager
+def termination() -> Iterator[threading.Event]:
+    """An event that is set when the process is asked to end (SIGTERM), as by a cluster that needs the node."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
