@@ -200,7 +200,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, monkeypatch
         return terms
 
     monkeypatch.setattr(Learner, "step", ruined)
-    with pytest.raises(TrainingError, match=r"epoch 2, step 3: the weights .* not finite .* checkpoint: after epoch 1: "):
+    with pytest.raises(TrainingError, match=r"epoch 2, step 3: the weights .* not finite .* after epoch 1: "):
         train(tmp_path, "m", VARIANTS["feedforward"])
     (state,) = (tmp_path / "m/.state").iterdir()
     saved = checkpoint.load_training_state(state)["learner"]["generator"]

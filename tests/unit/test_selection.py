@@ -1,0 +1,90 @@
+"""Which epoch is kept, and the rock's figures that it may be chosen by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from small_data import make_store, tiny
+
+from txm2sem_core import io
+from txm2sem_core.training import train_model
+from txm2sem_core.training.selection import RockMeter, criterion, pore_threshold
+
+
+def rock(seed: int, share: float = 0.3) -> np.ndarray:
+    """Dark pores on a bright ground, `[40, 40]`."""
+    field = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((40, 40)), 2)
+    return np.where(field < np.quantile(field, share), 20.0, 200.0).astype(np.float32)
+
+
+def test_a_perfect_prediction_has_no_error_and_a_shifted_share_has_its_size() -> None:
+    everywhere = np.ones((40, 40), dtype=bool)
+    perfect, more = RockMeter(100, 40), RockMeter(100, 40)
+    for seed in range(3):
+        perfect.add(rock(seed), rock(seed), everywhere)
+        more.add(rock(seed, 0.4), rock(seed), everywhere)
+    assert perfect.result() == {"validation_porosity_error": 0, "validation_two_point_error": 0}
+    assert more.result()["validation_porosity_error"] == pytest.approx(0.1, abs=0.002)
+
+
+def test_the_two_point_error_sees_how_pores_lie_where_the_porosity_is_right() -> None:
+    everywhere = np.ones((40, 40), dtype=bool)
+    meter = RockMeter(100, 40)
+    scattered = np.random.default_rng(0).permutation(rock(1).ravel()).reshape(40, 40)
+    meter.add(scattered, rock(1), everywhere)
+    result = meter.result()
+    assert result["validation_porosity_error"] == 0
+    dark = rock(1) < 100
+    pairs = [np.mean(image[: 40 - lag] & image[lag:]) - 0.3**2 for image in (dark, dark.T) for lag in range(1, 17)]
+    assert result["validation_two_point_error"] == pytest.approx(np.mean(np.abs(pairs)), rel=0.3)
+
+
+def test_charged_pixels_do_not_count_for_the_porosity() -> None:
+    mask = np.ones((40, 40), dtype=bool)
+    mask[:, 20:] = False
+    spoilt = rock(0)
+    spoilt[:, 20:] = 0
+    meter = RockMeter(100, 40)
+    meter.add(spoilt, rock(0), mask)
+    assert meter.result()["validation_porosity_error"] == 0
+
+
+def test_images_with_too_few_grey_levels_have_no_phases(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    assert pore_threshold(store) is not None
+    for pair in store.pairs.values():
+        pair.sem[:] = 7
+    assert pore_threshold(store) is None
+    meter = RockMeter(None, 32)
+    meter.add(rock(0), rock(0), np.ones((40, 40), dtype=bool))
+    assert np.isnan(list(meter.result().values())).all()
+
+
+@pytest.mark.parametrize(
+    ("select", "best"),
+    [("best_psnr", 0), ("best_ssim", 1), ("best_porosity", 2), ("best_two_point", 3), ("last", 0)],
+)
+def test_the_criterion_ranks_epochs(select: str, best: int) -> None:
+    columns = ("validation_psnr", "validation_ssim", "validation_porosity_error", "validation_two_point_error")
+    epochs = [
+        dict(zip(columns, scores, strict=True))
+        for scores in [(30, 0.5, 0.3, 0.3), (20, 0.9, 0.2, 0.2), (10, 0.4, 0.0, 0.1), (5, 0.3, float("nan"), 0.0)]
+    ]
+    scores = [criterion(epoch, select) for epoch in epochs]
+    assert scores.index(max(scores)) == best
+
+
+@pytest.mark.parametrize("select", ["best_porosity", "best_two_point"])
+def test_a_training_keeps_the_epoch_with_the_least_error(tmp_path: Path, select: str) -> None:
+    make_store(tmp_path / "p", train=40)
+    schedule = {"policy": "constant", "epochs": 6}
+    settings = tiny("feedforward", select=select, schedule=schedule, optimiser={"learning_rate": 0.02})
+    train_model(tmp_path / "p", settings, 0, tmp_path / "m", device="cpu")
+    history = io.read_csv(tmp_path / "m/history.csv")
+    errors = history["validation_porosity_error" if select == "best_porosity" else "validation_two_point_error"]
+    chosen = io.read_json(tmp_path / "m/model.json")["selected"]
+    assert chosen == {"weights": "best", "epoch": int(history["epoch"][int(errors.argmin())]), "criterion": select}
+    assert errors.nunique() > 1
