@@ -33,6 +33,10 @@ Samples = Annotated[
     int, typer.Option(min=0, help="Passes with active dropout, for the uncertainty; 0 = none, the network as it is.")
 ]
 DropoutSeed = Annotated[int, typer.Option("--seed", min=0, help="Of the dropout.")]
+Plugins = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option("--plugin", envvar="TXM2SEM_PLUGINS", help="Python file that registers a network of your own."),
+]
 VoxelSize = Annotated[
     Optional[tuple[float, float, float]],  # noqa: UP045 - typer reads this form
     typer.Option(help="Voxel size Z Y X of the input in nm, where its own metadata is wrong or missing."),
@@ -78,6 +82,7 @@ def predict(
         typer.Option(help="calibration.json of predict-test, to state a calibrated uncertainty."),
     ] = None,
     threads: Threads = 0,
+    plugin: Plugins = None,
     settings: SettingsJson = "{}",
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "volume",
 ) -> None:
@@ -94,6 +99,7 @@ def predict(
 
     source = open_volume(input)
     _set_threads(threads)
+    _load_plugins(plugin)
     if len(model) == 1 and not samples:
         if calibration is not None:
             raise ConfigError(
@@ -119,6 +125,7 @@ def predict_test_patches(
     samples: Samples = 0,
     seed: DropoutSeed = 0,
     threads: Threads = 0,
+    plugin: Plugins = None,
     settings: SettingsJson = "{}",
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "test",
 ) -> None:
@@ -128,6 +135,7 @@ def predict_test_patches(
     from txm2sem_core.config import PredictSettings, parse_settings
 
     _set_threads(threads)
+    _load_plugins(plugin)
     chosen = parse_settings(PredictSettings, settings)
     if len(model) == 1 and not samples:
         inference.predict_test(inference.Predictor(load_model(model[0]), chosen, device), patches, output, name=name)
@@ -144,6 +152,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Device = "auto",
     threads: Threads = 0,
+    plugin: Plugins = None,
     tensorboard: Annotated[bool, typer.Option(envvar="TXM2SEM_TENSORBOARD")] = False,
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "model",
     volume: Annotated[
@@ -156,6 +165,7 @@ def train(
     from txm2sem_core.training import train_model
 
     _set_threads(threads)
+    _load_plugins(plugin)
     chosen = parse_settings(TrainSettings, settings)
     train_model(patches, chosen, seed, output, name=name, device=device, tensorboard=tensorboard, volume=volume)
 
@@ -241,6 +251,13 @@ def phantom(
 def _check_voxel_size(voxel_size_nm: tuple[float, float, float] | None) -> None:
     if voxel_size_nm is not None and not all(0 < size < float("inf") for size in voxel_size_nm):
         raise ConfigError(f"--voxel-size-nm: sizes must be greater than 0, they are {voxel_size_nm}.")
+
+
+def _load_plugins(files: list[Path] | None) -> None:
+    if files:
+        from txm2sem_core.networks import load_plugins
+
+        load_plugins(files)
 
 
 def _set_threads(threads: int) -> None:

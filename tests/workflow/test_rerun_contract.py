@@ -104,6 +104,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("seeds", [0, 1], NEW_SEED),
     ("device", "cpu", set()),
     ("tensorboard", True, set()),
+    ("plugins", [str(ROOT / "tests/workflow/my_network.py")], jobs_of("train_model") | after_training(VARIANTS)),
     ("phantom.shape", [16, 128, 144], EVERYTHING),
     ("phantom.voxel_size_nm", [30, 30, 30], EVERYTHING),
     ("phantom.seed", 1, EVERYTHING),
@@ -149,7 +150,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("predict.overlap_px", 16, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
     ("predict.uncertainty.ensemble", True, NEW_SEED | ENSEMBLES),
     ("predict.uncertainty.dropout_samples", 2, DROPOUT),
-    ("predict.uncertainty.seed", 1, set()),  # of the dropout, which is off here
+    ("predict.uncertainty.seed", 1, REPORT),  # of the dropout, which is off here
     ("tiff_volumes", True, jobs_of("export_volume")),
     ("measure.data_range", 200, AFTER_MEASURE),
     ("measure.phases", 3, AFTER_MEASURE),

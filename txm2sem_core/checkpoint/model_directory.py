@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from txm2sem_core.checkpoint.safe import read_bytes
-from txm2sem_core.errors import InputError
+from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.io import atomic_path, read_json, write_json
-from txm2sem_core.networks import ImageGenerator, build_generator
+from txm2sem_core.networks import ImageGenerator, build_generator, generator_names
 
 WEIGHTS_FILE = "generator.safetensors"
 DESCRIPTION_FILE = "model.json"
@@ -77,6 +77,7 @@ def load_model(directory: str | Path) -> LoadedModel:
                 f"training or an import has left."
             )
     description = _read_description(directory / DESCRIPTION_FILE)
+    _check_plugin(directory, description)
     weights = _read_weights(directory / WEIGHTS_FILE, description["weights_sha256"])
     try:
         generator = build_generator(**description["generator"])
@@ -87,6 +88,16 @@ def load_model(directory: str | Path) -> LoadedModel:
         ) from error
     _fill(generator, weights, directory)
     return LoadedModel(generator.eval(), description)
+
+
+def _check_plugin(directory: Path, description: dict[str, Any]) -> None:
+    """A network of the user's own needs its file, which is never run because a model names it."""
+    plugin, name = description.get("plugin"), description["generator"].get("name")
+    if isinstance(plugin, dict) and name not in generator_names():
+        raise ConfigError(
+            f"{directory}: its generator {name!r} was registered by the file {plugin.get('file')!r} when it was "
+            "trained. Give that file by --plugin, or under plugins in the config."
+        )
 
 
 def _read_description(path: Path) -> dict[str, Any]:

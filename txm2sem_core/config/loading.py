@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from txm2sem_core.config.base import Name, Settings
 from txm2sem_core.config.checking import merge, validated
+from txm2sem_core.config.generators import check_generator_name
 from txm2sem_core.config.presets import PAPER_FIXED, PAPER_FIXED_FAMILIES, PAPER_STAGES, PRESETS
 from txm2sem_core.config.stages import (
     DownsampleSettings,
@@ -36,6 +37,7 @@ class Config(Settings):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun
     tiff_volumes: bool = False  # write each predicted volume as a BigTIFF stack too
+    plugins: tuple[str, ...] = ()  # Python files that register networks of the user's own
     tensorboard: bool = False  # write TensorBoard logs beside the training state; never causes a rerun
     phantom: PhantomSettings = PhantomSettings()
     register_: RegisterSettings = Field(default=RegisterSettings(), alias="register")
@@ -112,7 +114,9 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration") -> 
         needed = max(config.variant(name).context for name in config.variants)
         config = config.model_copy(update={"patches": config.patches.model_copy(update={"context": needed})})
     for name in config.variants:
-        _check_variant(name, config.variant(name), config.patches)
+        variant = config.variant(name)
+        check_generator_name(variant.generator.name, config.plugins, f"variants.{name}.generator.name")
+        _check_variant(name, variant, config.patches)
     _check_uncertainty(config)
     return config
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from txm2sem_core.config.base import Factor, Fraction, NonNegative, Positive, PositiveInt, Settings
+from txm2sem_core.config.generators import BUILT_IN
 
 WITHOUT_DROPOUT = ("unet_32", "linearfilt", "gammafilt")  # networks where `dropout` finds no place
 
@@ -90,6 +91,7 @@ Selection = Literal["last", "best_psnr", "best_ssim", "best_porosity", "best_two
 Family = Literal["baseline", "feedforward", "pix2pix", "srcnn", "srgan"]
 ADVERSARIAL = ("pix2pix", "srgan")
 SUPER_RESOLUTION = ("srcnn", "srgan")
+SAME_SIZE = {name for name in BUILT_IN if not name.startswith("sr_")}  # the output is as large as the input
 
 
 class TrainSettings(Settings):
@@ -125,6 +127,6 @@ class TrainSettings(Settings):
             raise ValueError(f"factor must be 2, 4 or 8 for family {self.family}; it is 1")
         if self.family in ("feedforward", "pix2pix") and self.factor != 1:
             raise ValueError(f"factor must be 1 for family {self.family}; use srcnn or srgan for factor {self.factor}")
-        if self.family in SUPER_RESOLUTION and not self.generator.name.startswith("sr_"):
+        if self.family in SUPER_RESOLUTION and self.generator.name in SAME_SIZE:
             raise ValueError(f"generator.name must be a sr_resnet for family {self.family}, not {self.generator.name}")
         return self

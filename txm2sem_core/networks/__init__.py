@@ -11,6 +11,7 @@ from txm2sem_core.networks.baselines import Baseline
 from txm2sem_core.networks.initialisation import INITIALISATIONS
 from txm2sem_core.networks.layers import NORMS
 from txm2sem_core.networks.modes import has_dropout, inference
+from txm2sem_core.networks.plugins import load_plugins, plugin_of
 from txm2sem_core.networks.registry import (
     DiscriminatorOptions,
     GeneratorOptions,
@@ -35,6 +36,8 @@ __all__ = [
     "generator_names",
     "has_dropout",
     "inference",
+    "load_plugins",
+    "plugin_of",
     "register_discriminator",
     "register_generator",
 ]

@@ -100,6 +100,17 @@ def generator_names() -> list[str]:
     return sorted(_generators)
 
 
+def forget_module(module: str) -> None:
+    """Take back all generators that a module has registered, as its file has changed."""
+    for name in [name for name, entry in _generators.items() if entry.build.__module__ == module]:
+        del _generators[name]
+
+
+def builder_module(generator: str) -> str:
+    """The module whose function builds a generator; empty for a name that is not known."""
+    return _generators[generator].build.__module__ if generator in _generators else ""
+
+
 def discriminator_names() -> list[str]:
     """Names that `build_discriminator` knows."""
     return sorted(_discriminators)
@@ -136,7 +147,7 @@ def build_generator(
         ConfigError: an unknown name or option, or a combination that the network cannot have.
     """
     if name not in _generators:
-        hint = "If it is your own, import the file that registers it first."
+        hint = "If it is your own, give the file that registers it by --plugin, or under plugins in the config."
         raise ConfigError(f"{_unknown('generator', name, _generators)} {hint}")
     entry = _generators[name]
     check_norm(norm)

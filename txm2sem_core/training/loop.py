@@ -20,7 +20,7 @@ from txm2sem_core.config import TrainSettings
 from txm2sem_core.device import choose_device
 from txm2sem_core.errors import ConfigError, TrainingError
 from txm2sem_core.io import PatchStore
-from txm2sem_core.networks import Baseline, ImageGenerator, build_generator
+from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, plugin_of
 from txm2sem_core.progress import progress
 from txm2sem_core.training.batches import Batch, epoch_batches
 from txm2sem_core.training.neighbours import NeighbourSlices
@@ -234,8 +234,10 @@ def _describe(
     """What `model.json` says."""
     scores = [criterion(row, settings.select) for row in history.to_dict("records")]  # type: ignore[arg-type]
     epoch = history["epoch"].iloc[-1 if chosen == "last" else scores.index(max(scores))]
+    plugin = plugin_of(settings.generator.name)
     return {
         "generator": generator_arguments(settings),
+        **({"plugin": plugin} if plugin else {}),
         "normalisation": {"txm": store.txm_range.as_dict(), "sem": store.sem_range.as_dict()},
         "sem_dtype": store.sem_dtype.name,
         "voxel_size_nm": list(store.voxel_size_nm),

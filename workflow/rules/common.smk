@@ -31,6 +31,8 @@ except Txm2semError as error:
 
 # read by the commands from the environment, so that neither is part of a rule and a change reruns nothing
 os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
+# the files themselves are inputs of the rules that run networks
+os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins))
 
 RESULTS = CONFIG.results_dir
 VARIANTS = list(CONFIG.variants)
@@ -40,8 +42,8 @@ MONTAGES = [f"montage_{number + 1}" for number in range(STYLE.montage.patches)]
 # every (variant, run) whose predictions have an uncertainty: the `ensemble` of all seeds, or dropout of one seed
 SPREAD_RUNS = [(variant, "ensemble") for variant in CONFIG.ensembles]
 SPREAD_RUNS += [(v, f"seed{s}") for v in CONFIG.dropout_variants for s in CONFIG.seeds_of(v)]
-# a space is no part of any name, so where a list is empty nothing matches
-NOTHING = " "
+# of a wildcard whose list is empty; a space would not do, since snakemake strips it and then takes anything
+NOTHING = "(?!)"
 
 # said once, not by every job
 if workflow.is_main_process and CONFIG.dropout_variants:
@@ -124,6 +126,11 @@ def has_truth(sample):
 def core(*modules):
     """The package's files behind a stage, as inputs: they are compared by content, so a change there reruns it."""
     return [os.path.relpath(file) for file in source_files(*modules)]
+
+
+def network_code(*modules):
+    """The same of stages that run networks, with the user's own."""
+    return core("networks", *modules) + list(CONFIG.plugins)
 
 
 def folder_of(file):

@@ -6,7 +6,7 @@ rule predict_test:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
-        code=core("inference", "tiling", "networks", "intensity"),
+        code=network_code("inference", "tiling", "intensity"),
     output:
         patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
         slices=directory("<results>/{sample}/predictions/{variant}/seed{seed}/slices"),
@@ -40,7 +40,7 @@ rule predict_volume:
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.variant),
-        code=core("inference", "tiling", "networks", "intensity"),
+        code=network_code("inference", "tiling", "intensity"),
     output:
         volume=directory("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
     log:
@@ -74,7 +74,7 @@ rule predict_test_uncertainty:
         weights=lambda w: run_models(w.sample, w.run, "generator.safetensors"),
         models=lambda w: run_models(w.sample, w.run, "model.json"),
         description=lambda w: f"{patches_folder(w.sample, w.run.split('/')[0])}/store.json",
-        code=core("inference", "tiling", "networks", "intensity", "metrics/calibration"),
+        code=network_code("inference", "tiling", "intensity", "metrics/calibration"),
     output:
         patches="<results>/{sample}/predictions/{run}/patches.tif",
         spread="<results>/{sample}/predictions/{run}/spread.tif",
@@ -110,7 +110,7 @@ rule predict_volume_uncertainty:
         calibration="<results>/{sample}/predictions/{run}/calibration.json",
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.run.split("/")[0]),
-        code=core("inference", "tiling", "networks", "intensity", "metrics/calibration"),
+        code=network_code("inference", "tiling", "intensity", "metrics/calibration"),
     output:
         volume=directory("<results>/{sample}/volumes/{run}/sem.ome.zarr"),
     log:

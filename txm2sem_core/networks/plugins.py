@@ -1,0 +1,68 @@
+"""A user's own networks, each registered by one Python file.
+
+Such a file is run, so only files that the user names are: never one that a model's description names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from txm2sem_core.errors import ConfigError
+from txm2sem_core.networks.registry import builder_module, forget_module
+
+_PREFIX = "txm2sem_plugin_"
+
+
+def load_plugins(files: Iterable[str | Path]) -> None:
+    """Run files that register networks; one that is loaded already, and unchanged, is left alone.
+
+    Raises:
+        ConfigError: a file is missing, or fails: with its line.
+    """
+    for file in files:
+        path = Path(file)
+        if not path.is_file():
+            raise ConfigError(f"plugin: there is no file {path}. Check the path.")
+        name = f"{_PREFIX}{path.stem}_{_digest(path)[:12]}"
+        if name in sys.modules:
+            continue
+        for earlier in [key for key in sys.modules if _is_of(key, path)]:
+            forget_module(earlier)
+            del sys.modules[earlier]
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ConfigError(f"plugin: {path} is not a Python file. Its name must end in .py.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except ConfigError:
+            del sys.modules[name]
+            raise
+        except Exception as error:
+            del sys.modules[name]
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+            place = f"{path}, line {lines[-1]}" if lines else str(path)
+            raise ConfigError(f"plugin: {place}: {type(error).__name__}: {error}") from error
+
+
+def plugin_of(generator: str) -> dict[str, str] | None:
+    """The file that registered a generator, as `model.json` records it (name, sha256); None for one of ours."""
+    module = sys.modules.get(builder_module(generator))
+    if module is None or not module.__name__.startswith(_PREFIX) or module.__file__ is None:
+        return None
+    path = Path(module.__file__)
+    return {"file": path.name, "sha256": _digest(path)}
+
+
+def _is_of(module: str, path: Path) -> bool:
+    return module.startswith(_PREFIX) and getattr(sys.modules[module], "__file__", None) == str(path)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
