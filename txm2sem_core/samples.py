@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io as text_io
+import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,6 +17,7 @@ from txm2sem_core import io
 from txm2sem_core.config import Config, Name
 from txm2sem_core.errors import ConfigError, InputError
 
+AUTO_CONTEXT = 2  # the best of 0 to 3 that was measured: docs/z-continuity.md
 SPLITS = ("train", "validation", "test")
 REFERENCE_EXTRA = ("lowdensity", "highdensity")
 
@@ -224,6 +227,31 @@ def check_sample(sample: Sample, raw: Path) -> None:
                 f"sample {sample.sample}, column pair_z: pair {pair.pair} is at z = {pair.z}, but {volume.source} has "
                 f"{volume.shape[0]} slices."
             )
+
+
+def widest_context(samples: Iterable[Sample], pair_every: int, results: Path) -> int:
+    """What `context: auto` means: TXM slices that a network sees below and above a pair, at most `AUTO_CONTEXT`.
+
+    As many as the pairs of every sample have between them without sharing one, so that no pair has to be left out
+    where the splits meet; 0 where a sample does not say where its pairs stand in a TXM volume.
+
+    Args:
+        samples: all of the run.
+        pair_every: slices from pair to pair of a phantom, which may not be made yet.
+        results: where a sample's raw files lie, in `{sample}/raw`.
+    """
+    widest = AUTO_CONTEXT
+    for sample in samples:
+        if sample.source == "phantom":
+            spacing = pair_every
+        else:
+            places = [pair.z for pair in list_pairs(sample, results / sample.sample / "raw")]
+            if volume_path(sample, results) is None or None in places:
+                return 0
+            ordered = sorted(z for z in places if z is not None)
+            spacing = min((b - a for a, b in itertools.pairwise(ordered)), default=1)
+        widest = min(widest, (spacing - 1) // 2)
+    return widest
 
 
 def check_neighbours(config: Config, sample: Sample, raw: Path) -> None:

@@ -21,6 +21,7 @@ from txm2sem_core.samples import (
     read_samples,
     sample_voxel_size_nm,
     volume_path,
+    widest_context,
 )
 
 HEADER = "sample\tsource\ttxm\tsem\tcharge\ttxm_volume\tpair_z\tvoxel_size_nm"
@@ -245,3 +246,29 @@ def test_variants_that_need_a_volume_or_places_in_it(
     check_neighbours(config, Sample(sample="a", source="phantom"), RAW)
     without = load_config({"variants": {"net": {"family": "feedforward", "context": 0}}})
     check_neighbours(without, pairs_sample(tmp_path), RAW)
+
+
+@pytest.mark.parametrize(
+    ("places", "context"), [("0,5,20", 2), ("0:40:20", 2), ("0,4,9", 1), ("0,3", 1), ("0,2", 0), ("3,4,5", 0)]
+)
+def test_auto_is_as_wide_as_pairs_stand_apart(tmp_path: Path, places: str, context: int) -> None:
+    count = 2 if ":" in places else len(places.split(","))
+    names = [f"{number}.tif" for number in range(count)]
+    volume = str(images(tmp_path / "volume", *(f"{z:02d}.tif" for z in range(21))))
+    images(tmp_path / "txm", *names), images(tmp_path / "sem", *names)
+    placed = pairs_sample(tmp_path, txm_volume=volume, pair_z=places)
+    phantom = Sample(sample="b", source="phantom")
+    assert widest_context([placed], 8, RAW) == context
+    assert widest_context([phantom, placed], 8, RAW) == context
+    assert widest_context([phantom], 8, RAW) == 2
+    assert widest_context([phantom], 4, RAW) == 1
+    assert widest_context([placed, pairs_sample(tmp_path)], 8, RAW) == 0
+
+
+def test_auto_context_is_what_the_samples_allow() -> None:
+    config = {"variants": {"a": {"family": "feedforward"}, "b": {"family": "feedforward", "context": 3}}}
+    wide = load_config(config, neighbours=2)
+    assert (wide.variant("a").context, wide.variant("b").context, wide.patches.context) == (2, 3, 3)
+    assert load_config(config).variant("a").context == 0
+    assert load_config({**config, "preset": "paper"}, neighbours=2).variant("a").context == 0
+    assert load_config({**config, "train": {"context": 1}}, neighbours=2).variant("a").context == 1

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from txm2sem_core.config.base import Name, Settings
 from txm2sem_core.config.checking import merge, validated
@@ -48,6 +48,8 @@ class Config(Settings):
     predict: PredictSettings = PredictSettings()
     measure: MeasureSettings = MeasureSettings()
 
+    _neighbours: int = PrivateAttr(default=0)  # what `context: auto` means for the samples at hand
+
     @model_validator(mode="after")
     def _seeds_differ(self) -> Config:
         if len(set(self.seeds)) != len(self.seeds):
@@ -59,16 +61,19 @@ class Config(Settings):
         own = self.variants[name]
         family = str(own.get("family", self.train.get("family")))
         if family == "baseline":
-            return validated(TrainSettings, own, f"variants.{name}")
+            return validated(TrainSettings, self._with_context(own), f"variants.{name}")
         preset = PRESETS[self.preset]
         objective = own.get("objective", self.train.get("objective"))
         of_objective = preset["wgangp"] if objective == "wgangp" else {}
         merged = merge(preset["all"], preset.get(family, {}), of_objective, self.train, own)
-        settings = validated(TrainSettings, merged, f"variants.{name}")
+        settings = validated(TrainSettings, self._with_context(merged), f"variants.{name}")
         if self.preset == "paper" and family in PAPER_FIXED_FAMILIES:
             fixed = settings.generator.model_copy(update=PAPER_FIXED)
             settings = settings.model_copy(update={"generator": fixed})
         return settings
+
+    def _with_context(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "context": self._neighbours} if values.get("context") == "auto" else values
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """Baselines are fitted, not trained: one seed is enough for them."""
@@ -96,8 +101,13 @@ class Config(Settings):
         return tuple(sorted({self.variant(name).factor for name in self.variants} - {1}))
 
 
-def load_config(values: Mapping[str, Any], where: str = "the configuration") -> Config:
+def load_config(values: Mapping[str, Any], where: str = "the configuration", neighbours: int = 0) -> Config:
     """Check a parsed configuration and return it complete.
+
+    Args:
+        values: the parsed YAML.
+        where: its name in messages.
+        neighbours: what `context: auto` stands for, from `samples.widest_context`.
 
     Raises:
         ConfigError: names the first wrong key, its value, the rule, and for an unknown key the nearest known one.
@@ -109,10 +119,12 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration") -> 
         given = values.get(stage, {})
         values[stage] = merge(preset, given) if isinstance(given, Mapping) else given
     config = validated(Config, values, "", where)
-    validated(TrainSettings, merge({"family": "feedforward"}, config.train), "train", where)
+    config._neighbours = neighbours
+    validated(TrainSettings, config._with_context(merge({"family": "feedforward"}, config.train)), "train", where)
     if "context" not in config.patches.model_fields_set:
         needed = max(config.variant(name).context for name in config.variants)
         config = config.model_copy(update={"patches": config.patches.model_copy(update={"context": needed})})
+        config._neighbours = neighbours
     for name in config.variants:
         variant = config.variant(name)
         check_generator_name(variant.generator.name, config.plugins, f"variants.{name}.generator.name")

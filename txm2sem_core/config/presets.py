@@ -6,7 +6,7 @@ from typing import Any
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "corrected": {
-        "all": {},
+        "all": {"context": "auto"},
         "feedforward": {"generator": {"name": "resnet_9blocks"}},
         "pix2pix": {"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 100.0},
         "srcnn": {"generator": {"name": "sr_resnet_9blocks", "width": 256}},

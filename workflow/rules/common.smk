@@ -15,11 +15,13 @@ from txm2sem_core.errors import Txm2semError
 from txm2sem_core.figure_settings import load_figure_settings
 from txm2sem_core.io import read_yaml
 from txm2sem_core.provenance import raw_digest, source_files
-from txm2sem_core.samples import check_neighbours, check_sample, list_pairs, read_samples, volume_path
+from txm2sem_core.samples import check_neighbours, check_sample, list_pairs, read_samples, volume_path, widest_context
 
 try:
     CONFIG = load_config(config)
     SAMPLES = read_samples(CONFIG.samples)
+    NEIGHBOURS = widest_context(SAMPLES.values(), CONFIG.phantom.pair_every, Path(CONFIG.results_dir))
+    CONFIG = load_config(config, neighbours=NEIGHBOURS)
     STYLE = load_figure_settings(read_yaml(CONFIG.figures), CONFIG.figures)
     for name, sample in SAMPLES.items():
         check_sample(sample, Path(CONFIG.results_dir, name, "raw"))
