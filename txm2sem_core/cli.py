@@ -105,7 +105,7 @@ def predict(
             raise ConfigError(
                 "--calibration: one model has no spread to calibrate. Give several by --model, or --samples."
             )
-        predictor = inference.Predictor(load_model(model[0]), chosen, device)
+        predictor = inference.load_predictor(load_model(model[0]), chosen, device)
         inference.predict_volume(predictor, source, output, voxel_size_nm=voxel_size_nm, name=name)
     else:
         calibrated = None if calibration is None else inference.read_calibration(calibration)
@@ -138,10 +138,44 @@ def predict_test_patches(
     _load_plugins(plugin)
     chosen = parse_settings(PredictSettings, settings)
     if len(model) == 1 and not samples:
-        inference.predict_test(inference.Predictor(load_model(model[0]), chosen, device), patches, output, name=name)
+        predictor = inference.load_predictor(load_model(model[0]), chosen, device)
+        if isinstance(predictor, inference.Repairer):
+            inference.predict_test_repair(predictor, patches, output)
+        elif isinstance(predictor, inference.ClassPredictor):
+            inference.predict_test_classes(predictor, patches, output)
+        else:
+            inference.predict_test(predictor, patches, output, name=name)
     else:
         several = inference.load_spread_predictor(model, chosen, device, samples, seed)
         inference.predict_test_with_uncertainty(several, patches, output, name=name)
+
+
+@app.command()
+def repair(
+    model: Annotated[Path, typer.Option(help="Folder of a model of the family repair.")],
+    txm: Annotated[Path, typer.Option(help="TXM slice, in register with the FIB-SEM slice.")],
+    sem: Annotated[Path, typer.Option(help="FIB-SEM slice.")],
+    mask: Annotated[Path, typer.Option(help="Image, not zero where the FIB-SEM slice is charged.")],
+    output: Annotated[Path, typer.Option(help="The repaired slice, NAME.tif.")],
+    device: Device = "auto",
+    threads: Threads = 0,
+    plugin: Plugins = None,
+    settings: SettingsJson = "{}",
+) -> None:
+    """Repair a FIB-SEM slice where it is charged; all other pixels stay the very same."""
+    from txm2sem_core import inference
+    from txm2sem_core.checkpoint import load_model
+    from txm2sem_core.config import PredictSettings, parse_settings
+
+    _set_threads(threads)
+    _load_plugins(plugin)
+    predictor = inference.load_predictor(load_model(model), parse_settings(PredictSettings, settings), device)
+    if not isinstance(predictor, inference.Repairer):
+        raise ConfigError(f"{model}: this model predicts from TXM alone and repairs nothing. Use `txm2sem predict`.")
+    clipped = inference.repair_files(predictor, txm, sem, mask, output)
+    if clipped:
+        print(f"repair: {clipped} pixels were clipped.", file=sys.stderr)
+    print(output)
 
 
 @app.command()

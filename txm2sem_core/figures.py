@@ -24,6 +24,7 @@ from txm2sem_core.figure_settings import (
 from txm2sem_core.geometry import warp
 from txm2sem_core.metrics import Calibration, psnr, ssim
 from txm2sem_core.plotting import (
+    Column,
     History,
     MontageRow,
     RegistrationView,
@@ -36,10 +37,12 @@ from txm2sem_core.plotting import (
     draw_montage,
     draw_registration,
     draw_sections,
+    draw_side_task,
     draw_uncertainty,
     save_figure,
 )
 from txm2sem_core.samples import RawPair
+from txm2sem_core.side_tasks import CLASSES, interpolated
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,7 @@ def montage_figure(
         full_range = store.data_range(measure.data_range)
         scores = psnr(prediction, target, full_range, mask), ssim(prediction, target, full_range, mask)
         note = f"{scores[0]:.2f} dB, SSIM {scores[1]:.3f}"
-        _, y_nm, x_nm = store.voxel_size_nm
-        pixel_size_nm = None if y_nm is None or x_nm is None else (y_nm, x_nm)
-        rows.append(MontageRow(run.label, txm, prediction, target, pixel_size_nm, note))
+        rows.append(MontageRow(run.label, txm, prediction, target, store.pixel_size_nm, note))
     _save(draw_montage(rows, style, common), outputs, common)
 
 
@@ -110,6 +111,59 @@ def sections_figure(
         sections = cut_sections(planes, position)
         volumes.append(VolumeSections(name, *sections, position, voxel_size_nm, modality, is_reference))  # type: ignore[arg-type]
     _save(draw_sections(volumes, style, common), outputs, common)
+
+
+def repair_figure(
+    predictions: Path,
+    patches: Path,
+    style: MontageStyle,
+    common: CommonStyle,
+    outputs: Iterable[Path],
+) -> None:
+    """Draw test patches of a repair: TXM, damaged, repaired, measured; the damage is white as the network sees it."""
+    store = io.read_patch_store(patches)
+    places, rows = _shown_patches(store, style)
+    repaired, damages = (io.open_volume(predictions / name) for name in ("patches.tif", "damage.tif"))
+    true = [store.sem_patch(*place) for place in places]
+    laid = [damages.read(row, row + 1)[0] > 0 for row in rows]
+    columns = [
+        Column("TXM", [store.txm_patch(*place, 0)[0] for place in places], "txm"),
+        Column("Damaged", [np.where(d, store.sem_range.high, t) for d, t in zip(laid, true, strict=True)]),
+        Column("Repaired", [repaired.read(row, row + 1)[0] for row in rows]),
+        Column("Interpolated", [interpolated(t, d) for d, t in zip(laid, true, strict=True)]),
+        Column("FIB-SEM", true),
+    ]
+    _save(draw_side_task(columns, store.pixel_size_nm, (), style, common), outputs, common)
+
+
+def segmentation_figure(
+    predictions: Path,
+    patches: Path,
+    style: MontageStyle,
+    common: CommonStyle,
+    outputs: Iterable[Path],
+) -> None:
+    """Draw test patches of a segmentation: TXM, FIB-SEM, predicted and true classes."""
+    store = io.read_patch_store(patches)
+    places, rows = _shown_patches(store, style)
+    predicted = io.open_volume(predictions / "patches.tif")
+    classes = [store.class_patch(*place) for place in places]
+    columns = [
+        Column("TXM", [store.txm_patch(*place, 0)[0] for place in places], "txm"),
+        Column("FIB-SEM", [store.sem_patch(*place) for place in places]),
+        Column("Predicted", [predicted.read(row, row + 1)[0] for row in rows], ""),
+        Column("True", [own for own in classes if own is not None], ""),
+    ]
+    _save(draw_side_task(columns, store.pixel_size_nm, CLASSES, style, common), outputs, common)
+
+
+def _shown_patches(store: io.PatchStore, style: MontageStyle) -> tuple[list[tuple[str, int, int]], list[int]]:
+    """Places of the test patches that are shown, evenly over the split, and their rows."""
+    test = store.of_split("test")
+    count = min(max(style.patches, 3), len(test))
+    rows = [round((number + 0.5) * len(test) / count - 0.5) for number in range(count)]
+    places = [(str(test["pair"][row]), int(test["y"][row]), int(test["x"][row])) for row in rows]
+    return places, rows
 
 
 def uncertainty_figure(
@@ -148,9 +202,7 @@ def uncertainty_figure(
         row = store.of_split("test").iloc[number]
         prediction, uncertainty = mean, calibration.apply(spread)
         target, name = store.sem_patch(row["pair"], int(row["y"]), int(row["x"])), "the FIB-SEM patch"
-    _, y_nm, x_nm = store.voxel_size_nm
-    pixel_size_nm = None if y_nm is None or x_nm is None else (y_nm, x_nm)
-    view = UncertaintyView(prediction, uncertainty, target, name, pixel_size_nm, _coverages(metrics))
+    view = UncertaintyView(prediction, uncertainty, target, name, store.pixel_size_nm, _coverages(metrics))
     _save(draw_uncertainty(view, style, common), outputs, common)
 
 

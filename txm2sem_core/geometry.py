@@ -152,3 +152,11 @@ def shift_xy_px(matrix: Matrix, moving_shape: tuple[int, int], fixed_shape: tupl
     """Where the moving image's centre lands, from the fixed image's centre, (x, y) in fixed pixels."""
     landed = (matrix @ np.append(_centre_xy(moving_shape), 1.0))[:2] - _centre_xy(fixed_shape)
     return float(landed[0]), float(landed[1])
+
+
+def window_share(mask: np.ndarray, size: int) -> np.ndarray:
+    """Share of True pixels in every size x size window, [Y - size + 1, X - size + 1], by an integral image."""
+    total = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
+    total[1:, 1:] = mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    sums = total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
+    return np.asarray(sums / size**2)

@@ -78,6 +78,19 @@ def gradient_penalty(
     return (gradient.flatten(1).norm(2, dim=1) - 1).square().mean()
 
 
+def class_loss(logits: Tensor, classes: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy of classes over the pixels that count.
+
+    Args:
+        logits: `[B, classes, Y, X]`.
+        classes: `[B, 1, Y, X]`, class numbers.
+        mask: `[B, 1, Y, X]`, True where a pixel counts; None for all. Where nothing counts, the loss is 0.
+    """
+    cost = functional.cross_entropy(logits, classes[:, 0].long(), reduction="none")
+    weight = torch.ones_like(cost) if mask is None else mask[:, 0].to(cost)
+    return (cost * weight).sum() / weight.sum().clamp_min(1)
+
+
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     """Half the squared gradient of the discriminator at real images, mean over the batch; unweighted.
 

@@ -15,9 +15,11 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings
 from txm2sem_core.errors import InputError
+from txm2sem_core.geometry import window_share
 from txm2sem_core.intensity import IntensityRange, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
-from txm2sem_core.samples import SPLITS
+from txm2sem_core.samples import DENSITIES, SPLITS
+from txm2sem_core.side_tasks import class_image
 
 _MIN_AGREEMENT = 0.9  # correlation of a pair's TXM slice with the slice of the volume it is said to be
 
@@ -79,19 +81,11 @@ def acceptable_positions(usable: np.ndarray, nonzero: np.ndarray, settings: Patc
         settings: patch size, grid of positions and the two shares.
     """
     size, step = settings.size_px, settings.grid_px
-    uncharged = _window_share(usable, size)[::step, ::step]
-    bright = _window_share(usable & nonzero, size)[::step, ::step]
+    uncharged = window_share(usable, size)[::step, ::step]
+    bright = window_share(usable & nonzero, size)[::step, ::step]
     # a share of 1 can be asked for too, though nothing is more than that
     good = ((uncharged > settings.min_uncharged) | (uncharged == 1)) & ((bright > settings.min_nonzero) | (bright == 1))
     return np.argwhere(good) * step
-
-
-def _window_share(mask: np.ndarray, size: int) -> np.ndarray:
-    """Share of True pixels in every size x size window, [Y - size + 1, X - size + 1], by an integral image."""
-    total = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
-    total[1:, 1:] = mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
-    sums = total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
-    return sums / size**2
 
 
 def side_by_side(positions: np.ndarray, size: int, step: int, shape: tuple[int, int]) -> np.ndarray:
@@ -192,7 +186,22 @@ def _load_pair(registered: Path, row: Any, volume: Volume | None, settings: Patc
             f"pair {row.pair}: patches.context = {settings.context} needs the TXM volume and the pair's place in it. "
             "Give txm_volume and pair_z in the sample table, or set patches.context to 0."
         )
-    return PairImages(stack[:, :height, :width], sem[:height, :width], mask[:height, :width])
+    classes = _classes(registered, row)
+    return PairImages(
+        stack[:, :height, :width],
+        sem[:height, :width],
+        mask[:height, :width],
+        None if classes is None else classes[:height, :width],
+    )
+
+
+def _classes(registered: Path, row: Any) -> np.ndarray | None:
+    """The pixels' classes, where both masks of density came with the pair."""
+    files = [getattr(row, kind, None) for kind in DENSITIES]
+    if not all(isinstance(file, str) for file in files):
+        return None
+    low, high = (io.read_image(registered / str(file)) for file in files)
+    return class_image(low, high)
 
 
 def _neighbours(volume: Volume, z: int, context: int, pair: str) -> np.ndarray:

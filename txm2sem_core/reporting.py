@@ -72,6 +72,7 @@ class SampleResults:
     txm_volume: Path | None
     truth: Path | None
     uncertainty: Path | None  # table of coverages
+    side_tasks: bool  # whether there are variants that repair or segment
 
 
 # title and caption of each figure, by the start of its name
@@ -97,6 +98,15 @@ CAPTIONS = {
         "stated (on the dotted diagonal both agree), and the share of pixels whose error is covered, before and after "
         "the calibration on the validation patches; the dotted lines are the shares of Gaussian errors.",
     ),
+    "repair": (
+        "Repair",
+        "Test patches of a repair: TXM, the FIB-SEM with damage laid over it (white, as the network sees it), the "
+        "repair, what linear interpolation makes of the pixels around, and the FIB-SEM as it was.",
+    ),
+    "segmentation": (
+        "Segmentation",
+        "Test patches: TXM, FIB-SEM, the predicted classes and the true ones.",
+    ),
     "curves": (
         "Training",
         "Scores on the validation patches and training losses over the epochs; several seeds as mean and range.",
@@ -120,6 +130,7 @@ def parse_samples(text: str) -> list[SampleResults]:
             txm_volume=Path(sample["txm_volume"]) if sample["txm_volume"] else None,
             truth=Path(sample["truth"]) if sample["truth"] else None,
             uncertainty=Path(sample["uncertainty"]) if sample["uncertainty"] else None,
+            side_tasks=bool(sample.get("side_tasks")),
         )
         for sample in json.loads(text)
     ]
@@ -174,6 +185,8 @@ def _sample(sample: SampleResults) -> SampleReport:
         "table": summary,  # type: ignore[typeddict-item]
         "volume_table": _volume_table(sample),
         "uncertainty_table": _uncertainty_table(sample),
+        "repair_table": _side_table(sample, "repair"),
+        "segmentation_table": _side_table(sample, "segmentation"),
         "figures": sample.figures,
         "volumes": sample.volumes,
         "warnings": _warnings(summary),
@@ -204,6 +217,16 @@ def _uncertainty_table(sample: SampleResults) -> list[Row]:
         f"{variant}, {run}".replace("_", " ") for variant, run in zip(table["variant"], table["run"], strict=True)
     ]
     rows = _rows(table[list(UNCERTAINTY_COLUMNS)])
+    return [{"label": label, **row} for label, row in zip(labels, rows, strict=True)]
+
+
+def _side_table(sample: SampleResults, task: str) -> list[Row]:
+    path = sample.folder / "metrics" / f"{task}.csv"
+    if not sample.side_tasks or not path.exists():
+        return []
+    table = io.read_csv(path)
+    labels = [str(variant).replace("_", " ") for variant in table["variant"]]
+    rows = _rows(table.drop(columns="variant"))
     return [{"label": label, **row} for label, row in zip(labels, rows, strict=True)]
 
 

@@ -6,7 +6,7 @@ import io as text_io
 import itertools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,7 @@ from txm2sem_core.errors import ConfigError, InputError
 
 AUTO_CONTEXT = 2  # the best of 0 to 3 that was measured: docs/z-continuity.md
 SPLITS = ("train", "validation", "test")
-REFERENCE_EXTRA = ("lowdensity", "highdensity")
+DENSITIES = ("lowdensity", "highdensity")  # masks of density, for the segmentation
 
 
 class Sample(BaseModel):
@@ -32,6 +32,8 @@ class Sample(BaseModel):
     txm: str | None = None  # folder of the TXM slices; of `reference`: the published layout's images/
     sem: str | None = None  # folder of the FIB-SEM slices
     charge: str | None = None  # folder of charge masks (not zero = charged)
+    lowdensity: str | None = None  # folder of masks (not zero = pores and organic matter)
+    highdensity: str | None = None  # folder of masks (not zero = heavy minerals)
     txm_volume: str | None = None  # TIFF stack, folder of slices or OME-Zarr
     pair_z: str | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
     voxel_size_nm: str | None = None  # z,y,x; needed where the files do not say
@@ -131,11 +133,13 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
     if sample.source == "phantom":
         z_of = dict(zip(*(io.read_csv(raw / "pairs.csv")[c] for c in ("pair", "z")), strict=True))
         pairs = _paired_folders(raw / "txm", raw / "sem", raw / "charge")
-        return [RawPair(p.pair, int(z_of[p.pair]), p.txm, p.sem, p.charge) for p in pairs]
+        folders = {kind: raw / kind for kind in DENSITIES if (raw / kind).is_dir()}
+        return [replace(p, z=int(z_of[p.pair]), extra=_extra(p, folders)) for p in pairs]
     charge = Path(sample.charge) if sample.charge else None
     pairs = _paired_folders(Path(str(sample.txm)), Path(str(sample.sem)), charge)
     z_of_pairs = sample.z_of_pairs(len(pairs))
-    return [RawPair(p.pair, z, p.txm, p.sem, p.charge) for p, z in zip(pairs, z_of_pairs, strict=True)]
+    folders = {kind: Path(folder) for kind in DENSITIES if (folder := getattr(sample, kind)) is not None}
+    return [replace(p, z=z, extra=_extra(p, folders)) for p, z in zip(pairs, z_of_pairs, strict=True)]
 
 
 def volume_path(sample: Sample, raw: Path) -> Path | None:
@@ -159,8 +163,8 @@ def _reference_pairs(images: Path) -> list[RawPair]:
             raise InputError(f"{images / split}: no such folder; the reference layout has {', '.join(SPLITS)}.")
         charge = folder / "charge"
         for pair in _paired_folders(folder / "txm", folder / "sem", charge if charge.is_dir() else None):
-            extra = {kind: _partner(folder / kind, pair) for kind in REFERENCE_EXTRA if (folder / kind).is_dir()}
-            found.append(RawPair(f"{split}{pair.pair}", None, pair.txm, pair.sem, pair.charge, split, extra))
+            folders = {kind: folder / kind for kind in DENSITIES if (folder / kind).is_dir()}
+            found.append(replace(pair, pair=f"{split}{pair.pair}", split=split, extra=_extra(pair, folders)))
     return found
 
 
@@ -173,6 +177,10 @@ def _paired_folders(txm: Path, sem: Path, charge: Path | None) -> list[RawPair]:
     for number in sorted(txm_files.keys() - charge_files.keys()) if charge is not None else ():
         raise InputError(f"{txm_files[number]}: there is no charge mask with the number {number} in {charge}. Add it.")
     return [RawPair(n, None, txm_files[n], sem_files[n], charge_files.get(n)) for n in sorted(txm_files, key=_order)]
+
+
+def _extra(pair: RawPair, folders: dict[str, Path]) -> dict[str, Path]:
+    return {kind: _partner(folder, pair) for kind, folder in folders.items()}
 
 
 def _partner(folder: Path, pair: RawPair) -> Path:

@@ -33,6 +33,21 @@ HEADINGS = {
     "continuity_ratio": "Change along z / truth's",
     "continuity_explained": "True change along z that is right",
     "continuity_error": "Error of change along z",
+    "damaged": "Share damaged",
+    "psnr_mean": "PSNR / dB",
+    "psnr_stderr": "± stderr",
+    "ssim_mean": "SSIM",
+    "ssim_stderr": "± stderr",
+    "psnr_interpolated_mean": "PSNR of interpolation / dB",
+    "psnr_interpolated_stderr": "± stderr",
+    "ssim_interpolated_mean": "SSIM of interpolation",
+    "ssim_interpolated_stderr": "± stderr",
+    "dice_background": "Dice, background",
+    "dice_low_density": "Dice, low density",
+    "dice_high_density": "Dice, high density",
+    "mean_iou": "Mean IoU",
+    "accuracy": "Accuracy",
+    "accuracy_floor": "Accuracy of one class alone",
     "fraction_0": "Darkest phase",
     "fraction_0_truth": "Darkest phase, truth",
     "of": "Error of",
@@ -110,6 +125,8 @@ class SampleReport(TypedDict):
     table: Sequence[TableRow]
     volume_table: Sequence[Mapping[str, Any]]
     uncertainty_table: NotRequired[Sequence[Mapping[str, Any]]]
+    repair_table: NotRequired[Sequence[Mapping[str, Any]]]
+    segmentation_table: NotRequired[Sequence[Mapping[str, Any]]]
     figures: Sequence[FigureEntry]
     volumes: Sequence[VolumeEntry]
     warnings: Sequence[str]
@@ -218,7 +235,12 @@ def _scores(row: TableRow) -> str:
 def _prepared(sample: SampleReport) -> dict[str, Any]:
     """Give what the template needs beside the sample's own entries."""
     table = sorted(sample["table"], key=lambda row: (row["factor"], row["kind"] == "baseline", -row["psnr_mean"]))
-    tables = {"Volumes": sample["volume_table"], "Uncertainty": sample.get("uncertainty_table", [])}
+    tables = {
+        "Volumes": sample["volume_table"],
+        "Uncertainty": sample.get("uncertainty_table", []),
+        "Repair, under the damage": sample.get("repair_table", []),
+        "Segmentation": sample.get("segmentation_table", []),
+    }
     viewer = sample.get("viewer")
     return {
         **sample,

@@ -27,7 +27,7 @@ GROUND = {
     "progress",
     "device",
 }
-MIDDLE = {"io", "config", "figure_settings", "checkpoint", "samples", "provenance", "plotting"}
+MIDDLE = {"side_tasks", "io", "config", "figure_settings", "checkpoint", "samples", "provenance", "plotting"}
 STAGES = {
     "phantom",
     "registration",
@@ -38,6 +38,7 @@ STAGES = {
     "measure",
     "figures",
     "viewer",
+    "side_measures",
     "reporting",
     "uncertainty",
 }

@@ -26,6 +26,7 @@ from txm2sem_core.training.batches import Batch, epoch_batches, evaluation_batch
 from txm2sem_core.training.resume import Checkpoint
 from txm2sem_core.training.schedules import build_scheduler, rate_factor
 from txm2sem_core.training.steps import Learner
+from txm2sem_core.training.tasks import Task
 from txm2sem_core.training.validation import validate
 
 torch.set_num_threads(1)
@@ -246,7 +247,7 @@ def test_validation_against_a_direct_computation(tmp_path: Path) -> None:
     store = make_store(tmp_path, dtype=np.uint16, evaluation=3)
     generator = build_generator("resnet_1blocks", width=4, seed=0)
     settings = tiny("feedforward", batch_size=2)
-    found = validate(generator, store, settings, CPU)
+    found = validate(generator, store, settings, CPU, Task())
     assert generator.training  # left as it was
     scores = []
     generator.eval()

@@ -20,6 +20,7 @@ from txm2sem_core.config.stages import (
 )
 from txm2sem_core.config.train import (
     ADVERSARIAL,
+    SIDE_TASKS,
     SUPER_RESOLUTION,
     ComputeSettings,
     DiscriminatorSettings,
@@ -32,6 +33,7 @@ from txm2sem_core.config.train import (
 
 __all__ = [
     "ADVERSARIAL",
+    "SIDE_TASKS",
     "SUPER_RESOLUTION",
     "ComputeSettings",
     "Config",

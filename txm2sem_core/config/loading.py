@@ -20,7 +20,7 @@ from txm2sem_core.config.stages import (
     PredictSettings,
     RegisterSettings,
 )
-from txm2sem_core.config.train import WITHOUT_DROPOUT, TrainSettings
+from txm2sem_core.config.train import SIDE_TASKS, WITHOUT_DROPOUT, TrainSettings
 from txm2sem_core.errors import ConfigError
 
 Group = TypeVar("Group", bound=Settings)
@@ -73,7 +73,9 @@ class Config(Settings):
         return settings
 
     def _with_context(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {**values, "context": self._neighbours} if values.get("context") == "auto" else values
+        if values.get("context") != "auto":
+            return values
+        return {**values, "context": 0 if values.get("family") in SIDE_TASKS else self._neighbours}
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """Baselines are fitted, not trained: one seed is enough for them."""
@@ -82,7 +84,17 @@ class Config(Settings):
     @property
     def trained(self) -> tuple[str, ...]:
         """The variants that are trained; baselines are fitted, and have neither seeds nor dropout."""
-        return tuple(name for name in self.variants if self.variant(name).family != "baseline")
+        return tuple(name for name in self.translations if self.variant(name).family != "baseline")
+
+    @property
+    def translations(self) -> tuple[str, ...]:
+        """The variants that translate TXM to SEM: all but the side tasks."""
+        return tuple(name for name in self.variants if self.variant(name).family not in SIDE_TASKS)
+
+    @property
+    def side_tasks(self) -> tuple[str, ...]:
+        """The variants that repair or segment."""
+        return tuple(name for name in self.variants if name not in self.translations)
 
     @property
     def ensembles(self) -> tuple[str, ...]:
@@ -130,6 +142,11 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
         check_generator_name(variant.generator.name, config.plugins, f"variants.{name}.generator.name")
         _check_variant(name, variant, config.patches)
     _check_uncertainty(config)
+    if not config.translations:
+        raise ConfigError(
+            f"{where}: all variants are side tasks ({', '.join(config.variants)}). Add one that translates, if only a "
+            "baseline, as in pointwise: {family: baseline, generator: {name: pointwise}}."
+        )
     return config
 
 

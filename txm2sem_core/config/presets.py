@@ -9,6 +9,8 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "all": {"context": "auto"},
         "feedforward": {"generator": {"name": "resnet_9blocks"}},
         "pix2pix": {"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 100.0},
+        "repair": {"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 10.0},
+        "segmentation": {"generator": {"name": "resnet_9blocks"}},
         "srcnn": {"generator": {"name": "sr_resnet_9blocks", "width": 256}},
         "srgan": {
             "generator": {"name": "sr_resnet_9blocks", "width": 256},
@@ -29,6 +31,8 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "feedforward": {"generator": {"name": "resnet_9blocks"}},
         "pix2pix": {"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 100.0},
+        "repair": {"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 10.0},
+        "segmentation": {"generator": {"name": "resnet_9blocks"}},
         "srcnn": {"generator": {"name": "sr_resnet_9blocks", "width": 256}},
         "srgan": {
             "generator": {"name": "sr_resnet_9blocks", "width": 256, "dropout": True},
@@ -46,4 +50,4 @@ PAPER_STAGES: dict[str, dict[str, Any]] = {
 }
 # Families whose norm, dropout and initialisation the published code fixes, whatever is asked.
 PAPER_FIXED = {"norm": "batch", "dropout": False, "init": "normal", "init_gain": 0.02}
-PAPER_FIXED_FAMILIES = ("feedforward", "srcnn")
+PAPER_FIXED_FAMILIES = ("feedforward", "srcnn", "segmentation")

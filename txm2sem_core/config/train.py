@@ -88,8 +88,9 @@ class ScheduleSettings(Settings):
 
 
 Selection = Literal["last", "best_psnr", "best_ssim", "best_porosity", "best_two_point"]
-Family = Literal["baseline", "feedforward", "pix2pix", "srcnn", "srgan"]
-ADVERSARIAL = ("pix2pix", "srgan")
+Family = Literal["baseline", "feedforward", "pix2pix", "srcnn", "srgan", "repair", "segmentation"]
+ADVERSARIAL = ("pix2pix", "srgan", "repair")
+SIDE_TASKS = ("repair", "segmentation")
 SUPER_RESOLUTION = ("srcnn", "srgan")
 SAME_SIZE = {name for name in BUILT_IN if not name.startswith("sr_")}  # the output is as large as the input
 
@@ -102,6 +103,9 @@ class TrainSettings(Settings):
     context: Annotated[int, Field(ge=0, le=3)] = 0  # TXM slices below and above, as further input channels
     generator: GeneratorSettings = GeneratorSettings()
     discriminator: DiscriminatorSettings = DiscriminatorSettings()
+    repair_from: Literal["txm_and_sem", "sem"] = "txm_and_sem"  # what `repair` sees beside the mask
+    damage: tuple[Fraction, Fraction] = (0.25, 0.75)  # share of a patch that `repair` is trained to mend
+    segment_from: Literal["txm", "sem"] = "txm"  # what `segmentation` sees
     objective: Literal["vanilla", "lsgan", "wgangp"] = "vanilla"
     gradient_penalty_weight: NonNegative = 10.0  # of `wgangp`
     critic_steps: PositiveInt = 1  # discriminator steps a generator step
@@ -125,8 +129,12 @@ class TrainSettings(Settings):
     def _belongs_together(self) -> TrainSettings:
         if self.family in SUPER_RESOLUTION and self.factor == 1:
             raise ValueError(f"factor must be 2, 4 or 8 for family {self.family}; it is 1")
-        if self.family in ("feedforward", "pix2pix") and self.factor != 1:
+        if self.family in ("feedforward", "pix2pix", *SIDE_TASKS) and self.factor != 1:
             raise ValueError(f"factor must be 1 for family {self.family}; use srcnn or srgan for factor {self.factor}")
+        if self.family in SIDE_TASKS and (self.context or self.z_penalty.weights):
+            raise ValueError(f"context and z_penalty must be 0 for family {self.family}, which sees one slice")
+        if not 0 < self.damage[0] < self.damage[1] <= 1:
+            raise ValueError(f"damage must be 0 < least < greatest <= 1, not {self.damage[0]}, {self.damage[1]}")
         if self.family in SUPER_RESOLUTION and self.generator.name in SAME_SIZE:
             raise ValueError(f"generator.name must be a sr_resnet for family {self.family}, not {self.generator.name}")
         return self

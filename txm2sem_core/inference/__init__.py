@@ -3,10 +3,19 @@
 - `predictor`: one model on a device, planes by tiles
 - `spread`: several models, or passes with dropout: their mean and standard deviation
 - `volumes`: whole volumes, slice by slice
+- `side_tasks`: repaired SEM slices, and maps of classes
 - `testing`: the test patches and slices of a patch store, and the calibration of the uncertainty
 """
 
 from txm2sem_core.inference.predictor import Predictor
+from txm2sem_core.inference.side_tasks import (
+    ClassPredictor,
+    Repairer,
+    load_predictor,
+    predict_test_classes,
+    predict_test_repair,
+    repair_files,
+)
 from txm2sem_core.inference.spread import SpreadPredictor, load_spread_predictor, mean_and_spread
 from txm2sem_core.inference.testing import predict_test, predict_test_with_uncertainty, read_calibration
 from txm2sem_core.inference.volumes import (
@@ -16,14 +25,20 @@ from txm2sem_core.inference.volumes import (
 )
 
 __all__ = [
+    "ClassPredictor",
     "Predictor",
+    "Repairer",
     "SpreadPredictor",
     "input_warnings",
+    "load_predictor",
     "load_spread_predictor",
     "mean_and_spread",
     "predict_test",
+    "predict_test_classes",
+    "predict_test_repair",
     "predict_test_with_uncertainty",
     "predict_volume",
     "predict_volume_with_uncertainty",
     "read_calibration",
+    "repair_files",
 ]

@@ -54,10 +54,20 @@ class Predictor:
         Returns:
             [Y * factor, X * factor], float32 SEM intensities.
         """
-        _, height, width = txm.shape
+        return self.sem_range.from_unit(self.network_plane(self.txm_range.to_unit(txm))[0])
+
+    def network_plane(self, unit: np.ndarray) -> np.ndarray:
+        """What the network makes of a plane of any size, by tiles where it is large.
+
+        Args:
+            unit: [C, Y, X] in [-1, 1], what the network is given.
+
+        Returns:
+            [out_channels, Y * factor, X * factor], float32.
+        """
+        _, height, width = unit.shape
         generator = self.generator
         padded = [padded_length(n, generator.size_multiple, generator.minimum_size) for n in (height, width)]
-        unit = self.txm_range.to_unit(txm)
         unit = np.pad(unit, ((0, 0), (0, padded[0] - height), (0, padded[1] - width)), mode="symmetric")
         tile = self.settings.tile_px or self._largest_tile(max(padded))
         tiles = plan_tiles(
@@ -68,18 +78,18 @@ class Predictor:
             generator.size_multiple,
         )
         f = self.factor
-        plane = np.zeros((padded[0] * f, padded[1] * f), dtype=np.float32)
+        plane = np.zeros((generator.out_channels, padded[0] * f, padded[1] * f), dtype=np.float32)
         with inference(generator, self.mode):
             for row, column in tiles:
                 part = unit[None, :, row.read_start : row.read_stop, column.read_start : column.read_stop]
-                predicted = generator(torch.from_numpy(np.ascontiguousarray(part)).to(self.device))[0, 0].cpu().numpy()
+                predicted = generator(torch.from_numpy(np.ascontiguousarray(part)).to(self.device))[0].cpu().numpy()
                 y0, x0 = row.keep_start - row.read_start, column.keep_start - column.read_start
-                kept = predicted[y0 * f :, x0 * f :]
-                kept = kept[: (row.keep_stop - row.keep_start) * f, : (column.keep_stop - column.keep_start) * f]
-                plane[row.keep_start * f : row.keep_stop * f, column.keep_start * f : column.keep_stop * f] += (
+                kept = predicted[:, y0 * f :, x0 * f :]
+                kept = kept[:, : (row.keep_stop - row.keep_start) * f, : (column.keep_stop - column.keep_start) * f]
+                plane[:, row.keep_start * f : row.keep_stop * f, column.keep_start * f : column.keep_stop * f] += (
                     kept * np.outer(row.weights(f), column.weights(f))
                 )
-        return self.sem_range.from_unit(plane[: height * f, : width * f])
+        return plane[:, : height * f, : width * f]
 
     def predict_patches(self, txm: np.ndarray) -> np.ndarray:
         """Predict patches [B, C, Y, X], each in one pass as in training; returns [B, Y * factor, X * factor]."""

@@ -1,8 +1,8 @@
 """The patch store: the split, registered pairs in one file, with the index of the patches cut from them.
 
 Patches overlap heavily, so the store holds each pair once (`store.safetensors`: `{pair}/txm` [C, Y/f, X/f] with the
-C = 2k + 1 TXM slices around it, `{pair}/sem` [Y, X], `{pair}/mask` [Y, X]) and the index (`index.csv`) says where each
-patch lies, in SEM pixels. `store.json` holds what belongs to all of them.
+C = 2k + 1 TXM slices around it, `{pair}/sem` [Y, X], `{pair}/mask` [Y, X], and where it is known `{pair}/classes`
+[Y, X]) and the index (`index.csv`) says where each patch lies, in SEM pixels. `store.json` holds what belongs to all.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, 
 
 @dataclass(frozen=True)
 class PairImages:
-    """One registered pair: TXM [C, Y/f, X/f], SEM [Y, X], and where both can be used (mask [Y, X])."""
+    """One registered pair: TXM [C, Y/f, X/f], SEM [Y, X], and where both can be used (mask [Y, X]).
+
+    Where it is known, also the class of each pixel, uint8 [Y, X] (see `side_tasks.CLASSES`).
+    """
 
     txm: np.ndarray
     sem: np.ndarray
     mask: np.ndarray
+    classes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,12 @@ class PatchStore:
     def sem_dtype(self) -> np.dtype:
         """Dtype of the SEM images."""
         return next(iter(self.pairs.values())).sem.dtype
+
+    @property
+    def pixel_size_nm(self) -> tuple[float, float] | None:
+        """Pixel size (Y, X) of the SEM, or None where it is not known."""
+        _, y_nm, x_nm = self.voxel_size_nm
+        return None if y_nm is None or x_nm is None else (y_nm, x_nm)
 
     def data_range(self, setting: float | str = "auto") -> float:
         """The range that PSNR and SSIM refer to, in SEM grey levels: `auto` is 255 for 8-bit, else the recorded one."""
@@ -75,6 +85,11 @@ class PatchStore:
         """Usable pixels [size, size] of the patch, bool."""
         return self.pairs[pair].mask[y : y + self.size_px, x : x + self.size_px] > 0
 
+    def class_patch(self, pair: str, y: int, x: int) -> np.ndarray | None:
+        """Classes of the patch's pixels [size, size], or None where they are not known."""
+        classes = self.pairs[pair].classes
+        return None if classes is None else classes[y : y + self.size_px, x : x + self.size_px]
+
 
 def write_patch_store(folder: str | Path, store: PatchStore) -> None:
     """Write the store's three files; each appears whole or not at all, `store.json` last."""
@@ -84,6 +99,8 @@ def write_patch_store(folder: str | Path, store: PatchStore) -> None:
         tensors[f"{pair}/txm"] = np.ascontiguousarray(images.txm)
         tensors[f"{pair}/sem"] = np.ascontiguousarray(images.sem)
         tensors[f"{pair}/mask"] = np.ascontiguousarray(images.mask, dtype=np.uint8)
+        if images.classes is not None:
+            tensors[f"{pair}/classes"] = np.ascontiguousarray(images.classes)
     with atomic_path(folder / "store.safetensors") as temporary:
         save_file(tensors, temporary)
     write_csv(folder / "index.csv", store.index)
@@ -115,7 +132,10 @@ def read_patch_store(folder: str | Path) -> PatchStore:
     except (SafetensorError, OSError) as error:
         raise InputError(f"{folder / 'store.safetensors'}: damaged ({error}). Delete {folder}; run again.") from error
     names = sorted({key.rsplit("/", 1)[0] for key in tensors})
-    pairs = {n: PairImages(tensors[f"{n}/txm"], tensors[f"{n}/sem"], tensors[f"{n}/mask"]) for n in names}
+    pairs = {
+        n: PairImages(tensors[f"{n}/txm"], tensors[f"{n}/sem"], tensors[f"{n}/mask"], tensors.get(f"{n}/classes"))
+        for n in names
+    }
     z_nm, y_nm, x_nm = description["voxel_size_nm"]
     return PatchStore(
         pairs=pairs,

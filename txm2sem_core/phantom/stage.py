@@ -19,6 +19,11 @@ from txm2sem_core.phantom.grains import as_generator
 from txm2sem_core.phantom.placing import Matrix, frame_shape, margin_px, random_placing, sample_frame
 from txm2sem_core.phantom.rock import Rock
 
+# folder, name of the files, phases: as in the published layout
+DENSITIES = (
+    ("lowdensity", "SEM_dark", (phases.PORE, phases.ORGANIC)),
+    ("highdensity", "SEM_light", (phases.PYRITE,)),
+)
 SMALLEST_PX = 16  # along Y and X
 
 
@@ -30,6 +35,7 @@ class Pair:
     z: int
     matrix: Matrix
     image: sem.SemImage
+    labels: NDArray[np.uint8]  # of the phases, as the FIB-SEM sees them
 
 
 @dataclass
@@ -94,16 +100,17 @@ def _acquire_pair(
     clean = sample_frame(grey, matrix, shape, margin, order=3)
     seen = sample_frame(labels, matrix, shape, margin, order=0)
     image = sem.acquire(clean, seen, settings.voxel_size_nm[2], settings.sem_electrons, rng)
-    return Pair(f"{index:03d}", z, matrix, image)
+    return Pair(f"{index:03d}", z, matrix, image, seen)
 
 
 def make_phantom(settings: PhantomSettings, output: Path) -> None:
     """Make the phantom and leave it in the folder `output`, which appears only when it is whole.
 
     Raw data, as an instrument's user has it: `txm_volume/txm_000.tif` and on (every slice, 16 bits), `txm/TXM000.tif`
-    and on (the slices with a partner), `sem/SEM000.tif`, `charge/charge000.tif` (255 where charged), `pairs.csv` (pair,
-    z). Beside it `phantom.json` and the truth: `truth/labels.tif`, `truth/sem.tif` (what a perfect FIB-SEM would show
-    of every TXM slice, same grey levels) and `truth/transforms.json`.
+    and on (the slices with a partner), `sem/SEM000.tif`, `charge/charge000.tif` (255 where charged),
+    `lowdensity/SEM_dark000.tif` (255 in pores and organic matter), `highdensity/SEM_light000.tif` (255 in pyrite),
+    `pairs.csv` (pair, z). Beside it `phantom.json` and the truth: `truth/labels.tif`, `truth/sem.tif` (what a perfect
+    FIB-SEM would show of every TXM slice, same grey levels) and `truth/transforms.json`.
 
     Raises:
         ConfigError: the shape is too small to hold a slice worth registering.
@@ -140,6 +147,9 @@ def _write_sem(folder: Path, settings: PhantomSettings, truth: Truth) -> None:
         io.write_tiff(folder / "sem" / f"SEM{pair.name}.tif", pair.image.grey, settings.voxel_size_nm)
         charged = np.where(pair.image.charge, 255, 0).astype(np.uint8)
         io.write_tiff(folder / "charge" / f"charge{pair.name}.tif", charged, settings.voxel_size_nm)
+        for kind, name, members in DENSITIES:
+            mask = np.where(np.isin(pair.labels, members), 255, 0).astype(np.uint8)
+            io.write_tiff(folder / kind / f"{name}{pair.name}.tif", mask, settings.voxel_size_nm)
     table = pd.DataFrame({"pair": [pair.name for pair in truth.pairs], "z": [pair.z for pair in truth.pairs]})
     io.write_csv(folder / "pairs.csv", table)
 

@@ -8,9 +8,11 @@ from txm2sem_core.plotting.curves import History, draw_curves
 from txm2sem_core.plotting.montage import MontageRow, draw_montage
 from txm2sem_core.plotting.registration import RegistrationView, checkerboard, draw_registration
 from txm2sem_core.plotting.sections import VolumeSections, cut_sections, draw_sections
+from txm2sem_core.plotting.side_tasks import Column, draw_side_task
 from txm2sem_core.plotting.uncertainty import StatedCoverage, UncertaintyView, draw_uncertainty
 
 __all__ = [
+    "Column",
     "History",
     "MontageRow",
     "RegistrationView",
@@ -24,6 +26,7 @@ __all__ = [
     "draw_montage",
     "draw_registration",
     "draw_sections",
+    "draw_side_task",
     "draw_uncertainty",
     "save_figure",
     "size_mm",

@@ -17,13 +17,16 @@ from txm2sem_core.io import PatchStore
 class Batch:
     """Patches in [-1, 1]: TXM [B, C, s/f, s/f], SEM [B, 1, s, s], and where both count, mask [B, 1, s, s].
 
-    Where asked, `stack` [B, C + 1, s/f, s/f] as well: TXM slices from elsewhere, for the penalty of that name.
+    Where asked or known: `stack` [B, C + 1, s/f, s/f], TXM slices from elsewhere, for the penalty of that name;
+    `classes` [B, 1, s, s], uint8; `judged` [B, 1, s, s], where alone a prediction is scored.
     """
 
     txm: Tensor
     sem: Tensor
     mask: Tensor
     stack: Tensor | None = None
+    classes: Tensor | None = None
+    judged: Tensor | None = None
 
 
 def epoch_batches(
@@ -62,16 +65,19 @@ def evaluation_batches(store: PatchStore, split: str, context: int, batch_size: 
 
 
 def _gather(store: PatchStore, context: int, rows, mirrored: np.ndarray, turns: np.ndarray) -> Batch:  # type: ignore[no-untyped-def]
-    txm, sem, mask = [], [], []
+    txm, sem, mask, classes = [], [], [], []
     for row, mirror, turn in zip(rows.itertuples(), mirrored, turns, strict=True):
         y, x = int(row.y), int(row.x)
         txm.append(orient(store.txm_patch(row.pair, y, x, context), int(mirror), int(turn)))
         sem.append(orient(store.sem_patch(row.pair, y, x)[None], int(mirror), int(turn)))
         mask.append(orient(store.mask_patch(row.pair, y, x)[None], int(mirror), int(turn)))
+        if (labels := store.class_patch(row.pair, y, x)) is not None:
+            classes.append(orient(labels[None], int(mirror), int(turn)))
     return Batch(
         torch.from_numpy(store.txm_range.to_unit(np.stack(txm))),
         torch.from_numpy(store.sem_range.to_unit(np.stack(sem))),
         torch.from_numpy(np.stack(mask)),
+        classes=torch.from_numpy(np.stack(classes)) if classes else None,
     )
 
 

@@ -28,8 +28,14 @@ from txm2sem_core.training.resume import Checkpoint, Reached, place_of, state_ke
 from txm2sem_core.training.schedules import build_scheduler
 from txm2sem_core.training.selection import criterion, pore_threshold
 from txm2sem_core.training.steps import Learner, generator_arguments
+from txm2sem_core.training.tasks import Task, task_of
 from txm2sem_core.training.validation import validate
 
+_SHOWN_SCORES = (
+    ("validation_psnr", "PSNR / dB", ".2f"),
+    ("validation_ssim", "SSIM", ".4f"),
+    ("validation_dice", "Dice", ".4f"),
+)
 _FIT_PATCHES = 400  # baselines are fitted on the first so many training patches, which are in random places already
 
 
@@ -69,7 +75,7 @@ def train_model(
     _check_fit(store, settings)
     if settings.family == "baseline":
         generator = _fit_baseline(store, settings)
-        scores = validate(generator, store, settings, torch.device("cpu"), pore_threshold(store))
+        scores = validate(generator, store, settings, torch.device("cpu"), Task(), pore_threshold(store))
         history = pd.DataFrame([{"epoch": 1, **scores}])
         weights = {"best": generator, "last": generator}
     else:
@@ -135,11 +141,12 @@ def _run_epochs(
     reached = Reached()
     checkpoint_.load(reached, name)
     threshold = pore_threshold(store)
+    task = task_of(store, settings)
     writer = _tensorboard_writer(output) if tensorboard else None
     with termination() as asked_to_end:
         for epoch in _remaining_epochs(reached, settings, name):
-            losses = _run_epoch(learner, store, neighbours, seed, reached, checkpoint_, asked_to_end)
-            scores = validate(learner.kept_generator, store, settings, learner.device, threshold)
+            losses = _run_epoch(learner, store, neighbours, seed, task, reached, checkpoint_, asked_to_end)
+            scores = validate(learner.kept_generator, store, settings, learner.device, task, threshold)
             rate = learner.optimiser.param_groups[0]["lr"]
             reached.history.append({"epoch": epoch + 1, "learning_rate": rate, **losses, **scores})
             score = criterion(scores, settings.select)
@@ -149,7 +156,7 @@ def _run_epochs(
                 reached.best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
             for scheduler in schedulers:
                 if isinstance(scheduler, ReduceLROnPlateau):
-                    scheduler.step(scores["validation_psnr"])
+                    scheduler.step(next(iter(scores.values())))
                 else:
                     scheduler.step()
             reached.epoch, reached.step, reached.sums, reached.counts = epoch + 1, 0, {}, {}
@@ -169,9 +176,9 @@ def _remaining_epochs(reached: Reached, settings: TrainSettings, name: str) -> I
         yield epoch
         row = reached.history[-1]
         terms = ", ".join(f"{k.removeprefix('loss_')} {v:.4g}" for k, v in row.items() if k.startswith("loss_"))
+        scores = ", ".join(f"{label} {row[key]:{form}}" for key, label, form in _SHOWN_SCORES if key in row)
         print(
-            f"train {name}: epoch {epoch + 1} of {total}: validation PSNR {row['validation_psnr']:.2f} dB, "
-            f"SSIM {row['validation_ssim']:.4f}; losses: {terms}",
+            f"train {name}: epoch {epoch + 1} of {total}: validation {scores}; losses: {terms}",
             file=sys.stderr,
             flush=True,
         )
@@ -182,6 +189,7 @@ def _run_epoch(
     store: PatchStore,
     neighbours: NeighbourSlices | None,
     seed: int,
+    task: Task,
     reached: Reached,
     checkpoint_: Checkpoint,
     asked_to_end: threading.Event,
@@ -197,7 +205,8 @@ def _run_epoch(
     first = epoch * math.ceil(patches / batch_size)  # counted over all epochs
     done = reached.step * batch_size
     stacks = islice(neighbours.of_epoch(patches, seed, epoch), done, None) if neighbours else None
-    for batch in epoch_batches(store, learner.settings, seed, epoch, stacks, start=done):
+    batches = epoch_batches(store, learner.settings, seed, epoch, stacks, start=done)
+    for batch in task.training(batches, seed, epoch, done):
         update_generator = (first + reached.step + 1) % learner.settings.critic_steps == 0
         terms = learner.step(batch, update_generator or learner.discriminator is None)
         _check_losses(terms, learner.settings.loss_limit, reached, checkpoint_)

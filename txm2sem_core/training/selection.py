@@ -22,8 +22,11 @@ CRITERIA = {
 
 
 def criterion(scores: dict[str, float], select: str) -> float:
-    """The score of an epoch, more being better; the worst of all where it is not a number."""
-    column, rises = CRITERIA[select]
+    """The score of an epoch, more being better; the worst of all where it is not a number.
+
+    A segmentation has one criterion, the mean Dice coefficient.
+    """
+    column, rises = CRITERIA[select] if "validation_dice" not in scores else ("validation_dice", True)
     value = scores[column] if rises else -scores[column]
     return value if np.isfinite(value) else -float("inf")
 

@@ -1,8 +1,8 @@
 """One optimisation step of each family's objective.
 
-feedforward, srcnn: pixel loss. pix2pix (Isola et al. 2017), srgan (Ledig et al. 2016): pixel loss and adversarial loss
-against a discriminator that sees the SEM patch, and the TXM patch as well where it is conditional. Each with the
-z-penalty where asked.
+feedforward, srcnn: pixel loss. segmentation: cross-entropy. pix2pix and repair (Isola et al. 2017), srgan (Ledig et al.
+2016): pixel loss and adversarial loss against a discriminator that sees the SEM patch, and what the generator was given
+as well where it is conditional. Each with the z-penalties where asked.
 """
 
 from __future__ import annotations
@@ -15,12 +15,21 @@ from torch.nn import functional
 
 from txm2sem_core import zpenalty
 from txm2sem_core.config import ADVERSARIAL, TrainSettings
-from txm2sem_core.errors import ConfigError
-from txm2sem_core.losses import discriminator_loss, generator_gan_loss, gradient_penalty, pixel_loss, r1_penalty
+from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.losses import (
+    class_loss,
+    discriminator_loss,
+    generator_gan_loss,
+    gradient_penalty,
+    pixel_loss,
+    r1_penalty,
+)
 from txm2sem_core.networks import Baseline, ImageGenerator, build_discriminator, build_generator
+from txm2sem_core.side_tasks import CLASSES, LOGIT_SCALE, composed
 from txm2sem_core.training.average import WeightAverage
 from txm2sem_core.training.batches import Batch
 from txm2sem_core.training.compute import Compute
+from txm2sem_core.training.tasks import input_channels
 
 _DISCRIMINATOR_SEED = 1_000_003  # added to the variant's seed, so that the two networks start from different draws
 
@@ -29,7 +38,8 @@ def generator_arguments(settings: TrainSettings) -> dict[str, Any]:
     """Arguments of `build_generator` for a variant, as `model.json` keeps them."""
     return {
         **settings.generator.model_dump(),
-        "in_channels": 2 * settings.context + 1,
+        "in_channels": input_channels(settings),
+        "out_channels": len(CLASSES) if settings.family == "segmentation" else 1,
         "factor": settings.factor,
     }
 
@@ -55,7 +65,7 @@ class Learner:
         self.discriminator: nn.Module | None = None
         if settings.family in ADVERSARIAL:
             own = settings.discriminator.model_dump(exclude={"conditional"})
-            channels = 1 + (2 * settings.context + 1) * settings.discriminator.conditional
+            channels = 1 + input_channels(settings) * settings.discriminator.conditional
             discriminator = build_discriminator(**own, in_channels=channels, seed=seed + _DISCRIMINATOR_SEED)
             self.discriminator = self.compute.place(discriminator)
             self._judge = self.compute.fast(discriminator)
@@ -108,13 +118,15 @@ class Learner:
         plain = bool(penalties) and self.compute.is_float32
         with torch.set_grad_enabled(update_generator):
             predicted = network(txm) if plain or not penalties else self._generate(txm)
+            if self.settings.family == "repair":
+                predicted = composed(predicted, txm)
         losses: dict[str, Tensor] = {}
         if self.discriminator is not None:
             losses |= self._step_discriminator(self.discriminator, txm, sem, predicted)
         if update_generator:
             answered = predicted if plain or not penalties else network(txm)
             penalised = self._z_penalties(network, penalties, txm, answered, batch)
-            losses |= self._step_generator(txm, sem, predicted, mask, penalised)
+            losses |= self._step_generator(txm, self._content_loss(predicted, sem, mask, batch), predicted, penalised)
             if self.average is not None:
                 self.average.update(self.generator)
         return losses
@@ -145,15 +157,23 @@ class Learner:
         scaler.step(optimiser)
         scaler.update()
 
-    def _step_generator(
-        self, txm: Tensor, sem: Tensor, predicted: Tensor, mask: Tensor | None, penalties: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def _content_loss(self, predicted: Tensor, sem: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
+        """How far the prediction is from the SEM, or from its classes, pixel by pixel."""
         settings = self.settings
-        terms = {"loss_pixel": settings.pixel_weight * pixel_loss(settings.pixel_loss, predicted, sem, mask)}
+        if settings.family == "segmentation":
+            if batch.classes is None:
+                raise InputError("segmentation: the batch has no classes. Give patches with density masks.")
+            return settings.pixel_weight * class_loss(LOGIT_SCALE * predicted, batch.classes.to(self.device), mask)
+        return settings.pixel_weight * pixel_loss(settings.pixel_loss, predicted, sem, mask)
+
+    def _step_generator(
+        self, txm: Tensor, content: Tensor, predicted: Tensor, penalties: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        terms = {"loss_pixel": content}
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
             scores = self._judge(self._judged(txm, predicted))
-            terms["loss_adversarial"] = generator_gan_loss(settings.objective, scores)
+            terms["loss_adversarial"] = generator_gan_loss(self.settings.objective, scores)
         terms |= penalties
         loss = torch.stack(list(terms.values())).sum()
         self._descend(loss, self.optimiser)

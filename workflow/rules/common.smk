@@ -37,7 +37,9 @@ os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFI
 os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins))
 
 RESULTS = CONFIG.results_dir
-VARIANTS = list(CONFIG.variants)
+VARIANTS = list(CONFIG.translations)
+# variants that repair or segment: they have tables and figures of their own, and no volume
+SIDE_RUNS = [(v, seed) for v in CONFIG.side_tasks for seed in CONFIG.seeds]
 # the report shows the PNG, so it comes first
 SUFFIXES = [f".{name}" for name in sorted(STYLE.common.formats, key=lambda name: name != "png")]
 MONTAGES = [f"montage_{number + 1}" for number in range(STYLE.montage.patches)]
@@ -64,7 +66,8 @@ pathvars:
 
 wildcard_constraints:
     sample="|".join(SAMPLES),
-    variant="|".join(VARIANTS),
+    variant="|".join(CONFIG.variants),
+    task="repair|segmentation",
     seed="|".join(map(str, CONFIG.seeds)),
     factor="|".join(map(str, CONFIG.factors)) or NOTHING,
     run="|".join(f"{variant}/{name}" for variant, name in SPREAD_RUNS) or NOTHING,
@@ -155,7 +158,7 @@ def raw_files(sample):
     if SAMPLES[sample].source == "phantom":
         return [f"{RESULTS}/{sample}/raw/phantom.json"]
     pairs = list_pairs(SAMPLES[sample], Path(RESULTS, sample, "raw"))
-    files = [file for pair in pairs for file in (pair.txm, pair.sem, pair.charge) if file is not None]
+    files = [file for pair in pairs for file in (pair.txm, pair.sem, pair.charge, *pair.extra.values()) if file]
     return [ancient(str(file)) for file in files]
 
 
@@ -234,7 +237,7 @@ def rules_of(target):
     for sample in SAMPLES:
         here = f"{RESULTS}/{sample}"
         if target == "models":
-            files += [f"{here}/models/{v}/seed{s}/generator.safetensors" for v, s in runs()]
+            files += [f"{here}/models/{v}/seed{s}/generator.safetensors" for v, s in runs() + SIDE_RUNS]
         elif target == "volumes" and has_volume(sample):
             names = ["sem.ome.zarr", "sem.tif"] if CONFIG.tiff_volumes else ["sem.ome.zarr"]
             files += [f"{here}/volumes/{v}/seed{s}/{name}" for v, s in runs() for name in names]
@@ -245,10 +248,21 @@ def rules_of(target):
             names = ["patches.csv", "summary.csv", "table.md", "table.tex"]
             names += ["volumes.csv"] if has_volume(sample) else []
             names += ["uncertainty.csv"] if SPREAD_RUNS else []
+            names += [f"{task}.csv" for task in side_tasks()]
             files += [f"{here}/metrics/{name}" for name in names]
         elif target == "figures":
             files += sample_figures(sample)
     return files + ([f"{RESULTS}/report.html"] if target == "figures" else [])
+
+
+def side_tasks():
+    """The side tasks that variants have."""
+    return sorted({CONFIG.variant(variant).family for variant in CONFIG.side_tasks})
+
+
+def side_runs(task):
+    """Every (variant, seed) of a side task."""
+    return [(variant, seed) for variant, seed in SIDE_RUNS if CONFIG.variant(variant).family == task]
 
 
 def first_runs():
@@ -299,6 +313,7 @@ def report_samples():
                 "volumes": volumes,
                 "txm_volume": None if volume is None else str(volume),
                 "truth": truth_volume(name) or None,
+                "side_tasks": bool(SIDE_RUNS),
                 "uncertainty": f"{RESULTS}/{name}/metrics/uncertainty.csv" if SPREAD_RUNS else None,
             }
         )
@@ -328,6 +343,7 @@ def figure_names(sample):
     if has_volume(sample):
         names += [f"sections/{variant}" for variant in trained_variants()]
     names += [f"uncertainty/{variant}/{run}" for variant, run in SPREAD_RUNS]
+    names += [f"{task}/{variant}" for task in side_tasks() for variant in dict(side_runs(task))]
     names += ["curves"] if trained_variants() else []
     return [*names, "registration"]
 

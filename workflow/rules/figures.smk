@@ -91,6 +91,34 @@ rule draw_sections:
         "../scripts/draw_sections.py"
 
 
+rule draw_side_task:
+    input:
+        patches=lambda w: f"{RESULTS}/{w.sample}/predictions/{w.variant}/seed{CONFIG.seeds[0]}/patches.tif",
+        description="<results>/{sample}/patches/store.json",
+        code=core("figures", "plotting", "side_tasks"),
+    output:
+        report(
+            multiext("<results>/{sample}/figures/{task}/{variant}", *SUFFIXES),
+            category="figures",
+            caption="../report/side_task.rst",
+        ),
+    log:
+        "<logs>/{sample}/draw_side_task/{task}_{variant}.log",
+    benchmark:
+        "<benchmarks>/{sample}/draw_side_task/{task}_{variant}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        style=settings(STYLE.montage),
+        common=settings(STYLE.common),
+        patches=lambda w, input: folder_of(input.description),
+    script:
+        "../scripts/draw_side_task.py"
+
+
 rule draw_uncertainty:
     input:
         patches="<results>/{sample}/predictions/{run}/patches.tif",

@@ -178,3 +178,47 @@ rule summarise_volumes:
         runs=json.dumps(runs() + [(f"{v}_ensemble", "all") for v in CONFIG.ensembles]),
     script:
         "../scripts/summarise_volumes.py"
+
+
+rule measure_side_task:
+    input:
+        patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
+        description="<results>/{sample}/patches/store.json",
+        code=core("side_measures", "side_tasks", "metrics"),
+    output:
+        "<results>/{sample}/metrics/{variant}/seed{seed}/{task}.csv",
+    log:
+        "<logs>/{sample}/measure_side_task/{variant}_seed{seed}_{task}.log",
+    benchmark:
+        "<benchmarks>/{sample}/measure_side_task/{variant}_seed{seed}_{task}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=settings(CONFIG.measure),
+        patches=lambda w, input: folder_of(input.description),
+    script:
+        "../scripts/measure_side_task.py"
+
+
+rule summarise_side_task:
+    input:
+        tables=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/{w.task}.csv" for v, s in side_runs(w.task)],
+        code=core("side_measures"),
+    output:
+        report("<results>/{sample}/metrics/{task}.csv", category="metrics", caption="../report/side_task.rst"),
+    log:
+        "<logs>/{sample}/summarise_side_task/{task}.log",
+    benchmark:
+        "<benchmarks>/{sample}/summarise_side_task/{task}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        runs=lambda w: json.dumps(side_runs(w.task)),
+    script:
+        "../scripts/summarise_side_task.py"

@@ -10,6 +10,8 @@ rule make_phantom:
         txm=directory("<results>/{sample}/raw/txm"),
         sem=directory("<results>/{sample}/raw/sem"),
         charge=directory("<results>/{sample}/raw/charge"),
+        lowdensity=directory("<results>/{sample}/raw/lowdensity"),
+        highdensity=directory("<results>/{sample}/raw/highdensity"),
         volume=directory("<results>/{sample}/raw/txm_volume"),
         truth=directory("<results>/{sample}/raw/truth"),
     log:

@@ -15,7 +15,7 @@ rule predict_test:
     benchmark:
         "<benchmarks>/{sample}/predict_test/{variant}_seed{seed}.tsv"
     wildcard_constraints:
-        variant="|".join(v for v in VARIANTS if v not in CONFIG.dropout_variants) or NOTHING,
+        variant="|".join(v for v in CONFIG.variants if v not in CONFIG.dropout_variants) or NOTHING,
     conda:
         "../../envs/torch.yaml"
     threads: 8
