@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from skimage import exposure
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,37 @@ def deviation_to_dtype(deviation: np.ndarray, dtype: np.dtype | str) -> tuple[np
     """
     small = (deviation > 0) & (deviation < 1) & (np.dtype(dtype).kind in "iu")
     return to_dtype(np.where(small, np.float32(1), deviation), dtype)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to TXM slices before anything else sees them, in training and in prediction alike.
+
+    Attributes:
+        equalise: clip limit of contrast-limited adaptive histogram equalisation (Zuiderveld 1994), over an eighth of
+            the slice's height and width, as a share of a tile's pixels; 0 for none.
+        contrast: factor by which a slice is stretched about its mean; 1 for none.
+    """
+
+    equalise: float = 0.0
+    contrast: float = 1.0
+
+    @property
+    def is_none(self) -> bool:
+        """Whether slices stay as they are."""
+        return self.equalise == 0 and self.contrast == 1
+
+    def apply(self, slices: np.ndarray) -> np.ndarray:
+        """Prepare `[..., Y, X]`, each slice by itself, to float32 intensities on the same scale; as it is if none."""
+        if self.is_none:
+            return slices
+        planes = slices.reshape(-1, *slices.shape[-2:]).astype(np.float32)
+        return np.stack([self._apply(plane) for plane in planes]).reshape(slices.shape)
+
+    def _apply(self, plane: np.ndarray) -> np.ndarray:
+        low, high = float(plane.min()), float(plane.max())
+        if self.equalise and high > low:
+            share = exposure.equalize_adapthist((plane - low) / (high - low), clip_limit=self.equalise)
+            plane = (low + share * (high - low)).astype(np.float32)
+        mean = plane.mean(dtype=np.float64)
+        return (mean + self.contrast * (plane - mean)).astype(np.float32)

@@ -16,7 +16,7 @@ from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import window_share
-from txm2sem_core.intensity import IntensityRange, percentile_range
+from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
 from txm2sem_core.samples import DENSITIES, SPLITS
 from txm2sem_core.side_tasks import class_image
@@ -129,6 +129,7 @@ def extract_patches(
         txm_range=_range_of("TXM", [p.txm[settings.context][p.mask] for p in training], settings),
         sem_range=_range_of("SEM", [p.sem[p.mask] for p in training], settings),
         voxel_size_nm=voxel_size_nm,
+        preparation=Preparation(settings.txm.equalise, settings.txm.contrast),
         digest="",
     )
     io.write_patch_store(output, store)
@@ -186,12 +187,38 @@ def _load_pair(registered: Path, row: Any, volume: Volume | None, settings: Patc
             f"pair {row.pair}: patches.context = {settings.context} needs the TXM volume and the pair's place in it. "
             "Give txm_volume and pair_z in the sample table, or set patches.context to 0."
         )
+    stack = Preparation(settings.txm.equalise, settings.txm.contrast).apply(stack)
     classes = _classes(registered, row)
-    return PairImages(
+    images = PairImages(
         stack[:, :height, :width],
         sem[:height, :width],
         mask[:height, :width],
         None if classes is None else classes[:height, :width],
+    )
+    return _displaced(images, settings) if row.split == "train" else images
+
+
+def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:
+    """The pair with its TXM moved against the rest by whole pixels, cut to where both are."""
+    (dy, dx), step, size = settings.txm.offset_px, settings.grid_px, settings.size_px
+    if (dy, dx) == (0, 0):
+        return images
+    height, width = ((n - abs(d)) // step * step for n, d in zip(images.sem.shape, (dy, dx), strict=True))
+    if min(height, width) < size:
+        raise InputError(
+            f"patches.txm.offset_px: [{dy}, {dx}] leaves {height} x {width} pixels, less than a patch of "
+            f"{size}. Lower it."
+        )
+
+    def cut(image: np.ndarray, y: int, x: int) -> np.ndarray:
+        return image[..., y : y + height, x : x + width]
+
+    others = max(-dy, 0), max(-dx, 0)
+    return PairImages(
+        cut(images.txm, max(dy, 0), max(dx, 0)),
+        cut(images.sem, *others),
+        cut(images.mask, *others),
+        None if images.classes is None else cut(images.classes, *others),
     )
 
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from txm2sem_core.config import DownsampleSettings, TrainSettings, parse_settings
 from txm2sem_core.degradation import downsample
-from txm2sem_core.intensity import percentile_range
+from txm2sem_core.intensity import Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, read_patch_store, write_patch_store
 
 VOXEL_SIZE_NM = (40.0, 20.0, 10.0)
@@ -62,7 +62,9 @@ def make_store(
         percentile_range(np.concatenate([image.ravel() for image in kind]), 0.5, 99.5)
         for kind in ([p.txm for p in pairs.values()], [p.sem for p in pairs.values()])
     ]
-    store = PatchStore(pairs, pd.DataFrame(rows), size_px, factor, context, ranges[0], ranges[1], VOXEL_SIZE_NM, "")
+    store = PatchStore(
+        pairs, pd.DataFrame(rows), size_px, factor, context, ranges[0], ranges[1], VOXEL_SIZE_NM, Preparation(), ""
+    )
     write_patch_store(folder, store)
     return read_patch_store(folder)
 

@@ -11,7 +11,7 @@ import yaml
 from conftest import ROOT, Workflow
 
 from txm2sem_core.config import ScheduleSettings, load_config
-from txm2sem_core.intensity import IntensityRange
+from txm2sem_core.intensity import IntensityRange, Preparation
 from txm2sem_core.io import PairImages, PatchStore, write_patch_store
 from txm2sem_core.training import train_model
 
@@ -60,7 +60,7 @@ def test_each_variant_trains_for_two_steps(name: str, tmp_path: Path) -> None:
     rows += [{"split": split, "pair": split} for split in ("validation", "test")]
     index = pd.DataFrame(rows).assign(patch=range(len(rows)), z=0, y=0, x=0)
     ranges = IntensityRange(0, 51000), IntensityRange(0, 255)
-    store = PatchStore(pairs, index, size, factor, 0, *ranges, (32.0, 32.0, 32.0), "")
+    store = PatchStore(pairs, index, size, factor, 0, *ranges, (32.0, 32.0, 32.0), Preparation(), "")
     write_patch_store(tmp_path / "patches", store)
     small = settings.model_copy(
         update={

@@ -133,6 +133,8 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("patches.evaluation_count", 3, ALL_FROM_PATCHES),
     ("patches.grid_px", 2, ALL_FROM_PATCHES),
     ("patches.context", 2, ALL_FROM_PATCHES),
+    ("patches.txm.contrast", 1.2, ALL_FROM_PATCHES),
+    ("patches.txm.offset_px", [2, -1], ALL_FROM_PATCHES),
     ("patches.min_uncharged", 0.9, ALL_FROM_PATCHES),
     ("patches.min_nonzero", 0.7, ALL_FROM_PATCHES),
     ("patches.percentiles", [1, 99], ALL_FROM_PATCHES),

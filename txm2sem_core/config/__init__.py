@@ -16,6 +16,7 @@ from txm2sem_core.config.stages import (
     PredictSettings,
     RegisterSettings,
     SplitSettings,
+    TxmSettings,
     UncertaintySettings,
 )
 from txm2sem_core.config.train import (
@@ -51,6 +52,7 @@ __all__ = [
     "Settings",
     "SplitSettings",
     "TrainSettings",
+    "TxmSettings",
     "UncertaintySettings",
     "ZPenaltySettings",
     "load_config",

@@ -171,6 +171,11 @@ def _check_variant(name: str, variant: TrainSettings, patches: PatchesSettings) 
             f"variants.{name}.factor: {variant.factor} does not divide patches.size_px = {patches.size_px} and "
             f"patches.grid_px = {patches.grid_px}. Choose multiples of {variant.factor} for both."
         )
+    if variant.factor > 1 and patches.txm.equalise:
+        raise ConfigError(
+            f"patches.txm.equalise: {patches.txm.equalise:g} does not go with variants.{name}, which sees a coarser "
+            "TXM: equalised and made coarser is not the same as made coarser and equalised. Set it to 0."
+        )
     if variant.context > patches.context:
         raise ConfigError(
             f"variants.{name}.context: {variant.context} slices are asked for on each side, but patches.context is "

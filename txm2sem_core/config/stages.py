@@ -55,6 +55,14 @@ class SplitSettings(Settings):
         return self
 
 
+class TxmSettings(Settings):
+    """What is done to the TXM before patches are cut; published, and none by default."""
+
+    equalise: Fraction = 0.0  # clip limit of contrast-limited adaptive histogram equalisation, 0 = off
+    contrast: Positive = 1.0  # factor about each slice's mean
+    offset_px: tuple[int, int] = (0, 0)  # y, x: training pairs are displaced so far, to study misalignment
+
+
 class PatchesSettings(Settings):
     """How pairs are split and cut into patches."""
 
@@ -67,6 +75,7 @@ class PatchesSettings(Settings):
     min_uncharged: Fraction = 0.95  # share of a patch's pixels without charge
     min_nonzero: Fraction = 0.75  # share that is not zero in both images
     percentiles: tuple[float, float] = (0.05, 99.95)  # of training pixels, mapped to -1 and 1
+    txm: TxmSettings = TxmSettings()
     split: SplitSettings = SplitSettings()
     seed: int = 999
 

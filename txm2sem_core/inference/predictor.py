@@ -10,7 +10,7 @@ import torch
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.device import choose_device
-from txm2sem_core.intensity import IntensityRange
+from txm2sem_core.intensity import IntensityRange, Preparation
 from txm2sem_core.networks import ImageGenerator, inference
 from txm2sem_core.tiling import padded_length, plan_tiles
 
@@ -34,6 +34,7 @@ class Predictor:
         description: dict[str, Any] = model.description
         self.txm_range = IntensityRange(**description["normalisation"]["txm"])
         self.sem_range = IntensityRange(**description["normalisation"]["sem"])
+        self.preparation = Preparation(**description.get("preparation", {}))
         self.sem_dtype = np.dtype(description["sem_dtype"])
         self.mode: str = mode or description["inference_mode"]
         self.width: int = description["generator"].get("width", 1)

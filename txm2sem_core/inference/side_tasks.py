@@ -142,6 +142,6 @@ def repair_files(repairer: Repairer, txm: Path, sem: Path, mask: Path, output: P
             )
     if images["FIB-SEM"].dtype != repairer.sem_dtype:
         raise InputError(f"{sem}: {images['FIB-SEM'].dtype}, but the model was trained on {repairer.sem_dtype} slices.")
-    plane, clipped = repairer.repair_plane(images["TXM"], images["FIB-SEM"], charged)
+    plane, clipped = repairer.repair_plane(repairer.preparation.apply(images["TXM"]), images["FIB-SEM"], charged)
     io.write_tiff(output, plane, io.read_voxel_size_nm(sem))
     return clipped

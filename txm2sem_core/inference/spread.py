@@ -35,6 +35,7 @@ class SpreadPredictor:
         first = members[0]
         self.factor, self.context = first.factor, first.context
         self.txm_range, self.sem_dtype = first.txm_range, first.sem_dtype
+        self.preparation = first.preparation
 
     def predict_plane(self, txm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of a plane [C, Y, X]: [Y * factor, X * factor], float32 SEM intensities."""
@@ -109,6 +110,7 @@ def _check_alike(first_path: Path, first: Predictor, path: Path, member: Predict
         ("factor", "factor"),
         ("context", "context"),
         ("txm_range", "TXM intensity range"),
+        ("preparation", "preparation of the TXM"),
         ("sem_range", "SEM intensity range"),
         ("sem_dtype", "SEM dtype"),
     ):

@@ -46,7 +46,7 @@ class _Job:
         """Every TXM slice with the neighbours that the network sees, [C, Y, X]."""
         depth = self.source.shape[0]
         for z in progress(range(depth), f"predict {self.name}", depth, "slices"):
-            yield self.source.read_around(z, self.predictor.context)
+            yield self.predictor.preparation.apply(self.source.read_around(z, self.predictor.context))
 
     def counted(self, plane_and_clipped: tuple[np.ndarray, int]) -> np.ndarray:
         """The plane, its clipped voxels counted."""
@@ -171,7 +171,9 @@ def input_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel
     if source.channels > 1:
         warnings.append(f"{source.source} has {source.channels} channels; the first is taken for the TXM volume.")
     z = source.shape[0] // 2
-    beyond = float(np.mean(np.abs(predictor.txm_range.to_unit(source.read(z, z + 1))) > _FAR_BEYOND))
+    beyond = float(
+        np.mean(np.abs(predictor.txm_range.to_unit(predictor.preparation.apply(source.read(z, z + 1)))) > _FAR_BEYOND)
+    )
     if beyond > _TOLERATED_SHARE:
         low, high = predictor.txm_range.low, predictor.txm_range.high
         warnings.append(

@@ -8,7 +8,7 @@ C = 2k + 1 TXM slices around it, `{pair}/sem` [Y, X], `{pair}/mask` [Y, X], and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.intensity import IntensityRange
+from txm2sem_core.intensity import IntensityRange, Preparation
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, write_json
 
@@ -48,6 +48,7 @@ class PatchStore:
     txm_range: IntensityRange
     sem_range: IntensityRange
     voxel_size_nm: tuple[float | None, float | None, float | None]  # of the SEM and the full-resolution TXM
+    preparation: Preparation  # what was done to the TXM, and is done to a volume that is predicted
     digest: str  # of `store.json`, and so of images, index and ranges
 
     @property
@@ -108,6 +109,7 @@ def write_patch_store(folder: str | Path, store: PatchStore) -> None:
         "size_px": store.size_px,
         "factor": store.factor,
         "context": store.context,
+        "preparation": asdict(store.preparation),
         "txm_range": store.txm_range.as_dict(),
         "sem_range": store.sem_range.as_dict(),
         "voxel_size_nm": list(store.voxel_size_nm),
@@ -146,5 +148,6 @@ def read_patch_store(folder: str | Path) -> PatchStore:
         txm_range=IntensityRange(**description["txm_range"]),
         sem_range=IntensityRange(**description["sem_range"]),
         voxel_size_nm=(z_nm, y_nm, x_nm),
+        preparation=Preparation(**description.get("preparation", {})),
         digest=sha256_file(folder / "store.json"),
     )

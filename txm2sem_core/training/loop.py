@@ -7,6 +7,7 @@ import math
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,7 @@ def _describe(
         "generator": generator_arguments(settings),
         **({"plugin": plugin} if plugin else {}),
         "normalisation": {"txm": store.txm_range.as_dict(), "sem": store.sem_range.as_dict()},
+        "preparation": asdict(store.preparation),
         "sem_dtype": store.sem_dtype.name,
         "voxel_size_nm": list(store.voxel_size_nm),
         "inference_mode": settings.inference_mode,

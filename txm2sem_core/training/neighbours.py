@@ -31,7 +31,7 @@ class NeighbourSlices:
         """
         self._volume, self._context = volume, context
         self._size = store.size_px // store.factor
-        self._range = store.txm_range
+        self._range, self._preparation = store.txm_range, store.preparation
         depth, height, width = volume.shape
         if min(height, width) < self._size:
             raise InputError(
@@ -57,7 +57,7 @@ class NeighbourSlices:
         rng = np.random.default_rng([seed, epoch, 1])
         chosen = np.sort(rng.choice(self.places, min(PLACES_AN_EPOCH, self.places.size), replace=False))
         k = self._context
-        slabs = [self._volume.read(int(z) - k, int(z) + k + 2) for z in chosen]
+        slabs = [self._preparation.apply(self._volume.read(int(z) - k, int(z) + k + 2)) for z in chosen]
         _, height, width = slabs[0].shape
         which = rng.integers(0, len(slabs), count)
         tops = rng.integers(0, height - self._size + 1, count)
