@@ -98,12 +98,13 @@ def test_volumes_that_cannot_serve_are_named(tmp_path: Path) -> None:
         train_model(tmp_path / "p", tiny("feedforward", z_penalty={"stack": 1}), 0, tmp_path / "m", device="cpu")
 
 
+@pytest.mark.parametrize("context", [1, 3])
 @pytest.mark.parametrize("family", ["feedforward", "pix2pix", "srcnn", "srgan"])
-def test_every_family_trains_with_context_and_all_penalties(tmp_path: Path, family: str) -> None:
+def test_every_family_trains_with_context_and_all_penalties(tmp_path: Path, family: str, context: int) -> None:
     penalties = {"projection": 0.1, "perturbation": 0.1, "stack": 0.1, "every": 2}
-    settings = tiny(family, context=1, z_penalty=penalties)
-    make_store(tmp_path / "p", factor=settings.factor, context=1, pair_every=8)
-    volume = np.random.default_rng(0).integers(0, 255, (6, 40, 40)).astype(np.uint8)
+    settings = tiny(family, context=context, z_penalty=penalties)
+    make_store(tmp_path / "p", factor=settings.factor, context=context, pair_every=24)
+    volume = np.random.default_rng(0).integers(0, 255, (12, 40, 40)).astype(np.uint8)
     io.write_volume_tiff(tmp_path / "txm.tif", iter(volume), None)
     for name in ("a", "b"):
         train_model(tmp_path / "p", settings, 0, tmp_path / name, device="cpu", volume=tmp_path / "txm.tif")

@@ -270,5 +270,7 @@ def test_auto_context_is_what_the_samples_allow() -> None:
     wide = load_config(config, neighbours=2)
     assert (wide.variant("a").context, wide.variant("b").context, wide.patches.context) == (2, 3, 3)
     assert load_config(config).variant("a").context == 0
+    narrow = {"variants": {"a": {"family": "feedforward"}}, "patches": {"context": 0}}
+    assert load_config(narrow, neighbours=2).variant("a").context == 0
     assert load_config({**config, "preset": "paper"}, neighbours=2).variant("a").context == 0
     assert load_config({**config, "train": {"context": 1}}, neighbours=2).variant("a").context == 1

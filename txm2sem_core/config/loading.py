@@ -131,9 +131,10 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
         given = values.get(stage, {})
         values[stage] = merge(preset, given) if isinstance(given, Mapping) else given
     config = validated(Config, values, "", where)
-    config._neighbours = neighbours
+    given = "context" in config.patches.model_fields_set
+    config._neighbours = min(neighbours, config.patches.context) if given else neighbours
     validated(TrainSettings, config._with_context(merge({"family": "feedforward"}, config.train)), "train", where)
-    if "context" not in config.patches.model_fields_set:
+    if not given:
         needed = max(config.variant(name).context for name in config.variants)
         config = config.model_copy(update={"patches": config.patches.model_copy(update={"context": needed})})
         config._neighbours = neighbours
