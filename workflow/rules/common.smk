@@ -110,7 +110,7 @@ def model_options(files):
 def dropout_options(run):
     """Passes with dropout as options of a command; none for an ensemble."""
     chosen = CONFIG.predict.uncertainty
-    return "" if run.endswith("/ensemble") else f"--samples {chosen.dropout_samples} --seed {chosen.seed}"
+    return "" if Path(run).name == "ensemble" else f"--samples {chosen.dropout_samples} --seed {chosen.seed}"
 
 
 def tile_settings():
