@@ -209,13 +209,17 @@ def register(
     fixed: Annotated[Path, typer.Option(help="TXM slice.")],
     moving: Annotated[Path, typer.Option(help="FIB-SEM slice.")],
     output: Annotated[Path, typer.Option(help="Folder for registered.tif and transform.json.")],
+    mask: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Mask of the FIB-SEM slice, to be brought along as mask.tif."),
+    ] = None,
     settings: SettingsJson = "{}",
 ) -> None:
     """Bring a FIB-SEM slice onto a TXM slice."""
     from txm2sem_core.config import RegisterSettings, parse_settings
     from txm2sem_core.registration import register_files
 
-    register_files(fixed, moving, output, parse_settings(RegisterSettings, settings))
+    register_files(fixed, moving, output, parse_settings(RegisterSettings, settings), mask)
     print(output / "registered.tif")
 
 

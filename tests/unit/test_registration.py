@@ -281,12 +281,17 @@ def test_a_charge_mask_must_fit_its_slice(good_and_bad: list[RawPair], tmp_path:
 
 def test_one_slice_by_itself(good_and_bad: list[RawPair], tmp_path: Path) -> None:
     pair, other = good_and_bad
-    register_files(pair.txm, pair.sem, tmp_path, RegisterSettings(transform="translation"))
+    sem = io.read_image(pair.sem)
+    bright = np.where(sem > np.median(sem), 255, 0).astype(np.uint8)
+    io.write_tiff(tmp_path / "bright.tif", bright, None)
+    chosen = RegisterSettings(transform="translation")
+    register_files(pair.txm, pair.sem, tmp_path, chosen, tmp_path / "bright.tif")
     matrix = np.array(io.read_json(tmp_path / "transform.json")["matrix"])
     assert corner_error_px(matrix, truth_of("translation"), SHAPE) < 0.35
-    assert_array_equal(io.read_image(tmp_path / "registered.tif"), warp(io.read_image(pair.sem), matrix, SHAPE))
+    assert_array_equal(io.read_image(tmp_path / "registered.tif"), warp(sem, matrix, SHAPE))
+    assert_array_equal(io.read_image(tmp_path / "mask.tif"), warp(bright, matrix, SHAPE, order=0))
     with pytest.raises(RegistrationError, match=r"sem001\.tif on .*txm001\.tif: refused"):
-        register_files(other.txm, other.sem, tmp_path / "refused", RegisterSettings(transform="translation"))
+        register_files(other.txm, other.sem, tmp_path / "refused", chosen)
     assert not (tmp_path / "refused").exists()
 
 

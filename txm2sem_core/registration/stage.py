@@ -77,8 +77,12 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
     _write_tables(outcomes, output)
 
 
-def register_files(fixed: Path, moving: Path, output: Path, settings: RegisterSettings) -> Registration:
+def register_files(
+    fixed: Path, moving: Path, output: Path, settings: RegisterSettings, mask: Path | None = None
+) -> Registration:
     """Register one FIB-SEM slice: `registered.tif` on the TXM slice's grid, and `transform.json`, in `output`.
+
+    With a mask of the FIB-SEM slice also `mask.tif`, brought along by the same transform.
 
     Raises:
         InputError: a file that cannot be read, or, with `transform: none`, shapes that differ.
@@ -86,6 +90,7 @@ def register_files(fixed: Path, moving: Path, output: Path, settings: RegisterSe
     """
     pair = RawPair(moving.stem, None, fixed, moving)
     txm, sem = _read_slices(pair, settings)
+    on_sem = None if mask is None else _read_on_sem(mask, moving, sem.shape)
     try:
         found = estimate_transform(txm, sem, settings)
         reasons = judge(found, settings, txm.shape)
@@ -98,6 +103,9 @@ def register_files(fixed: Path, moving: Path, output: Path, settings: RegisterSe
     record: dict[str, Any] = {name: _finite(value) for name, value in asdict(found).items() if name != "matrix"}
     record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform}
     io.write_tiff(output / "registered.tif", registered, io.read_voxel_size_nm(fixed))
+    if on_sem is not None:
+        placed = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0)
+        io.write_tiff(output / "mask.tif", placed, io.read_voxel_size_nm(fixed))
     io.write_json(output / "transform.json", record)
     return found
 
