@@ -12,9 +12,9 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics import psnr, ssim, summarise
+from txm2sem_core.metrics import summarise
 from txm2sem_core.metrics.rock import confusion, dice_from_confusion
-from txm2sem_core.side_tasks import CLASSES, interpolated
+from txm2sem_core.side_tasks import CLASSES, interpolated, scores_under
 
 SCORES = ("psnr", "ssim", "psnr_interpolated", "ssim_interpolated")
 
@@ -42,12 +42,8 @@ def measure_repair(predictions: Path, patches: Path, settings: MeasureSettings, 
         target, damage = store.sem_patch(*place), laid > 0
         judged = damage & store.mask_patch(*place)
         baseline = interpolated(target, damage)
-        scores = {
-            "psnr": psnr(prediction, target, full, judged),
-            "ssim": ssim(prediction, target, full, judged),
-            "psnr_interpolated": psnr(baseline, target, full, judged),
-            "ssim_interpolated": ssim(baseline, target, full, judged),
-        }
+        own, reference = (scores_under(judged, image, target, full) for image in (prediction, baseline))
+        scores = dict(zip(SCORES, (*own, *reference), strict=True))
         table.append({**{k: row[k] for k in ("patch", "pair", "z", "y", "x")}, "damaged": damage.mean(), **scores})
     io.write_csv(output, pd.DataFrame(table))
 
@@ -89,7 +85,7 @@ def summarise_repair(runs: Sequence[tuple[str, int]], files: Iterable[str | Path
         table = io.read_csv(path)
         row: dict[str, Any] = {"variant": variant, "seed": seed, "n": len(table), "damaged": table["damaged"].mean()}
         for score in SCORES:
-            each = summarise(table[score], seed=0)
+            each = summarise(table[score].dropna(), seed=0)
             row |= {f"{score}_mean": each.mean, f"{score}_stderr": each.stderr}
         rows.append(row)
     io.write_csv(output, pd.DataFrame(rows))

@@ -15,6 +15,7 @@ from torch import Tensor
 from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import window_share
 from txm2sem_core.io import PatchStore
+from txm2sem_core.metrics import psnr, ssim
 
 CLASSES = ("background", "low density", "high density")
 # The networks end in tanh. Times this, one class can have up to 1 - 1e-4 of the probability.
@@ -60,6 +61,22 @@ def interpolated(sem: NDArray[np.generic], damage: NDArray[np.bool_]) -> NDArray
         guesses[outside] = interpolate.griddata(known, values, wanted[outside], method="nearest")
     filled[damage] = guesses
     return filled
+
+
+def scores_under(
+    mask: NDArray[np.bool_], prediction: NDArray[np.generic], target: NDArray[np.generic], data_range: float
+) -> tuple[float, float]:
+    """PSNR (dB) and SSIM of two images `[Y, X]` under a mask; NaN for one that the mask leaves no pixel for.
+
+    SSIM leaves out a border of five pixels, and damage may lie there alone.
+    """
+    scores = []
+    for score in (psnr, ssim):
+        try:
+            scores.append(score(prediction, target, data_range, mask))
+        except InputError:
+            scores.append(float("nan"))
+    return scores[0], scores[1]
 
 
 class DamageBank:

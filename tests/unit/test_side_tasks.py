@@ -28,7 +28,7 @@ from txm2sem_core.io import PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.losses import class_loss
 from txm2sem_core.metrics import psnr
 from txm2sem_core.side_measures import measure_repair, measure_segmentation
-from txm2sem_core.side_tasks import DamageBank, class_image, composed, interpolated, repair_input
+from txm2sem_core.side_tasks import DamageBank, class_image, composed, interpolated, repair_input, scores_under
 from txm2sem_core.training import train_model
 
 torch.set_num_threads(1)
@@ -246,3 +246,12 @@ def test_a_repair_model_predicts_no_volume_and_has_no_ensemble(tmp_path: Path) -
     assert not (tmp_path / "v.ome.zarr").exists()
     with pytest.raises(ConfigError, match="has no ensemble"):
         load_spread_predictor([model, tmp_path / "other"], PredictSettings(), "cpu")
+
+
+def test_damage_at_the_border_alone_has_no_ssim() -> None:
+    image, mask = np.random.default_rng(0).random((32, 32)) * 255, np.zeros((32, 32), dtype=bool)
+    mask[:3] = True
+    found = scores_under(mask, image + 1, image, 255.0)
+    assert found[0] == pytest.approx(20 * np.log10(255))
+    assert np.isnan(found[1])
+    assert np.isnan(scores_under(np.zeros_like(mask), image, image, 255.0)).all()

@@ -10,7 +10,7 @@ from txm2sem_core.io import PatchStore
 from txm2sem_core.metrics.image import psnr, ssim
 from txm2sem_core.metrics.rock import dice_from_confusion
 from txm2sem_core.networks import ImageGenerator, inference
-from txm2sem_core.side_tasks import composed
+from txm2sem_core.side_tasks import composed, scores_under
 from txm2sem_core.training.batches import evaluation_batches
 from txm2sem_core.training.selection import RockMeter
 from txm2sem_core.training.tasks import Task, class_scores
@@ -52,9 +52,12 @@ def validate(
             judged = batch.mask if batch.judged is None else batch.judged
             for prediction, target, mask in zip(predicted.numpy(), batch.sem.numpy(), judged.numpy(), strict=True):
                 pair = store.sem_range.from_unit(prediction[0]), store.sem_range.from_unit(target[0])
-                scores.append((psnr(*pair, data_range, mask[0]), ssim(*pair, data_range, mask[0])))
+                if batch.judged is None:
+                    scores.append((psnr(*pair, data_range, mask[0]), ssim(*pair, data_range, mask[0])))
+                else:
+                    scores.append(scores_under(mask[0], *pair, data_range))
                 rock.add(*pair, mask[0])
     if counts.numel():
         return {"validation_dice": float(np.nanmean(dice_from_confusion(counts.numpy())))}
-    mean = np.mean(scores, axis=0)
+    mean = np.nanmean(scores, axis=0)
     return {"validation_psnr": float(mean[0]), "validation_ssim": float(mean[1]), **rock.result()}

@@ -229,6 +229,7 @@ rule write_report:
             for v in CONFIG.ensembles
         ],
         uncertainty=[f"{RESULTS}/{sample}/metrics/uncertainty.csv" for sample in SAMPLES if SPREAD_RUNS],
+        side_tasks=[f"{RESULTS}/{sample}/metrics/{task}.csv" for sample in SAMPLES for task in side_tasks()],
         quality=[f"{RESULTS}/{sample}/registered/quality.csv" for sample in SAMPLES],
         code=core("reporting", "viewer"),
         template=package_data("templates"),
