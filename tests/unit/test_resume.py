@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -99,16 +100,21 @@ def command(folder: Path, name: str) -> list[str]:
 
 
 def signalled(folder: Path, name: str, what: signal.Signals, saves: int) -> subprocess.CompletedProcess[str]:
-    """Run the command and send it a signal once its state has been written so many times."""
+    """Run the command and send it a signal once it has itself written its state so many times."""
     environment = os.environ | {SAVE_SECONDS_VARIABLE: "0"}
+
+    def written() -> set[int]:
+        times = set()
+        for state in (folder / name / ".state").glob("[!.]*.pt"):  # not what a killed process had half written
+            with contextlib.suppress(FileNotFoundError):
+                times.add(state.stat().st_mtime_ns)
+        return times
+
+    before = written()
     process = subprocess.Popen(command(folder, name), env=environment, stderr=subprocess.PIPE, text=True)
     seen: set[int] = set()
     while len(seen) < saves and process.poll() is None:
-        for state in (folder / name / ".state").glob("*.pt"):
-            try:
-                seen.add(state.stat().st_mtime_ns)
-            except FileNotFoundError:
-                continue
+        seen |= written() - before
         time.sleep(0.001)
     process.send_signal(what)
     _, errors = process.communicate(timeout=120)
