@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -63,12 +65,28 @@ def settings_of(case: str) -> TrainSettings:
     return load_config({"preset": "paper", "variants": {"one": own}}).variant("one")
 
 
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Random draws and new tensors in float64.
+
+    Adam's first steps are the learning rate times the sign of a gradient. In float32 many gradients are rounding noise,
+    which differs from processor to processor and with the order of sums; in float64 none of those that count is.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def batch_of(settings: TrainSettings, step: int, count: int = 1) -> Batch:
     """Patches from a formula, so that they depend on no random numbers: waves whose period changes with the step."""
     size = SIZE_PX // settings.factor
     txm = torch.stack([wave(size, settings.factor, 0.11 + 0.03 * step + 0.05 * n) for n in range(count)])
     sem = torch.stack([wave(SIZE_PX, 1, 0.13 + 0.02 * step + 0.05 * n) for n in range(count)])
-    return Batch(txm, sem, torch.ones_like(sem, dtype=torch.bool))
+    default = torch.get_default_dtype()
+    return Batch(txm.to(default), sem.to(default), torch.ones_like(sem, dtype=torch.bool))
 
 
 def wave(size: int, step_px: int, frequency: float) -> torch.Tensor:

@@ -102,7 +102,11 @@ def published_model(settings: TrainSettings, seed: int) -> Any:
     """A published model, ready to train."""
     torch.manual_seed(seed)
     module = published(f"models.{settings.family}_model")
-    return getattr(module, MODELS[settings.family])(options(settings))
+    model = getattr(module, MODELS[settings.family])(options(settings))
+    for name in ("netG", "netD", "criterionGAN"):  # its buffers are float32, whatever the default
+        if hasattr(model, name):
+            getattr(model, name).to(torch.get_default_dtype())
+    return model
 
 
 def networks_of(learner: Learner, model: Any) -> list[tuple[nn.Module, nn.Module]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cases import STEPS, batch_of, settings_of
+from cases import STEPS, batch_of, double_precision, settings_of
 from published import copy_weights, networks_of, published_losses, published_model, published_step
 from recording import RECORDED, fill_by_formula, sums_of
 
@@ -35,6 +35,7 @@ def record(case: str) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    recorded = {case: record(case) for case in RECORDED}
+    with double_precision():
+        recorded = {case: record(case) for case in RECORDED}
     text = json.dumps({"commit": "b1e1fa2", "torch": torch.__version__.partition("+")[0], "cases": recorded}, indent=0)
     (Path(__file__).parent / "recorded.json").write_text(text + "\n")

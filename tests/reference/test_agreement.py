@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import pytest
 import torch
-from cases import CASES, STEPS, batch_of, settings_of
+from cases import CASES, STEPS, batch_of, double_precision, settings_of
 from published import (
     copy_weights,
     needs_published,
@@ -23,9 +24,6 @@ from txm2sem_core.training.steps import Learner
 
 pytestmark = needs_published
 TOLERANCE = 1e-4
-# Of the network's greatest gradient. A bias that a later norm takes away again has the gradient 0, computed as rounding
-# noise, which Adam scales to full steps of a random sign: no two ways to compute a loss agree on such a weight.
-NOISE = 1e-6
 CPU = torch.device("cpu")
 
 
@@ -36,7 +34,6 @@ class Differences:
     losses: float = 0.0  # relative to 1, or to the loss where it is larger
     weights: float = 0.0
     outputs: float = 0.0  # of both generators on the last batch, in [-1, 1]
-    undetermined: int = 0  # tensors left out of `weights`: they differ by more, but their gradient is rounding noise
 
 
 def compare(case: str, count: int, seed: int = 3) -> Differences:
@@ -48,7 +45,6 @@ def compare(case: str, count: int, seed: int = 3) -> Differences:
     for ours, theirs in networks:
         copy_weights(ours, theirs, to_ours=True)
     found = Differences()
-    gradients: list[dict[str, float]] = [{} for _ in networks]
     for step in range(STEPS):
         batch = batch_of(settings, step, count)
         torch.manual_seed(step)  # the published draws are of the global generator, ours of the learner's own
@@ -57,18 +53,10 @@ def compare(case: str, count: int, seed: int = 3) -> Differences:
         expected = published_losses(settings.family, model)
         losses = our_losses(settings.family, our_step(learner, batch))
         found.losses = max(found.losses, *(abs(losses[t] - v) / max(1.0, abs(v)) for t, v in expected.items()))
-        for (_, theirs), largest in zip(networks, gradients, strict=True):
-            for name, parameter in theirs.named_parameters():
-                own = 0.0 if parameter.grad is None else float(parameter.grad.abs().max())
-                largest[name] = max(largest.get(name, 0.0), own)
-    for (ours, theirs), largest in zip(networks, gradients, strict=True):
-        bound = NOISE * max(largest.values())
+    for ours, theirs in networks:
         for key, name in published_names(ours, theirs).items():
             change = float((ours.state_dict()[key].double() - theirs.state_dict()[name].double()).abs().max())
-            if change > TOLERANCE / 10 and largest.get(name, 1.0) < bound:
-                found.undetermined += 1
-            else:
-                found.weights = max(found.weights, change)
+            found.weights = max(found.weights, change)
     with torch.no_grad():
         found.outputs = float((learner.generator(batch.txm) - model.netG(batch.txm)).abs().max())
     return found
@@ -77,10 +65,13 @@ def compare(case: str, count: int, seed: int = 3) -> Differences:
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("case", CASES)
 def test_three_steps(case: str, count: int) -> None:
-    found = compare(case, count)
+    """Without the Jacobian penalty in float32; with it, whose sums are taken in another order, in float64."""
+    penalised = bool(settings_of(case).z_penalty.weights)
+    with double_precision() if penalised else nullcontext():
+        found = compare(case, count)
     print(  # the rows of the table in docs/agreement.md: pytest -s
-        f"| {case} | {count} | {found.losses:.1e} | {found.weights:.1e} | {found.outputs:.1e} | {found.undetermined} |"
+        f"| {case} | {count} | {found.losses:.1e} | {found.weights:.1e} | {found.outputs:.1e} |"
     )
     assert max(found.losses, found.weights, found.outputs) < TOLERANCE
-    if not settings_of(case).z_penalty.weights:  # the same operations in the same order
+    if not penalised:  # the same operations in the same order
         assert (found.losses, found.weights, found.outputs) == (0, 0, 0)

@@ -53,7 +53,7 @@ class Compute:
         def run(x: Tensor) -> Tensor:
             with self._precision():
                 result: Tensor = inner(x)
-            return result.float()
+            return result if self.is_float32 else result.float()
 
         return run
 
