@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from small_data import make_store, tiny
 from txm2sem_core import checkpoint, io
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.errors import TrainingError
-from txm2sem_core.io import Volume
+from txm2sem_core.io import Volume, exclusive
 from txm2sem_core.training import loop, train_model
 from txm2sem_core.training.batches import Batch
 from txm2sem_core.training.resume import SAVE_SECONDS_VARIABLE, Checkpoint
@@ -134,6 +135,38 @@ def test_a_process_that_is_killed_for_good(tmp_path: Path) -> None:
     assert "Traceback" not in asked.stderr
     subprocess.run(command(tmp_path, "killed"), check=True, capture_output=True)
     assert model_bytes(tmp_path / "killed") == model_bytes(tmp_path / "whole")
+
+
+@pytest.mark.slow  # two processes that load torch
+def test_a_second_process_waits_for_the_first_and_takes_what_it_made(tmp_path: Path) -> None:
+    """As when a run is killed, its training lives on, and the same command is given again."""
+    prepare(tmp_path)
+    train(tmp_path, "whole", EVERYTHING)
+    with exclusive(tmp_path / "m", "test"):
+        second = subprocess.Popen(command(tmp_path, "m"), stderr=subprocess.PIPE, text=True)
+        assert second.stderr is not None
+        assert second.stderr.readline().endswith(
+            f"another process is at work in {tmp_path / 'm'}; waiting until it ends.\n"
+        )
+        shutil.copytree(tmp_path / "whole", tmp_path / "m")
+        before = (tmp_path / "m/model.json").stat().st_mtime_ns
+    _, errors = second.communicate(timeout=120)
+    assert second.returncode == 0
+    assert errors.startswith("train model: already trained")
+    assert (tmp_path / "m/model.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("damaged", ["generator.safetensors", "last.safetensors", "model.json"])
+def test_what_is_not_whole_is_trained_again(tmp_path: Path, damaged: str) -> None:
+    prepare(tmp_path)
+    train(tmp_path, "whole", VARIANTS["feedforward"])
+    shutil.copytree(tmp_path / "whole", tmp_path / "m")
+    if damaged == "last.safetensors":
+        (tmp_path / "m" / damaged).unlink()
+    else:
+        (tmp_path / "m" / damaged).write_bytes(b"{}")
+    train(tmp_path, "m", VARIANTS["feedforward"])
+    assert model_bytes(tmp_path / "m") == model_bytes(tmp_path / "whole")
 
 
 def test_a_save_that_breaks_leaves_the_earlier_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@
 - `tables`: CSV, JSON, digests
 """
 
-from txm2sem_core.io.atomic import atomic_path
+from txm2sem_core.io.atomic import atomic_path, exclusive
 from txm2sem_core.io.images import (
     VoxelSize,
     image_kind,
@@ -40,6 +40,7 @@ __all__ = [
     "Volume",
     "VoxelSize",
     "atomic_path",
+    "exclusive",
     "image_kind",
     "list_images",
     "open_volume",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +37,32 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         _replace(temporary, target)
     finally:
         _remove(temporary)
+
+
+@contextmanager
+def exclusive(folder: str | Path, name: str) -> Iterator[None]:
+    """Work on `folder` alone: wait, and say so, while another process does.
+
+    That is most often what a killed run has left at work. The lock is the system's and ends with the process that holds
+    it; its empty file, `.NAME.lock` beside the folder, stays. Where the file system has no such locks, there is none.
+
+    Args:
+        folder: need not exist.
+        name: what the message calls the work.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(
+                f"{name}: another process is at work in {folder}; waiting until it ends.", file=sys.stderr, flush=True
+            )
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            pass
+        yield
 
 
 def _replace(source: Path, target: Path) -> None:

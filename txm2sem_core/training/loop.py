@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from txm2sem_core import checkpoint, io
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.device import choose_device
-from txm2sem_core.errors import ConfigError, TrainingError
+from txm2sem_core.errors import ConfigError, TrainingError, Txm2semError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, plugin_of
 from txm2sem_core.progress import progress
@@ -74,22 +74,63 @@ def train_model(
     """
     store = io.read_patch_store(patches)
     _check_fit(store, settings)
-    if settings.family == "baseline":
-        generator = _fit_baseline(store, settings)
-        scores = validate(generator, store, settings, torch.device("cpu"), Task(), pore_threshold(store))
-        history = pd.DataFrame([{"epoch": 1, **scores}])
-        weights = {"best": generator, "last": generator}
-    else:
-        learner = Learner(settings, seed, choose_device(device))
-        neighbours = _neighbours(store, settings, volume)
-        reached = _run_epochs(learner, store, neighbours, seed, output, name, tensorboard)
-        history = pd.DataFrame(reached.history)
-        last = learner.kept_generator.cpu()
-        best = build_generator(**generator_arguments(settings), seed=0)
-        best.load_state_dict(reached.best_weights)
-        weights = {"best": best, "last": last}
+    with io.exclusive(output, f"train {name}"):
+        if settings.family == "baseline":
+            _fit(store, settings, seed, output)
+        else:
+            _train(store, _neighbours(store, settings, volume), settings, seed, output, name, device, tensorboard)
+
+
+def _fit(store: PatchStore, settings: TrainSettings, seed: int, output: Path) -> None:
+    generator = _fit_baseline(store, settings)
+    scores = validate(generator, store, settings, torch.device("cpu"), Task(), pore_threshold(store))
+    history = pd.DataFrame([{"epoch": 1, **scores}])
+    _save(store, settings, seed, output, history, {"best": generator, "last": generator}, "")
+
+
+def _train(
+    store: PatchStore,
+    neighbours: NeighbourSlices | None,
+    settings: TrainSettings,
+    seed: int,
+    output: Path,
+    name: str,
+    device: str,
+    tensorboard: bool,
+) -> None:
+    key = state_key(store, neighbours, settings, seed)
+    if _is_trained(output, key):
+        print(f"train {name}: already trained with the same settings, patches and code.", file=sys.stderr)
+        return
+    learner = Learner(settings, seed, choose_device(device))
+    reached = _run_epochs(learner, store, neighbours, seed, output, key, name, tensorboard)
+    best = build_generator(**generator_arguments(settings), seed=0)
+    best.load_state_dict(reached.best_weights)
+    weights = {"best": best, "last": learner.kept_generator.cpu()}
+    _save(store, settings, seed, output, pd.DataFrame(reached.history), weights, key)
+
+
+def _is_trained(output: Path, key: str) -> bool:
+    """Whether all files are there and whole, left by a training that was the same in all that matters."""
+    names = ("history.csv", "best.safetensors", "last.safetensors")
+    try:
+        model = checkpoint.load_model(output)
+    except Txm2semError:
+        return False
+    return model.description.get("training_key") == key and all((output / name).is_file() for name in names)
+
+
+def _save(
+    store: PatchStore,
+    settings: TrainSettings,
+    seed: int,
+    output: Path,
+    history: pd.DataFrame,
+    weights: dict[str, ImageGenerator],
+    key: str,
+) -> None:
     chosen = "last" if settings.select == "last" else "best"
-    description = _describe(store, settings, seed, history, chosen)
+    description = _describe(store, settings, seed, history, chosen) | ({"training_key": key} if key else {})
     io.write_csv(output / "history.csv", history)
     for which, generator in weights.items():
         checkpoint.save_weights(output / f"{which}.safetensors", generator)
@@ -133,12 +174,13 @@ def _run_epochs(
     neighbours: NeighbourSlices | None,
     seed: int,
     output: Path,
+    key: str,
     name: str,
     tensorboard: bool,
 ) -> Reached:
     settings = learner.settings
     schedulers = [build_scheduler(optimiser, settings.schedule) for optimiser in learner.optimisers]
-    checkpoint_ = Checkpoint(learner, schedulers, output, state_key(store, neighbours, settings, seed))
+    checkpoint_ = Checkpoint(learner, schedulers, output, key)
     reached = Reached()
     checkpoint_.load(reached, name)
     threshold = pore_threshold(store)

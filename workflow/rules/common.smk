@@ -1,7 +1,10 @@
 # The checked configuration, and the helpers that several stages' rules share. Nothing else defines functions for rules.
+import contextlib
+import fcntl
 import json
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,6 +19,25 @@ from txm2sem_core.figure_settings import load_figure_settings
 from txm2sem_core.io import read_yaml
 from txm2sem_core.provenance import raw_digest, source_files
 from txm2sem_core.samples import check_neighbours, check_sample, list_pairs, read_samples, volume_path, widest_context
+
+
+def hold_folder():
+    """Remove the lock of a run in this folder that was killed, if no run is alive; returns what marks this one alive.
+
+    Snakemake's lock is a file that a killed run leaves behind. This one is the system's, which ends with the process;
+    on a file system that has none, Snakemake's stays and wants its --unlock.
+    """
+    Path(".snakemake").mkdir(exist_ok=True)
+    mark = open(".snakemake/running", "w")
+    with contextlib.suppress(OSError):
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while another run is alive
+        shutil.rmtree(".snakemake/locks", ignore_errors=True)
+    with contextlib.suppress(OSError):
+        fcntl.flock(mark, fcntl.LOCK_SH)
+    return mark
+
+
+RUNNING = hold_folder() if workflow.is_main_process else None
 
 try:
     CONFIG = load_config(config)

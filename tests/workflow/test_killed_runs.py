@@ -1,0 +1,59 @@
+"""A run that was killed goes on by the same command; one that is alive is left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from conftest import TINY, Workflow
+
+TARGET = "results/tiny/raw/phantom.json"
+SLOW = TINY | {"phantom": {"shape": [48, 192, 192], "pair_every": 6}}  # seconds of work, in which to be killed
+
+
+def start(workflow: Workflow) -> subprocess.Popen[bytes]:
+    """Begin a run, and wait until Snakemake has locked the folder and a job is at work."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", "1", TARGET]
+    process = subprocess.Popen(
+        command,
+        cwd=workflow.folder,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # so that its job can be killed with it
+    )
+    log = workflow.folder / "results/logs/tiny/make_phantom.log"
+    locks = workflow.folder / ".snakemake/locks"
+    while not (log.exists() and locks.exists() and any(locks.iterdir())):
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.02)
+    return process
+
+
+def test_after_a_kill_the_same_command_goes_on(tmp_path: Path) -> None:
+    workflow = Workflow.create(tmp_path / "w", SLOW)
+    process = start(workflow)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert any((workflow.folder / ".snakemake/locks").iterdir())
+    again = workflow.run(TARGET)
+    assert again.returncode == 0, again.stdout
+    assert (workflow.folder / TARGET).exists()
+
+
+def test_a_run_that_is_alive_keeps_its_lock(tmp_path: Path) -> None:
+    workflow = Workflow.create(tmp_path / "w", SLOW)
+    process = start(workflow)
+    try:
+        os.killpg(process.pid, signal.SIGSTOP)  # alive, however slow this machine is
+        second = workflow.run(TARGET)
+        assert second.returncode == 1
+        assert "cannot be locked" in second.stdout
+        assert "Traceback" not in second.stdout
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
+    assert process.wait() == 0
