@@ -105,6 +105,30 @@ class CurvesStyle(Settings):
     band: Literal["range", "stderr"] = "range"  # around the mean of several seeds
 
 
+class ChartStyle(Settings):
+    """Charts of lines: spectra, two-point functions, distributions."""
+
+    columns: Literal[1, 2] = 2
+    panel_height_mm: Millimetres = 48.0
+
+
+class PhasesStyle(Settings):
+    """Maps of the phases that prediction and truth are parted into."""
+
+    columns: Literal[1, 2] = 2
+    scale_bar_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.3
+
+
+class PoreSpaceStyle(Settings):
+    """The pore space in three dimensions."""
+
+    columns: Literal[1, 2] = 2
+    side_px: Annotated[int, Field(ge=16, le=256)] = 96  # greatest side of what is shown, in voxels as drawn
+    elevation_deg: Annotated[float, Field(ge=-90, le=90)] = 22.0  # of the view
+    azimuth_deg: Annotated[float, Field(ge=-360, le=360)] = -56.0
+    colour: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")] = "#D9A441"  # of the pores' walls
+
+
 class ComparisonStyle(Settings):
     """PSNR and SSIM of every variant and baseline."""
 
@@ -140,6 +164,10 @@ class FigureSettings(Settings):
     curves: CurvesStyle = CurvesStyle()
     comparison: ComparisonStyle = ComparisonStyle()
     registration: RegistrationStyle = RegistrationStyle()
+    spectra: ChartStyle = ChartStyle()
+    distributions: ChartStyle = ChartStyle()
+    phases: PhasesStyle = PhasesStyle()
+    pore_space: PoreSpaceStyle = PoreSpaceStyle()
 
 
 def load_figure_settings(values: Mapping[str, Any], where: str = "config/figures.yaml") -> FigureSettings:

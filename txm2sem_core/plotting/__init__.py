@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from txm2sem_core.plotting.canvas import save_figure, size_mm
+from txm2sem_core.plotting.charts import Line, Panel, draw_charts
 from txm2sem_core.plotting.comparison import draw_comparison
 from txm2sem_core.plotting.curves import History, draw_curves
 from txm2sem_core.plotting.montage import MontageRow, draw_montage
+from txm2sem_core.plotting.phases import PhaseMap, draw_phases
+from txm2sem_core.plotting.pore_space import PoreSpace, draw_pore_space
 from txm2sem_core.plotting.registration import RegistrationView, checkerboard, draw_registration
 from txm2sem_core.plotting.sections import VolumeSections, cut_sections, draw_sections
 from txm2sem_core.plotting.side_tasks import Column, draw_side_task
@@ -14,16 +17,23 @@ from txm2sem_core.plotting.uncertainty import StatedCoverage, UncertaintyView, d
 __all__ = [
     "Column",
     "History",
+    "Line",
     "MontageRow",
+    "Panel",
+    "PhaseMap",
+    "PoreSpace",
     "RegistrationView",
     "StatedCoverage",
     "UncertaintyView",
     "VolumeSections",
     "checkerboard",
     "cut_sections",
+    "draw_charts",
     "draw_comparison",
     "draw_curves",
     "draw_montage",
+    "draw_phases",
+    "draw_pore_space",
     "draw_registration",
     "draw_sections",
     "draw_side_task",

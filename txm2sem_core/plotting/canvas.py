@@ -8,7 +8,7 @@ nothing.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -121,10 +121,10 @@ def line_height_mm(common: CommonStyle) -> float:
     return common.font_size_pt * MM_PER_POINT * 1.35
 
 
-def series_style(index: int) -> dict[str, Any]:
+def series_style(index: int, palette: Sequence[str] = PALETTE) -> dict[str, Any]:
     """Colour and dash of the n-th series: colours change first, then dashes."""
-    dash = LINE_STYLES[(index // len(PALETTE)) % len(LINE_STYLES)]
-    return {"color": PALETTE[index % len(PALETTE)], "linestyle": dash}
+    dash = LINE_STYLES[(index // len(palette)) % len(LINE_STYLES)]
+    return {"color": palette[index % len(palette)], "linestyle": dash}
 
 
 def letter(index: int) -> str:
