@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
@@ -61,8 +62,8 @@ def _complaint(files: Sequence[Path]) -> InputError:
     if not columns and len(patterns) > 1:
         rarest = min(patterns.values(), key=len)[0]
         usual = max(patterns.values(), key=len)[-1]
-        if rarest == usual:
-            rarest = files[0]
+        if rarest == usual:  # every name is a pattern of its own
+            rarest, usual = files[0], files[1]
         return InputError(
             f"{folder}: the names of its images follow no common pattern ({rarest.name} beside {usual.name}), so the "
             "order of the slices is not known. Leave nothing in the folder but slices whose names differ in one number."
@@ -85,7 +86,7 @@ def _complaint(files: Sequence[Path]) -> InputError:
 def _gap(folder: Path, numbers: Sequence[int]) -> InputError:
     steps = [b - a for a, b in pairwise(numbers)]
     step = gcd(*steps)
-    usual = min(steps)
+    usual = Counter(steps).most_common(1)[0][0]
     if step == usual and (numbers[-1] - numbers[0]) // step < 3 * len(numbers):
         absent = [str(n) for a, b in pairwise(numbers) for n in range(a + step, b, step)]
         more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""

@@ -146,7 +146,10 @@ def _element_size_nm(dataset: h5py.Dataset) -> VoxelSize | None:
     raw = dataset.attrs.get("element_size_um")
     if raw is None:
         return None
-    sizes = np.atleast_1d(np.asarray(raw, dtype=float)).ravel()
+    try:
+        sizes = np.atleast_1d(np.asarray(raw, dtype=float)).ravel()
+    except (TypeError, ValueError):
+        return None
     if sizes.size != 3 or not (np.isfinite(sizes) & (sizes > 0)).all():
         return None
     z_nm, y_nm, x_nm = (float(size) * _UM_NM for size in sizes)
@@ -158,6 +161,6 @@ def _damaged(path: Path, error: BaseException, what: str) -> InputError:
     remedy = "Copy or export it again."
     if "filter" in reason or "plugin" in reason:
         remedy = "Save it with gzip compression or none, or install the package hdf5plugin and set HDF5_PLUGIN_PATH."
-    elif "lock" in reason:
+    elif "unable to lock" in reason:
         remedy = "Another program writes it; wait until that is done."
     return InputError(f"{path}: {what} cannot be read ({reason}). {remedy}")

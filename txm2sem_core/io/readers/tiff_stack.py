@@ -91,7 +91,9 @@ def _layout(path: Path, tiff: tifffile.TiffFile, size: int) -> _Layout:
         return _Layout(shape, dtype.newbyteorder(tiff.byteorder), voxel_size_nm, offset, ())
     pages = [None if page is None else page.index for page in series.pages]
     if len(pages) != shape[0] or None in pages:
-        raise InputError(f"{path}: {shape[0]} slices are announced, {len(pages)} are there. Export it again.")
+        raise InputError(
+            f"{path}: its metadata announce {shape[0]} slices, of which some are not in the file. Export it again."
+        )
     numbers = [index if isinstance(index, int) else -1 for index in pages]
     if min(numbers) < 0:
         raise InputError(f"{path}: its slices are pages within pages. Export it as a plain stack.")
