@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
 import sys
 import threading
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 import tifffile
 from case import Case, Size, grey
 from PIL import Image
-from tiff_files import BYTES, PLANE, STACK, STACKS, colour_palette, cut, grey_palette, pillow, renamed, tiff
+from tiff_files import BYTES, PLANE, STACK, STACKS, colour_palette, content, cut, grey_palette, pillow, renamed, tiff
 from volume_files import VOLUMES, ZEISSES, folder, hdf5, mrc, zeiss
 
 from txm2sem_core import io
@@ -23,11 +25,29 @@ from txm2sem_core.io import guards
 
 CORPUS = STACKS | VOLUMES
 assert len(CORPUS) == len(STACKS) + len(VOLUMES)
+
+
+def png_header(width: int, height: int) -> Callable[[Path], Path]:
+    """A PNG that says how large it is, and little more."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"")),
+        (b"IEND", b""),
+    ]
+    packed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return content(b"\x89PNG\r\n\x1a\n" + b"".join(packed), "a.png")
+
+
 PNGS: dict[str, Case] = {
     "16 bit": Case(pillow([Image.fromarray(PLANE)], "a.png"), PLANE),
     "8 bit": Case(pillow([Image.fromarray(BYTES[0])], "a.png"), BYTES[0]),
     "1 bit": Case(pillow([Image.fromarray(BYTES[0] > 99)], "a.png"), ((BYTES[0] > 99) * 255).astype(np.uint8)),
-    **{mode: Case(pillow([Image.new(mode, (9, 8))], "a.png"), refused=("a.png", "colour")) for mode in ("RGB", "RGBA", "LA")},
+    **{
+        mode: Case(pillow([Image.new(mode, (9, 8))], "a.png"), refused=("a.png", "colour"))
+        for mode in ("RGB", "RGBA", "LA")
+    },
     "palette": Case(pillow([colour_palette()], "a.png"), refused=("a.png", "colour")),
     "animated": Case(pillow([Image.fromarray(p) for p in BYTES], "a.png"), refused=("a.png", "5 frames")),
     "cut": Case(cut(pillow([Image.fromarray(PLANE)], "a.png"), 0.5), refused=("a.png", "cannot be read")),
@@ -35,7 +55,7 @@ PNGS: dict[str, Case] = {
     "JPEG named PNG": Case(
         renamed(pillow([Image.fromarray(BYTES[0])], "a.jpg"), "a.png"), refused=("a.png", "content is JPEG")
     ),
-    "many pixels": Case(pillow([Image.new("L", (20000, 20000))], "a.png"), refused=("a.png", "cannot be read", "exceeds")),
+    "many pixels": Case(png_header(20000, 20000), refused=("a.png", "cannot be read", "exceeds")),
 }  # fmt: skip
 
 
@@ -159,7 +179,7 @@ def test_no_file_stays_open(tmp_path: Path, kind: str) -> None:
     volume = io.open_volume(path)
     for z in range(39):
         volume.read(z, z + 1)
-    assert open_files() <= before + 1  # one handle, however often it is read
+    assert open_files() <= before + 2  # one handle (a mapped file has two), however often it is read
     volume.close()
     assert open_files() == before
     np.testing.assert_array_equal(volume.read(3, 4), BIG[3:4])  # opens again
@@ -261,5 +281,5 @@ def test_zeiss_without_its_library_says_what_to_install(tmp_path: Path, monkeypa
 
 
 def test_imod_s_default_size_is_none(tmp_path: Path) -> None:
-    assert io.open_volume(mrc(STACK, 1.0)(tmp_path)).voxel_size_nm is None
-    assert io.open_volume(mrc(STACK, 1.5)(tmp_path)).voxel_size_nm == pytest.approx((0.15,) * 3)
+    assert io.open_volume(mrc(STACK, 1.0, "a.mrc")(tmp_path)).voxel_size_nm is None
+    assert io.open_volume(mrc(STACK, 1.5, "b.mrc")(tmp_path)).voxel_size_nm == pytest.approx((0.15,) * 3)
