@@ -132,12 +132,9 @@ def test_slices_that_cannot_be_registered(command: Command, tmp_path: Path, name
     good = tiff(grey((64, 64), "uint8"), "good.tif")(tmp_path)
     path = PLANES[name].make(tmp_path)
     before = files(tmp_path)
-    for fixed, moving in ((good, path), (path, good)):
-        message = check_one_line(
-            *command("register", "--fixed", fixed, "--moving", moving, "--output", tmp_path / "out")
-        )
-        assert path.name in message
-        assert files(tmp_path) == before
+    message = check_one_line(*command("register", "--fixed", good, "--moving", path, "--output", tmp_path / "out"))
+    assert path.name in message
+    assert files(tmp_path) == before
 
 
 def test_masks_of_another_size(command: Command, tmp_path: Path) -> None:
