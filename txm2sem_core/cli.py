@@ -67,7 +67,9 @@ def _version(
 @app.command()
 def predict(
     model: Models,
-    input: Annotated[Path, typer.Option(help="TXM volume: TIFF, folder of TIFF slices, or OME-Zarr.")],
+    input: Annotated[
+        Path, typer.Option(help="TXM volume: TIFF, folder of slices, OME-Zarr, HDF5 (file.h5:/dataset), MRC, .txm.")
+    ],
     output: Annotated[Path, typer.Option(help="What to write: NAME.ome.zarr or NAME.tif.")],
     device: Device = "auto",
     tile: Annotated[

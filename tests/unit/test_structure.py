@@ -48,7 +48,7 @@ BESIDE = {
     ("__main__", "cli"),
     ("reporting", "viewer"),  # the report holds the viewer
 }
-FORMATS = {"tifffile", "zarr", "PIL", "imagecodecs"}
+FORMATS = {"tifffile", "zarr", "PIL", "imagecodecs", "h5py", "mrcfile", "olefile"}
 FORMAT_ROOMS = {"io", "plotting", "viewer"}  # figures are drawn and packed by plotting and the viewer
 DEVICE_ROOMS = {"device", "training", "inference"}
 
