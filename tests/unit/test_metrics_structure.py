@@ -65,7 +65,7 @@ def test_local_structure_against_explicit_windows_and_blind_to_brightness() -> N
     a, b = images()
     assert local_structure(a, b, 255) == pytest.approx(windowed_terms(a, b, 255)[2].mean(), rel=1e-9)
     assert local_structure(0.5 * b + 40, b, 255) == pytest.approx(1, abs=0.02)
-    assert ssim(0.5 * b + 40, b, 255) < 0.8
+    assert ssim(0.5 * b + 40, b, 255) < 0.85
     assert local_structure(255 - b, b, 255) < -0.8
 
 

@@ -38,7 +38,8 @@ def ms_ssim(prediction: Image, target: Image, data_range: float, mask: Mask | No
     Five scales need 176 pixels a side. Smaller images get as many as fit, with the weights of those made to add to 1
     (four from 88 pixels on), so compare only images of one size. A negative mean counts as 0.
 
-    With `mask`, a coarse pixel weighs what share of it is in the mask; scales at which none is are left out.
+    With `mask`, a coarse pixel weighs what share of it is in the mask; scales at which none is are left out. The coarsest
+    windows span most of a patch, so what lies outside the mask is first made flat in both images, at the target's mean.
 
     Raises:
         InputError: as `image.ssim`.
@@ -52,6 +53,9 @@ def ms_ssim(prediction: Image, target: Image, data_range: float, mask: Mask | No
             f"{SSIM_WINDOW_PX} pixels"
         )
     weight = _weights(first, mask)
+    if mask is not None and mask.any():
+        flat = float(second[mask].mean())
+        first, second = np.where(mask, first, flat), np.where(mask, second, flat)
     terms: list[tuple[float, float]] = []
     for scale in range(scales):
         if scale:
