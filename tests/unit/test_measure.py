@@ -77,12 +77,13 @@ def test_scores_against_scikit_image(tmp_path: Path, dtype: type) -> None:
 def test_a_better_prediction_wins_resolution(tmp_path: Path) -> None:
     store = make_store(tmp_path / "p")
     won = []
-    for spread in (0.5, 30.0, 2000.0):
+    for spread in (0.5, 2000.0):
         predictions(store, tmp_path / "patches.tif", spread=spread)
         measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, *patch_outputs(tmp_path))
         curves = io.read_csv(tmp_path / "resolution.csv").groupby("source")["resolution_nm"].first()
         won.append(curves["prediction"])
-    assert won[0] < won[1] < won[2]
+    assert won[0] == pytest.approx(2 * VOXEL_SIZE_NM[1])  # two of the larger pixels, the least that can be told
+    assert won[1] > won[0]
     spectra = io.read_csv(tmp_path / "spectra.csv")
     assert set(spectra["source"]) == {"prediction", "sem", "txm"}
     power = spectra.groupby("source")["power"].sum()
