@@ -39,7 +39,8 @@ def ms_ssim(prediction: Image, target: Image, data_range: float, mask: Mask | No
     (four from 88 pixels on), so compare only images of one size. A negative mean counts as 0.
 
     With `mask`, a coarse pixel weighs what share of it is in the mask; scales at which none is are left out. The
-    coarsest windows span most of a patch, so what lies outside the mask is first made flat in both images, at the target's mean.
+    coarsest windows span most of a patch, so what lies outside the mask is first made flat in both images, at the
+    target's mean.
 
     Raises:
         InputError: as `image.ssim`.
