@@ -265,12 +265,16 @@ def evaluate(
         Optional[float],  # noqa: UP045
         typer.Option(help="Greatest minus least possible grey level; 255 for 8-bit data if not given."),
     ] = None,
+    voxel_size_nm: Annotated[
+        Optional[tuple[float, float, float]],  # noqa: UP045
+        typer.Option(metavar="Z Y X", help="Voxel size in nanometres; that of the files if not given."),
+    ] = None,
 ) -> None:
     """Measure how close a prediction is to what was measured: two images or two volumes."""
-    from txm2sem_core.measure import evaluate_files
+    from txm2sem_core.evaluation import evaluate_files, readable
 
-    for key, value in evaluate_files(prediction, target, mask, data_range, output).items():
-        print(f"{key}\t{value:.6g}" if isinstance(value, float) else f"{key}\t{value}")
+    _check_voxel_size(voxel_size_nm)
+    print(readable(evaluate_files(prediction, target, mask, data_range, output, voxel_size_nm)))
 
 
 @app.command()

@@ -27,7 +27,17 @@ GROUND = {
     "progress",
     "device",
 }
-MIDDLE = {"side_tasks", "io", "config", "figure_settings", "checkpoint", "samples", "provenance", "plotting"}
+MIDDLE = {
+    "side_tasks",
+    "io",
+    "config",
+    "figure_settings",
+    "checkpoint",
+    "samples",
+    "provenance",
+    "plotting",
+    "score_tables",
+}
 STAGES = {
     "phantom",
     "registration",
@@ -36,6 +46,7 @@ STAGES = {
     "training",
     "inference",
     "measure",
+    "evaluation",
     "figures",
     "viewer",
     "side_measures",
