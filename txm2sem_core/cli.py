@@ -67,7 +67,9 @@ def _version(
 @app.command()
 def predict(
     model: Models,
-    input: Annotated[Path, typer.Option(help="TXM volume: TIFF, folder of TIFF slices, or OME-Zarr.")],
+    input: Annotated[
+        Path, typer.Option(help="TXM volume: TIFF, folder of slices, OME-Zarr, HDF5 (file.h5:/dataset), MRC, .txm.")
+    ],
     output: Annotated[Path, typer.Option(help="What to write: NAME.ome.zarr or NAME.tif.")],
     device: Device = "auto",
     tile: Annotated[
@@ -263,12 +265,16 @@ def evaluate(
         Optional[float],  # noqa: UP045
         typer.Option(help="Greatest minus least possible grey level; 255 for 8-bit data if not given."),
     ] = None,
+    voxel_size_nm: Annotated[
+        Optional[tuple[float, float, float]],  # noqa: UP045
+        typer.Option(metavar="Z Y X", help="Voxel size in nanometres; that of the files if not given."),
+    ] = None,
 ) -> None:
     """Measure how close a prediction is to what was measured: two images or two volumes."""
-    from txm2sem_core.measure import evaluate_files
+    from txm2sem_core.evaluation import evaluate_files, readable
 
-    for key, value in evaluate_files(prediction, target, mask, data_range, output).items():
-        print(f"{key}\t{value:.6g}" if isinstance(value, float) else f"{key}\t{value}")
+    _check_voxel_size(voxel_size_nm)
+    print(readable(evaluate_files(prediction, target, mask, data_range, output, voxel_size_nm)))
 
 
 @app.command()

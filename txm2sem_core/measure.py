@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,34 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics import compare_volumes, mae, multi_otsu_thresholds, psnr, self_continuity, ssim, summarise
+from txm2sem_core.metrics import (
+    Correlation,
+    CorrelationMeter,
+    LineSpectra,
+    NeighbourMeter,
+    compare_volumes,
+    gmsd,
+    histogram_distance,
+    holm,
+    local_structure,
+    mae,
+    ms_ssim,
+    multi_otsu_thresholds,
+    paired_test,
+    psnr,
+    self_continuity,
+    shell_figures,
+    ssim,
+    summarise,
+)
 from txm2sem_core.metrics.image import psnr_8bit, ssim_8bit, to_8bit
+from txm2sem_core.metrics.neighbours import plane_step
+from txm2sem_core.score_tables import latex_table, markdown_table, table_rows
 
 FILTERS = ("linearfilt", "gammafilt")  # trained, but baselines all the same: one layer that sees 15 x 15 pixels
-SCORES = ("psnr", "ssim", "mae")
+SCORES = ("psnr", "ssim", "mae", "ms_ssim", "structure", "gmsd", "histogram_distance")
+TESTED = ("psnr", "ssim", "ms_ssim", "structure", "histogram_distance")  # those of the table, between variants
+LOWER_IS_BETTER = {"mae", "gmsd", "histogram_distance"}
 
 
 @dataclass(frozen=True)
@@ -38,17 +62,30 @@ class Run:
         return "baseline" if self.family == "baseline" or self.generator in FILTERS else "learned"
 
 
-def measure_patches(predicted: str | Path, patches: Path, settings: MeasureSettings, output: str | Path) -> None:
-    """Scores of every test patch, one row a patch.
+def measure_patches(
+    predicted: str | Path,
+    patches: Path,
+    settings: MeasureSettings,
+    output: str | Path,
+    spectra: str | Path,
+    resolution: str | Path,
+) -> None:
+    """Scores of every test patch, one row a patch, and what the patches hold at each spatial frequency.
 
-    Columns: patch, pair, z, y, x; psnr (dB), ssim, mae over uncharged pixels in float; psnr_8bit, ssim_8bit over all
-    pixels as the published comparison has them.
+    Columns of the scores: patch, pair, z, y, x; psnr (dB), ssim, mae, ms_ssim, structure, gmsd, histogram_distance over
+    uncharged pixels in float; psnr_8bit, ssim_8bit over all pixels as the published comparison has them.
 
     Args:
         predicted: `patches.tif`, float SEM grey levels [N, Y, X].
         patches: folder of the full-resolution patch store.
         settings: the data range.
-        output: CSV.
+        output: CSV of the scores.
+        spectra: CSV, radially averaged over all patches: source (`prediction`, `sem`, `txm`), frequency_per_px,
+            frequency_per_nm (empty where the pixel size is not known), power (density, squared grey levels of the
+            source times squared pixels).
+        resolution: CSV of the Fourier ring correlation with the measured SEM, pooled over all patches: source
+            (`prediction`, `txm`), the frequencies, correlation, half_bit (that threshold), and for each source
+            resolution_nm (at 1/7) and resolution_half_bit_nm.
     """
     store = io.read_patch_store(patches)
     rows = store.of_split("test")
@@ -58,9 +95,12 @@ def measure_patches(predicted: str | Path, patches: Path, settings: MeasureSetti
     full = store.data_range(settings.data_range)
     low, high = (0.0, 255.0) if store.sem_dtype == np.uint8 else (store.sem_range.low, store.sem_range.high)
     table = []
+    rings = {source: CorrelationMeter(_pixels(store)) for source in ("prediction", "txm")}
     for row, prediction in zip(rows.to_dict("records"), volume.slices(), strict=True):
         place = (row["pair"], row["y"], row["x"])
         target, mask = store.sem_patch(*place), store.mask_patch(*place)
+        rings["prediction"].add(prediction, target, mask)
+        rings["txm"].add(store.txm_patch(*place, context=0)[0], target, mask)
         images_8bit = to_8bit(prediction, low, high), to_8bit(target, low, high)
         table.append(
             {
@@ -68,15 +108,56 @@ def measure_patches(predicted: str | Path, patches: Path, settings: MeasureSetti
                 "psnr": psnr(prediction, target, full, mask),
                 "ssim": ssim(prediction, target, full, mask),
                 "mae": mae(prediction, target, full, mask),
+                "ms_ssim": ms_ssim(prediction, target, full, mask),
+                "structure": local_structure(prediction, target, full, mask),
+                "gmsd": gmsd(prediction, target, full, mask),
+                "histogram_distance": histogram_distance(prediction, target, full, mask),
                 "psnr_8bit": psnr_8bit(*images_8bit),
                 "ssim_8bit": ssim_8bit(*images_8bit),
             }
         )
     io.write_csv(output, pd.DataFrame(table))
+    x_nm = math.nan if store.pixel_size_nm is None else store.pixel_size_nm[1]
+    powers = {"prediction": rings["prediction"].power()[0], "sem": rings["txm"].power()[1]}
+    powers["txm"] = rings["txm"].power()[0]
+    frequency = rings["txm"].rings.frequency_per_nm  # per pixel: the spacing was given in pixels
+    parts = [
+        pd.DataFrame({"source": k, "frequency_per_px": frequency, "frequency_per_nm": frequency / x_nm, "power": power})
+        for k, power in powers.items()
+    ]
+    io.write_csv(spectra, pd.concat(parts, ignore_index=True))
+    curves = [_resolution_rows(k, meter.correlation(either_sign=k == "txm"), x_nm) for k, meter in rings.items()]
+    io.write_csv(resolution, pd.concat(curves, ignore_index=True))
+
+
+def _pixels(store: io.PatchStore) -> tuple[float, float]:
+    """Steps along y and x in pixel widths along x."""
+    size = store.pixel_size_nm
+    return (1.0, 1.0) if size is None else (size[0] / size[1], 1.0)
+
+
+def _resolution_rows(source: str, curve: Correlation, pixel_nm: float) -> pd.DataFrame:
+    frequency = curve.rings.frequency_per_nm
+    return pd.DataFrame(
+        {
+            "source": source,
+            "frequency_per_px": frequency,
+            "frequency_per_nm": frequency / pixel_nm,
+            "correlation": curve.correlation,
+            "half_bit": curve.half_bit,
+            "resolution_nm": curve.resolution_nm() * pixel_nm,
+            "resolution_half_bit_nm": curve.resolution_nm(curve.half_bit) * pixel_nm,
+        }
+    )
 
 
 def measure_volume(
-    predicted: str | Path, truth: str | Path | None, patches: Path, settings: MeasureSettings, output: str | Path
+    predicted: str | Path,
+    truth: str | Path | None,
+    patches: Path,
+    settings: MeasureSettings,
+    output: str | Path,
+    spectra: str | Path,
 ) -> None:
     """Figures of a predicted volume: against the truth where it is known, else its own continuity along z.
 
@@ -86,25 +167,38 @@ def measure_volume(
         patches: folder of the full-resolution patch store; phases are parted by thresholds of its training SEM images.
         settings: data range and number of phases.
         output: JSON.
+        spectra: CSV of the power along each axis: source (`prediction`, `truth`), axis (z, y, x), frequency_per_px,
+            frequency_per_nm (empty where the voxel size is not known), power (squared grey levels a voxel).
     """
     store = io.read_patch_store(patches)
     prediction = io.open_volume(predicted)
+    full = store.data_range(settings.data_range)
+    shape, voxel_size_nm = prediction.shape, prediction.voxel_size_nm
+    meters = [NeighbourMeter.of_volume(shape, voxel_size_nm, full) for _ in range(2)]
     figures: dict[str, Any]
     if truth is None:
-        figures = {"slices": float(prediction.shape[0])}
-        if prediction.shape[0] > 1 and not _is_constant(prediction):
-            step = _plane_step(prediction.voxel_size_nm)
-            figures |= {
-                f"self_continuity_{k}": v for k, v in asdict(self_continuity(prediction.slices(), step)).items()
-            }
+        figures = {"slices": float(prediction.shape[0])} | _own_figures(prediction, meters[0])
     else:
         training = store.of_split("train")["pair"].unique()
         pixels = np.concatenate([store.pairs[pair].sem[store.pairs[pair].mask > 0] for pair in training])
         thresholds = multi_otsu_thresholds(pixels, settings.phases)
-        height, width = prediction.shape[1:]
-        true_slices = (plane[:height, :width] for plane in io.open_volume(truth).slices())
-        figures = compare_volumes(prediction.slices(), true_slices, store.data_range(settings.data_range), thresholds)
+        both = meters[0], meters[1]
+        true = io.open_volume(truth)
+        figures = compare_volumes(prediction.slices(), _slices(true, shape), full, thresholds, neighbours=both)
+        figures |= shell_figures(prediction.slices(), _slices(true, shape), shape, voxel_size_nm)
+    sources = {"prediction": meters[0].spectra} | ({} if truth is None else {"truth": meters[1].spectra})
+    io.write_csv(spectra, _axis_rows(sources, voxel_size_nm))
     io.write_json(output, {key: value if math.isfinite(value) else None for key, value in figures.items()})
+
+
+def _own_figures(volume: io.Volume, meter: NeighbourMeter) -> dict[str, float]:
+    """Continuity without truth; nothing of a constant volume or of a single slice."""
+    if volume.shape[0] < 2 or _is_constant(volume):
+        return {}
+    for plane in volume.slices():
+        meter.add(plane)
+    own = self_continuity(volume.slices(), plane_step(volume.voxel_size_nm))
+    return {f"self_continuity_{k}": v for k, v in asdict(own).items()} | meter.result().figures()
 
 
 def _is_constant(volume: io.Volume) -> bool:
@@ -113,20 +207,39 @@ def _is_constant(volume: io.Volume) -> bool:
     return all((plane == value).all() for plane in volume.slices())
 
 
-def _plane_step(voxel_size_nm: io.VoxelSize | None) -> int:
-    """How many pixels in the plane are as far apart as two slices."""
-    if voxel_size_nm is None or None in voxel_size_nm:
-        return 1
-    z_nm, _, x_nm = voxel_size_nm
-    return max(1, round(float(z_nm or 1) / float(x_nm or 1)))
+def _slices(volume: io.Volume, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
+    """The volume's slices, cropped to the first rows and columns."""
+    return (plane[: shape[1], : shape[2]] for plane in volume.slices())
 
 
-def summarise_metrics(runs: Sequence[Run], tables: Iterable[str | Path], output: Path) -> None:
+def _axis_rows(sources: dict[str, LineSpectra], voxel_size_nm: io.VoxelSize | None) -> pd.DataFrame:
+    """Spectra along the axes as rows; none where no line fits."""
+    parts = [pd.DataFrame(columns=["source", "axis", "frequency_per_px", "frequency_per_nm", "power"])]
+    for source, spectra in sources.items():
+        for row, axis in enumerate("zyx"):
+            step = voxel_size_nm[row] if voxel_size_nm is not None else None
+            columns = {"frequency_per_px": spectra.frequency(), "power": spectra.power()[row]}
+            columns["frequency_per_nm"] = spectra.frequency() / (step or math.nan)
+            part = pd.DataFrame({"source": source, "axis": axis, **columns})
+            if part["power"].notna().all():
+                parts.append(part)
+    return pd.concat(parts[1:], ignore_index=True)[parts[0].columns] if len(parts) > 1 else parts[0]
+
+
+def summarise_metrics(
+    runs: Sequence[Run],
+    tables: Iterable[str | Path],
+    spectra: Iterable[str | Path],
+    resolutions: Iterable[str | Path],
+    output: Path,
+) -> None:
     """Collect the patches' scores of all runs.
 
     Leaves `patches.csv` (tidy: one row a run and patch), `summary.csv` (one row a variant: mean, standard error and
-    bootstrap interval over patches, of scores averaged over seeds first; and the spread over seeds), and the same as a
-    table ready for a paper, `table.md` and `table.tex`.
+    bootstrap interval over patches, of scores averaged over seeds first; and the spread over seeds), the same as a
+    table ready for a paper beside the published figures, `table.csv`, `table.md` and `table.tex`; `pairs.csv`, tests
+    between variants; `spectra.csv` and `resolution.csv`, those of all runs (see `measure_patches`), with `variant` and
+    `seed`, which are empty of the TXM and SEM images.
     """
     parts = []
     for run, path in zip(runs, tables, strict=True):
@@ -137,8 +250,48 @@ def summarise_metrics(runs: Sequence[Run], tables: Iterable[str | Path], output:
     summary = summary.sort_values("psnr_mean", ascending=False, kind="stable")
     io.write_csv(output / "patches.csv", tidy)
     io.write_csv(output / "summary.csv", summary)
-    io.write_text(output / "table.md", _markdown(summary))
-    io.write_text(output / "table.tex", _latex(summary))
+    io.write_csv(output / "pairs.csv", _pairs(tidy, list(summary["variant"])))
+    io.write_csv(output / "spectra.csv", _curves(runs, spectra, ("sem", "txm")))
+    io.write_csv(output / "resolution.csv", _curves(runs, resolutions, ("txm",)))
+    rows = table_rows(summary)
+    io.write_csv(output / "table.csv", rows)
+    io.write_text(output / "table.md", markdown_table(rows))
+    io.write_text(output / "table.tex", latex_table(rows))
+
+
+def _curves(runs: Sequence[Run], files: Iterable[str | Path], measured: tuple[str, ...]) -> pd.DataFrame:
+    """Curves of all runs; those of the measured images, which all runs share, once and first."""
+    parts = []
+    for number, (run, file) in enumerate(zip(runs, files, strict=True)):
+        table = io.read_csv(file)
+        shared = table["source"].isin(measured)
+        own = table[~shared].assign(variant=run.variant, seed=run.seed)
+        parts += [table[shared], own] if number == 0 else [own]
+    curves = pd.concat(parts, ignore_index=True)
+    curves["seed"] = curves["seed"].astype("Int64")
+    return curves[["variant", "seed", *(name for name in curves if name not in ("variant", "seed"))]]
+
+
+def _pairs(tidy: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
+    """Tests between every two variants, of scores averaged over seeds; Holm's correction over the pairs of a score."""
+    columns = ["score", "first", "second", "n", "slices", "unit", "difference", "low", "high", "p", "p_holm", "better"]
+    slices = tidy.drop_duplicates("patch").set_index("patch")["pair"]
+    rows = []
+    for score in TESTED:
+        means = tidy.pivot_table(index="patch", columns="variant", values=score, aggfunc="mean")
+        tests = []
+        for first, second in combinations(variants, 2):
+            both = means[[first, second]].dropna()
+            if np.isinf(both).any(axis=1).all():
+                continue  # equal images: there is no difference to test
+            found = paired_test(both[first].to_list(), both[second].to_list(), slices[both.index].to_list(), seed=0)
+            values = {k: v for k, v in asdict(found).items() if k != "clusters"}
+            tests.append({"score": score, "first": first, "second": second, "slices": found.clusters, **values})
+        for test, adjusted in zip(tests, holm([test["p"] for test in tests]), strict=True):
+            ahead = (test["difference"] > 0) != (score in LOWER_IS_BETTER)
+            better = (test["first"] if ahead else test["second"]) if adjusted < 0.05 else ""
+            rows.append({**test, "p_holm": adjusted, "better": better})
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _summary_row(scores: pd.DataFrame) -> dict[str, Any]:
@@ -161,72 +314,21 @@ def _summary_row(scores: pd.DataFrame) -> dict[str, Any]:
     return row | {f"{score}_mean": scores[score].mean() for score in ("psnr_8bit", "ssim_8bit")}
 
 
-_HEADINGS = ("Variant", "Kind", "Factor", "Seeds", "n", "PSNR / dB", "SSIM", "MAE / %")
-
-
-def _cells(summary: pd.DataFrame, plus_minus: str) -> list[list[str]]:
-    """The table's rows as text: mean and standard error over n test patches."""
-    rows = []
-    for row in summary.to_dict("records"):
-        counts = [str(row[key]) for key in ("kind", "factor", "seeds", "n")]
-        scores = [
-            f"{row[f'{score}_mean'] * scale:.{digits}f} {plus_minus} {row[f'{score}_stderr'] * scale:.{digits}f}"
-            for score, scale, digits in (("psnr", 1, 2), ("ssim", 1, 4), ("mae", 100, 2))
-        ]
-        rows.append([str(row["label"]), *counts, *scores])
-    return rows
-
-
-def _markdown(summary: pd.DataFrame) -> str:
-    lines = [_HEADINGS, ["---"] * len(_HEADINGS), *_cells(summary, "±")]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def _latex(summary: pd.DataFrame) -> str:
-    body = [" & ".join(cells).replace("%", r"\%").replace("_", r"\_") + r" \\" for cells in _cells(summary, r"$\pm$")]
-    head = " & ".join(_HEADINGS).replace("%", r"\%") + r" \\"
-    lines = [r"\begin{tabular}{llrrrrrr}", r"\hline", head, r"\hline", *body, r"\hline", r"\end{tabular}"]
-    return "% mean and standard error over n test patches\n" + "\n".join(lines) + "\n"
-
-
-def summarise_volumes(runs: Sequence[tuple[str, int | str]], files: Iterable[str | Path], output: str | Path) -> None:
-    """Collect the volumes' figures: one row a run."""
+def summarise_volumes(
+    runs: Sequence[tuple[str, int | str]],
+    files: Iterable[str | Path],
+    spectra: Iterable[str | Path],
+    output: str | Path,
+    curves: str | Path,
+) -> None:
+    """Collect the volumes' figures, one row a run, and their spectra along the axes, the truth's once and first."""
     rows = [{"variant": v, "seed": s, **io.read_json(f)} for (v, s), f in zip(runs, files, strict=True)]
     io.write_csv(output, pd.DataFrame(rows))
-
-
-def evaluate_files(
-    prediction: Path, target: Path, mask: Path | None, full_range: float | None, output: Path
-) -> dict[str, Any]:
-    """Figures of a predicted image or volume against a measured one, left as JSON in `output` and returned.
-
-    Raises:
-        InputError: shapes differ, a file cannot be read, or the data range of data that is not 8-bit is not given.
-    """
-    predicted, measured = io.open_volume(prediction), io.open_volume(target)
-    if predicted.shape != measured.shape:
-        raise InputError(
-            f"{prediction}: shape {predicted.shape} (Z, Y, X), but {target} has {measured.shape}. Crop one of them."
-        )
-    if full_range is None and measured.dtype != np.uint8:
-        raise InputError(f"{target}: {measured.dtype} data has no range of its own. Give --data-range.")
-    full = 255.0 if full_range is None else full_range
-    masks = None if mask is None else (plane > 0 for plane in _same_shape(mask, measured).slices())
-    if measured.shape[0] > 1:
-        figures = compare_volumes(predicted.slices(), measured.slices(), full, masks=masks)
-    else:
-        images = next(predicted.slices()), next(measured.slices())
-        plane_mask = None if masks is None else next(masks)
-        figures = {
-            name: score(*images, full, plane_mask) for name, score in (("psnr", psnr), ("ssim", ssim), ("mae", mae))
-        }
-    result = {"data_range": full, "shape": list(measured.shape), **figures}
-    io.write_json(output, {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()})
-    return result
-
-
-def _same_shape(mask: Path, measured: io.Volume) -> io.Volume:
-    volume = io.open_volume(mask)
-    if volume.shape != measured.shape:
-        raise InputError(f"{mask}: shape {volume.shape} (Z, Y, X), but {measured.source} has {measured.shape}.")
-    return volume
+    parts = []
+    for number, ((variant, seed), file) in enumerate(zip(runs, spectra, strict=True)):
+        table = io.read_csv(file)
+        shared = table["source"] == "truth"
+        own = table[~shared].assign(variant=variant, seed=seed)
+        parts += [table[shared], own] if number == 0 else [own]
+    collected = pd.concat(parts, ignore_index=True)
+    io.write_csv(curves, collected[["variant", "seed", *(n for n in collected if n not in ("variant", "seed"))]])

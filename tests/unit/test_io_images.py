@@ -233,7 +233,7 @@ def test_colour_png(tmp_path: Path, mode: str) -> None:
 def test_a_truncated_png(tmp_path: Path) -> None:
     Image.fromarray(plane(shape=(64, 64))).save(tmp_path / "a.png")
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:2000])
-    with pytest.raises(InputError, match=r"a\.png: this image is damaged"):
+    with pytest.raises(InputError, match=r"a\.png: this image cannot be read.*truncated"):
         io.read_image(tmp_path / "a.png")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from small_data import VOXEL_SIZE_NM, make_store, sharp
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError
+from txm2sem_core.evaluation import evaluate_files, readable
 from txm2sem_core.io import PatchStore
 from txm2sem_core.measure import (
+    SCORES,
     Run,
-    evaluate_files,
     measure_patches,
     measure_volume,
     summarise_metrics,
@@ -43,11 +45,15 @@ def predictions(store: PatchStore, path: Path, seed: int = 0, spread: float = 8.
 # --- patches
 
 
+def patch_outputs(folder: Path) -> tuple[Path, Path, Path]:
+    return folder / "out.csv", folder / "spectra.csv", folder / "resolution.csv"
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_scores_against_scikit_image(tmp_path: Path, dtype: type) -> None:
     store = make_store(tmp_path / "p", dtype=dtype)
     predicted = predictions(store, tmp_path / "patches.tif")
-    measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, tmp_path / "out.csv")
+    measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, *patch_outputs(tmp_path))
     table = io.read_csv(tmp_path / "out.csv")
     rows = store.of_split("test")
     pd.testing.assert_frame_equal(table[["patch", "pair", "z", "y", "x"]], rows[["patch", "pair", "z", "y", "x"]])
@@ -68,11 +74,27 @@ def test_scores_against_scikit_image(tmp_path: Path, dtype: type) -> None:
             assert row["ssim"] == pytest.approx(structural_similarity(predicted[n].astype(float), target, **options))
 
 
+def test_a_better_prediction_wins_resolution(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "p")
+    won = []
+    for spread in (0.5, 2000.0):
+        predictions(store, tmp_path / "patches.tif", spread=spread)
+        measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, *patch_outputs(tmp_path))
+        curves = io.read_csv(tmp_path / "resolution.csv").groupby("source")["resolution_nm"].first()
+        won.append(curves["prediction"])
+    assert won[0] == pytest.approx(2 * VOXEL_SIZE_NM[1])  # two of the larger pixels, the least that can be told
+    assert won[1] > won[0]
+    spectra = io.read_csv(tmp_path / "spectra.csv")
+    assert set(spectra["source"]) == {"prediction", "sem", "txm"}
+    power = spectra.groupby("source")["power"].sum()
+    assert power["prediction"] > 10 * power["sem"]  # the noise
+
+
 def test_a_prediction_of_another_number_of_patches(tmp_path: Path) -> None:
     make_store(tmp_path / "p", evaluation=3)
     io.write_tiff(tmp_path / "patches.tif", np.zeros((2, 32, 32), np.float32))
     with pytest.raises(InputError, match=r"patches\.tif: 2 patches, the index has 3"):
-        measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, tmp_path / "out.csv")
+        measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, *patch_outputs(tmp_path))
 
 
 # --- the tables
@@ -92,7 +114,7 @@ def scores(folder: Path) -> list[Path]:
     paths = []
     for number in range(len(RUNS)):
         columns = {"patch": range(10, 18), "pair": ["000"] * 4 + ["001"] * 4, "z": 1, "y": 2, "x": 3}
-        values = {key: rng.uniform(0.1, 0.9, 8) for key in ("ssim", "mae", "psnr_8bit", "ssim_8bit")}
+        values = {key: rng.uniform(0.1, 0.9, 8) for key in (*SCORES[1:], "psnr_8bit", "ssim_8bit")}
         io.write_csv(
             folder / f"{number}.csv", pd.DataFrame({**columns, "psnr": rng.normal(15 + number, 1, 8), **values})
         )
@@ -102,7 +124,13 @@ def scores(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def collected(tmp_path: Path) -> Path:
-    summarise_metrics(RUNS, scores(tmp_path), tmp_path / "out")
+    frequency = {"frequency_per_px": [0.0, 0.1], "frequency_per_nm": [0.0, 0.01]}
+    for number in range(len(RUNS)):
+        for name, sources in (("spectra", ("prediction", "sem", "txm")), ("resolution", ("prediction", "txm"))):
+            parts = [pd.DataFrame({"source": k, **frequency, "power": float(number)}) for k in sources]
+            io.write_csv(tmp_path / f"{name}{number}.csv", pd.concat(parts))
+    curves = ([tmp_path / f"{name}{n}.csv" for n in range(len(RUNS))] for name in ("spectra", "resolution"))
+    summarise_metrics(RUNS, scores(tmp_path), *curves, tmp_path / "out")
     return tmp_path / "out"
 
 
@@ -127,7 +155,7 @@ def test_the_summary_against_pandas(collected: Path) -> None:
         row = summary.loc[str(variant)]
         assert row["n"] == 8
         assert row["seeds"] == group["seed"].nunique()
-        for score in ("psnr", "ssim", "mae"):
+        for score in SCORES:
             over_seeds = group.pivot_table(index="patch", columns="seed", values=score)
             patches = over_seeds.mean(axis=1)
             assert row[f"{score}_mean"] == pytest.approx(patches.mean())
@@ -139,16 +167,27 @@ def test_the_summary_against_pandas(collected: Path) -> None:
 
 
 def test_the_table_in_markdown(collected: Path) -> None:
-    lines = (collected / "table.md").read_text().splitlines()
+    text = (collected / "table.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert {len(row) for row in cells} == {8}
+    assert {len(row) for row in cells} == {10}
     assert cells[0][:5] == ["Variant", "Kind", "Factor", "Seeds", "n"]
     assert set(cells[1]) == {"---"}
     summary = io.read_csv(collected / "summary.csv")
-    for row, expected in zip(cells[2:], summary.to_dict("records"), strict=True):
+    for row, expected in zip(cells[2:-1], summary.to_dict("records"), strict=True):
         assert row[0] == expected["variant"].replace("_", " ")
         assert row[5] == f"{expected['psnr_mean']:.2f} ± {expected['psnr_stderr']:.2f}"
-        assert row[7] == f"{100 * expected['mae_mean']:.2f} ± {100 * expected['mae_stderr']:.2f}"
+        distance = 100 * expected["histogram_distance_mean"], 100 * expected["histogram_distance_stderr"]
+        assert row[9] == "{:.2f} ± {:.2f}".format(*distance)
+    assert cells[-1] == ["Anderson et al. 2020, best model*", "published", "1", "–", "–", "15.8", *["–"] * 4]
+    assert "theirs, of other data" in text
+
+
+def test_the_table_in_csv_marks_what_is_theirs(collected: Path) -> None:
+    table = io.read_csv(collected / "table.csv")
+    assert list(table["kind"] == "published") == [False] * 4 + [True]
+    assert list(table["source"].notna()) == [False] * 4 + [True]
+    assert table["psnr"].iloc[-1] == 15.8
 
 
 def test_the_table_in_latex_has_as_many_cells_as_columns(collected: Path) -> None:
@@ -156,12 +195,35 @@ def test_the_table_in_latex_has_as_many_cells_as_columns(collected: Path) -> Non
     columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text)
     assert columns is not None
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert len(rows) == 1 + 4
+    assert len(rows) == 1 + 4 + 1
     for row in rows:
         assert len(row.split(" & ")) == len(columns[1])
         assert not re.search(r"(?<!\\)[%_#]", row)  # what LaTeX would take for a comment or an index
         assert row.count("$") % 2 == 0
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
+
+
+def test_every_two_variants_are_tested(collected: Path) -> None:
+    pairs = io.read_csv(collected / "pairs.csv")
+    summary = io.read_csv(collected / "summary.csv").set_index("variant")
+    assert len(pairs) == 5 * 6  # scores, pairs of four variants
+    for row in pairs.to_dict("records"):
+        means = summary[f"{row['score']}_mean"]
+        assert row["difference"] == pytest.approx(means[row["first"]] - means[row["second"]])
+        assert row["low"] <= row["difference"] <= row["high"]
+        assert row["p_holm"] >= row["p"]
+        assert (row["n"], row["slices"], row["unit"]) == (8, 2, "patch")
+    won = pairs[pairs["better"].notna() & (pairs["score"] == "psnr")]
+    assert set(won["better"]) <= {"srcnn_x2", "linearfilt", "net_z"}  # each run is 1 dB above the one before
+    assert "srcnn_x2" in set(won["better"])
+
+
+def test_curves_of_what_was_measured_stand_once(collected: Path) -> None:
+    for name, shared in (("spectra", {"sem", "txm"}), ("resolution", {"txm"})):
+        curves = io.read_csv(collected / f"{name}.csv")
+        assert set(curves[curves["variant"].isna()]["source"]) == shared
+        assert len(curves) == 2 * (len(RUNS) + len(shared))
+        assert set(curves["variant"].dropna()) == {run.variant for run in RUNS}
 
 
 # --- volumes
@@ -179,7 +241,14 @@ def test_a_volume_against_its_truth(tmp_path: Path) -> None:
     store = make_store(tmp_path / "p")
     predicted, truth = (v.astype(float) for v in volume_pair(tmp_path))
     settings = MeasureSettings(phases=2)
-    measure_volume(tmp_path / "pred.ome.zarr", tmp_path / "truth.tif", tmp_path / "p", settings, tmp_path / "v.json")
+    measure_volume(
+        tmp_path / "pred.ome.zarr",
+        tmp_path / "truth.tif",
+        tmp_path / "p",
+        settings,
+        tmp_path / "v.json",
+        tmp_path / "axes.csv",
+    )
     found = io.read_json(tmp_path / "v.json")
     assert found["psnr"] == pytest.approx(10 * np.log10(255**2 / np.mean((predicted - truth) ** 2)))
     assert found["mae"] == pytest.approx(np.abs(predicted - truth).mean() / 255)
@@ -194,17 +263,21 @@ def test_a_volume_against_its_truth(tmp_path: Path) -> None:
 def test_a_volume_without_truth_has_its_own_continuity(tmp_path: Path) -> None:
     make_store(tmp_path / "p")
     volume_pair(tmp_path)
-    measure_volume(tmp_path / "pred.ome.zarr", None, tmp_path / "p", AUTO, tmp_path / "v.json")
+    measure_volume(tmp_path / "pred.ome.zarr", None, tmp_path / "p", AUTO, tmp_path / "v.json", tmp_path / "axes.csv")
     found = io.read_json(tmp_path / "v.json")
     assert found["slices"] == 6
-    assert all(key == "slices" or key.startswith("self_continuity_") for key in found)
-    assert len(found) > 1
+    assert found["self_continuity_ratio"] > 0
+    assert {"neighbour_ssim_z", "jitter_z", "shift_jitter_px", "spectrum_high_ratio"} <= found.keys()
+    assert not any(key.endswith("_truth") for key in found)
+    axes = io.read_csv(tmp_path / "axes.csv")
+    assert set(axes["source"]) == {"prediction"}
+    assert axes["frequency_per_nm"].max() == pytest.approx(0.5 / VOXEL_SIZE_NM[2])
 
 
 def test_a_constant_volume_without_truth_has_no_continuity(tmp_path: Path) -> None:
     make_store(tmp_path / "p")
     io.write_tiff(tmp_path / "constant.tif", np.full((4, 36, 44), 7, np.uint8))
-    measure_volume(tmp_path / "constant.tif", None, tmp_path / "p", AUTO, tmp_path / "v.json")
+    measure_volume(tmp_path / "constant.tif", None, tmp_path / "p", AUTO, tmp_path / "v.json", tmp_path / "axes.csv")
     assert io.read_json(tmp_path / "v.json") == {"slices": 4}
 
 
@@ -212,7 +285,9 @@ def test_equal_volumes_have_no_finite_psnr_and_json_stays_json(tmp_path: Path) -
     make_store(tmp_path / "p")
     _, truth = volume_pair(tmp_path)
     io.write_tiff(tmp_path / "same.tif", truth)
-    measure_volume(tmp_path / "same.tif", tmp_path / "truth.tif", tmp_path / "p", AUTO, tmp_path / "v.json")
+    measure_volume(
+        tmp_path / "same.tif", tmp_path / "truth.tif", tmp_path / "p", AUTO, tmp_path / "v.json", tmp_path / "axes.csv"
+    )
     found = json.loads((tmp_path / "v.json").read_text(), parse_constant=lambda name: pytest.fail(name))
     assert found["psnr"] is None
     assert (found["ssim"], found["mae"]) == (1, 0)
@@ -221,7 +296,12 @@ def test_equal_volumes_have_no_finite_psnr_and_json_stays_json(tmp_path: Path) -
 def test_volumes_are_collected(tmp_path: Path) -> None:
     for name, value in (("a", 1.5), ("b", None)):
         io.write_json(tmp_path / f"{name}.json", {"psnr": value})
-    summarise_volumes([("a", 0), ("b", 3)], [tmp_path / "a.json", tmp_path / "b.json"], tmp_path / "v.csv")
+        parts = [pd.DataFrame({"source": k, "axis": list("zyx"), "power": 1.0}) for k in ("prediction", "truth")]
+        io.write_csv(tmp_path / f"{name}.csv", pd.concat(parts))
+    files, spectra = ([tmp_path / f"{name}.{kind}" for name in "ab"] for kind in ("json", "csv"))
+    summarise_volumes([("a", 0), ("b", 3)], files, spectra, tmp_path / "v.csv", tmp_path / "axes.csv")
+    axes = io.read_csv(tmp_path / "axes.csv")
+    assert list(axes["variant"].fillna("-")) == ["-"] * 3 + ["a"] * 3 + ["b"] * 3
     table = io.read_csv(tmp_path / "v.csv")
     assert list(table["variant"]) == ["a", "b"]
     assert list(table["seed"]) == [0, 3]
@@ -288,3 +368,27 @@ def test_equal_images_are_written_as_json(tmp_path: Path) -> None:
     p, _, _, _ = two_files(tmp_path, (40, 44), np.uint8)
     assert evaluate_files(p, p, None, None, tmp_path / "m.json")["psnr"] == float("inf")
     assert json.loads((tmp_path / "m.json").read_text(), parse_constant=pytest.fail)["psnr"] == "inf"
+
+
+def test_resolution_needs_a_voxel_size(tmp_path: Path) -> None:
+    p, t, _, _ = two_files(tmp_path, (40, 44), np.uint8)
+    assert "resolution_nm" not in evaluate_files(p, t, None, None, tmp_path / "m.json")
+    fine, coarse = (
+        evaluate_files(p, t, None, None, tmp_path / "m.json", (step, step, step))["resolution_nm"]
+        for step in (5.0, 10.0)
+    )
+    assert coarse == pytest.approx(2 * fine)
+    assert fine >= 10
+
+
+def test_volumes_have_all_of_continuity_and_a_shell_correlation(tmp_path: Path) -> None:
+    p, t, _, _ = two_files(tmp_path, (18, 40, 44), np.uint8)
+    found = evaluate_files(p, t, None, None, tmp_path / "m.json", (5.0, 5.0, 5.0))
+    for name in ("jitter_z", "brightness_jitter", "neighbour_ssim_z", "spectrum_high_z", "self_continuity_ratio"):
+        assert math.isfinite(found[name])
+        assert math.isfinite(found[f"{name}_truth"])
+    assert 10 <= found["resolution_nm"] < 80
+    table = readable(found).splitlines()
+    assert table[0].split() == ["prediction", "truth"]
+    (line,) = (line for line in table if line.startswith("jitter_z "))
+    assert line.split()[1:3] == [f"{found['jitter_z']:.6g}", f"{found['jitter_z_truth']:.6g}"]

@@ -27,7 +27,17 @@ GROUND = {
     "progress",
     "device",
 }
-MIDDLE = {"side_tasks", "io", "config", "figure_settings", "checkpoint", "samples", "provenance", "plotting"}
+MIDDLE = {
+    "side_tasks",
+    "io",
+    "config",
+    "figure_settings",
+    "checkpoint",
+    "samples",
+    "provenance",
+    "plotting",
+    "score_tables",
+}
 STAGES = {
     "phantom",
     "registration",
@@ -36,6 +46,7 @@ STAGES = {
     "training",
     "inference",
     "measure",
+    "evaluation",
     "figures",
     "viewer",
     "side_measures",
@@ -48,7 +59,7 @@ BESIDE = {
     ("__main__", "cli"),
     ("reporting", "viewer"),  # the report holds the viewer
 }
-FORMATS = {"tifffile", "zarr", "PIL", "imagecodecs"}
+FORMATS = {"tifffile", "zarr", "PIL", "imagecodecs", "h5py", "mrcfile", "olefile"}
 FORMAT_ROOMS = {"io", "plotting", "viewer"}  # figures are drawn and packed by plotting and the viewer
 DEVICE_ROOMS = {"device", "training", "inference"}
 

@@ -2,7 +2,8 @@
 
 - `atomic`: a file or folder appears whole or not at all
 - `images`: one greyscale plane a file (TIFF, PNG), folders of them
-- `volumes`: read volumes of any size lazily (TIFF stack, folder of slices, OME-Zarr)
+- `volumes`: open volumes of any size lazily, write them as TIFF; `readers/`: one file a format
+- `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
 - `ome_zarr`: write OME-Zarr 0.5 volumes slab by slab
 - `patch_store`: registered pairs and the index of their patches
 - `tables`: CSV, JSON, digests
@@ -10,7 +11,6 @@
 
 from txm2sem_core.io.atomic import atomic_path, exclusive
 from txm2sem_core.io.images import (
-    VoxelSize,
     image_kind,
     list_images,
     read_image,
@@ -31,6 +31,7 @@ from txm2sem_core.io.tables import (
     write_text,
 )
 from txm2sem_core.io.volumes import Volume, open_volume, write_volume_tiff, write_volume_tiffs
+from txm2sem_core.io.voxel_sizes import VoxelSize
 
 __all__ = [
     "Channel",

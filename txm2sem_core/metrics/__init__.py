@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from txm2sem_core.metrics.calibration import Calibration, Coverage, CoverageMeter, fit_calibration
 from txm2sem_core.metrics.continuity import Continuity, SelfContinuity, relative_continuity, self_continuity
+from txm2sem_core.metrics.frequency import Correlation, CorrelationMeter, fourier_correlation, radial_power
 from txm2sem_core.metrics.image import mae, mse, psnr, psnr_8bit, ssim, ssim_8bit, to_8bit
+from txm2sem_core.metrics.neighbours import LineSpectra, NeighbourMeter, Neighbours, neighbours
+from txm2sem_core.metrics.paired import PairedTest, holm, paired_test
 from txm2sem_core.metrics.rock import (
     confusion,
     dice,
@@ -14,14 +17,21 @@ from txm2sem_core.metrics.rock import (
     segment,
     two_point_probability,
 )
+from txm2sem_core.metrics.structure import gmsd, histogram_distance, local_structure, ms_ssim
 from txm2sem_core.metrics.summary import Summary, summarise
-from txm2sem_core.metrics.volume import compare_volumes
+from txm2sem_core.metrics.volume import compare_volumes, shell_correlation, shell_figures
 
 __all__ = [
     "Calibration",
     "Continuity",
+    "Correlation",
+    "CorrelationMeter",
     "Coverage",
     "CoverageMeter",
+    "LineSpectra",
+    "NeighbourMeter",
+    "Neighbours",
+    "PairedTest",
     "SelfContinuity",
     "Summary",
     "compare_volumes",
@@ -29,15 +39,26 @@ __all__ = [
     "dice",
     "dice_from_confusion",
     "fit_calibration",
+    "fourier_correlation",
+    "gmsd",
+    "histogram_distance",
+    "holm",
+    "local_structure",
     "mae",
+    "ms_ssim",
     "mse",
     "multi_otsu_thresholds",
+    "neighbours",
+    "paired_test",
     "phase_fractions",
     "psnr",
     "psnr_8bit",
+    "radial_power",
     "relative_continuity",
     "segment",
     "self_continuity",
+    "shell_correlation",
+    "shell_figures",
     "ssim",
     "ssim_8bit",
     "summarise",

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.continuity import ContinuityMeter, paired_slices
+from txm2sem_core.metrics.frequency import BLOCK_PX, Correlation, CorrelationMeter, blocks
 from txm2sem_core.metrics.image import mae, mse, psnr_from_mse, ssim
+from txm2sem_core.metrics.neighbours import NeighbourMeter, VoxelSize
 from txm2sem_core.metrics.rock import confusion, dice_from_confusion, segment
+from txm2sem_core.metrics.structure import HistogramMeter, gmsd, local_structure, ms_ssim
 from txm2sem_core.metrics.two_point import TwoPointMeter, two_point_errors
 
 Image = NDArray[np.generic]
+SMALLEST_CUBE_PX = 16  # of a shell correlation: eight shells
 TWO_POINT_LAG_PX = 16  # half a micrometre at 32 nm; most pores of a shale are smaller
 
 
@@ -27,6 +31,9 @@ class _Sums:
     squared_error: float = 0.0
     absolute_error: float = 0.0
     similarity: float = 0.0
+    multi_scale: float = 0.0
+    structure: float = 0.0
+    gradients: float = 0.0
 
 
 def compare_volumes(
@@ -35,8 +42,11 @@ def compare_volumes(
     data_range: float,
     thresholds: tuple[float, ...] | None = None,
     masks: Iterable[NDArray[np.bool_]] | None = None,
+    neighbours: tuple[NeighbourMeter, NeighbourMeter] | None = None,
 ) -> dict[str, float]:
-    """Figures of a predicted volume against the truth, in one pass that holds two slices of each.
+    """Figures of a predicted volume against the truth, in one pass that holds a slab of slices.
+
+    At most 32 slices of each are held, for the spectra along z; 16 of the darkest phase, for its two-point probability.
 
     Args:
         prediction: slices `[Y, X]` in the order of z, or an array `[Z, Y, X]`.
@@ -45,21 +55,26 @@ def compare_volumes(
         thresholds: grey levels that part the phases, from `rock.multi_otsu_thresholds` on pixels of the truth.
         masks: boolean slices, True where a pixel counts, for the image and phase figures; the continuity is taken over
             all pixels.
+        neighbours: new meters of the prediction and of the truth, where the slice distance is not the pixel's size, the
+            volume is small, or the caller wants their spectra.
 
     Returns:
-        `slices`; `psnr` (dB, of the whole volume's mean squared error), `ssim` (mean over slices), `mae` (share of
-        `data_range`); with two slices or more `continuity_ratio`, `continuity_error` and `continuity_explained` (see
-        `Continuity`). With thresholds, for every phase `p` from the darkest: `fraction_{p}` (prediction),
-        `fraction_{p}_truth`, `fraction_{p}_error` (prediction minus truth) and `dice_{p}` (NaN if neither has it).
-        Phase 0 is the darkest: pores, and organic matter where the thresholds do not part it from them. Of phase 0,
-        over all pixels, `two_point_error_z`, `_y` and `_x`: the mean absolute difference of the two-point probabilities
-        over distances of 1 to 16 pixels (fewer in a smaller volume).
+        `slices`; `psnr` (dB, of the whole volume's mean squared error), `mae` and `histogram_distance` of the volume
+        (shares of `data_range`); `ssim`, `ms_ssim`, `structure` and `gmsd` (means over slices); with two slices or
+        more `continuity_ratio`, `continuity_error` and `continuity_explained` (see `Continuity`), and the figures of
+        `Neighbours` of the prediction and, with the ending `_truth`, of the truth. With thresholds, for every phase
+        `p` from the darkest: `fraction_{p}` (prediction), `fraction_{p}_truth`, `fraction_{p}_error` (prediction
+        minus truth) and `dice_{p}` (NaN if neither has it). Phase 0 is the darkest: pores, and organic matter where
+        the thresholds do not part it from them. Of phase 0, over all pixels, `two_point_error_z`, `_y` and `_x`: the
+        mean absolute difference of the two-point probabilities over distances of 1 to 16 pixels (fewer in a smaller
+        volume).
 
     Raises:
         InputError: no slices, numbers or shapes of slices that differ, values that are not finite.
     """
     sums = _Sums()
-    meter = ContinuityMeter(data_range)
+    meter, histogram = ContinuityMeter(data_range), HistogramMeter(data_range)
+    fit = neighbours or (NeighbourMeter(data_range), NeighbourMeter(data_range))
     phases = 0 if thresholds is None else len(thresholds) + 1
     counts = np.zeros((phases, phases), dtype=np.int64)
     mask_slices = None if masks is None else iter(masks)
@@ -67,7 +82,10 @@ def compare_volumes(
     for predicted, measured in paired_slices(prediction, truth):
         mask = None if mask_slices is None else _next_mask(mask_slices, sums.slices)
         _add_slice(sums, predicted, measured, data_range, mask)
+        histogram.add(predicted, measured, mask)
         meter.add(predicted, measured)
+        for fit_of_volume, plane in zip(fit, (predicted, measured), strict=True):
+            fit_of_volume.add(plane)
         if thresholds is not None:
             labels = segment(predicted, thresholds), segment(measured, thresholds)
             counts += confusion(*labels, phases, mask)
@@ -82,6 +100,10 @@ def compare_volumes(
         "psnr": psnr_from_mse(sums.squared_error / sums.pixels, data_range),
         "ssim": sums.similarity / sums.slices,
         "mae": sums.absolute_error / sums.pixels,
+        "ms_ssim": sums.multi_scale / sums.slices,
+        "structure": sums.structure / sums.slices,
+        "gmsd": sums.gradients / sums.slices,
+        "histogram_distance": histogram.result(),
     }
     if sums.slices > 1:
         continuity = meter.result()
@@ -90,9 +112,56 @@ def compare_volumes(
             "continuity_error": continuity.error,
             "continuity_explained": continuity.explained,
         }
+        figures |= fit[0].result().figures() | fit[1].result().figures("_truth")
     if darkest is None:
         return figures
     return figures | _phase_figures(counts) | two_point_errors(darkest[0].result(), darkest[1].result())
+
+
+def shell_correlation(
+    prediction: Iterable[Image],
+    truth: Iterable[Image],
+    voxel_size_nm: tuple[float, float, float],
+    size_px: int = BLOCK_PX,
+) -> Correlation:
+    """Fourier shell correlation of two volumes, pooled over cubes of `size_px` voxels a side; see `CorrelationMeter`.
+
+    Holds one slab of `size_px` slices of each volume.
+
+    Args:
+        prediction: slices `[Y, X]` in the order of z, or an array `[Z, Y, X]`.
+        truth: as many slices of the same shape.
+        voxel_size_nm: along z, y, x.
+        size_px: side of the cubes; the lowest frequency is 1 over their size.
+
+    Raises:
+        InputError: volumes smaller than one cube, or shapes that differ.
+    """
+    meter = CorrelationMeter(voxel_size_nm)
+    for cubes in zip(blocks(prediction, size_px), blocks(truth, size_px), strict=True):
+        meter.add(*cubes)
+    return meter.correlation()
+
+
+def shell_figures(
+    prediction: Iterable[Image],
+    truth: Iterable[Image],
+    shape: tuple[int, int, int],
+    voxel_size_nm: VoxelSize | None,
+) -> dict[str, float]:
+    """`resolution_nm` (threshold 1/7) and `resolution_half_bit_nm` of `shell_correlation`.
+
+    In the largest cubes that fit, of 64 voxels a side at most. Nothing where a voxel size is not known, or the volume
+    `[Z, Y, X]` is smaller than 16 voxels along an axis.
+    """
+    size = min(BLOCK_PX, *shape)
+    if voxel_size_nm is None or size < SMALLEST_CUBE_PX:
+        return {}
+    z_nm, y_nm, x_nm = voxel_size_nm
+    if z_nm is None or y_nm is None or x_nm is None:
+        return {}
+    curve = shell_correlation(prediction, truth, (z_nm, y_nm, x_nm), size)
+    return {"resolution_nm": curve.resolution_nm(), "resolution_half_bit_nm": curve.resolution_nm(curve.half_bit)}
 
 
 def _next_mask(masks: Iterator[NDArray[np.bool_]], z: int) -> NDArray[np.bool_]:
@@ -111,6 +180,9 @@ def _add_slice(
     sums.squared_error += mse(predicted, measured, mask) * pixels
     sums.absolute_error += mae(predicted, measured, data_range, mask) * pixels
     sums.similarity += ssim(predicted, measured, data_range, mask)
+    sums.multi_scale += ms_ssim(predicted, measured, data_range, mask)
+    sums.structure += local_structure(predicted, measured, data_range, mask)
+    sums.gradients += gmsd(predicted, measured, data_range, mask)
 
 
 def _phase_figures(counts: NDArray[np.int64]) -> dict[str, float]:

@@ -267,8 +267,9 @@ def rules_of(target):
             names = ["sem_uncertainty.tif"] if CONFIG.tiff_volumes else []
             files += [f"{here}/volumes/{v}/{run}/{name}" for v, run in SPREAD_RUNS for name in names]
         elif target == "metrics":
-            names = ["patches.csv", "summary.csv", "table.md", "table.tex"]
-            names += ["volumes.csv"] if has_volume(sample) else []
+            names = ["patches.csv", "summary.csv", "pairs.csv", "table.md", "table.tex", "table.csv"]
+            names += ["spectra.csv", "resolution.csv"]
+            names += ["volumes.csv", "volume_spectra.csv"] if has_volume(sample) else []
             names += ["uncertainty.csv"] if SPREAD_RUNS else []
             names += [f"{task}.csv" for task in side_tasks()]
             files += [f"{here}/metrics/{name}" for name in names]

@@ -8,7 +8,9 @@ rule measure_patches:
         description="<results>/{sample}/patches/store.json",
         code=core("measure", "metrics"),
     output:
-        "<results>/{sample}/metrics/{variant}/seed{seed}/patches.csv",
+        scores="<results>/{sample}/metrics/{variant}/seed{seed}/patches.csv",
+        spectra="<results>/{sample}/metrics/{variant}/seed{seed}/spectra.csv",
+        resolution="<results>/{sample}/metrics/{variant}/seed{seed}/resolution.csv",
     log:
         "<logs>/{sample}/measure_patches/{variant}_seed{seed}.log",
     benchmark:
@@ -32,7 +34,8 @@ rule measure_volume:
         description="<results>/{sample}/patches/store.json",
         code=core("measure", "metrics"),
     output:
-        "<results>/{sample}/metrics/{variant}/seed{seed}/volume.json",
+        figures="<results>/{sample}/metrics/{variant}/seed{seed}/volume.json",
+        spectra="<results>/{sample}/metrics/{variant}/seed{seed}/volume_spectra.csv",
     log:
         "<logs>/{sample}/measure_volume/{variant}_seed{seed}.log",
     benchmark:
@@ -57,7 +60,9 @@ use rule measure_patches as measure_ensemble_patches with:
         description="<results>/{sample}/patches/store.json",
         code=core("measure", "metrics"),
     output:
-        "<results>/{sample}/metrics/{variant}/ensemble/patches.csv",
+        scores="<results>/{sample}/metrics/{variant}/ensemble/patches.csv",
+        spectra="<results>/{sample}/metrics/{variant}/ensemble/spectra.csv",
+        resolution="<results>/{sample}/metrics/{variant}/ensemble/resolution.csv",
     log:
         "<logs>/{sample}/measure_patches/{variant}_ensemble.log",
     benchmark:
@@ -71,7 +76,8 @@ use rule measure_volume as measure_ensemble_volume with:
         description="<results>/{sample}/patches/store.json",
         code=core("measure", "metrics"),
     output:
-        "<results>/{sample}/metrics/{variant}/ensemble/volume.json",
+        figures="<results>/{sample}/metrics/{variant}/ensemble/volume.json",
+        spectra="<results>/{sample}/metrics/{variant}/ensemble/volume_spectra.csv",
     log:
         "<logs>/{sample}/measure_volume/{variant}_ensemble.log",
     benchmark:
@@ -134,7 +140,9 @@ rule summarise_uncertainty:
 rule summarise_metrics:
     input:
         patches=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/patches.csv" for run in measured_runs()],
-        code=core("measure", "metrics"),
+        spectra=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/spectra.csv" for run in measured_runs()],
+        resolutions=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/resolution.csv" for run in measured_runs()],
+        code=core("measure", "score_tables", "metrics"),
     output:
         patches="<results>/{sample}/metrics/patches.csv",
         summary="<results>/{sample}/metrics/summary.csv",
@@ -144,6 +152,10 @@ rule summarise_metrics:
             caption="../report/table.rst",
         ),
         latex="<results>/{sample}/metrics/table.tex",
+        table="<results>/{sample}/metrics/table.csv",
+        pairs="<results>/{sample}/metrics/pairs.csv",
+        spectra="<results>/{sample}/metrics/spectra.csv",
+        resolution="<results>/{sample}/metrics/resolution.csv",
     log:
         "<logs>/{sample}/summarise_metrics.log",
     benchmark:
@@ -162,9 +174,11 @@ rule summarise_metrics:
 rule summarise_volumes:
     input:
         volumes=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/volume.json" for run in measured_runs()],
+        spectra=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/volume_spectra.csv" for run in measured_runs()],
         code=core("measure"),
     output:
-        "<results>/{sample}/metrics/volumes.csv",
+        figures="<results>/{sample}/metrics/volumes.csv",
+        spectra="<results>/{sample}/metrics/volume_spectra.csv",
     log:
         "<logs>/{sample}/summarise_volumes.log",
     benchmark:

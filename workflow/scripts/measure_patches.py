@@ -7,4 +7,5 @@ from txm2sem_core.measure import measure_patches
 
 with logged(snakemake):
     settings = parse_settings(MeasureSettings, snakemake.params.settings)
-    measure_patches(snakemake.input.patches, Path(snakemake.params.patches), settings, snakemake.output[0])
+    patches, output = Path(snakemake.params.patches), snakemake.output
+    measure_patches(snakemake.input.patches, patches, settings, output.scores, output.spectra, output.resolution)

@@ -8,4 +8,5 @@ from txm2sem_core.measure import measure_volume
 with logged(snakemake):
     settings = parse_settings(MeasureSettings, snakemake.params.settings)
     truth = snakemake.params.truth or None
-    measure_volume(snakemake.input.volume, truth, Path(snakemake.params.patches), settings, snakemake.output[0])
+    patches, output = Path(snakemake.params.patches), snakemake.output
+    measure_volume(snakemake.input.volume, truth, patches, settings, output.figures, output.spectra)

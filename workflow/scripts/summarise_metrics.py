@@ -7,4 +7,5 @@ from txm2sem_core.measure import Run, summarise_metrics
 
 with logged(snakemake):
     runs = [Run(*run) for run in json.loads(snakemake.params.runs)]
-    summarise_metrics(runs, snakemake.input.patches, Path(snakemake.output.summary).parent)
+    found = snakemake.input
+    summarise_metrics(runs, found.patches, found.spectra, found.resolutions, Path(snakemake.output.summary).parent)

@@ -5,4 +5,5 @@ from common import logged
 from txm2sem_core.measure import summarise_volumes
 
 with logged(snakemake):
-    summarise_volumes(json.loads(snakemake.params.runs), snakemake.input.volumes, snakemake.output[0])
+    found, output = snakemake.input, snakemake.output
+    summarise_volumes(json.loads(snakemake.params.runs), found.volumes, found.spectra, output.figures, output.spectra)

@@ -1,0 +1,472 @@
+"""Volumes that are no single TIFF: folders of slices, OME-Zarr, HDF5, MRC, Zeiss; by other writers and by hand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import mrcfile
+import numpy as np
+import zarr
+from case import Case, cut, grey
+from compound_file import write_compound_file
+from numcodecs import Pickle
+from PIL import Image
+from tiff_files import BYTES, STACK, content, itk, pillow, tiff
+
+Make = Callable[[Path], Path]
+
+# --- folders
+
+
+def folder(names: Sequence[str], planes: np.ndarray = STACK, extra: Callable[[Path], object] | None = None) -> Make:
+    def make(root: Path) -> Path:
+        path = root / "slices"
+        path.mkdir()
+        for name, plane in zip(names, planes, strict=True):
+            Image.fromarray(plane).save(path / name)
+        if extra:
+            extra(path)
+        return path
+
+    return make
+
+
+def numbered(pattern: str, numbers: Sequence[float] = (0, 1, 2, 3, 4)) -> list[str]:
+    return [pattern.format(number) for number in numbers]
+
+
+def litter(path: Path) -> None:
+    """What Windows and macOS leave in a folder, notes, and a thumbnail's folder."""
+    for name in ("Thumbs.db", ".DS_Store", "._s0.tif", ".hidden.tif", "notes.txt", "desktop.ini"):
+        (path / name).write_bytes(b"x")
+    (path / "previews.tif").mkdir()
+
+
+def in_a_circle(path: Path) -> None:
+    (path / "s5.tif").symlink_to(path / "s6.tif")
+    (path / "s6.tif").symlink_to(path / "s5.tif")
+
+
+def circle(root: Path) -> Path:
+    (root / "a.tif").symlink_to(root / "b.tif")
+    (root / "b.tif").symlink_to(root / "a.tif")
+    return root / "a.tif"
+
+
+def circle_of_folders(root: Path) -> Path:
+    """A folder of slices that holds a link to itself."""
+    path = folder(numbered("s{}.tif"))(root)
+    (path / "again").symlink_to(path)
+    return path
+
+
+def linked(root: Path) -> Path:
+    """Slices that are links to files elsewhere."""
+    source = folder(numbered("s{}.tif"))(root)
+    path = root / "links"
+    path.mkdir()
+    for file in source.iterdir():
+        (path / file.name).symlink_to(file)
+    return path
+
+
+def read_only(root: Path) -> Path:
+    path = folder(numbered("s{}.tif"))(root)
+    for file in path.iterdir():
+        file.chmod(0o444)
+    path.chmod(0o555)
+    return path
+
+
+NAMES = numbered("s{}.tif")
+FOLDERS: dict[str, Case] = {
+    "folder": Case(folder(NAMES), STACK),
+    "folder of PNG": Case(folder(numbered("s{}.png")), STACK),
+    "folder of 8-bit PNG": Case(folder(numbered("s{}.png"), BYTES), BYTES),
+    "folder with litter": Case(folder(NAMES, extra=litter), STACK),
+    "folder with names of spaces and accents": Case(folder(numbered("Échantillon n° 3 coupe {:03}.tif")), STACK),
+    "folder in natural order": Case(folder(numbered("s{}.tif", range(12)), grey((12, 4, 5))), grey((12, 4, 5))),
+    "folder that goes up by five": Case(folder(numbered("s{:04}.tif", range(5, 30, 5))), STACK),
+    "folder with distances as names": Case(folder(numbered("z{}um.tif", (9.5, 9.75, 10.0, 10.25, 10.5))), STACK),
+    "folder with series and slice": Case(folder(numbered("scan2.{}.tif", (8, 9, 10, 11, 12))), STACK),
+    "folder with number and distance": Case(
+        folder([f"slice_{z:05}_z={z * 0.0123:.4f}um.tif" for z in range(5)]), STACK
+    ),
+    "folder with links": Case(linked, STACK),
+    "folder with a link to itself": Case(circle_of_folders, STACK),
+    "read-only folder": Case(read_only, STACK),
+    "folder of one": Case(folder(["only.tif"], STACK[:1]), STACK[:1]),
+    "missing number": Case(folder(numbered("s{}.tif", (0, 1, 3, 4, 7))), refused=("slices", "missing: number 2, 5, 6")),
+    "missing number of a step": Case(
+        folder(numbered("s{}.tif", (0, 10, 20, 40, 50))), refused=("missing: number 30", "step 10")
+    ),
+    "no constant step": Case(
+        folder(numbered("s{}.tif", (100, 130, 161, 191, 221))),
+        refused=("constant step", "from 130 to 161, elsewhere by 30"),
+    ),
+    "the same number twice": Case(
+        folder(["s0.tif", "s1.tif", "s01.tif", "s2.tif", "s3.tif"]), refused=("same number",)
+    ),
+    "an odd name": Case(folder([*numbered("s{}.tif", range(4)), "overview.tif"]), refused=("overview.tif", "pattern")),
+    "names without numbers": Case(
+        folder(["a.tif", "b.tif", "c.tif", "d.tif", "e.tif"]), refused=("a.tif beside b.tif",)
+    ),
+    "another size": Case(
+        folder(NAMES, extra=lambda p: Image.fromarray(STACK[0, 1:]).save(p / "s5.tif")), refused=("s5.tif", "agree")
+    ),
+    "another depth": Case(
+        folder(NAMES, extra=lambda p: Image.fromarray(BYTES[0]).save(p / "s5.tif")),
+        refused=("s5.tif", "uint8", "agree"),
+    ),
+    "a stack among slices": Case(
+        folder(NAMES, extra=lambda p: tiff(STACK, "s5.tif")(p)), refused=("s5.tif", "one plane")
+    ),
+    "an empty slice": Case(folder(NAMES, extra=lambda p: (p / "s5.tif").touch()), refused=("s5.tif", "0 bytes")),
+    "a colour slice": Case(
+        folder(NAMES, extra=lambda p: pillow([Image.new("RGB", (17, 12))], "s5.tif")(p)), refused=("s5.tif", "colour")
+    ),
+    "a cut slice": Case(
+        folder(NAMES, extra=lambda p: (p / "s2.tif").write_bytes((p / "s2.tif").read_bytes()[:300])),
+        refused=("s2.tif",),
+    ),
+    "a circle of links among slices": Case(folder(NAMES, extra=in_a_circle), refused=("symbolic link", "s")),
+    "circle of links": Case(circle, refused=("a.tif", "symbolic link")),
+    "empty folder": Case(folder([], STACK[:0]), refused=("slices", "no image")),
+    "nothing": Case(lambda root: root / "nothing.tif", refused=("nothing.tif", "no such file")),
+}
+
+# --- OME-Zarr
+
+
+def ome_zarr_by_hand(array: np.ndarray, axes: str = "zyx", units: Sequence[str | None] = (), **metadata: Any) -> Make:
+    """OME-Zarr 0.4 on zarr 2, from the two specifications: JSON and raw chunks, no library."""
+
+    def make(root: Path) -> Path:
+        path = root / "v.zarr"
+        (path / "s0").mkdir(parents=True)
+        kinds = {"c": "channel", "t": "time"}
+        named = [
+            {"name": axis, "type": kinds.get(axis, "space"), **({"unit": unit} if unit else {})}
+            for axis, unit in zip(axes, units or [None] * len(axes), strict=True)
+        ]
+        scale = [{"type": "scale", "scale": [float(2**i) for i in range(len(axes))]}]
+        multiscale = {"version": "0.4", "axes": named, "datasets": [{"path": "s0", "coordinateTransformations": scale}]}
+        (path / ".zgroup").write_text('{"zarr_format": 2}')
+        (path / ".zattrs").write_text(json.dumps({"multiscales": [multiscale | metadata]}))
+        chunks = [1] * (array.ndim - 2) + list(array.shape[-2:])
+        head = {"zarr_format": 2, "shape": array.shape, "chunks": chunks, "dtype": array.dtype.str, "order": "C"}
+        (path / "s0" / ".zarray").write_text(json.dumps(head | {"compressor": None, "fill_value": 0, "filters": None}))
+        for place in np.ndindex(array.shape[:-2]):
+            (path / "s0" / ".".join(map(str, (*place, 0, 0)))).write_bytes(array[place].tobytes())
+        return path
+
+    return make
+
+
+def changed(make: Make, edit: Callable[[Path], object]) -> Make:
+    def make_changed(root: Path) -> Path:
+        path = make(root)
+        edit(path)
+        return path
+
+    return make_changed
+
+
+def edit_json(name: str, change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def edit(path: Path) -> None:
+        entries = json.loads((path / name).read_text())
+        change(entries)
+        (path / name).write_text(json.dumps(entries))
+
+    return edit
+
+
+def zarr_array(array: np.ndarray, **options: Any) -> Make:
+    def make(root: Path) -> Path:
+        zarr.create_array(root / "v.zarr", data=array, **options)
+        return root / "v.zarr"
+
+    return make
+
+
+def several_images(root: Path) -> Path:
+    """The layout of bioformats2raw: images are groups of a group."""
+    outer = root / "outer.zarr"
+    outer.mkdir()
+    (outer / ".zgroup").write_text('{"zarr_format": 2}')
+    (outer / ".zattrs").write_text('{"bioformats2raw.layout": 3}')
+    ome_zarr_by_hand(STACK[None, None], "tczyx", [None, None, "micrometer", "micrometer", "micrometer"])(root).rename(
+        outer / "0"
+    )
+    return outer
+
+
+class Trap:
+    """Runs a command when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, ("touch trap_has_sprung",)
+
+
+def pickles(path: Path) -> None:
+    """Chunks that are pickles, which zarr 2 reads with the codec of that name."""
+    edit_json("s0/.zarray", lambda head: head.update(compressor={"id": "pickle"}))(path)
+    for chunk in (path / "s0").glob("*.0.0"):
+        chunk.write_bytes(Pickle().encode(np.array([Trap()], dtype=object)))
+
+
+def lengthen(head: Mapping[str, Any]) -> None:
+    head["chunks"][:], head["shape"][:] = [2**10, 2**20, 2**20], [2**10, 2**20, 2**20]  # type: ignore[index]
+
+
+UM = ("micrometer",) * 3
+ZARRS: dict[str, Case] = {
+    "OME-Zarr 0.4 in micrometres": Case(ome_zarr_by_hand(STACK, units=UM), STACK, (1000, 2000, 4000)),
+    "OME-Zarr 0.4 in mixed units": Case(
+        ome_zarr_by_hand(STACK, units=("angstrom", "nanometer", "millimeter")), STACK, (0.1, 2, 4e6)
+    ),
+    "OME-Zarr 0.4 without units": Case(ome_zarr_by_hand(STACK), STACK),
+    "OME-Zarr 0.4 big-endian": Case(ome_zarr_by_hand(STACK.astype(">u2")), STACK),
+    "OME-Zarr with a scale for all levels": Case(
+        ome_zarr_by_hand(STACK, units=UM, coordinateTransformations=[{"type": "scale", "scale": [3.0, 1.0, 0.5]}]),
+        STACK,
+        (3000, 2000, 2000),
+    ),
+    "OME-Zarr of five axes": Case(
+        ome_zarr_by_hand(STACK[None, None], "tczyx", ("second", None, *UM)), STACK, (4000, 8000, 16000)
+    ),
+    "OME-Zarr of a plane": Case(ome_zarr_by_hand(STACK[0], "yx", UM[:2]), STACK[:1], (None, 1000, 2000)),
+    "OME-Zarr of bioformats2raw": Case(several_images, STACK, (4000, 8000, 16000)),
+    "zarr array that names its axes": Case(zarr_array(STACK, dimension_names=("z", "y", "x")), STACK),
+    "zarr 2 array that names its axes": Case(
+        zarr_array(STACK, zarr_format=2, attributes={"_ARRAY_DIMENSIONS": ["z", "y", "x"]}), STACK
+    ),
+    "zarr array that names no axes": Case(zarr_array(STACK), refused=("v.zarr", "which axis is z")),
+    "zarr array of other axes": Case(zarr_array(STACK, dimension_names=("x", "y", "z")), refused=("x, y, z",)),
+    "OME-Zarr in time": Case(ome_zarr_by_hand(STACK[:, None], "tzyx"), refused=("v.zarr", "5 steps along axis t")),
+    "OME-Zarr of transposed axes": Case(ome_zarr_by_hand(STACK, "xyz"), refused=("v.zarr", "z, y, x")),
+    "OME-Zarr that is no JSON": Case(
+        changed(ome_zarr_by_hand(STACK), lambda p: (p / ".zattrs").write_text("{")),
+        refused=("v.zarr", "not a readable"),
+    ),
+    "OME-Zarr without its array": Case(
+        changed(ome_zarr_by_hand(STACK), lambda p: (p / "s0/.zarray").unlink()), refused=("v.zarr", "not a readable")
+    ),
+    "OME-Zarr with a chunk cut": Case(
+        changed(ome_zarr_by_hand(STACK), lambda p: (p / "s0/3.0.0").write_bytes(b"abc")), refused=("v.zarr", "damaged")
+    ),
+    "OME-Zarr whose array lies elsewhere": Case(
+        changed(
+            ome_zarr_by_hand(STACK),
+            edit_json(".zattrs", lambda a: a["multiscales"][0]["datasets"][0].update(path="../other")),
+        ),
+        refused=("v.zarr", "outside"),
+    ),
+    "OME-Zarr of pickles": Case(changed(ome_zarr_by_hand(STACK), pickles), refused=("v.zarr", "can run code")),
+    "OME-Zarr with chunks beyond memory": Case(
+        changed(ome_zarr_by_hand(STACK), edit_json("s0/.zarray", lengthen)), refused=("v.zarr", "one chunk", "GiB")
+    ),
+    "OME-Zarr of 64-bit integers": Case(ome_zarr_by_hand(STACK.astype(np.int64)), refused=("v.zarr", "int64")),
+    "group without metadata": Case(
+        changed(ome_zarr_by_hand(STACK), lambda p: (p / ".zattrs").unlink()),
+        refused=("v.zarr", "no OME metadata", "s0"),
+    ),
+}
+
+# --- HDF5
+
+
+def hdf5(fill: Callable[[h5py.File], object], dataset: str = "", name: str = "v.h5") -> Make:
+    def make(root: Path) -> Path:
+        with h5py.File(root / name, "w") as file:
+            fill(file)
+        return root / f"{name}:{dataset}" if dataset else root / name
+
+    return make
+
+
+def two_datasets(file: h5py.File) -> None:
+    data = file.create_dataset("entry/data", data=STACK, chunks=(1, 12, 17), compression="gzip", shuffle=True)
+    data.attrs["element_size_um"] = (0.04, 0.02, 0.01)
+    file["other"] = STACK[:2]
+    file["positions"] = np.arange(5.0)
+    file["table"] = np.zeros((2, 2, 2), "S5")
+
+
+def sized(size: Any) -> Callable[[h5py.File], None]:
+    def fill(file: h5py.File) -> None:
+        file["data"] = STACK
+        file["data"].attrs["element_size_um"] = size
+
+    return fill
+
+
+def linked_hdf5(root: Path) -> Path:
+    hdf5(lambda file: file.update({"data": STACK}), name="other.h5")(root)
+    return hdf5(lambda file: file.update({"data": h5py.ExternalLink("other.h5", "/data")}), "data")(root)
+
+
+def virtual(there: bool) -> Make:
+    def make(root: Path) -> Path:
+        hdf5(lambda file: file.update({"data": STACK}), name="source.h5")(root)
+        layout = h5py.VirtualLayout(STACK.shape, STACK.dtype)
+        layout[:] = h5py.VirtualSource("source.h5", "data", STACK.shape)
+        path = hdf5(lambda file: file.create_virtual_dataset("data", layout))(root)
+        if not there:
+            (root / "source.h5").unlink()
+        return path
+
+    return make
+
+
+def raw_elsewhere(root: Path) -> Path:
+    """Voxels that are the bytes of some other file of the machine."""
+    (root / "secret").write_bytes(STACK.tobytes())
+    where = [(str(root / "secret"), 0, STACK.nbytes)]
+    return hdf5(lambda file: file.create_dataset("data", STACK.shape, STACK.dtype, external=where))(root)
+
+
+HDF5S: dict[str, Case] = {
+    "HDF5": Case(hdf5(lambda f: f.update({"a/b": STACK})), STACK),
+    "HDF5 with a named dataset": Case(hdf5(two_datasets, "/entry/data"), STACK, (40, 20, 10)),
+    "HDF5 with the other": Case(hdf5(two_datasets, "other"), STACK[:2]),
+    "HDF5 of one size": Case(hdf5(sized(np.float32([0.5, 0.25, 0.125]))), STACK, (500, 250, 125)),
+    "HDF5 with a size that is none": Case(hdf5(sized("unknown")), STACK),
+    "HDF5 big-endian": Case(hdf5(lambda f: f.update({"a": STACK.astype(">u2")}), name="v.hdf5"), STACK),
+    "HDF5 of five axes": Case(hdf5(lambda f: f.update({"a": STACK[None, None]}), name="v.nxs"), STACK),
+    "HDF5 virtual": Case(virtual(True), STACK),
+    "HDF5 with several": Case(hdf5(two_datasets), refused=("v.h5", "2 (", "/entry/data", "/other", "Name one")),
+    "HDF5 without any": Case(hdf5(lambda f: f.update({"a": 3})), refused=("v.h5", "0 (none)")),
+    "HDF5 without that one": Case(hdf5(two_datasets, "/entry/dta"), refused=("v.h5:/entry/dta", "no such", "/other")),
+    "HDF5 group": Case(hdf5(two_datasets, "/entry"), refused=("v.h5:/entry", "a group")),
+    "HDF5 of two axes": Case(hdf5(two_datasets, "positions"), refused=("v.h5:/positions", "[Z, Y, X]")),
+    "HDF5 of text": Case(hdf5(two_datasets, "table"), refused=("v.h5:/table", "|S5")),
+    "HDF5 with a link to another": Case(linked_hdf5, refused=("data", "another file")),
+    "HDF5 virtual without its source": Case(virtual(False), refused=("v.h5:/data", "source.h5 is missing")),
+    "HDF5 with voxels elsewhere": Case(raw_elsewhere, refused=("v.h5:/data", "another file")),
+    "HDF5 cut": Case(cut(hdf5(lambda f: f.update({"a": grey((9, 40, 50))})), 0.7), refused=("v.h5", "cannot be read")),
+    "HDF5 of nothing": Case(content(b"", "v.h5"), refused=("v.h5", "0 bytes")),
+    "TIFF named HDF5": Case(changed(lambda r: tiff(STACK)(r).rename(r / "v.h5"), lambda p: None), refused=("is TIFF",)),
+    "text named HDF5": Case(content(b"time,value\n", "v.h5"), refused=("v.h5", "cannot be read")),
+    "no HDF5": Case(lambda root: root / "none.h5:/data", refused=("none.h5", "no such file")),
+}
+
+# --- MRC
+
+
+def mrc(array: np.ndarray, voxel_size_angstrom: float | None = None, name: str = "v.mrc") -> Make:
+    def make(root: Path) -> Path:
+        with mrcfile.new(root / name, array) as file:
+            if voxel_size_angstrom:
+                file.voxel_size = voxel_size_angstrom
+        return root / name
+
+    return make
+
+
+def mrc_by_hand(
+    array: np.ndarray, mode: int, size: tuple[float, float, float], *, order: str = "<", extra: bytes = b"",
+    stamp: bytes = b"", axes: tuple[int, int, int] = (1, 2, 3),
+) -> Make:  # fmt: skip
+    """An MRC2014 file from its specification; `size` is that of the whole cell, x, y, z in angstrom."""
+
+    def make(root: Path) -> Path:
+        nz, ny, nx = array.shape
+        header = struct.pack(f"{order}10i", nx, ny, nz, mode, 0, 0, 0, nx, ny, nz)
+        header += struct.pack(f"{order}6f3i3fii", *size, 90, 90, 90, *axes, 0, 0, 0, 1, len(extra))
+        header = header.ljust(152, b"\0") + stamp
+        machine = b"DD\0\0" if order == "<" else b"\x11\x11\0\0"
+        header = header.ljust(208, b"\0") + b"MAP " + machine
+        data = array.astype(array.dtype.newbyteorder(order)).tobytes()
+        (root / "v.mrc").write_bytes(header.ljust(1024, b"\0") + extra + data)
+        return root / "v.mrc"
+
+    return make
+
+
+def packed_mrc(root: Path) -> Path:
+    path = mrc(STACK)(root)
+    (root / "v.mrc.gz").write_bytes(gzip.compress(path.read_bytes()))
+    return root / "v.mrc.gz"
+
+
+FLOATS = grey(dtype="float32")
+IMOD = struct.pack("<ii", 1146047817, 0)
+MRCS: dict[str, Case] = {
+    **{
+        f"MRC {dtype}": Case(mrc(grey(dtype=dtype)), grey(dtype=dtype))
+        for dtype in ("int8", "int16", "uint16", "float32")
+    },
+    "MRC in angstrom": Case(mrc(STACK, 250.0), STACK, (25, 25, 25)),
+    "MRC of unequal sides": Case(mrc_by_hand(FLOATS, 2, (17 * 100, 12 * 200, 5 * 400)), FLOATS, (40, 20, 10)),
+    "MRC big-endian": Case(mrc_by_hand(FLOATS, 2, (0, 0, 0), order=">"), FLOATS),
+    "MRC with an extended header": Case(mrc_by_hand(STACK, 6, (0, 0, 0), extra=bytes(512)), STACK),
+    "MRC of IMOD, unsigned bytes": Case(mrc_by_hand(BYTES, 0, (17.0, 12.0, 5.0), stamp=IMOD), BYTES),
+    "MRC of ITK": Case(itk(FLOATS, "v.mrc", (40.0, 20.0, 10.0)), FLOATS, (4, 2, 1)),
+    "MRC half precision": Case(mrc(grey(dtype="float16")), grey(dtype="float16").astype(np.float32)),
+    "MRC of one section": Case(mrc(STACK[0]), STACK[:1]),
+    "MRC complex": Case(mrc(STACK.astype(np.complex64)), refused=("v.mrc", "complex64")),
+    "MRC cut": Case(cut(mrc(STACK), 0.7), refused=("v.mrc", "damaged or cut short")),
+    "MRC cut in the header": Case(cut(mrc(STACK), 0.1), refused=("v.mrc", "damaged or cut short")),
+    "MRC of turned axes": Case(mrc_by_hand(FLOATS, 2, (0, 0, 0), axes=(3, 2, 1)), refused=("v.mrc", "(3, 2, 1)")),
+    "MRC with NaN": Case(mrc_by_hand(np.full((2, 3, 4), np.nan, np.float32), 2, (0, 0, 0)), refused=("v.mrc", "NaN")),
+    "MRC compressed": Case(packed_mrc, refused=("v.mrc.gz", "Unpack it")),
+    "MRC of nothing": Case(content(b"", "v.mrc"), refused=("v.mrc", "0 bytes")),
+    "text named MRC": Case(content(b"x" * 5000, "v.rec"), refused=("v.rec", "damaged")),
+}
+
+# --- Zeiss
+
+
+def zeiss(array: np.ndarray, kind: int, name: str = "v.txm", **streams: bytes | None) -> Make:
+    """Streams as Xradia's software names them; `streams` replace or, with None, drop some of `ImageInfo`."""
+
+    def make(root: Path) -> Path:
+        depth, height, width = array.shape
+        numbers = {"ImageHeight": height, "ImageWidth": width, "NoOfImages": depth, "ImagesTaken": depth}
+        info = {key: struct.pack("<i", value) for key, value in {**numbers, "DataType": kind}.items()}
+        info["PixelSize"] = struct.pack("<f", 0.065)
+        kept = {f"ImageInfo/{key}": value for key, value in {**info, **streams}.items() if value is not None}
+        kept["Version"] = struct.pack("<f", 5.0)
+        planes = {f"ImageData{z // 100 + 1}/Image{z + 1}": plane.tobytes() for z, plane in enumerate(array)}
+        write_compound_file(root / name, kept | planes)
+        return root / name
+
+    return make
+
+
+LARGE = grey((3, 60, 70))  # planes that do not fit the mini stream
+ANGLES = struct.pack("<3f", -60, 0, 60)
+ZEISSES: dict[str, Case] = {
+    "Zeiss .txm": Case(zeiss(LARGE, 5), LARGE, (65, 65, 65)),
+    "Zeiss .txm of floats": Case(zeiss(FLOATS, 10), FLOATS, (65, 65, 65)),
+    "Zeiss .txm of bytes, unknown size": Case(zeiss(BYTES, 3, PixelSize=None), BYTES),
+    "Zeiss .txm of more than a hundred slices": Case(zeiss(grey((203, 5, 6)), 5), grey((203, 5, 6)), (65, 65, 65)),
+    "Zeiss .txrm of slices": Case(zeiss(STACK, 5, "v.txrm"), STACK, (65, 65, 65)),
+    "Zeiss .txrm of projections": Case(
+        zeiss(LARGE, 5, "v.txrm", Angles=ANGLES), refused=("v.txrm", "projections", "-60 to 60")
+    ),
+    "Zeiss, not finished": Case(
+        zeiss(LARGE, 5, NoOfImages=struct.pack("<i", 9)), refused=("v.txm", "9 slices are announced, 3 were written")
+    ),
+    "Zeiss, a slice missing": Case(
+        zeiss(LARGE, 5, NoOfImages=struct.pack("<i", 4), ImagesTaken=None), refused=("v.txm", "Image4")
+    ),
+    "Zeiss of an unknown type": Case(zeiss(LARGE, 99), refused=("v.txm", "data type 99")),
+    "Zeiss without a header": Case(zeiss(LARGE, 5, ImageWidth=None), refused=("v.txm", "damaged")),
+    "Zeiss cut": Case(cut(zeiss(LARGE, 5), 0.4), refused=("v.txm", "damaged or cut short")),
+    "Zeiss beyond memory": Case(
+        zeiss(LARGE, 5, ImageWidth=struct.pack("<i", 2**30), ImageHeight=struct.pack("<i", 2**20)), refused=("GiB",)
+    ),
+    "TIFF named .txm": Case(lambda root: tiff(STACK)(root).rename(root / "v.txm"), refused=("v.txm", "is TIFF")),
+    "text named .txm": Case(content(b"x" * 5000, "v.txm"), refused=("v.txm", "damaged")),
+}
+
+VOLUMES = FOLDERS | ZARRS | HDF5S | MRCS | ZEISSES

@@ -1,0 +1,176 @@
+"""`txm2sem evaluate`: all that fits two images or two volumes, as JSON and as a table that can be read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from txm2sem_core import io
+from txm2sem_core.errors import InputError
+from txm2sem_core.metrics import (
+    NeighbourMeter,
+    compare_volumes,
+    fourier_correlation,
+    gmsd,
+    histogram_distance,
+    local_structure,
+    mae,
+    ms_ssim,
+    psnr,
+    self_continuity,
+    shell_figures,
+    ssim,
+)
+from txm2sem_core.metrics.neighbours import plane_step
+
+Figures = dict[str, float]
+
+SCORES = {
+    "psnr": psnr,
+    "ssim": ssim,
+    "mae": mae,
+    "ms_ssim": ms_ssim,
+    "structure": local_structure,
+    "gmsd": gmsd,
+    "histogram_distance": histogram_distance,
+}
+# What each figure is, for the table; an ending `_truth` says that it is the measured volume's own.
+MEANINGS = {
+    "psnr": "peak signal-to-noise ratio, dB",
+    "ssim": "structural similarity, 1 at best",
+    "mae": "mean absolute error, share of the data range",
+    "ms_ssim": "the same at several scales, 1 at best",
+    "structure": "local correlation whatever brightness and contrast, 1 at best",
+    "gmsd": "deviation of gradient similarity, 0 at best",
+    "histogram_distance": "earth mover's distance of grey levels, share of the data range",
+    "resolution_nm": "size down to which both agree (Fourier correlation above 1/7), nm",
+    "resolution_half_bit_nm": "the same by the half-bit threshold, nm",
+    "continuity_ratio": "change along z over the truth's: 1 as the truth, above it jitter",
+    "continuity_error": "mean error of the change along z, share of the data range",
+    "continuity_explained": "share of the true change along z that is right, 1 at best",
+    "self_continuity_ratio": "change along z over that in the plane: 1 if isotropic",
+    "neighbour_ssim_z": "similarity of neighbouring slices",
+    "neighbour_ssim_plane": "the same in the plane",
+    "jitter_z": "roughness along z: 0 smooth, 1 independent slices",
+    "jitter_plane": "the same in the plane",
+    "brightness_jitter": "roughness of the slices' brightness: 0 smooth, 1 independent",
+    "shift_jitter_px": "shifts between neighbours, pixels",
+    "spectrum_high_z": "share of high frequencies along z: 1/2 of independent slices",
+    "spectrum_high_plane": "the same in the plane",
+    "spectrum_high_ratio": "the one over the other: 1 if isotropic",
+}
+
+
+def evaluate_files(
+    prediction: Path,
+    target: Path,
+    mask: Path | None,
+    full_range: float | None,
+    output: Path,
+    voxel_size_nm: tuple[float, float, float] | None = None,
+) -> dict[str, Any]:
+    """Figures of a predicted image or volume against a measured one, left as JSON in `output` and returned.
+
+    Volumes are read slice by slice, several times over, and at most a slab of 64 slices of each is held.
+
+    Args:
+        prediction: image, or volume.
+        target: of the same shape.
+        mask: of the same shape, not zero where a pixel counts; of volumes, for the image scores alone.
+        full_range: greatest minus least possible grey level; None for 8-bit data.
+        output: JSON.
+        voxel_size_nm: along z, y, x; None for that of the target or else the prediction. Without one there is no
+            resolution, and voxels are taken as cubes.
+
+    Raises:
+        InputError: shapes differ, a file cannot be read, or the data range of data that is not 8-bit is not given.
+    """
+    predicted, measured = io.open_volume(prediction), io.open_volume(target)
+    if predicted.shape != measured.shape:
+        raise InputError(
+            f"{prediction}: shape {predicted.shape} (Z, Y, X), but {target} has {measured.shape}. Crop one of them."
+        )
+    if full_range is None and measured.dtype != np.uint8:
+        raise InputError(f"{target}: {measured.dtype} data has no range of its own. Give --data-range.")
+    full = 255.0 if full_range is None else full_range
+    size = voxel_size_nm or measured.voxel_size_nm or predicted.voxel_size_nm
+    masks = None if mask is None else (plane > 0 for plane in _same_shape(mask, measured).slices())
+    evaluate = _volume_figures if measured.shape[0] > 1 else _image_figures
+    figures = evaluate(predicted, measured, full, masks, size)
+    figures |= rock_figures(predicted, measured, size)
+    result = {"data_range": full, "shape": list(measured.shape), **figures}
+    io.write_json(output, {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()})
+    return result
+
+
+def rock_figures(predicted: io.Volume, measured: io.Volume, voxel_size_nm: io.VoxelSize | None) -> Figures:
+    """Figures of the rock in both volumes, merged into the result: none yet."""
+    return {}
+
+
+def readable(result: dict[str, Any]) -> str:
+    """The result as a table: name, figure, that of the truth where there is one, and what it is."""
+    lines = [("", "prediction", "truth", "")]
+    for key, value in result.items():
+        if not key.endswith("_truth"):
+            truth = result.get(f"{key}_truth", "")
+            lines.append((key, _text(value), _text(truth), MEANINGS.get(key, "")))
+    if all(line[2] == "" for line in lines[1:]):
+        lines = [(key, value, "", meaning) for key, value, _, meaning in lines[1:]]
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in padded)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _image_figures(
+    predicted: io.Volume,
+    measured: io.Volume,
+    full: float,
+    masks: Iterator[np.ndarray] | None,
+    size: io.VoxelSize | None,
+) -> Figures:
+    images = next(predicted.slices()), next(measured.slices())
+    mask = None if masks is None else next(masks)
+    figures = {name: score(*images, full, mask) for name, score in SCORES.items()}
+    if size is not None and size[1] and size[2]:
+        curve = fourier_correlation(*images, (size[1], size[2]), mask)
+        figures["resolution_nm"] = curve.resolution_nm()
+        figures["resolution_half_bit_nm"] = curve.resolution_nm(curve.half_bit)
+    return figures
+
+
+def _volume_figures(
+    predicted: io.Volume,
+    measured: io.Volume,
+    full: float,
+    masks: Iterator[np.ndarray] | None,
+    size: io.VoxelSize | None,
+) -> Figures:
+    shape = measured.shape
+    meters = (NeighbourMeter.of_volume(shape, size, full), NeighbourMeter.of_volume(shape, size, full))
+    figures = compare_volumes(predicted.slices(), measured.slices(), full, masks=masks, neighbours=meters)
+    figures |= shell_figures(predicted.slices(), measured.slices(), shape, size)
+    for suffix, volume in (("", predicted), ("_truth", measured)):
+        try:
+            own = self_continuity(volume.slices(), plane_step(size))
+        except InputError:  # a constant volume, of which it says nothing
+            continue
+        figures[f"self_continuity_ratio{suffix}"] = own.ratio
+        figures[f"self_continuity_correlation_z{suffix}"] = own.correlation_z
+        figures[f"self_continuity_correlation_plane{suffix}"] = own.correlation_plane
+    return figures
+
+
+def _same_shape(mask: Path, measured: io.Volume) -> io.Volume:
+    volume = io.open_volume(mask)
+    if volume.shape != measured.shape:
+        raise InputError(f"{mask}: shape {volume.shape} (Z, Y, X), but {measured.source} has {measured.shape}.")
+    return volume

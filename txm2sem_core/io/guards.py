@@ -1,0 +1,117 @@
+"""What keeps a reader safe: files that change underneath, files that declare more than fits, handles that leak."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, Self, TypeVar
+
+from txm2sem_core.errors import InputError
+
+# of the memory that is free, what one plane, chunk or strip may claim: it is held twice while it is converted
+SHARE_OF_MEMORY = 0.5
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Size, time of change and identity of files when they were opened."""
+
+    stats: dict[Path, tuple[int, int, int]] = field(repr=False)
+
+    @classmethod
+    def of(cls, *paths: Path) -> Self:
+        """Take the fingerprint of files.
+
+        Raises:
+            InputError: one of them is gone, or may not be looked at.
+        """
+        return cls({path: _stat(path) for path in paths})
+
+    def check(self, *paths: Path) -> None:
+        """Compare those files (all if none is named) with what they were.
+
+        Raises:
+            InputError: names the first that has changed.
+        """
+        for path in paths or self.stats:
+            if _stat(path) != self.stats[path]:
+                raise InputError(
+                    f"{path}: this file changed while it was read. Wait until whatever writes it is done, and start "
+                    "again."
+                )
+
+
+def _stat(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: this file cannot be reached ({error.strerror}). Check the path.") from error
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+class Handle(Generic[T]):
+    """An open file that is used by one thread at a time, opened again in a forked process, and closed with its owner.
+
+    A forked process shares the position in the file with its parent, so each needs a file of its own.
+    """
+
+    def __init__(self, opener: Callable[[], T], closer: Callable[[T], None]) -> None:
+        self._opener, self._closer = opener, closer
+        self._file: T | None = None
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    @contextmanager
+    def use(self) -> Iterator[T]:
+        """The open file, for this thread alone."""
+        if self._process != os.getpid():
+            self._file, self._lock, self._process = None, threading.Lock(), os.getpid()
+        with self._lock:
+            if self._file is None:
+                self._file = self._opener()
+            yield self._file
+
+    def close(self) -> None:
+        """Close the file; `use` opens it again."""
+        with self._lock:
+            file, self._file = self._file, None
+            if file is not None and self._process == os.getpid():
+                self._closer(file)
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # the interpreter may be ending
+            self.close()
+
+
+def available_memory() -> int:
+    """Bytes that can be had without swapping, within the control group's bound where there is one."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):  # not Linux: all memory there is
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 << 30
+    with suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        bound, used = ((group / name).read_text() for name in ("memory.max", "memory.current"))
+        free = min(free, max(int(bound) - int(used), 0))
+    return free
+
+
+def check_fits(source: str | Path, n_bytes: int, what: str) -> None:
+    """Refuse to unpack what the header says is larger than half of the free memory.
+
+    Raises:
+        InputError: it is; names the file, `what`, and both sizes.
+    """
+    bound = int(SHARE_OF_MEMORY * available_memory())
+    if n_bytes > bound:
+        raise InputError(
+            f"{source}: {what} would take {n_bytes / 2**30:.1f} GiB of memory, at most {bound / 2**30:.1f} GiB (half "
+            "of what is free) are allowed. Check the file, crop it, or use a machine with more memory."
+        )

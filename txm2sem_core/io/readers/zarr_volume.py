@@ -1,0 +1,173 @@
+"""A volume in OME-Zarr 0.4 or 0.5, or a plain zarr array that names its axes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.io.guards import Fingerprint, check_fits
+from txm2sem_core.io.tiff import DAMAGE, kept_dtype, to_kept
+from txm2sem_core.io.volume import Volume
+from txm2sem_core.io.voxel_sizes import VoxelSize, in_nm
+
+_METADATA = ("zarr.json", ".zattrs", ".zarray", ".zgroup")
+_FORBIDDEN = {"pickle", "object"}  # codecs and types that run what a file says
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a zarr array or group."""
+    return path.is_dir() and any((path / name).exists() for name in _METADATA)
+
+
+def open_zarr(path: Path, channel: int) -> Volume:
+    """Open the finest level of an OME-Zarr; other axes than c must have length 1. Units are any of length.
+
+    Raises:
+        InputError: damaged, no such channel, axes that are not known or not z, y, x in this order, or codecs that would
+            run code.
+    """
+    try:
+        array, axes, scale_nm, files = _opened(path)
+    except (*DAMAGE, zarr.errors.BaseZarrError) as error:
+        raise InputError(
+            f"{path}: this is not a readable OME-Zarr volume ({_reason(error)}). Make it again."
+        ) from error
+    if [axis for axis in axes if axis in "zyx"] not in (["z", "y", "x"], ["y", "x"]) or len(axes) != array.ndim:
+        raise InputError(
+            f"{path}: an OME-Zarr with axes z, y, x or c, z, y, x is needed, this has {', '.join(axes) or 'none'} for "
+            f"shape {array.shape}."
+        )
+    for axis, n in zip(axes, array.shape, strict=True):
+        if n > 1 and axis not in "czyx":
+            raise InputError(
+                f"{path}: {n} steps along axis {axis}; an OME-Zarr with axes z, y, x or c, z, y, x is needed. Export "
+                "one of them."
+            )
+    lengths = dict(zip(axes, array.shape, strict=True))
+    channels = lengths.get("c", 1)
+    if not 0 <= channel < channels:
+        raise InputError(f"{path}: channel {channel} was asked, it has {channels}, counted from 0.")
+    dtype = kept_dtype(array.dtype)
+    if dtype is None:
+        raise InputError(f"{path}: voxels of type {array.dtype} are not supported. Save as 8, 16 or 32 bit.")
+    check_fits(path, int(np.prod(array.chunks)) * array.dtype.itemsize, f"one chunk of shape {array.chunks}")
+    shape = (lengths.get("z", 1), lengths["y"], lengths["x"])
+    if min(shape) < 1:
+        raise InputError(f"{path}: it holds no voxel, its shape is {shape} (Z, Y, X). Make it again.")
+    before = Fingerprint.of(*files)
+
+    def read(z0: int, z1: int) -> np.ndarray:
+        place: dict[str, int | slice] = {"c": channel, "z": slice(z0, z1), "y": slice(None), "x": slice(None)}
+        try:
+            slab = np.asarray(array[tuple(place.get(axis, 0) for axis in axes)])
+        except (*DAMAGE, zarr.errors.BaseZarrError) as error:
+            raise InputError(
+                f"{path}: slices {z0} to {z1 - 1} are damaged ({_reason(error)}). Copy or make it again."
+            ) from error
+        before.check()
+        return to_kept(slab if "z" in axes else slab[None])
+
+    return Volume(shape, dtype, scale_nm, str(path), read, channels)
+
+
+def _opened(path: Path) -> tuple[zarr.Array, Sequence[str], VoxelSize | None, list[Path]]:
+    """The array of full resolution, its axes, its voxel size, and the files of metadata that say so."""
+    node = zarr.open(path, mode="r")
+    if isinstance(node, zarr.Array):
+        files = [path / name for name in _METADATA if (path / name).is_file()]
+        _check_codecs(path, files)
+        return node, _own_axes(path, node), None, files
+    multiscale = _multiscale(node.attrs)
+    if multiscale is None and _multiscale_of_one(node):  # the layout of bioformats2raw: images are groups 0, 1, ...
+        return _opened(path / "0")
+    if multiscale is None:
+        arrays = ", ".join(sorted(str(name) for name in node.array_keys())[:5]) or "none"
+        raise ValueError(f"it has no OME metadata; its arrays are {arrays}")
+    name = str(multiscale["datasets"][0]["path"])
+    inner = (path / name).resolve()
+    if not inner.is_relative_to(path.resolve()):
+        raise ValueError(f"its dataset {name} lies outside the folder")
+    files = [folder / file for folder in (path, inner) for file in _METADATA if (folder / file).is_file()]
+    _check_codecs(path, files)
+    array = node[name]
+    if not isinstance(array, zarr.Array):
+        raise TypeError(f"{name} is no array")
+    axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).lower() for axis in multiscale.get("axes", [])]
+    return array, axes, _scale_nm(multiscale, axes), files
+
+
+def _multiscale_of_one(node: zarr.Group) -> bool:
+    inner = node.get("0")
+    return isinstance(inner, zarr.Group) and _multiscale(inner.attrs) is not None and node.get("1") is None
+
+
+def _multiscale(attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    ome = attributes.get("ome", attributes)
+    images = ome.get("multiscales") if isinstance(ome, Mapping) else None
+    if not images:
+        return None
+    if len(images) > 1:
+        raise ValueError(f"it holds {len(images)} images")
+    return images[0]
+
+
+def _own_axes(path: Path, array: zarr.Array) -> Sequence[str]:
+    """Axes of a plain array: zarr 3's dimension names, or xarray's attribute in zarr 2."""
+    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    if not names or not all(isinstance(name, str) for name in names):  # type: ignore[union-attr]
+        raise InputError(
+            f"{path}: a plain zarr array that does not say which axis is z. Write it as OME-Zarr, or give it the "
+            "dimension names z, y, x."
+        )
+    return [str(name).lower() for name in names]  # type: ignore[union-attr]
+
+
+def _scale_nm(multiscale: Mapping[str, Any], axes: Sequence[str]) -> VoxelSize | None:
+    """Voxel size (Z, Y, X) of the first level: its scale times that of all levels, in each axis's unit."""
+    try:
+        scale = np.ones(len(axes))
+        for owner in (multiscale["datasets"][0], multiscale):
+            for transform in owner.get("coordinateTransformations", []):
+                if transform.get("type") == "scale":
+                    scale = scale * np.asarray(transform["scale"], float)
+        units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in multiscale["axes"]]
+        sizes = {axis: in_nm(s, u) for axis, s, u in zip(axes, scale, units, strict=True)}
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return None
+    return sizes.get("z"), sizes.get("y"), sizes.get("x")
+
+
+def _check_codecs(path: Path, files: Sequence[Path]) -> None:
+    """Refuse arrays whose chunks are pickles or objects: reading them would run what the file says.
+
+    Raises:
+        InputError: names the codec.
+    """
+    for file in files:
+        if found := _FORBIDDEN & set(_codecs(json.loads(file.read_text()))):
+            raise InputError(
+                f"{path}: its chunks are of the kind {min(found)}, which can run code when it is read. Make it again "
+                "with plain numbers."
+            )
+
+
+def _codecs(node: Any) -> list[str]:
+    """All names of codecs, filters and types in the metadata of an array."""
+    if isinstance(node, list):
+        return [name for entry in node for name in _codecs(entry)]
+    if not isinstance(node, Mapping):
+        return []
+    found = [str(node[key]).lower() for key in ("id", "name", "object_codec_id") if isinstance(node.get(key), str)]
+    found += ["object"] if str(node.get("dtype", "")).endswith("O") else []
+    inner = [node[key] for key in ("filters", "compressor", "codecs", "configuration", "codec") if key in node]
+    return [name.rsplit(".", 1)[-1] for name in found] + [name for entry in inner for name in _codecs(entry)]
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,76 @@
+"""A volume [Z, Y, X] that stays on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.io.voxel_sizes import VoxelSize
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume that stays on disk; `read` brings a range of slices into memory.
+
+    Several threads may read at once. A file stays open from the first read until `close`, or until the volume is gone;
+    a volume that was closed opens it again when it is read.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+    voxel_size_nm: VoxelSize | None
+    source: str
+    _read: Callable[[int, int], np.ndarray]
+    channels: int = 1  # of the file; the volume is one of them
+    _close: Callable[[], None] | None = None
+
+    def read(self, z0: int, z1: int) -> np.ndarray:
+        """Slices z0 to z1 - 1 as [z1 - z0, Y, X].
+
+        Raises:
+            InputError: the range lies outside the volume, a voxel in it is NaN or infinite, or the file is damaged or
+                has changed since it was opened.
+        """
+        if not 0 <= z0 < z1 <= self.shape[0]:
+            raise InputError(f"{self.source}: slices {z0} to {z1 - 1} of axis z were asked, it has {self.shape[0]}.")
+        slab = self._read(z0, z1)
+        if slab.dtype.kind == "f" and not np.isfinite(slab).all():
+            raise InputError(f"{self.source}: slices {z0} to {z1 - 1} hold voxels that are NaN or infinite. Fill them.")
+        return slab
+
+    def read_around(self, z: int, context: int) -> np.ndarray:
+        """Slices z - context to z + context [2 context + 1, Y, X]; the outermost is repeated at the volume's ends."""
+        wanted = np.clip(np.arange(z - context, z + context + 1), 0, self.shape[0] - 1)
+        slab = self.read(int(wanted[0]), int(wanted[-1]) + 1)
+        return slab[wanted - wanted[0]]
+
+    def slices(self) -> Iterator[np.ndarray]:
+        """One slice [Y, X] after the other."""
+        for z in range(self.shape[0]):
+            yield self.read(z, z + 1)[0]
+
+    def close(self) -> None:
+        """Close the file behind the volume."""
+        if self._close is not None:
+            self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @classmethod
+    def of_array(cls, array: np.ndarray, voxel_size_nm: VoxelSize | None = None, source: str = "array") -> Self:
+        """A volume already in memory."""
+        if array.ndim != 3:
+            raise InputError(f"a volume [Z, Y, X] is needed, the array has shape {array.shape}.")
+        shape = (array.shape[0], array.shape[1], array.shape[2])
+        return cls(shape, array.dtype, voxel_size_nm, source, lambda z0, z1: array[z0:z1])

@@ -1,0 +1,209 @@
+"""Whether structures are in their places and grey levels in their shares: MS-SSIM, local structure, GMSD, histograms.
+
+As in `image`, all functions are pure, take `[Y, X]` images of equal shape in the same grey levels and compute in
+float64; `data_range` is given; `mask` is True where a pixel counts. A window centred on a pixel of the mask may still
+see pixels outside it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.metrics.image import SSIM_WINDOW_PX, Image, Mask, check_data_range, check_pair
+
+Real = NDArray[np.float64]
+
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, from the finest scale
+GMSD_CONSTANT = 170.0  # Xue et al. 2014, for 8-bit images
+_BORDER = SSIM_WINDOW_PX // 2
+_INTERIOR = (slice(_BORDER, -_BORDER), slice(_BORDER, -_BORDER))
+_PREWITT = np.array([[1.0, 0.0, -1.0]] * 3) / 3
+
+
+def ms_ssim_scales(shape: tuple[int, ...]) -> int:
+    """How many scales of MS-SSIM, at most five, fit into images `[Y, X]`: the window must fit into the coarsest."""
+    return sum(min(shape) // 2**scale >= SSIM_WINDOW_PX for scale in range(len(MS_SSIM_WEIGHTS)))
+
+
+def ms_ssim(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
+    """Multi-scale structural similarity of two `[Y, X]` images, in [0, 1], 1 where they are equal.
+
+    Wang, Simoncelli and Bovik, Asilomar Conf. Signals, Systems and Computers (2003) 1398, eq. 7: contrast and structure
+    at every scale, luminance at the coarsest, each halved by 2 x 2 means; window and constants of `image.ssim`.
+    Five scales need 176 pixels a side. Smaller images get as many as fit, with the weights of those made to add to 1
+    (four from 88 pixels on), so compare only images of one size. A negative mean counts as 0.
+
+    With `mask`, a coarse pixel weighs what share of it is in the mask; scales at which none is are left out. The
+    coarsest windows span most of a patch, so what lies outside the mask is first made flat in both images, at the
+    target's mean.
+
+    Raises:
+        InputError: as `image.ssim`.
+    """
+    check_data_range(data_range)
+    first, second = check_pair(prediction, target)
+    scales = ms_ssim_scales(first.shape)
+    if scales == 0:
+        raise InputError(
+            f"images of {first.shape[0]} x {first.shape[1]} pixels are smaller than SSIM's window of "
+            f"{SSIM_WINDOW_PX} pixels"
+        )
+    weight = _weights(first, mask)
+    if mask is not None and mask.any():
+        flat = float(second[mask].mean())
+        first, second = np.where(mask, first, flat), np.where(mask, second, flat)
+    terms: list[tuple[float, float]] = []
+    for scale in range(scales):
+        if scale:
+            first, second, weight = (_halved(image) for image in (first, second, weight))
+        inner = weight[_INTERIOR]
+        if inner.any():
+            luminance, contrast, structure = _components(first, second, data_range)
+            similarity = contrast * structure * (luminance if scale == scales - 1 else 1.0)
+            mean = float(np.average(similarity[_INTERIOR], weights=inner))
+            terms.append((MS_SSIM_WEIGHTS[scale], max(mean, 0.0)))
+    if not terms:
+        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
+    total = sum(exponent for exponent, _ in terms)
+    return math.prod(mean ** (exponent / total) for exponent, mean in terms)
+
+
+def local_structure(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
+    """Mean structure term of SSIM, in [-1, 1]: the correlation of both images within each Gaussian window.
+
+    Wang et al., IEEE Trans. Image Process. 13 (2004) 600, eq. 10, `(s_xy + C3) / (s_x s_y + C3)` with `C3 = C2 / 2`.
+    Brightness and contrast do not count, which a pointwise map of grey levels would mend: only where things are.
+
+    Raises:
+        InputError: as `image.ssim`.
+    """
+    check_data_range(data_range)
+    first, second = check_pair(prediction, target)
+    if min(first.shape) < SSIM_WINDOW_PX:
+        raise InputError(f"images of shape {first.shape} are smaller than the window of {SSIM_WINDOW_PX} pixels")
+    structure = _components(first, second, data_range)[2]
+    return _average(structure[_INTERIOR], _weights(first, mask)[_INTERIOR])
+
+
+def gmsd(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
+    """Gradient magnitude similarity deviation of two `[Y, X]` images: 0 where they are equal, larger is worse.
+
+    Xue, Zhang, Mou and Bovik, IEEE Trans. Image Process. 23 (2014) 684: images halved by 2 x 2 means, Prewitt
+    gradients, `c = 170` for a data range of 255, and the standard deviation of the similarity map. The outermost
+    pixels, whose gradients leave the image, do not count. With `mask`, halved pixels that are wholly in it do.
+
+    Raises:
+        InputError: as `image.psnr`, images smaller than 6 x 6, or a mask that leaves fewer than two pixels.
+    """
+    check_data_range(data_range)
+    first, second = check_pair(prediction, target)
+    if min(first.shape) < 6:
+        raise InputError(f"gradients of halved images need 6 x 6 pixels; these are {first.shape}")
+    counts = _halved(_weights(first, mask))[1:-1, 1:-1] == 1
+    if np.count_nonzero(counts) < 2:
+        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
+    gradients = [_gradient(_halved(image)) for image in (first, second)]
+    constant = GMSD_CONSTANT * (data_range / 255) ** 2
+    similarity = (2 * gradients[0] * gradients[1] + constant) / (gradients[0] ** 2 + gradients[1] ** 2 + constant)
+    return float(similarity[1:-1, 1:-1][counts].std(ddof=1))
+
+
+def histogram_distance(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
+    """Earth mover's distance of the two grey-level distributions as a share of `data_range`.
+
+    Wasserstein-1: by how much grey levels must move on average for one histogram to become the other. For as many
+    pixels in both it is the mean difference of the sorted values. Never above `image.mae`. Places do not count.
+
+    Raises:
+        InputError: as `image.psnr`.
+    """
+    check_data_range(data_range)
+    first, second = check_pair(prediction, target)
+    counts = _weights(first, mask) > 0
+    if not counts.any():
+        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
+    return float(np.abs(np.sort(first[counts]) - np.sort(second[counts])).mean()) / data_range
+
+
+class HistogramMeter:
+    """Gathers `histogram_distance` of two volumes slice by slice, in classes of `data_range / 4096`.
+
+    Whole grey levels of up to 4096 (8-bit data among them) are exact; the error of others is below one class.
+    """
+
+    def __init__(self, data_range: float) -> None:
+        check_data_range(data_range)
+        whole = float(data_range).is_integer() and data_range <= 4096
+        self._width = 1.0 if whole else data_range / 4096
+        self._data_range = data_range
+        self._counts: dict[int, int] = {}
+        self._pixels = 0
+
+    def add(self, prediction: Image, target: Image, mask: Mask | None = None) -> None:
+        """Take the next slice of both, `[Y, X]`."""
+        for image, sign in zip(check_pair(prediction, target), (1, -1), strict=True):
+            values = image if mask is None else image[mask]
+            classes, numbers = np.unique(np.floor(values / self._width).astype(np.int64), return_counts=True)
+            for key, number in zip(classes.tolist(), numbers.tolist(), strict=True):
+                self._counts[key] = self._counts.get(key, 0) + sign * number
+            self._pixels += values.size if sign == 1 else 0
+
+    def result(self) -> float:
+        """Share of `data_range`; InputError before the first pixel."""
+        if not self._counts:
+            raise InputError("no pixel was given to compare grey levels of")
+        keys = sorted(self._counts)
+        surplus = np.cumsum([self._counts[key] for key in keys])
+        return float(np.sum(np.abs(surplus[:-1]) * np.diff(keys))) * self._width / self._pixels / self._data_range
+
+
+def _weights(image: Real, mask: Mask | None) -> Real:
+    if mask is None:
+        return np.ones_like(image)
+    if mask.dtype != np.bool_ or mask.shape != image.shape:
+        raise InputError(f"the mask must be boolean and of shape {image.shape}; it is {mask.dtype} {mask.shape}")
+    return mask.astype(np.float64)
+
+
+def _average(values: Real, weights: Real) -> float:
+    if not weights.any():
+        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
+    return float(np.average(values, weights=weights))
+
+
+def _halved(image: Real) -> Real:
+    """Means of 2 x 2 pixels; an odd last row or column is left out."""
+    height, width = (n // 2 * 2 for n in image.shape)
+    blocks = image[:height, :width].reshape(height // 2, 2, width // 2, 2)
+    halved: Real = blocks.mean(axis=(1, 3))
+    return halved
+
+
+def _gradient(image: Real) -> Real:
+    along_x, along_y = ndimage.convolve(image, _PREWITT), ndimage.convolve(image, _PREWITT.T)
+    magnitude: Real = np.hypot(along_x, along_y)
+    return magnitude
+
+
+def _components(first: Real, second: Real, data_range: float) -> tuple[Real, Real, Real]:
+    """Luminance, contrast and structure maps of SSIM, `[Y, X]` each."""
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+
+    def smooth(image: Real) -> Real:
+        filtered: Real = ndimage.gaussian_filter(image, 1.5, radius=_BORDER)
+        return filtered
+
+    mean_1, mean_2 = smooth(first), smooth(second)
+    variance_1 = np.maximum(smooth(first**2) - mean_1**2, 0)  # rounding may leave less than nothing
+    variance_2 = np.maximum(smooth(second**2) - mean_2**2, 0)
+    covariance = smooth(first * second) - mean_1 * mean_2
+    deviations = np.sqrt(variance_1 * variance_2)
+    luminance = (2 * mean_1 * mean_2 + c1) / (mean_1**2 + mean_2**2 + c1)
+    contrast = (2 * deviations + c2) / (variance_1 + variance_2 + c2)
+    structure = (covariance + c2 / 2) / (deviations + c2 / 2)
+    return luminance, contrast, structure
