@@ -1,16 +1,11 @@
 """Permeability of a pore space by Stokes flow on its voxels.
 
-The unknowns are the forces that hold the solid still (a fictitious-domain or Lagrange-multiplier method: Glowinski,
-Pan and Periaux, Comput. Methods Appl. Mech. Eng. 111 (1994) 283-303; with fast transforms on voxels as in Wiegmann,
-Fraunhofer ITWM report 129 (2007)). Velocities lie on the faces of the voxels and pressures in their centres (the
-marker-and-cell grid of Harlow and Welch, Phys. Fluids 8 (1965) 2182). The mean velocity U is given; forces f on the
-faces at the wall are sought so that the velocity there is zero,
-
-    (S + D) f = -U,    S = (Stokes flow of a force in the free box), D = (what a wall half a voxel away adds),
-
-by conjugate gradients; S costs six fast sine and cosine transforms. The pressure gradient that drives the flow is
--mean(f), and Darcy's law gives k = U / mean(-f) at viscosity 1. The energy that conjugate gradients minimise is that
-mean, so k converges with the square of the residual, from above.
+The pressure is sought by conjugate gradients on its Schur complement (Uzawa's method), preconditioned as Cahouet and
+Chabard, Int. J. Numer. Methods Fluids 8 (1988) 869-895, do it for a fluid with drag: the identity, for pressure within
+a pore, plus the inverse of a network of conductances between voxels (algebraic multigrid: pyamg), for pressure along
+many pores. The conductances are the velocities that a uniform force causes where pressure is left out. Conjugate
+gradients minimise the energy that the flow dissipates, so the permeability falls to its value from above, with the
+square of the residual.
 """
 
 from __future__ import annotations
@@ -20,11 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyamg
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, cg
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.connectivity import check_pore, percolating, voxel_size_zyx
-from txm2sem_core.metrics.stokes import StokesBox, wall_faces
+from txm2sem_core.metrics.stokes import assemble_stokes
 
 NANODARCY_M2 = 9.869233e-22  # one darcy is 9.869233e-13 m^2
 
@@ -36,8 +34,7 @@ class Permeability:
     Attributes:
         permeability_m2: along the axis; 0.0 where no pore connects the two faces.
         iterations: of conjugate gradients.
-        change: relative change of the permeability over the last `CHECK_EVERY` iterations.
-        slip: root mean square of the velocity left at the wall, relative to the mean velocity in the pores.
+        change: relative change of the permeability in the last iteration.
         converged: whether the tolerance was met.
         connected_porosity: share of the volume in pores that reach from one face to the other.
     """
@@ -45,12 +42,13 @@ class Permeability:
     permeability_m2: float
     iterations: int
     change: float
-    slip: float
     converged: bool
     connected_porosity: float
 
 
-CHECK_EVERY = 10
+QUIET = 3  # iterations in a row that must change little
+INNER_TOLERANCE = 1e-5
+MAX_INNER = 1000
 
 
 def permeability(pore: NDArray[np.bool_], voxel_size_nm: float | Sequence[float], axis: int) -> float:
@@ -88,8 +86,8 @@ def solve_permeability(
     axis: int,
     *,
     sides: str = "mirrored",
-    tolerance: float = 2e-3,
-    max_iterations: int = 3000,
+    tolerance: float = 1e-3,
+    max_iterations: int = 300,
 ) -> Permeability:
     """Permeability along one axis with its diagnostics.
 
@@ -98,16 +96,14 @@ def solve_permeability(
     (`mirrored`: exact for channels that go on beyond them and for cubic arrays) or walls (`sealed`). Pores that do not
     join the two faces through common sides of voxels are filled first.
 
-    Memory: about 50 bytes a voxel of the box (connected pores' bounding box across the axis), and 60 bytes a face at a
-    wall. Runs in float32 on the CPU, on all cores that are allowed to the process.
+    Memory: about 1.2 kB a connected pore voxel (0.5 GB for 128 cubed at a porosity of 0.19). Runs in float64 on one core of the CPU.
 
     Args:
         pore: boolean `[Z, Y, X]`.
         voxel_size_nm: one edge for all axes, or (z, y, x).
         axis: of the flow.
         sides: `mirrored` or `sealed`.
-        tolerance: the solver stops when the permeability changed by less, relatively, over three times `CHECK_EVERY`
-            iterations in a row.
+        tolerance: the solver stops when three iterations in a row changed the permeability by less, relatively.
         max_iterations: after which it gives up; `converged` says so.
 
     Raises:
@@ -120,7 +116,7 @@ def solve_permeability(
     connected = percolating(pore, axis)
     porosity = float(connected.mean())
     if porosity == 0:
-        return Permeability(0.0, 0, 0.0, 0.0, True, 0.0)
+        return Permeability(0.0, 0, 0.0, True, 0.0)
     if sides == "sealed":
         pad = [(0, 0) if a == axis else (1, 1) for a in range(3)]
         connected = np.pad(connected, pad)
@@ -129,10 +125,9 @@ def solve_permeability(
     box = connected[_bounding_box(connected, axis)]
     unit = min(size_nm)
     scaled = np.array([edge / unit for edge in size_nm], dtype=np.float64)
-    force, iterations, change, slip, converged = _conjugate_gradients(box, axis, scaled, tolerance, max_iterations)
-    share = box.size / pore.size  # flow per area of the whole face; the rest of it carries none
-    k = share / force * (unit * 1e-9) ** 2
-    return Permeability(k, iterations, change, slip * porosity / share, converged, porosity)
+    flow, iterations, change, converged = _flow(box, axis, scaled, tolerance, max_iterations)
+    share = box.size / pore.size  # the flow of the box, over the area of the whole face
+    return Permeability(flow * share * (unit * 1e-9) ** 2, iterations, change, converged, porosity)
 
 
 def _bounding_box(connected: NDArray[np.bool_], axis: int) -> tuple[slice, ...]:
@@ -145,44 +140,56 @@ def _bounding_box(connected: NDArray[np.bool_], axis: int) -> tuple[slice, ...]:
     return tuple(slices)
 
 
-def _conjugate_gradients(
+def _flow(
     pore: NDArray[np.bool_], axis: int, size: NDArray[np.float64], tolerance: float, max_iterations: int
-) -> tuple[float, int, float, float, bool]:
-    """Mean force for a mean velocity of 1, iterations, last change, slip, and whether it converged."""
-    box = StokesBox(pore.shape, axis, size)
-    faces = wall_faces(pore, axis, size)
-    weights = np.concatenate([box.weights(a, where.index) for a, where in enumerate(faces)])
-    compliance = np.concatenate([where.compliance for where in faces]).astype(np.float32)
-    flow = np.zeros(weights.size, np.float32)
-    start = sum(where.index.size for where in faces[:axis])
-    flow[start : start + faces[axis].index.size] = 1.0
-    indices = [where.index for where in faces]
-    weights = weights.astype(np.float32)
+) -> tuple[float, int, float, bool]:
+    """Mean velocity under a gradient of 1 (in squares of the unit), iterations, last change, and convergence."""
+    equations = assemble_stokes(pore, axis, size)
+    friction, gradient, weights = equations.friction, equations.gradient, equations.weights
+    response = [_velocity(matrix, force) for matrix, force in zip(friction, weights, strict=True)]
+    steady = response[axis]
+    mean = float(weights[axis] @ steady) / pore.size
+    conductance = sum(
+        g.T @ sparse.diags_array(u / w) @ g for g, u, w in zip(gradient, response, weights, strict=True)
+    )
+    network = pyamg.smoothed_aggregation_solver(sparse.csr_matrix(conductance), max_coarse=500).aspreconditioner()
 
-    # faces on the two end planes belong half to the mirror image: the operator is symmetric under these weights
-    def inner(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-        return float(np.dot((a * weights).astype(np.float64), b.astype(np.float64)))
+    def precondition(r: NDArray[np.float64]) -> NDArray[np.float64]:
+        return r + network @ r
 
-    drag = np.zeros_like(flow)
-    residual = flow.copy()
-    direction = residual.copy()
-    square = inner(residual, residual)
-    history = [0.0]
+    residual = gradient[axis].T @ steady
+    first = float(residual @ precondition(residual))
+    if first <= 1e-24 * mean**2 * pore.size:  # a straight channel: no pressure beside the driving one
+        return mean, 0, 0.0, True
+    preconditioned = precondition(residual)
+    direction = preconditioned.copy()
+    square = first
     change, quiet = math.inf, 0
     for iteration in range(1, max_iterations + 1):
-        image = box.velocities(direction, indices) + compliance * direction
-        step = square / inner(direction, image)
-        drag += np.float32(step) * direction
-        residual -= np.float32(step) * image
-        following = inner(residual, residual)
-        direction *= np.float32(following / square)
-        direction += residual
+        image = np.zeros_like(residual)
+        for matrix, g in zip(friction, gradient, strict=True):
+            if matrix.shape[0]:
+                image += g.T @ _velocity(matrix, g @ direction)
+        step = square / float(direction @ image)
+        # a step of conjugate gradients lowers the energy, and with it the flow, by this much
+        gain = step * square / pore.size
+        mean -= gain
+        change = gain / mean if mean > 0 else math.inf
+        quiet = quiet + 1 if change < tolerance else 0
+        if quiet == QUIET:
+            break
+        residual -= step * image
+        preconditioned = precondition(residual)
+        following = float(residual @ preconditioned)
+        direction = preconditioned + (following / square) * direction
         square = following
-        if iteration % CHECK_EVERY == 0 or square == 0:
-            history.append(inner(drag, flow) / pore.size)
-            change = abs(history[-1] / history[-2] - 1) if history[-2] else math.inf
-            quiet = quiet + 1 if change < tolerance else 0
-            if quiet == 3 or square == 0:
-                break
-    slip = math.sqrt(square / float(weights.sum()))
-    return history[-1], iteration, change, slip, quiet == 3 or square == 0
+    return mean, iteration, change, quiet == QUIET
+
+
+def _velocity(matrix: sparse.csr_matrix, force: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Velocity of one component under a force without pressure: pores are narrow, so this takes few iterations."""
+    if not matrix.shape[0]:
+        return np.zeros(0)
+    inverse = 1 / matrix.diagonal()
+    scale = LinearOperator(matrix.shape, matvec=lambda r: inverse * r)  # type: ignore[call-arg]
+    return cg(matrix, force, rtol=INNER_TOLERANCE, maxiter=MAX_INNER, M=scale)[0]

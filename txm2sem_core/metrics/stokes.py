@@ -1,182 +1,121 @@
-"""Stokes flow in a box by fast transforms, and the faces of voxels at a wall; used by `permeability`."""
+"""Stokes equations on the voxels of a pore space, as sparse matrices; used by `permeability`.
+
+Velocities lie on the faces of the voxels and pressures in their centres (the marker-and-cell grid of Harlow and Welch,
+Phys. Fluids 8 (1965) 2182). Lengths are in units of the shortest voxel edge, the viscosity and the pressure gradient
+that drives the flow are 1.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+from scipy import sparse
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class WallFaces:
-    """Faces of one velocity component on which a wall acts.
+class Stokes:
+    """`friction_a u_a + gradient_a p = drive_a` of every velocity component, and `sum(gradient_a.T u_a) = 0`.
 
     Attributes:
-        index: flat positions in the component's grid.
-        compliance: 0 where the velocity must vanish; elsewhere velocity per force of the wall half a voxel beside.
+        friction: minus the Laplacian of each component, `[faces, faces]`, symmetric and positive definite.
+        gradient: `[faces, pores]` of each component.
+        weights: `[faces]`; 1, or 1/2 on the end planes, which belong half to the mirror image.
     """
 
-    index: NDArray[np.int64]
-    compliance: NDArray[np.float64]
+    friction: list[sparse.csr_matrix]
+    gradient: list[sparse.csr_matrix]
+    weights: list[FloatArray]
 
 
-class StokesBox:
-    """Velocities that forces cause in a box without solid, at viscosity 1, besides the mean flow.
+def assemble_stokes(pore: NDArray[np.bool_], axis: int, size: FloatArray) -> Stokes:
+    """The equations in the pores of a box `[Z, Y, X]`.
 
-    Component `a` lies on the faces across axis `a`. On the two end planes of the flow's axis the tangential velocities
-    and the pressure are zero; the sides are planes of symmetry. All are diagonal in sines and cosines: along its own
-    axis the flow's component is a DCT-I, the others a DST-I of the inner faces; along the other axes components are
-    DCT-II, or DST-II along the flow's axis.
+    The end planes of `axis` have pressure 0 (beside the driving gradient) and no tangential velocity; the sides are
+    planes of symmetry. A wall half a voxel beside a face in fluid pulls at it by `(1 + b) / h^2` times its velocity;
+    `b = 1` is the usual mirrored value, whose error of a slit's flow is `2 / n^2` for `n` voxels between the walls.
+    Here `b = (3n + 2) / (3n - 2)`, with which the flow through a slit of any whole width is exact.
     """
-
-    def __init__(self, shape: Sequence[int], axis: int, size: NDArray[np.float64]) -> None:
-        self.shape, self.axis = tuple(shape), axis
-        self._workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        # of every wave number 0..N of each axis: the gradient's symbol, negative along sides
-        self._gradient = []
-        for a, n in enumerate(self.shape):
-            symbol = 2 * np.sin(np.pi * np.arange(n + 1) / (2 * n)) / size[a]
-            along = [1, 1, 1]
-            along[a] = n + 1
-            self._gradient.append((symbol if a == axis else -symbol).astype(np.float32).reshape(along))
-
-    def grid(self, component: int) -> tuple[int, ...]:
-        """Shape of a component's grid; sides have only inner faces, since none flows through them."""
-        extra = 1 if component == self.axis else -1
-        return tuple(n + extra if a == component else n for a, n in enumerate(self.shape))
-
-    def weights(self, component: int, index: NDArray[np.int64]) -> NDArray[np.float64]:
-        """1, or 1/2 for faces on the end planes, which belong half to the mirror image."""
-        if component != self.axis:
-            return np.ones(index.size)
-        place = np.unravel_index(index, self.grid(component))[component]
-        return np.where((place == 0) | (place == self.shape[component]), 0.5, 1.0)
-
-    def _modes(self, component: int) -> tuple[slice, ...]:
-        """The wave numbers, of 0..N along each axis, that a component has."""
-        chosen = []
-        for a, n in enumerate(self.shape):
-            if a == component:
-                chosen.append(slice(0, n + 1) if a == self.axis else slice(1, n))
-            else:
-                chosen.append(slice(1, n + 1) if a == self.axis else slice(0, n))
-        return tuple(chosen)
-
-    def _transform(self, values: NDArray[np.float32], component: int, *, inverse: bool) -> NDArray[np.float32]:
-        for a in range(3):
-            kind = 1 if a == component else 2
-            even = (a == component) == (a == self.axis)
-            functions = (fft.idct, fft.idst) if inverse else (fft.dct, fft.dst)
-            values = functions[0 if even else 1](values, kind, axis=a, overwrite_x=True, workers=self._workers)
-        return values
-
-    def velocities(self, forces: NDArray[np.float32], indices: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Velocities at faces of the forces at the same faces, both one component after the other; mean flow 0."""
-        ends = np.cumsum([index.size for index in indices])[:-1]
-        spectra = []
-        for component, part in enumerate(np.split(forces, ends)):
-            field = np.zeros(self.grid(component), np.float32)
-            field.reshape(-1)[indices[component]] = part
-            spectra.append(self._transform(field, component, inverse=False))
-        self._solve(spectra)
-        found = []
-        for component in range(3):
-            field = self._transform(spectra[component], component, inverse=True)
-            spectra[component] = np.empty(0, np.float32)
-            found.append(field.reshape(-1)[indices[component]])
-        return np.concatenate(found)
-
-    def _solve(self, spectra: list[NDArray[np.float32]]) -> None:
-        """In place: forces to velocities, u = (f - g (g.f) / |g|^2) / |g|^2, slab by slab of wave numbers along z."""
-        modes = [self._modes(component) for component in range(3)]
-        for k in range(self.shape[0] + 1):
-            gradient = [self._gradient[0][k : k + 1], self._gradient[1], self._gradient[2]]
-            square = gradient[0] ** 2 + gradient[1] ** 2 + gradient[2] ** 2
-            if k == 0:
-                square[0, 0, 0] = np.inf
-            along = np.zeros_like(square)
-            parts = {}
-            for c in range(3):
-                first = modes[c][0].start
-                if first <= k < modes[c][0].stop:
-                    parts[c] = spectra[c][k - first : k - first + 1], (slice(None), *modes[c][1:])
-                    values, place = parts[c]
-                    along[place] += np.broadcast_to(gradient[c], square.shape)[place] * values
-            along /= square
-            for c, (values, place) in parts.items():
-                values -= np.broadcast_to(gradient[c], square.shape)[place] * along[place]
-                values /= square[place]
+    numbers = np.full(pore.shape, -1, np.int32)
+    numbers[pore] = np.arange(np.count_nonzero(pore), dtype=np.int32)
+    parts = [_component(pore, numbers, component, axis, size) for component in range(3)]
+    return Stokes([part[0] for part in parts], [part[1] for part in parts], [part[2] for part in parts])
 
 
-def wall_faces(pore: NDArray[np.bool_], axis: int, size: NDArray[np.float64]) -> list[WallFaces]:
-    """Faces at the wall of each component: in the wall, where velocity vanishes, and in the fluid half a voxel beside.
-
-    A face between two pore voxels is fluid. In the solid, only faces next to fluid are needed, and those on the end
-    planes, which close the solid. A wall half a voxel beside a face in fluid pulls at it by `(1 + b) / h^2` times its
-    velocity; `b = 1` is the usual mirrored value, whose error of a slit's flow is `2 / n^2` for `n` voxels between the
-    walls. Here `b = (3n + 2) / (3n - 2)`, with which the flow through a slit of any whole width is exact.
-    """
-    found = []
-    for component in range(3):
-        before, after = _beside(pore, component, axis)
-        fluid = before & after
-        solid_next = (before | after) & ~fluid
-        if component == axis:
-            ends = np.zeros_like(fluid)
-            for end in (0, -1):
-                ends[(slice(None),) * axis + (end,)] = True
-            solid_next |= ends & ~fluid
-        pull = np.zeros(fluid.shape, np.float64)
-        for other in range(3):
-            near = _shifted(fluid, other, 1) | _shifted(fluid, other, -1)
-            solid_next |= near & ~fluid
-            if other != component:
-                pull += _pull(fluid, other) / size[other] ** 2
-        fixed = np.flatnonzero(solid_next)
-        pulled = np.flatnonzero((pull > 0) & fluid)
-        index = np.concatenate([fixed, pulled])
-        compliance = np.concatenate([np.zeros(fixed.size), 1 / pull.reshape(-1)[pulled]])
-        order = np.argsort(index, kind="stable")
-        found.append(WallFaces(index[order], compliance[order]))
-    return found
-
-
-def _beside(pore: NDArray[np.bool_], component: int, axis: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether the voxel before and the voxel after each face of a component is pore."""
-    if component == axis:
-        wide = np.pad(pore, [(1, 1) if a == component else (0, 0) for a in range(3)], mode="edge")
-    else:
-        wide = pore
+def _component(
+    pore: NDArray[np.bool_], numbers: NDArray[np.int32], component: int, axis: int, size: FloatArray
+) -> tuple[sparse.csr_matrix, sparse.csr_matrix, FloatArray]:
+    """Friction, gradient and weights of one component."""
+    pad = [(1, 1) if a == component == axis else (0, 0) for a in range(3)]
+    wide = np.pad(numbers, pad, constant_values=-2)  # -2: beyond an end plane, where the pressure is 0
     whole = (slice(None),) * component
-    return wide[(*whole, slice(None, -1))], wide[(*whole, slice(1, None))]
+    before, after = wide[(*whole, slice(None, -1))], wide[(*whole, slice(1, None))]
+    fluid = (before != -1) & (after != -1) & ((before >= 0) | (after >= 0))
+    faces = np.full(fluid.shape, -1, np.int32)
+    count = int(np.count_nonzero(fluid))
+    faces[fluid] = np.arange(count, dtype=np.int32)
+    before, after = before[fluid], after[fluid]
+    weights = np.where((before < 0) | (after < 0), 0.5, 1.0)
+
+    row = np.arange(count, dtype=np.int32)
+    has_before, has_after = before >= 0, after >= 0
+    values = np.full(int(has_before.sum() + has_after.sum()), 1 / size[component])
+    values[: int(has_before.sum())] *= -1
+    places = np.concatenate([row[has_before], row[has_after]]), np.concatenate([before[has_before], after[has_after]])
+    gradient = sparse.csr_matrix((values, places), (count, int(numbers.max()) + 1))
+
+    diagonal = np.zeros(count)
+    rows, columns, entries = [row], [row], [diagonal]
+    for a in range(3):
+        low, high = _pairs(faces, a)
+        coupling = (np.minimum if a != component else np.maximum)(weights[low], weights[high]) / size[a] ** 2
+        rows += [low, high]
+        columns += [high, low]
+        entries += [-coupling, -coupling]
+        np.add.at(diagonal, low, coupling)
+        np.add.at(diagonal, high, coupling)
+        pull = _own_axis(faces, a, at_ends=a == axis) if a == component else _beside_walls(fluid, a, at_ends=a == axis)
+        diagonal += (pull[fluid] if a != component else pull) * weights / size[a] ** 2
+    places = np.concatenate(rows), np.concatenate(columns)
+    return sparse.csr_matrix((np.concatenate(entries), places), (count, count)), gradient, weights
 
 
-def _shifted(values: NDArray[np.bool_], axis: int, step: int) -> NDArray[np.bool_]:
-    """The neighbour's value a step along the axis, False beyond the box."""
-    moved = np.zeros_like(values)
-    whole = (slice(None),) * axis
-    to, of = (slice(1, None), slice(None, -1)) if step > 0 else (slice(None, -1), slice(1, None))
-    moved[(*whole, to)] = values[(*whole, of)]
-    return moved
+def _pairs(faces: NDArray[np.int32], axis: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Numbers of neighbouring faces along an axis."""
+    lines = np.moveaxis(faces, axis, 0)
+    both = (lines[:-1] >= 0) & (lines[1:] >= 0)
+    return lines[:-1][both], lines[1:][both]
 
 
-def _pull(fluid: NDArray[np.bool_], axis: int) -> NDArray[np.float64]:
-    """What the walls along one axis add to a face's own coefficient, beside the 1 of a vanishing neighbour."""
+def _own_axis(faces: NDArray[np.int32], axis: int, *, at_ends: bool) -> FloatArray:
+    """Walls met along a component's own axis, where the velocity on the next face is 0: their number for each face."""
+    lines = np.moveaxis(faces, axis, 0)
+    walls = np.zeros(int(faces.max()) + 1)
+    for here, there in ((lines[1:], lines[:-1]), (lines[:-1], lines[1:])):
+        walls[here[(here >= 0) & (there < 0)]] += 1
+    if not at_ends:  # the sides are planes that nothing crosses; on end planes the velocity is even
+        for plane in (lines[0], lines[-1]):
+            walls[plane[plane >= 0]] += 1
+    return walls
+
+
+def _beside_walls(fluid: NDArray[np.bool_], axis: int, *, at_ends: bool) -> FloatArray:
+    """What walls half a voxel beside faces add to their coefficients, in units of `1 / h^2`; shape of `fluid`."""
     lines = np.moveaxis(fluid, axis, -1)
-    length = lines.shape[-1]
-    flat = lines.reshape(-1, length)
+    flat = lines.reshape(-1, lines.shape[-1])
     edges = np.diff(np.pad(flat, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     row, start = np.nonzero(edges == 1)
     stop = np.nonzero(edges == -1)[1]
-    # a run that meets an end goes on in the mirror image
-    walls_low, walls_high = start > 0, stop < length
-    width = (stop - start) * np.where(walls_low & walls_high, 1.0, 2.0)
-    excess = (3 * width + 2) / (3 * width - 2)
-    pull = np.zeros(flat.shape)
-    np.add.at(pull, (row[walls_low], start[walls_low]), excess[walls_low])
-    np.add.at(pull, (row[walls_high], stop[walls_high] - 1), excess[walls_high])
-    return np.moveaxis(pull.reshape(lines.shape), -1, axis)
+    low, high = start > 0, stop < flat.shape[1]
+    width = (stop - start) * np.where(low & high, 1.0, 2.0)  # a run that meets an end goes on in the mirror image
+    pull = 1 + (3 * width + 2) / (3 * width - 2)
+    added = np.zeros(flat.shape)
+    added[row[low], start[low]] += pull[low]
+    added[row[high], stop[high] - 1] += pull[high]
+    if at_ends:  # no tangential velocity on the end planes
+        added[:, 0] += 2
+        added[:, -1] += 2
+    return np.moveaxis(added.reshape(lines.shape), -1, axis)
