@@ -50,7 +50,7 @@ def test_chords_of_layers() -> None:
 
 
 def test_pore_size_of_a_ball() -> None:
-    diameters, shares = pore_diameters(ball(12, 32), 10)
+    diameters, shares = pore_diameters(ball(12, 33), 10)
     assert shares.sum() == pytest.approx(1.0)
     assert diameters[-1] == pytest.approx(240, rel=0.05)
     assert shares[-1] > 0.9

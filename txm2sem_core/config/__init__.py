@@ -11,6 +11,7 @@ from txm2sem_core.config.loading import Config, load_config, parse_settings
 from txm2sem_core.config.stages import (
     DownsampleSettings,
     MeasureSettings,
+    RockSettings,
     PatchesSettings,
     PhantomSettings,
     PredictSettings,
@@ -42,6 +43,7 @@ __all__ = [
     "DownsampleSettings",
     "GeneratorSettings",
     "MeasureSettings",
+    "RockSettings",
     "Name",
     "OptimiserSettings",
     "PatchesSettings",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from txm2sem_core.metrics.calibration import Calibration, Coverage, CoverageMeter, fit_calibration
 from txm2sem_core.metrics.continuity import Continuity, SelfContinuity, relative_continuity, self_continuity
 from txm2sem_core.metrics.image import mae, mse, psnr, psnr_8bit, ssim, ssim_8bit, to_8bit
+from txm2sem_core.metrics.permeability import Permeability, nanodarcy, permeability, solve_permeability
 from txm2sem_core.metrics.rock import (
     confusion,
     dice,
@@ -23,6 +24,7 @@ __all__ = [
     "Coverage",
     "CoverageMeter",
     "SelfContinuity",
+    "Permeability",
     "Summary",
     "compare_volumes",
     "confusion",
@@ -32,12 +34,15 @@ __all__ = [
     "mae",
     "mse",
     "multi_otsu_thresholds",
+    "nanodarcy",
+    "permeability",
     "phase_fractions",
     "psnr",
     "psnr_8bit",
     "relative_continuity",
     "segment",
     "self_continuity",
+    "solve_permeability",
     "ssim",
     "ssim_8bit",
     "summarise",
