@@ -119,7 +119,7 @@ def _table(what: str, axis: str, x_nm: NDArray[np.generic], values: NDArray[np.g
     return pd.DataFrame({"what": what, "axis": axis, "x_nm": np.asarray(x_nm, float), "value": values})
 
 
-def measure_rock(volume: str | Path, patches: Path, settings: MeasureSettings, output: Path, extent: str = "") -> None:
+def measure_rock(volume: str | Path, patches: Path, settings: MeasureSettings, output: Path) -> None:
     """Figures of the rock of a volume, as JSON; their distributions beside them in `rock_distributions.csv`.
 
     Args:
@@ -127,7 +127,6 @@ def measure_rock(volume: str | Path, patches: Path, settings: MeasureSettings, o
         patches: folder of the full-resolution patch store; phases are parted by thresholds of its training SEM images.
         settings: phases, and of the rock.
         output: `rock.json`.
-        extent: a volume whose height and width this one is cropped to; none if empty.
     """
     store = io.read_patch_store(patches)
     training = store.of_split("train")["pair"].unique()
@@ -136,9 +135,7 @@ def measure_rock(volume: str | Path, patches: Path, settings: MeasureSettings, o
     opened = io.open_volume(volume)
     size = opened.voxel_size_nm
     edges = None if size is None or None in size else [float(edge or 0) for edge in size]
-    depth, height, width = io.open_volume(extent).shape if extent else opened.shape
-    slices = (plane[:height, :width] for _, plane in zip(range(depth), opened.slices(), strict=False))
-    figures, table = rock_figures(slices, edges, thresholds, settings.rock)
+    figures, table = rock_figures(opened.slices(), edges, thresholds, settings.rock)
     io.write_csv(output.with_name("rock_distributions.csv"), table)
     io.write_json(output, {key: value if math.isfinite(value) else None for key, value in figures.items()})
 

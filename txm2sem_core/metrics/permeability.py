@@ -96,7 +96,8 @@ def solve_permeability(
     (`mirrored`: exact for channels that go on beyond them and for cubic arrays) or walls (`sealed`). Pores that do not
     join the two faces through common sides of voxels are filled first.
 
-    Memory: about 1.2 kB a connected pore voxel (0.5 GB for 128 cubed at a porosity of 0.19). Runs in float64 on one core of the CPU.
+    Memory: about 1.2 kB a connected pore voxel (0.5 GB for 128 cubed at a porosity of 0.19).
+    Runs in float64 on one core of the CPU.
 
     Args:
         pore: boolean `[Z, Y, X]`.
@@ -149,9 +150,7 @@ def _flow(
     response = [_velocity(matrix, force) for matrix, force in zip(friction, weights, strict=True)]
     steady = response[axis]
     mean = float(weights[axis] @ steady) / pore.size
-    conductance = sum(
-        g.T @ sparse.diags_array(u / w) @ g for g, u, w in zip(gradient, response, weights, strict=True)
-    )
+    conductance = sum(g.T @ sparse.diags_array(u / w) @ g for g, u, w in zip(gradient, response, weights, strict=True))
     network = pyamg.smoothed_aggregation_solver(sparse.csr_matrix(conductance), max_coarse=500).aspreconditioner()
 
     def precondition(r: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -164,8 +163,9 @@ def _flow(
     preconditioned = precondition(residual)
     direction = preconditioned.copy()
     square = first
-    change, quiet = math.inf, 0
-    for iteration in range(1, max_iterations + 1):
+    change, quiet, iteration = math.inf, 0, 0
+    while iteration < max_iterations and quiet < QUIET:
+        iteration += 1
         image = np.zeros_like(residual)
         for matrix, g in zip(friction, gradient, strict=True):
             if matrix.shape[0]:
@@ -176,8 +176,6 @@ def _flow(
         mean -= gain
         change = gain / mean if mean > 0 else math.inf
         quiet = quiet + 1 if change < tolerance else 0
-        if quiet == QUIET:
-            break
         residual -= step * image
         preconditioned = precondition(residual)
         following = float(residual @ preconditioned)
@@ -191,5 +189,5 @@ def _velocity(matrix: sparse.csr_matrix, force: NDArray[np.float64]) -> NDArray[
     if not matrix.shape[0]:
         return np.zeros(0)
     inverse = 1 / matrix.diagonal()
-    scale = LinearOperator(matrix.shape, matvec=lambda r: inverse * r)  # type: ignore[call-arg]
+    scale = LinearOperator(matrix.shape, matvec=lambda r: inverse * r)
     return cg(matrix, force, rtol=INNER_TOLERANCE, maxiter=MAX_INNER, M=scale)[0]

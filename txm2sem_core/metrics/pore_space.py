@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import SphericalVoronoi
-from skimage.measure import euler_number as _euler_number
+from skimage import measure
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.connectivity import check_pore, voxel_size_zyx
@@ -63,10 +63,14 @@ def euler_number(pore: NDArray[np.bool_]) -> int:
     check_pore(pore)
     total = 0
     for start in range(0, max(pore.shape[0] - 1, 1), SLAB):
-        total += int(_euler_number(pore[start : start + SLAB + 1], connectivity=1))
+        total += _whole_euler_number(pore[start : start + SLAB + 1])
         if start:
-            total -= int(_euler_number(pore[start : start + 1], connectivity=1))
+            total -= _whole_euler_number(pore[start : start + 1])
     return total
+
+
+def _whole_euler_number(pore: NDArray[np.bool_]) -> int:
+    return int(measure.euler_number(pore, connectivity=1))  # type: ignore[no-untyped-call]
 
 
 def chord_lengths(phase: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
