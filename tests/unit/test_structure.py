@@ -52,6 +52,7 @@ STAGES = {
     "side_measures",
     "reporting",
     "uncertainty",
+    "rock_measures",
 }
 TOP = {"cli", "__main__"}
 FLOORS = [GROUND, MIDDLE, STAGES, TOP]

@@ -38,11 +38,14 @@ def sections(variants: tuple[str, ...] = VARIANTS) -> set[str]:
 REPORT = {"write_report"}
 MONTAGE = {"draw_montage sample=tiny, number=1"}
 TABLES = one("summarise_metrics", "summarise_volumes")
+TRUE_ROCK = one("measure_true_rock", "summarise_rock")
+ROCK = {f"measure_rock sample=tiny, variant={variant}, seed=0" for variant in VARIANTS} | TRUE_ROCK
 FACTOR = {f"{rule} sample=tiny, factor=2" for rule in ("downsample_patches", "downsample_volume")}
 
 
 def after_prediction(variants: tuple[str, ...]) -> set[str]:
     measured = jobs_of("measure_patches", variants) | jobs_of("measure_volume", variants)
+    measured |= jobs_of("measure_rock", variants) | one("summarise_rock")
     return measured | TABLES | MONTAGE | sections(variants) | one("draw_comparison") | REPORT
 
 
@@ -55,7 +58,7 @@ def after_training(variants: tuple[str, ...]) -> set[str]:
 AFTER_MEASURE = (
     jobs_of("measure_patches") | jobs_of("measure_volume") | TABLES | MONTAGE | one("draw_comparison") | REPORT
 )
-ALL_FROM_PATCHES = one("extract_patches") | FACTOR | jobs_of("train_model") | after_training(VARIANTS)
+ALL_FROM_PATCHES = one("extract_patches") | TRUE_ROCK | FACTOR | jobs_of("train_model") | after_training(VARIANTS)
 ALL_FROM_REGISTER = ALL_FROM_PATCHES | one("register_pairs", "draw_registration")
 EVERYTHING = ALL_FROM_REGISTER | one("make_phantom")
 DRAWN = MONTAGE | sections() | one("draw_registration", "draw_curves", "draw_comparison") | REPORT
@@ -68,6 +71,8 @@ NEW_SEED = (
     | jobs_of("predict_volume", LEARNED, 1)
     | jobs_of("measure_patches", LEARNED, 1)
     | jobs_of("measure_volume", LEARNED, 1)
+    | jobs_of("measure_rock", LEARNED, 1)
+    | one("summarise_rock")
     | TABLES
     | one("draw_curves", "draw_comparison")
     | REPORT
@@ -155,7 +160,10 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("predict.uncertainty.seed", 1, REPORT),  # of the dropout, which is off here
     ("tiff_volumes", True, jobs_of("export_volume")),
     ("measure.data_range", 200, AFTER_MEASURE),
-    ("measure.phases", 3, AFTER_MEASURE),
+    ("measure.phases", 3, AFTER_MEASURE | ROCK),
+    ("measure.thresholds", [90], ROCK | REPORT),
+    ("measure.rock.cube_px", 64, ROCK | REPORT),
+    ("measure.rock.flow", True, ROCK | REPORT),
 ]
 
 
@@ -212,7 +220,7 @@ def touched(file: Path) -> None:
 FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/training/steps.py", edited, jobs_of("train_model") | after_training(VARIANTS)),
     ("txm2sem_core/training/steps.py", touched, set()),
-    ("txm2sem_core/metrics/image.py", edited, AFTER_MEASURE - MONTAGE),
+    ("txm2sem_core/metrics/image.py", edited, (AFTER_MEASURE - MONTAGE) | ROCK),
     ("txm2sem_core/plotting/montage.py", edited, DRAWN),
     ("txm2sem_core/viewer.py", edited, REPORT),
     ("txm2sem_core/templates/report.css", edited, REPORT),

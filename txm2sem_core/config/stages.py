@@ -120,8 +120,17 @@ class PredictSettings(Settings):
     uncertainty: UncertaintySettings = UncertaintySettings()
 
 
+class RockSettings(Settings):
+    """Figures of the pores of volumes."""
+
+    cube_px: Annotated[int, Field(ge=0)] = 128  # side of the block for pore sizes and flow; 0 = the whole volume
+    flow: bool = False  # diffusivity and permeability along z, y and x
+
+
 class MeasureSettings(Settings):
     """What the metrics need to know."""
 
     data_range: Positive | Literal["auto"] = "auto"  # `auto`: 255 for 8-bit SEM images, else their recorded range
     phases: Annotated[int, Field(ge=2, le=5)] = 4  # classes of the multi-Otsu segmentation of volumes
+    thresholds: tuple[float, ...] = ()  # of the rock's figures, SEM grey levels; empty: multi-Otsu
+    rock: RockSettings = RockSettings()

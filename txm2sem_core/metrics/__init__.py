@@ -8,6 +8,7 @@ from txm2sem_core.metrics.frequency import Correlation, CorrelationMeter, fourie
 from txm2sem_core.metrics.image import mae, mse, psnr, psnr_8bit, ssim, ssim_8bit, to_8bit
 from txm2sem_core.metrics.neighbours import LineSpectra, NeighbourMeter, Neighbours, neighbours
 from txm2sem_core.metrics.paired import PairedTest, holm, paired_test
+from txm2sem_core.metrics.permeability import Permeability, nanodarcy, permeability, solve_permeability
 from txm2sem_core.metrics.rock import (
     confusion,
     dice,
@@ -32,6 +33,7 @@ __all__ = [
     "NeighbourMeter",
     "Neighbours",
     "PairedTest",
+    "Permeability",
     "SelfContinuity",
     "Summary",
     "compare_volumes",
@@ -48,8 +50,10 @@ __all__ = [
     "ms_ssim",
     "mse",
     "multi_otsu_thresholds",
+    "nanodarcy",
     "neighbours",
     "paired_test",
+    "permeability",
     "phase_fractions",
     "psnr",
     "psnr_8bit",
@@ -59,6 +63,7 @@ __all__ = [
     "self_continuity",
     "shell_correlation",
     "shell_figures",
+    "solve_permeability",
     "ssim",
     "ssim_8bit",
     "summarise",

@@ -140,6 +140,21 @@ def tile_settings():
     return json.dumps(CONFIG.predict.model_dump(mode="json", exclude={"uncertainty"}), sort_keys=True)
 
 
+def measure_settings():
+    """What the scores need of `measure:`, as one canonical string; what is of the rock alone is left out."""
+    return json.dumps(CONFIG.measure.model_dump(mode="json", exclude={"rock", "thresholds"}), sort_keys=True)
+
+
+def rock_settings():
+    """What the figures of the rock need of it."""
+    return json.dumps(CONFIG.measure.model_dump(mode="json", exclude={"data_range"}), sort_keys=True)
+
+
+def rock_runs(sample):
+    """The folder of every volume whose rock is measured: the truth where it is known, then each seed's prediction."""
+    return (["truth"] if has_truth(sample) else []) + [f"{variant}/seed{seed}" for variant, seed in runs()]
+
+
 def has_volume(sample):
     """Whether the sample has a TXM volume to predict."""
     return volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw")) is not None
@@ -269,7 +284,7 @@ def rules_of(target):
         elif target == "metrics":
             names = ["patches.csv", "summary.csv", "pairs.csv", "table.md", "table.tex", "table.csv"]
             names += ["spectra.csv", "resolution.csv"]
-            names += ["volumes.csv", "volume_spectra.csv"] if has_volume(sample) else []
+            names += ["volumes.csv", "volume_spectra.csv", "rock.csv"] if has_volume(sample) else []
             names += ["uncertainty.csv"] if SPREAD_RUNS else []
             names += [f"{task}.csv" for task in side_tasks()]
             files += [f"{here}/metrics/{name}" for name in names]

@@ -21,7 +21,7 @@ rule measure_patches:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings(CONFIG.measure),
+        settings=measure_settings(),
         patches=lambda w, input: folder_of(input.description),
     script:
         "../scripts/measure_patches.py"
@@ -46,7 +46,7 @@ rule measure_volume:
         mem_mb=4000,
         runtime=240,
     params:
-        settings=settings(CONFIG.measure),
+        settings=measure_settings(),
         patches=lambda w, input: folder_of(input.description),
         truth=lambda w: truth_volume(w.sample),
     script:
@@ -194,6 +194,72 @@ rule summarise_volumes:
         "../scripts/summarise_volumes.py"
 
 
+rule measure_rock:
+    input:
+        volume="<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
+        description="<results>/{sample}/patches/store.json",
+        code=core("rock_measures", "metrics"),
+    output:
+        figures="<results>/{sample}/metrics/{variant}/seed{seed}/rock.json",
+        distributions="<results>/{sample}/metrics/{variant}/seed{seed}/rock_distributions.csv",
+    log:
+        "<logs>/{sample}/measure_rock/{variant}_seed{seed}.log",
+    benchmark:
+        "<benchmarks>/{sample}/measure_rock/{variant}_seed{seed}.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=480,
+    params:
+        settings=rock_settings(),
+        patches=lambda w, input: folder_of(input.description),
+        volume=lambda w, input: str(input.volume),
+    script:
+        "../scripts/measure_rock.py"
+
+
+use rule measure_rock as measure_true_rock with:
+    input:
+        raw=lambda w: raw_files(w.sample),
+        description="<results>/{sample}/patches/store.json",
+        code=core("rock_measures", "metrics"),
+    output:
+        figures="<results>/{sample}/metrics/truth/rock.json",
+        distributions="<results>/{sample}/metrics/truth/rock_distributions.csv",
+    log:
+        "<logs>/{sample}/measure_rock/truth.log",
+    benchmark:
+        "<benchmarks>/{sample}/measure_rock/truth.tsv"
+    params:
+        settings=rock_settings(),
+        patches=lambda w, input: folder_of(input.description),
+        volume=lambda w: truth_volume(w.sample),
+
+
+rule summarise_rock:
+    input:
+        figures=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/rock.json" for run in rock_runs(w.sample)],
+        code=core("rock_measures"),
+    output:
+        figures="<results>/{sample}/metrics/rock.csv",
+        distributions="<results>/{sample}/metrics/rock_distributions.csv",
+        intervals="<results>/{sample}/metrics/rock_intervals.csv",
+    log:
+        "<logs>/{sample}/summarise_rock.log",
+    benchmark:
+        "<benchmarks>/{sample}/summarise_rock.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        runs=lambda w: json.dumps(([("truth", "")] if has_truth(w.sample) else []) + runs()),
+    script:
+        "../scripts/summarise_rock.py"
+
+
 rule measure_side_task:
     input:
         patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
@@ -211,7 +277,7 @@ rule measure_side_task:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings(CONFIG.measure),
+        settings=measure_settings(),
         patches=lambda w, input: folder_of(input.description),
     script:
         "../scripts/measure_side_task.py"

@@ -1,0 +1,65 @@
+"""The figures of a rock from grey levels, and their tables."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from txm2sem_core import io
+from txm2sem_core.config import RockSettings
+from txm2sem_core.rock_measures import middle, rock_figures, summarise_rock
+
+
+def channel() -> np.ndarray:
+    grey = np.full((10, 20, 24), 200, dtype=np.uint8)
+    grey[:, 6:14, :] = 10
+    grey[4, 1, 1] = 10
+    return grey
+
+
+def test_figures_of_a_slit() -> None:
+    figures, table = rock_figures(iter(channel()), (10, 10, 10), (100.0,), RockSettings(flow=True))
+    assert figures["porosity"] == pytest.approx(0.4 + 1 / 4800)
+    assert figures["porosity_connected_x"] == pytest.approx(0.4)
+    assert figures["porosity_connected_y"] == figures["permeability_y_m2"] == 0
+    assert figures["permeability_x_m2"] == pytest.approx(80e-9**2 / 12 * 0.4, rel=1e-4)
+    assert figures["permeability_x_nd"] == pytest.approx(figures["permeability_x_m2"] / 9.869233e-22)
+    assert math.isinf(figures["tortuosity_y"])
+    own = table[(table["what"] == "two_point") & (table["axis"] == "y")]
+    assert own["value"].iloc[0] == pytest.approx(figures["porosity"])
+    assert own["x_nm"].iloc[1] == 10
+    chords = table[(table["what"] == "chord") & (table["axis"] == "y")]
+    assert chords["x_nm"].tolist() == [10, 80]
+
+
+def test_without_a_voxel_size_only_shares_are_given() -> None:
+    figures, table = rock_figures(iter(channel()), None, (100.0,), RockSettings())
+    assert set(figures) == {"fraction_0", "fraction_1", "porosity", *(f"porosity_connected_{a}" for a in "zyx")}
+    assert table.empty
+
+
+def test_the_block_is_from_the_middle() -> None:
+    pore = np.zeros((4, 9, 9), dtype=bool)
+    pore[:, 3:6, 3:6] = True
+    assert middle(pore, 3).all()
+    assert middle(pore, 3).shape == (3, 3, 3)
+    assert middle(pore, 0) is pore
+
+
+def test_intervals_over_seeds(tmp_path: Path) -> None:
+    files = []
+    for name, porosity in (("a0", 0.1), ("a1", 0.3), ("b0", 0.2)):
+        files.append(tmp_path / name / "rock.json")
+        files[-1].parent.mkdir()
+        io.write_json(files[-1], {"porosity": porosity, "permeability_x_m2": None})
+        (tmp_path / name / "rock_distributions.csv").write_text("what,axis,x_nm,value\ntwo_point,z,0,0.1\n")
+    summarise_rock([("a", 0), ("a", 1), ("b", 0)], files, tmp_path)
+    table = io.read_csv(tmp_path / "rock_intervals.csv").set_index(["variant", "figure"])
+    assert table.loc[("a", "porosity"), ["n", "mean", "low", "high"]].tolist() == pytest.approx([2, 0.2, 0.1, 0.3])
+    assert table.loc[("b", "porosity"), "n"] == 1
+    assert math.isnan(table.loc[("b", "porosity"), "low"])
+    assert table.loc[("a", "permeability_x_m2"), "n"] == 0
+    assert io.read_csv(tmp_path / "rock_distributions.csv")["variant"].tolist() == ["a", "a", "b"]

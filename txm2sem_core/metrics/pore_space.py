@@ -1,0 +1,135 @@
+"""Shape of a pore space: surface, Euler number, chords and pore sizes of boolean volumes `[Z, Y, X]`, True in pores."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import SphericalVoronoi
+from skimage import measure
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.metrics.connectivity import check_pore, voxel_size_zyx
+
+SLAB = 32  # slices that are looked at together
+
+
+def specific_surface(pore: NDArray[np.bool_], voxel_size_nm: float | Sequence[float]) -> float:
+    """Area of the pores' wall per volume, in 1/m, by the Cauchy-Crofton formula along 13 directions.
+
+    Twice the mean number of crossings per length of line; directions are weighted by their share of the sphere (Ohser
+    and Muecklich, Statistical Analysis of Microstructures in Materials Science (2000), chapter 4). The faces of the
+    volume are no wall. Reads two slices at a time.
+
+    Raises:
+        InputError: not a boolean volume with two voxels along each axis, or no voxel size.
+    """
+    check_pore(pore)
+    if min(pore.shape) < 2:
+        raise InputError(f"a surface needs two voxels along each axis, not {pore.shape}")
+    edges = np.array(voxel_size_zyx(voxel_size_nm)) * 1e-9
+    steps = np.array([step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)])
+    lengths = np.linalg.norm(steps * edges, axis=1)
+    shares = SphericalVoronoi(steps * edges / lengths[:, None]).calculate_areas() / (4 * math.pi)
+    total = 0.0
+    for step, length, share in zip(steps, lengths, shares, strict=True):
+        if tuple(step) < (0, 0, 0):
+            continue  # the same line as its opposite
+        total += 2 * share * _differing(pore, step) / length
+    return 2 * total
+
+
+def _differing(pore: NDArray[np.bool_], step: NDArray[np.int64]) -> float:
+    """Share of the pairs of voxels a step apart of which one is pore."""
+    here = tuple(slice(max(-int(s), 0), n - max(int(s), 0)) for s, n in zip(step, pore.shape, strict=True))
+    there = tuple(slice(max(int(s), 0), n - max(-int(s), 0)) for s, n in zip(step, pore.shape, strict=True))
+    first, second = pore[here], pore[there]
+    different = sum(int(np.count_nonzero(a != b)) for a, b in zip(first, second, strict=True))
+    return different / first.size
+
+
+def euler_number(pore: NDArray[np.bool_]) -> int:
+    """Euler number of the pores, 6-connected: components minus tunnels plus enclosed grains.
+
+    By scikit-image on slabs that share a slice; the slices are subtracted (inclusion and exclusion), which is exact.
+
+    Raises:
+        InputError: not a boolean volume.
+    """
+    check_pore(pore)
+    total = 0
+    for start in range(0, max(pore.shape[0] - 1, 1), SLAB):
+        total += _whole_euler_number(pore[start : start + SLAB + 1])
+        if start:
+            total -= _whole_euler_number(pore[start : start + 1])
+    return total
+
+
+def _whole_euler_number(pore: NDArray[np.bool_]) -> int:
+    return int(measure.euler_number(pore, connectivity=1))  # type: ignore[no-untyped-call]
+
+
+def chord_lengths(phase: NDArray[np.bool_], axis: int) -> NDArray[np.int64]:
+    """Number of chords `[n + 1]` in the phase of 0, 1, 2, ... voxels along an axis of `n` voxels.
+
+    Torquato, Random Heterogeneous Materials (2002), section 2.5. Chords that meet the border are cut off there and do
+    not count. Reads a slab across another axis at a time.
+
+    Raises:
+        InputError: not a boolean volume with that axis.
+    """
+    check_pore(phase, axis)
+    length = phase.shape[axis]
+    counts = np.zeros(length + 1, np.int64)
+    lines = np.moveaxis(phase, axis, -1)
+    for slab in lines:
+        edges = np.diff(slab.astype(np.int8), axis=-1, prepend=0, append=0)
+        start, stop = np.nonzero(edges == 1)[-1], np.nonzero(edges == -1)[-1]
+        inside = (start > 0) & (stop < length)
+        counts += np.bincount((stop - start)[inside], minlength=length + 1)
+    return counts
+
+
+def mean_chord(counts: NDArray[np.int64]) -> float:
+    """Mean chord in voxels of `chord_lengths`; NaN without chords."""
+    total = int(counts.sum())
+    return float(counts @ np.arange(counts.size)) / total if total else math.nan
+
+
+def pore_diameters(
+    pore: NDArray[np.bool_], voxel_size_nm: float | Sequence[float], sizes: int = 24
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distribution of the local thickness: the diameter of the largest ball in the pores that covers each voxel.
+
+    Hildebrand and Rueegsegger, J. Microsc. 185 (1997) 67-75. Radii are distances from a voxel's centre to the nearest
+    centre in the solid, less half of the shortest edge. Memory: 20 bytes a voxel; time: one distance transform a size.
+
+    Returns:
+        Diameters in nm, ascending (`sizes` or fewer, evenly spaced up to the largest), and the share of the pores'
+        volume whose diameter is each of them, rounded down; empty without pores.
+
+    Raises:
+        InputError: not a boolean volume, or no solid in it.
+    """
+    check_pore(pore)
+    edges = voxel_size_zyx(voxel_size_nm)
+    if pore.all():
+        raise InputError("all voxels are pore, so that pores have no size")
+    count = int(np.count_nonzero(pore))
+    if not count:
+        return np.empty(0), np.empty(0)
+    distance = ndimage.distance_transform_edt(pore, sampling=edges)
+    half = min(edges) / 2
+    levels = np.linspace(float(distance[pore].min()), float(distance.max()), sizes)
+    levels = np.unique(np.append(levels[:-1], distance.max()))
+    covered = np.zeros(levels.size)
+    for number, radius in enumerate(levels):
+        centres = distance >= radius
+        near = ndimage.distance_transform_edt(~centres, sampling=edges) < radius
+        covered[number] = np.count_nonzero(near & pore) / count
+    shares = covered - np.append(covered[1:], 0.0)
+    return 2 * (levels - half), np.maximum(shares, 0.0) / max(float(np.maximum(shares, 0.0).sum()), 1e-300)
