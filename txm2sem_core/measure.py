@@ -27,7 +27,6 @@ from txm2sem_core.metrics import (
     local_structure,
     mae,
     ms_ssim,
-    multi_otsu_thresholds,
     paired_test,
     psnr,
     self_continuity,
@@ -38,6 +37,7 @@ from txm2sem_core.metrics import (
 from txm2sem_core.metrics.image import psnr_8bit, ssim_8bit, to_8bit
 from txm2sem_core.metrics.neighbours import plane_step
 from txm2sem_core.score_tables import latex_table, markdown_table, table_rows
+from txm2sem_core.segmentation import phase_thresholds
 
 FILTERS = ("linearfilt", "gammafilt")  # trained, but baselines all the same: one layer that sees 15 x 15 pixels
 SCORES = ("psnr", "ssim", "mae", "ms_ssim", "structure", "gmsd", "histogram_distance")
@@ -179,9 +179,7 @@ def measure_volume(
     if truth is None:
         figures = {"slices": float(prediction.shape[0])} | _own_figures(prediction, meters[0])
     else:
-        training = store.of_split("train")["pair"].unique()
-        pixels = np.concatenate([store.pairs[pair].sem[store.pairs[pair].mask > 0] for pair in training])
-        thresholds = multi_otsu_thresholds(pixels, settings.phases)
+        thresholds = phase_thresholds(store, settings)
         both = meters[0], meters[1]
         true = io.open_volume(truth)
         figures = compare_volumes(prediction.slices(), _slices(true, shape), full, thresholds, neighbours=both)

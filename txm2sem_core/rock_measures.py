@@ -17,8 +17,9 @@ from txm2sem_core.metrics.connectivity import connected_porosity
 from txm2sem_core.metrics.diffusivity import diffusivity
 from txm2sem_core.metrics.permeability import nanodarcy, permeability
 from txm2sem_core.metrics.pore_space import chord_lengths, euler_number, mean_chord, pore_diameters, specific_surface
-from txm2sem_core.metrics.rock import multi_otsu_thresholds, phase_fractions, segment
+from txm2sem_core.metrics.rock import phase_fractions, segment
 from txm2sem_core.metrics.two_point import AXES, TwoPointMeter
+from txm2sem_core.segmentation import phase_thresholds
 
 Figures = dict[str, float]
 LONGEST_LAG_PX = 64
@@ -129,9 +130,7 @@ def measure_rock(volume: str | Path, patches: Path, settings: MeasureSettings, o
         output: `rock.json`.
     """
     store = io.read_patch_store(patches)
-    training = store.of_split("train")["pair"].unique()
-    pixels = np.concatenate([store.pairs[pair].sem[store.pairs[pair].mask > 0] for pair in training])
-    thresholds = settings.thresholds or multi_otsu_thresholds(pixels, settings.phases)
+    thresholds = phase_thresholds(store, settings)
     opened = io.open_volume(volume)
     size = opened.voxel_size_nm
     edges = None if size is None or None in size else [float(edge or 0) for edge in size]

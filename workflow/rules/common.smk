@@ -313,6 +313,16 @@ def trained_variants():
     return list(CONFIG.trained)
 
 
+def drawn_variants():
+    """The variants in charts and maps of the rock: what is trained, or all where nothing is."""
+    return trained_variants() or VARIANTS
+
+
+def drawn_runs():
+    """Each of them with its first seed."""
+    return [(variant, seed) for variant, seed in first_runs() if variant in drawn_variants()]
+
+
 def trained_runs():
     """Every (variant, seed) that has training curves."""
     return [(variant, seed) for variant, seed in runs() if variant in trained_variants()]
@@ -380,8 +390,10 @@ def figure_names(sample):
     names = ["comparison", *MONTAGES]
     if has_volume(sample):
         names += [f"sections/{variant}" for variant in trained_variants()]
+        names += ["phases", "pore_space", "distributions"]
     names += [f"uncertainty/{variant}/{run}" for variant, run in SPREAD_RUNS]
     names += [f"{task}/{variant}" for task in side_tasks() for variant in dict(side_runs(task))]
+    names += ["spectra"]
     names += ["curves"] if trained_variants() else []
     return [*names, "registration"]
 

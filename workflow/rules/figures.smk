@@ -211,6 +211,116 @@ rule draw_comparison:
         "../scripts/draw_comparison.py"
 
 
+rule draw_spectra:
+    input:
+        spectra="<results>/{sample}/metrics/spectra.csv",
+        resolution="<results>/{sample}/metrics/resolution.csv",
+        volumes=lambda w: [f"{RESULTS}/{w.sample}/metrics/volume_spectra.csv"] if has_volume(w.sample) else [],
+        code=core("figures", "plotting"),
+    output:
+        report(
+            multiext("<results>/{sample}/figures/spectra", *SUFFIXES),
+            category="figures",
+            caption="../report/spectra.rst",
+        ),
+    log:
+        "<logs>/{sample}/draw_spectra.log",
+    benchmark:
+        "<benchmarks>/{sample}/draw_spectra.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        style=settings(STYLE.spectra),
+        common=settings(STYLE.common),
+        variants=json.dumps(drawn_variants()),
+    script:
+        "../scripts/draw_spectra.py"
+
+
+rule draw_distributions:
+    input:
+        distributions="<results>/{sample}/metrics/rock_distributions.csv",
+        code=core("figures", "plotting"),
+    output:
+        report(
+            multiext("<results>/{sample}/figures/distributions", *SUFFIXES),
+            category="figures",
+            caption="../report/distributions.rst",
+        ),
+    log:
+        "<logs>/{sample}/draw_distributions.log",
+    benchmark:
+        "<benchmarks>/{sample}/draw_distributions.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        style=settings(STYLE.distributions),
+        common=settings(STYLE.common),
+        variants=json.dumps(drawn_variants()),
+    script:
+        "../scripts/draw_distributions.py"
+
+
+rule draw_phases:
+    input:
+        volumes=lambda w: [f"{RESULTS}/{w.sample}/volumes/{v}/seed{s}/sem.ome.zarr" for v, s in drawn_runs()],
+        raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
+        description="<results>/{sample}/patches/store.json",
+        code=core("figures", "plotting", "segmentation"),
+    output:
+        report(
+            multiext("<results>/{sample}/figures/phases", *SUFFIXES),
+            category="figures",
+            caption="../report/phases.rst",
+        ),
+    log:
+        "<logs>/{sample}/draw_phases.log",
+    benchmark:
+        "<benchmarks>/{sample}/draw_phases.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        figure="phases",
+        style=settings(STYLE.phases),
+        common=settings(STYLE.common),
+        measure=settings(CONFIG.measure),
+        labels=json.dumps(drawn_variants()),
+        truth=lambda w: truth_volume(w.sample),
+        patches=lambda w, input: folder_of(input.description),
+    script:
+        "../scripts/draw_rock.py"
+
+
+use rule draw_phases as draw_pore_space with:
+    output:
+        report(
+            multiext("<results>/{sample}/figures/pore_space", *SUFFIXES),
+            category="figures",
+            caption="../report/pore_space.rst",
+        ),
+    log:
+        "<logs>/{sample}/draw_pore_space.log",
+    benchmark:
+        "<benchmarks>/{sample}/draw_pore_space.tsv"
+    params:
+        figure="pore_space",
+        style=settings(STYLE.pore_space),
+        common=settings(STYLE.common),
+        measure=settings(CONFIG.measure),
+        labels=json.dumps(drawn_variants()),
+        truth=lambda w: truth_volume(w.sample),
+        patches=lambda w, input: folder_of(input.description),
+
+
 rule write_report:
     input:
         figures=[file for sample in SAMPLES for file in sample_figures(sample) if file.endswith(".png")],

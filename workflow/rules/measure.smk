@@ -6,7 +6,7 @@ rule measure_patches:
         patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
         store="<results>/{sample}/patches/store.safetensors",
         description="<results>/{sample}/patches/store.json",
-        code=core("measure", "metrics"),
+        code=core("measure", "metrics", "segmentation"),
     output:
         scores="<results>/{sample}/metrics/{variant}/seed{seed}/patches.csv",
         spectra="<results>/{sample}/metrics/{variant}/seed{seed}/spectra.csv",
@@ -32,7 +32,7 @@ rule measure_volume:
         volume="<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
-        code=core("measure", "metrics"),
+        code=core("measure", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/{variant}/seed{seed}/volume.json",
         spectra="<results>/{sample}/metrics/{variant}/seed{seed}/volume_spectra.csv",
@@ -58,7 +58,7 @@ use rule measure_patches as measure_ensemble_patches with:
         patches="<results>/{sample}/predictions/{variant}/ensemble/patches.tif",
         store="<results>/{sample}/patches/store.safetensors",
         description="<results>/{sample}/patches/store.json",
-        code=core("measure", "metrics"),
+        code=core("measure", "metrics", "segmentation"),
     output:
         scores="<results>/{sample}/metrics/{variant}/ensemble/patches.csv",
         spectra="<results>/{sample}/metrics/{variant}/ensemble/spectra.csv",
@@ -74,7 +74,7 @@ use rule measure_volume as measure_ensemble_volume with:
         volume="<results>/{sample}/volumes/{variant}/ensemble/sem.ome.zarr",
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
-        code=core("measure", "metrics"),
+        code=core("measure", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/{variant}/ensemble/volume.json",
         spectra="<results>/{sample}/metrics/{variant}/ensemble/volume_spectra.csv",
@@ -198,7 +198,7 @@ rule measure_rock:
     input:
         volume="<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
         description="<results>/{sample}/patches/store.json",
-        code=core("rock_measures", "metrics"),
+        code=core("rock_measures", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/{variant}/seed{seed}/rock.json",
         distributions="<results>/{sample}/metrics/{variant}/seed{seed}/rock_distributions.csv",
@@ -223,7 +223,7 @@ use rule measure_rock as measure_true_rock with:
     input:
         raw=lambda w: raw_files(w.sample),
         description="<results>/{sample}/patches/store.json",
-        code=core("rock_measures", "metrics"),
+        code=core("rock_measures", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/truth/rock.json",
         distributions="<results>/{sample}/metrics/truth/rock_distributions.csv",

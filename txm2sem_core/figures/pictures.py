@@ -1,4 +1,4 @@
-"""Draw the figures of a sample from its results, one function a figure, in every format that the style asks for."""
+"""Figures of patches, sections, trainings, scores and registration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
@@ -21,6 +20,7 @@ from txm2sem_core.figure_settings import (
     SectionsStyle,
     UncertaintyStyle,
 )
+from txm2sem_core.figures.saving import save
 from txm2sem_core.geometry import warp
 from txm2sem_core.metrics import Calibration, psnr, ssim
 from txm2sem_core.plotting import (
@@ -39,7 +39,6 @@ from txm2sem_core.plotting import (
     draw_sections,
     draw_side_task,
     draw_uncertainty,
-    save_figure,
 )
 from txm2sem_core.samples import RawPair
 from txm2sem_core.side_tasks import CLASSES, interpolated
@@ -86,7 +85,7 @@ def montage_figure(
         scores = psnr(prediction, target, full_range, mask), ssim(prediction, target, full_range, mask)
         note = f"{scores[0]:.2f} dB, SSIM {scores[1]:.3f}"
         rows.append(MontageRow(run.label, txm, prediction, target, store.pixel_size_nm, note))
-    _save(draw_montage(rows, style, common), outputs, common)
+    save(draw_montage(rows, style, common), outputs, common)
 
 
 def sections_figure(
@@ -110,7 +109,7 @@ def sections_figure(
         planes = (plane[:height, :width] for plane in io.open_volume(path).slices())
         sections = cut_sections(planes, position)
         volumes.append(VolumeSections(name, *sections, position, voxel_size_nm, modality, is_reference))  # type: ignore[arg-type]
-    _save(draw_sections(volumes, style, common), outputs, common)
+    save(draw_sections(volumes, style, common), outputs, common)
 
 
 def repair_figure(
@@ -133,7 +132,7 @@ def repair_figure(
         Column("Interpolated", [interpolated(t, d) for d, t in zip(laid, true, strict=True)]),
         Column("FIB-SEM", true),
     ]
-    _save(draw_side_task(columns, store.pixel_size_nm, (), style, common), outputs, common)
+    save(draw_side_task(columns, store.pixel_size_nm, (), style, common), outputs, common)
 
 
 def segmentation_figure(
@@ -154,7 +153,7 @@ def segmentation_figure(
         Column("Predicted", [predicted.read(row, row + 1)[0] for row in rows], ""),
         Column("True", [own for own in classes if own is not None], ""),
     ]
-    _save(draw_side_task(columns, store.pixel_size_nm, CLASSES, style, common), outputs, common)
+    save(draw_side_task(columns, store.pixel_size_nm, CLASSES, style, common), outputs, common)
 
 
 def _shown_patches(store: io.PatchStore, style: MontageStyle) -> tuple[list[tuple[str, int, int]], list[int]]:
@@ -203,7 +202,7 @@ def uncertainty_figure(
         prediction, uncertainty = mean, calibration.apply(spread)
         target, name = store.sem_patch(row["pair"], int(row["y"]), int(row["x"])), "the FIB-SEM patch"
     view = UncertaintyView(prediction, uncertainty, target, name, store.pixel_size_nm, _coverages(metrics))
-    _save(draw_uncertainty(view, style, common), outputs, common)
+    save(draw_uncertainty(view, style, common), outputs, common)
 
 
 def _coverages(metrics: Path) -> list[StatedCoverage]:
@@ -231,7 +230,7 @@ def curves_figure(
         }
         epochs, psnrs, ssims = (table[name].to_numpy() for name in ("epoch", "validation_psnr", "validation_ssim"))
         histories.append(History(label, seed, epochs, psnrs, ssims, losses))
-    _save(draw_curves(histories, style, common), outputs, common)
+    save(draw_curves(histories, style, common), outputs, common)
 
 
 def comparison_figure(
@@ -241,7 +240,7 @@ def comparison_figure(
     by_seed = io.read_csv(patches).groupby(["variant", "seed"], sort=False)[["psnr", "ssim"]].mean().reset_index()
     seeds = by_seed.rename(columns={"psnr": "psnr_mean", "ssim": "ssim_mean"})
     several = seeds if seeds["seed"].nunique() > 1 else None
-    _save(draw_comparison(io.read_csv(summary), style, common, several), outputs, common)
+    save(draw_comparison(io.read_csv(summary), style, common, several), outputs, common)
 
 
 def registration_figure(
@@ -261,7 +260,7 @@ def registration_figure(
     views = [
         _registration_view(row, raw[row["pair"]], transforms, pixel_size_nm) for _, row in drawn.iloc[places].iterrows()
     ]
-    _save(draw_registration(views, style, common), outputs, common)
+    save(draw_registration(views, style, common), outputs, common)
 
 
 def _registration_view(
@@ -277,8 +276,3 @@ def _registration_view(
     verdict = "" if row["accepted"] else ", refused"
     text = f"correlation {row['correlation_before']:.2f} before, {row['correlation_after']:.2f} after{verdict}"
     return RegistrationView(f"Pair {pair.pair}", fixed, before, after, pixel_size_nm, text)
-
-
-def _save(figure: Figure, outputs: Iterable[Path], common: CommonStyle) -> None:
-    for path in outputs:
-        save_figure(figure, path, common)

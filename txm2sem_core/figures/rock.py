@@ -1,0 +1,97 @@
+"""Figures of what the grey levels mean: maps of the phases, and the pores in three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txm2sem_core import io
+from txm2sem_core.config import MeasureSettings
+from txm2sem_core.figure_settings import CommonStyle, PhasesStyle, PoreSpaceStyle
+from txm2sem_core.figures.saving import save
+from txm2sem_core.metrics import dice, segment
+from txm2sem_core.plotting import PhaseMap, PoreSpace, draw_phases, draw_pore_space
+from txm2sem_core.segmentation import phase_thresholds
+
+GREATEST_BLOCKS = 3
+
+
+@dataclass(frozen=True)
+class ShownVolume:
+    """A volume that is drawn, and its label; `truth` where it is the known one."""
+
+    label: str
+    path: Path
+    truth: bool = False
+
+
+def phases_figure(
+    volumes: Sequence[ShownVolume],
+    patches: Path,
+    measure: MeasureSettings,
+    style: PhasesStyle,
+    common: CommonStyle,
+    outputs: Iterable[Path],
+) -> None:
+    """Draw the phases of every volume's middle slice, with their agreement with the truth where it is known.
+
+    Args:
+        volumes: the truth first, if there is one.
+        patches: folder of the full-resolution patch store, whose training SEM images give the thresholds.
+        measure: how phases are told apart.
+        style: of this figure.
+        common: of all figures.
+        outputs: files to write; their suffixes are the formats.
+    """
+    store = io.read_patch_store(patches)
+    thresholds = phase_thresholds(store, measure)
+    depth, height, width = np.min([io.open_volume(volume.path).shape for volume in volumes], axis=0)
+    z = int(depth) // 2
+    maps: list[PhaseMap] = []
+    true: NDArray[np.uint8] | None = None
+    for volume in volumes:
+        phases = segment(io.open_volume(volume.path).read(z, z + 1)[0, :height, :width], thresholds)
+        true = phases if volume.truth else true
+        compared = true is not None and not volume.truth
+        note = f"pore Dice {dice(phases == 0, true == 0):.2f}" if compared else ""
+        maps.append(PhaseMap(volume.label, phases, note))
+    save(draw_phases(maps, phase_names(len(thresholds) + 1), store.pixel_size_nm, style, common), outputs, common)
+
+
+def phase_names(count: int) -> list[str]:
+    """What the phases are called: thresholds know grey levels, not minerals."""
+    between = [f"phase {number}" for number in range(1, count - 1)]
+    return ["darkest (pores)", *between, "brightest (heavy minerals)"]
+
+
+def pore_space_figure(
+    volumes: Sequence[ShownVolume],
+    patches: Path,
+    measure: MeasureSettings,
+    style: PoreSpaceStyle,
+    common: CommonStyle,
+    outputs: Iterable[Path],
+) -> None:
+    """Draw the pores of a block from the middle of each volume, at most three of them.
+
+    The arguments are those of `phases_figure`.
+    """
+    store = io.read_patch_store(patches)
+    thresholds = phase_thresholds(store, measure)
+    spaces = []
+    for volume in volumes[:GREATEST_BLOCKS]:
+        pore = _middle_block(io.open_volume(volume.path), style.side_px, thresholds)
+        spaces.append(PoreSpace(volume.label, pore, store.voxel_size_nm, f"porosity {pore.mean():.3f}"))
+    save(draw_pore_space(spaces, style, common), outputs, common)
+
+
+def _middle_block(volume: io.Volume, side_px: int, thresholds: tuple[float, ...]) -> NDArray[np.float32]:
+    """Share of pore `[Z, Y, X]` in a block from the middle; one slice of the volume is held at a time."""
+    starts = [max(0, (length - side_px) // 2) for length in volume.shape]
+    z, y, x = (slice(start, min(start + side_px, n)) for start, n in zip(starts, volume.shape, strict=True))
+    planes = [segment(volume.read(i, i + 1)[0, y, x], thresholds) == 0 for i in range(z.start, z.stop)]
+    return np.stack(planes).astype(np.float32)

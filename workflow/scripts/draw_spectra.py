@@ -1,0 +1,19 @@
+import json
+from pathlib import Path
+
+from common import logged
+
+from txm2sem_core.config import parse_settings
+from txm2sem_core.figure_settings import ChartStyle, CommonStyle
+from txm2sem_core.figures import spectra_figure
+
+with logged(snakemake):
+    spectra_figure(
+        Path(snakemake.input.spectra),
+        Path(snakemake.input.resolution),
+        Path(snakemake.input.volumes[0]) if snakemake.input.volumes else None,
+        json.loads(snakemake.params.variants),
+        parse_settings(ChartStyle, snakemake.params.style),
+        parse_settings(CommonStyle, snakemake.params.common),
+        map(Path, snakemake.output),
+    )
