@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from txm2sem_core import io
-from txm2sem_core.errors import InputError
 from txm2sem_core.figure_settings import ChartStyle, CommonStyle
 from txm2sem_core.figures.saving import save
 from txm2sem_core.plotting import Line, Panel, draw_charts
@@ -74,11 +73,7 @@ def spectra_figure(
 def distributions_figure(
     distributions: Path, variants: Sequence[str], style: ChartStyle, common: CommonStyle, outputs: Iterable[Path]
 ) -> None:
-    """Draw two-point probabilities, chord lengths and pore sizes from `rock_distributions.csv`, as far as they go.
-
-    Raises:
-        InputError: the volumes hold no pores whose size is known.
-    """
+    """Draw two-point probabilities, chord lengths and pore sizes from `rock_distributions.csv`, as far as they go."""
     table = io.read_csv(distributions).fillna({"axis": ""})
     table["source"] = np.where(table["variant"] == "truth", "truth", "prediction")
     panels = []
@@ -86,8 +81,9 @@ def distributions_figure(
         own = table[(table["what"] == what) & (table["axis"] == axis)]
         if lines := _lines(own, variants, "x_nm", "value", cumulative=what != "two_point"):
             panels.append(Panel(title, x_label, y_label, lines))
-    if not panels:
-        raise InputError(f"{distributions}: no volume holds pores, or no voxel size is known. Nothing can be drawn.")
+    if not panels:  # no volume holds pores: a figure that is empty says so, and does not stop the others
+        nothing = Line("no pores were found", np.zeros(1), np.zeros((1, 1)))
+        panels = [Panel("Two-point probability", "Distance / nm", "Probability", [nothing])]
     save(draw_charts(panels, style, common), outputs, common)
 
 

@@ -55,9 +55,9 @@ def phases_figure(
     true: NDArray[np.uint8] | None = None
     for volume in volumes:
         phases = segment(io.open_volume(volume.path).read(z, z + 1)[0, :height, :width], thresholds)
-        true = phases if volume.truth else true
-        compared = true is not None and not volume.truth
-        note = f"pore Dice {dice(phases == 0, true == 0):.2f}" if compared else ""
+        if volume.truth:
+            true = phases
+        note = "" if true is None or volume.truth else f"pore Dice {dice(phases == 0, true == 0):.2f}"
         maps.append(PhaseMap(volume.label, phases, note))
     save(draw_phases(maps, phase_names(len(thresholds) + 1), store.pixel_size_nm, style, common), outputs, common)
 
@@ -82,10 +82,12 @@ def pore_space_figure(
     """
     store = io.read_patch_store(patches)
     thresholds = phase_thresholds(store, measure)
+    z_nm, y_nm, x_nm = store.voxel_size_nm
+    edges = (float(z_nm or 1), float(y_nm or 1), float(x_nm or 1))  # a sample with a volume has them all
     spaces = []
     for volume in volumes[:GREATEST_BLOCKS]:
         pore = _middle_block(io.open_volume(volume.path), style.side_px, thresholds)
-        spaces.append(PoreSpace(volume.label, pore, store.voxel_size_nm, f"porosity {pore.mean():.3f}"))
+        spaces.append(PoreSpace(volume.label, pore, edges, f"porosity {pore.mean():.3f}"))
     save(draw_pore_space(spaces, style, common), outputs, common)
 
 
