@@ -125,7 +125,7 @@ class Outline(HTMLParser):
 
 def test_first_screen_says_what_was_run_and_the_answer(report: ReportData, tmp_path: Path) -> None:
     text = re.sub(r"\s+", " ", Outline(written(report, tmp_path)).text)
-    assert "1 learned variants and 1 baselines on synthetic data: 11 of 12 pairs of slices used" in text
+    assert "1 learned variant and 1 baseline on synthetic data: 11 of 12 pairs of slices used" in text
     assert "40 test patches, 2 seeds a learned variant. Voxels: 64 × 32 × 32 nm (Z × Y × X)" in text
     assert "Pix2pix beats the best baseline, Identity: PSNR +2.50 dB, SSIM +0.200." in text
     assert "16.50 ± 0.10 against 14.00 ± 0.10 dB (Identity)" in text

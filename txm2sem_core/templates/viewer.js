@@ -113,7 +113,7 @@ function startViewer(root) {
 
   function drawFrame(canvas, i, plane, names) {
     const width = canvas.clientWidth;
-    const height = Math.round(width * Math.min(Math.max(plane.height / plane.width, 0.15), 1.5));
+    const height = Math.round(width * Math.min(Math.max(plane.height / plane.width, 0.15), 2));
     const density = window.devicePixelRatio || 1;
     const size = [Math.round(width * density), Math.round(height * density)];
     if (canvas.width !== size[0] || canvas.height !== size[1]) {
