@@ -126,7 +126,7 @@ class Outline(HTMLParser):
 def test_first_screen_says_what_was_run_and_the_answer(report: ReportData, tmp_path: Path) -> None:
     text = re.sub(r"\s+", " ", Outline(written(report, tmp_path)).text)
     assert "1 learned variant and 1 baseline on synthetic data: 11 of 12 pairs of slices used" in text
-    assert "40 test patches, 2 seeds a learned variant. Voxels: 64 × 32 × 32 nm (Z × Y × X)" in text
+    assert "40 test patches, 2 seeds for each learned variant. Voxels: 64 × 32 × 32 nm (Z × Y × X)" in text
     assert "Pix2pix beats the best baseline, Identity: PSNR +2.50 dB, SSIM +0.200." in text
     assert "16.50 ± 0.10 against 14.00 ± 0.10 dB (Identity)" in text
     assert "SEM007: turned by 21 degrees; similarity 0.01" in text
@@ -354,3 +354,18 @@ def test_mistakes_are_named_and_leave_no_file(report: ReportData, tmp_path: Path
     with pytest.raises(InputError, match="no sample"):
         write_report(tmp_path / "new.html", report)
     assert not (tmp_path / "new.html").exists()
+
+
+def test_several_samples_are_listed_first_with_their_answers(report: ReportData, tmp_path: Path) -> None:
+    other = copy.deepcopy(report["samples"][0])
+    other["name"] = "rock"
+    other["table"] = [row("a", "learned", 14, 0.4), row("b", "baseline", 15, 0.5)]
+    report["samples"] = [report["samples"][0], other]
+    page = Outline(written(report, tmp_path))
+    text = re.sub(r"\s+", " ", page.text)
+    assert "phantom Yes rock No" in text
+    identities = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(identities) == len(set(identities))
+    groups = {radio["name"] for radio in page.all("input") if radio["type"] == "radio"}
+    assert groups == {"mode-1", "axis-1", "mode-2", "axis-2"}
+    assert {link["href"] for link in page.all("a") if (link["href"] or "#")[0] == "#"} <= {f"#{i}" for i in identities}

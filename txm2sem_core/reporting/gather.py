@@ -20,7 +20,7 @@ from txm2sem_core.reporting.tables import read_paired, read_tables, rows_of
 from txm2sem_core.reporting.volumes import choose_sources, embed_volumes
 from txm2sem_core.viewer import FigureEntry, ReportData, SampleReport, ViewerData, VolumeEntry, write_report
 
-VIEWER_BYTES = 9_000_000  # of all samples' slices together
+VIEWER_BYTES = 11_000_000  # of all samples' slices together
 _PACKAGES = ("torch", "numpy", "scikit-image", "SimpleITK", "zarr", "snakemake")
 SOURCES = {
     "phantom": ("synthetic", "Synthetic phantom: rock, TXM and FIB-SEM are computed, and the truth is known"),

@@ -40,13 +40,14 @@ class Reduction:
     quality: int
 
 
-# the first whose bytes fit is taken, else the last
+# the first whose bytes fit is taken, else the last; slices are given up after pixels, since z is what must be seen
 REDUCTIONS = (
     Reduction(200, 256, 85),
     Reduction(200, 256, 75),
     Reduction(200, 224, 70),
-    Reduction(160, 192, 70),
-    Reduction(128, 160, 70),
+    Reduction(200, 192, 70),
+    Reduction(200, 160, 65),
+    Reduction(200, 128, 65),
     Reduction(100, 128, 65),
     Reduction(64, 96, 60),
 )

@@ -104,11 +104,12 @@ function drawScaleBar(context, plane, lie, width, height) {
   return lengthWords(nm);
 }
 
-function drawName(context, name, width, onRight) {
+/* A name in the upper corner of a part of the frame; too long a one is squeezed. */
+function drawName(context, name, from, to, onRight) {
   context.font = "600 13px system-ui, sans-serif";
-  const [room, most] = [context.measureText(name).width, width - 16];
-  const shown = Math.min(room, most);
-  const left = onRight ? width - shown - 13 : 5;
+  const most = to - from - 18;
+  const shown = Math.min(context.measureText(name).width, most);
+  const left = onRight ? to - shown - 13 : from + 5;
   context.fillStyle = "rgba(0, 0, 0, 0.65)";
   context.fillRect(left, 5, shown + 8, 21);
   context.fillStyle = "#fff";

@@ -138,7 +138,8 @@ function startViewer(root) {
       drawDivide(context, x, height);
     }
     canvas.dataset.bar = plane.known ? drawScaleBar(context, plane, lie, width, height) : "";
-    names.forEach((name, side) => drawName(context, name, names.length > 1 ? width / 2 + side * (width / 2) : width, side === 1));
+    const room = width / names.length;
+    names.forEach((name, side) => drawName(context, name, side * room, (side + 1) * room, side === 1));
   }
 
   /* --- controls */
