@@ -186,25 +186,26 @@ def test_declared_tables_come_in_order_with_headings_and_others_after_them(tmp_p
 def test_a_long_table_is_cut_and_says_so(tmp_path: Path) -> None:
     io.write_csv(tmp_path / "rock.csv", pd.DataFrame({"variant": ["a"] * 500, "porosity": 0.1}))
     (table,) = read_tables(tmp_path, ["rock.csv"])
-    assert len(table["rows"]) == 120
-    assert "The first 120 of 500 rows" in table["note"]
+    assert len(table["rows"]) == 300
+    assert "The first 300 of 500 rows" in table["note"]
 
 
 def test_paired_tests_are_read_where_their_columns_are_there(tmp_path: Path) -> None:
-    own = {
-        "variant": ["a"],
-        "against": ["b"],
-        "score": ["psnr"],
-        "difference": [0.2],
-        "low": [0.1],
-        "high": [0.3],
-        "n": [4],
-    }
-    io.write_csv(tmp_path / "pairs.csv", pd.DataFrame(own))
+    own = {"first": ["a"], "second": ["b"], "score": ["psnr"], "unit": ["slice"], "n": [4], "better": [None]}
+    io.write_csv(tmp_path / "pairs.csv", pd.DataFrame({**own, "difference": [0.2], "low": [0.1], "high": [0.3]}))
     assert read_paired(tmp_path, ["pairs.csv"])[0]["low"] == 0.1
     assert read_paired(tmp_path, []) == []
     io.write_csv(tmp_path / "pairs.csv", pd.DataFrame({"variant": ["a"]}))
     assert read_paired(tmp_path, ["pairs.csv"]) == []
+
+
+def test_words_that_are_missing_do_not_make_numbers_of_a_column(tmp_path: Path) -> None:
+    io.write_csv(
+        tmp_path / "rock.csv", pd.DataFrame({"variant": ["a", "b"], "of": ["x", None], "porosity": [None, 0.1]})
+    )
+    (table,) = read_tables(tmp_path, ["rock.csv"])
+    assert [row["of"] for row in table["rows"]] == ["x", None]
+    assert np.isnan(table["rows"][0]["porosity"])
 
 
 # --- captions

@@ -298,12 +298,15 @@ def test_answer(rows: list[Any], status: str, words: str) -> None:
 
 def test_a_paired_test_decides_what_the_errors_of_the_means_cannot() -> None:
     rows: list[Any] = [row("net", "learned", 15.2, 0.6), row("map", "baseline", 15, 0.5)]
-    test: Any = {"variant": "net", "against": "map", "score": "psnr", "difference": 0.2, "low": 0.15, "high": 0.25}
+    test: Any = {"first": "net", "second": "map", "score": "psnr", "unit": "slice"}
+    test |= {"difference": 0.2, "low": 0.15, "high": 0.25}
+    turned = {**test, "first": "map", "second": "net", "difference": -0.2, "low": -0.25, "high": -0.15}
     (unpaired,), (paired,) = answers(rows), answers(rows, [test])
+    assert answers(rows, [turned]) == [paired]
     assert [finding.status for finding in unpaired.findings] == ["undecided", "yes"]
     assert [finding.status for finding in paired.findings] == ["yes", "yes"]
-    assert "0.15 to 0.25 dB (95 %, paired by patch), beyond noise" in paired.findings[0].text
-    (other,) = answers(rows, [{**test, "against": "another"}])
+    assert "0.15 to 0.25 dB (95 %, paired by slice), beyond noise" in paired.findings[0].text
+    (other,) = answers(rows, [{**test, "second": "another"}])
     assert other == unpaired
 
 

@@ -12,9 +12,10 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.viewer import PairedTest, TableEntry
 
-LONGEST = 120  # rows; a longer table is named, not shown
-HIDDEN = ("patches.csv", "summary.csv")  # one row a patch; the comparison, which has its own place
-PAIRED_COLUMNS = ("variant", "against", "score", "difference", "low", "high")
+LONGEST = 300  # rows; of a longer table the first are shown
+# one row a patch; the comparison, which has its own place, also beside published figures; curves, which are drawn
+HIDDEN = ("patches.csv", "summary.csv", "table.csv", "spectra.csv", "volume_spectra.csv", "resolution.csv")
+PAIRED_COLUMNS = ("first", "second", "score", "difference", "low", "high", "unit")
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ class Table:
 TABLES: dict[str, Table] = {
     "pairs.csv": Table(
         "Paired tests",
-        "Differences of two variants on the same test patches.",
+        "First minus second on the same test patches, mean and 95 % interval; p corrected for the number of pairs of a "
+        "score (Holm).",
         label=(),
-        headings={"low": "95 % from", "high": "95 % to", "p": "p"},
+        headings={"low": "95 % from", "high": "95 % to", "p": "p", "p_holm": "p, corrected", "unit": "Drawn by"},
     ),
     "volumes.csv": Table(
         "Volumes",
@@ -139,8 +141,9 @@ def read_paired(folder: Path, names: Sequence[str]) -> list[PairedTest]:
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     """A table's rows, each column's name to its value; what is missing in a column of words is None."""
+    words = {str(key) for key in table.columns if not pd.api.types.is_numeric_dtype(table[key])}
     return [
-        {str(key): None if value is None or value is pd.NA else value for key, value in row.items()}
+        {str(key): None if key in words and pd.isna(value) else value for key, value in row.items()}
         for row in table.to_dict("records")
     ]
 

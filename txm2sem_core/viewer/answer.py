@@ -117,8 +117,11 @@ def _difference(
 ) -> tuple[float, float, float, str]:
     """Difference, lower and upper end of its interval, and how that was found."""
     for test in paired:
-        if (test["variant"], test["against"], test["score"]) == (best["variant"], rival["variant"], key):
-            return test["difference"], test["low"], test["high"], "paired by patch"
+        names, how = (test["first"], test["second"]), f"paired by {test['unit']}"
+        if test["score"] == key and names == (best["variant"], rival["variant"]):
+            return test["difference"], test["low"], test["high"], how
+        if test["score"] == key and names == (rival["variant"], best["variant"]):
+            return -test["difference"], -test["high"], -test["low"], how
     difference = _mean(best, key) - _mean(rival, key)
     margin = _ERRORS * math.hypot(_stderr(best, key), _stderr(rival, key))
     return difference, difference - margin, difference + margin, "unpaired"

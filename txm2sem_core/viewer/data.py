@@ -27,11 +27,12 @@ class TableRow(TypedDict):
 
 
 class PairedTest(TypedDict):
-    """A variant's score minus a baseline's, patch by patch: mean difference and its 95 % interval."""
+    """A variant's score minus another's on the same patches: mean difference and its 95 % interval."""
 
-    variant: str
-    against: str
+    first: str
+    second: str
     score: str  # `psnr` or `ssim`
+    unit: str  # what was drawn for the interval: `slice` or `patch`
     difference: float
     low: float
     high: float
