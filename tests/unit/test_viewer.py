@@ -332,7 +332,7 @@ def test_each_rival_is_the_best_in_its_own_score_and_factors_stand_apart() -> No
         (3, "3"),
         (math.nan, "–"),
         (math.inf, "∞"),
-        (2.5e-17, "2.50·10^−17"),
+        (2.5e-17, "2.50×10⁻¹⁷"),
         (None, "–"),
     ],
 )

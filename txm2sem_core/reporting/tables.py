@@ -41,6 +41,7 @@ TABLES: dict[str, Table] = {
         "Paired tests",
         "First minus second on the same test patches, mean and 95 % interval; p corrected for the number of pairs of a "
         "score (Holm).",
+        columns=("score", "first", "second", "difference", "low", "high", "p_holm", "better", "n", "unit"),
         label=(),
         headings={"low": "95 % from", "high": "95 % to", "p": "p", "p_holm": "p, corrected", "unit": "Drawn by"},
     ),

@@ -27,7 +27,7 @@ function startViewer(root) {
     swipe: [best, other],
     difference: [best, roles("truth") >= 0 ? roles("truth") : volumes.findIndex((v, i) => i !== best && isSem(v))],
   };
-  let [waiting, job] = [false, 0];
+  let [waiting, job, near] = [false, 0, false];
   const recent = [];
 
   function isSem(volume) {
@@ -48,7 +48,7 @@ function startViewer(root) {
   const fullIndex = (axis, index) =>
     axis === 0 ? index * meta.zStep : Math.floor(((index + 0.5) * meta.fullShape[axis]) / meta.shape[axis]);
 
-  /* Decode what is to be seen: along z the slice itself first, along y and x all of them. */
+  /* Decode what is to be seen: the slice itself first, all of them once the viewer is near the screen. */
   function load() {
     const own = ++job;
     const shown = [...new Set(chosen())];
@@ -58,7 +58,7 @@ function startViewer(root) {
       const from = state.slice[0];
       Promise.resolve(volume.need(from)).then(() => {
         redraw();
-        return volume.needAll(from, () => own === job, redraw);
+        return near ? volume.needAll(from, () => own === job, redraw) : null;
       });
     }
     for (const index of recent.splice(shown.length + MOST_DECODED)) volumes[index].forget();
@@ -331,6 +331,8 @@ function startViewer(root) {
     canvas.addEventListener("wheel", onWheel, { passive: false });
   }
   new ResizeObserver(redraw).observe(stage);
+  const seen = ([entry]) => ((near = entry.isIntersecting), near && load());
+  new IntersectionObserver(seen, { rootMargin: "300px" }).observe(root);
   if (window.matchMedia("(max-width: 640px)").matches && volumes.length > 1) {
     state.mode = "swipe";
     find("input[value=swipe]").checked = true;

@@ -7,6 +7,8 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def number(value: Any, digits: int = 4) -> str:
     """A number as text: whole numbers whole, others with so many digits after the point, a dash for nothing.
@@ -24,7 +26,7 @@ def number(value: Any, digits: int = 4) -> str:
         size = "∞"
     elif real != 0 and (abs(real) < 10**-digits or abs(real) >= 1e7):
         mantissa, exponent = f"{abs(real):.2e}".split("e")
-        size = f"{mantissa}·10^{int(exponent)}".replace("-", "−")
+        size = f"{mantissa}×10{str(int(exponent)).translate(_RAISED)}"
     else:
         size = f"{abs(real):.{digits}f}"
     return f"−{size}" if real < 0 else size
