@@ -6,12 +6,13 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo lint test lock
+.PHONY: help env demo lint test test-browser lock
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
 	@echo "make demo   the whole road on a small synthetic shale, in minutes on two CPU cores"
 	@echo "make test   lint, types, unit tests and the workflow's tests"
+	@echo "make test-browser   the report in a headless Chromium; as root on Debian it installs what it needs"
 	@echo "make lint   the first two of these alone"
 	@echo "make lock   renew requirements.lock with the newest versions that pyproject.toml allows"
 
@@ -39,7 +40,11 @@ lint: $(STAMP)
 	snakemake --lint
 
 test: lint
-	pytest -n 2 --junitxml=.pytest-results.xml
+	pytest -n 2 --ignore=tests/browser --junitxml=.pytest-results.xml
+
+test-browser: $(STAMP)
+	tests/browser/prepare $(VENV)
+	pytest -n 0 tests/browser
 
 # One lock for CPU and GPU: torch's local version (+cpu) and the CUDA packages that its GPU build pulls in are left out.
 lock:

@@ -222,7 +222,7 @@ FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/training/steps.py", touched, set()),
     ("txm2sem_core/metrics/image.py", edited, (AFTER_MEASURE - MONTAGE) | ROCK),
     ("txm2sem_core/plotting/montage.py", edited, DRAWN),
-    ("txm2sem_core/viewer.py", edited, REPORT),
+    ("txm2sem_core/viewer/page.py", edited, REPORT),
     ("txm2sem_core/templates/report.css", edited, REPORT),
     ("txm2sem_core/config/stages.py", edited, set()),
     ("workflow/rules/train.smk", edited, set()),

@@ -293,6 +293,12 @@ def rules_of(target):
     return files + ([f"{RESULTS}/report.html"] if target == "figures" else [])
 
 
+def metric_tables(sample):
+    """The tables of a sample that the report may show."""
+    files = rules_of("metrics")
+    return [file for file in files if file.endswith(".csv") and file.startswith(f"{RESULTS}/{sample}/metrics/")]
+
+
 def side_tasks():
     """The side tasks that variants have."""
     return sorted({CONFIG.variant(variant).family for variant in CONFIG.side_tasks})
@@ -361,8 +367,7 @@ def report_samples():
                 "volumes": volumes,
                 "txm_volume": None if volume is None else str(volume),
                 "truth": truth_volume(name) or None,
-                "side_tasks": bool(SIDE_RUNS),
-                "uncertainty": f"{RESULTS}/{name}/metrics/uncertainty.csv" if SPREAD_RUNS else None,
+                "tables": [Path(file).name for file in metric_tables(name)],
             }
         )
     return json.dumps(samples, sort_keys=True)

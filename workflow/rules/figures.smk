@@ -324,8 +324,7 @@ use rule draw_phases as draw_pore_space with:
 rule write_report:
     input:
         figures=[file for sample in SAMPLES for file in sample_figures(sample) if file.endswith(".png")],
-        summaries=[f"{RESULTS}/{sample}/metrics/summary.csv" for sample in SAMPLES],
-        volume_tables=[f"{RESULTS}/{sample}/metrics/volumes.csv" for sample in SAMPLES if has_volume(sample)],
+        tables=[file for sample in SAMPLES for file in metric_tables(sample)],
         volumes=[
             f"{RESULTS}/{n}/volumes/{v}/seed{s}/sem.ome.zarr"
             for n in SAMPLES
@@ -338,8 +337,6 @@ rule write_report:
             if has_volume(n)
             for v in CONFIG.ensembles
         ],
-        uncertainty=[f"{RESULTS}/{sample}/metrics/uncertainty.csv" for sample in SAMPLES if SPREAD_RUNS],
-        side_tasks=[f"{RESULTS}/{sample}/metrics/{task}.csv" for sample in SAMPLES for task in side_tasks()],
         quality=[f"{RESULTS}/{sample}/registered/quality.csv" for sample in SAMPLES],
         code=core("reporting", "viewer"),
         template=package_data("templates"),

@@ -1,0 +1,307 @@
+"""What the report gathers: volumes within a number of bytes and of memory, tables, captions, warnings."""
+
+from __future__ import annotations
+
+import io as bytes_io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from txm2sem_core import io
+from txm2sem_core.reporting import volumes as report_volumes
+from txm2sem_core.reporting.captions import CAPTIONS, figure_entry
+from txm2sem_core.reporting.cautions import warn_of
+from txm2sem_core.reporting.tables import read_paired, read_tables
+from txm2sem_core.reporting.volumes import REDUCTIONS, Source, choose_sources, embed_volumes
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PLENTY = 1e9
+
+
+def stack(path: Path, array: np.ndarray) -> Path:
+    io.write_ome_zarr(path, list(array), array.shape, array.dtype, (20.0, 10.0, 10.0))
+    return path
+
+
+def decoded(content: bytes) -> np.ndarray:
+    with Image.open(bytes_io.BytesIO(content)) as image:
+        return np.asarray(image)
+
+
+def ramp(shape: tuple[int, int, int], low: float, step: float) -> np.ndarray:
+    """Every slice has one grey level, `step` above the last."""
+    return np.broadcast_to((low + step * np.arange(shape[0]))[:, None, None], shape).astype(np.uint16)
+
+
+# --- volumes
+
+
+def test_small_volumes_are_embedded_whole_on_one_grey_scale(tmp_path: Path) -> None:
+    shape = (20, 48, 64)
+    sources = [
+        Source("TXM", "txm", stack(tmp_path / "txm.ome.zarr", ramp(shape, 1000, 100))),
+        Source("net", "prediction", stack(tmp_path / "net.ome.zarr", ramp(shape, 60, 2))),
+        Source("Truth", "truth", stack(tmp_path / "truth.ome.zarr", ramp(shape, 40, 10))),
+    ]
+    view = embed_volumes(sources, (0, 255), (20.0, 10.0, 10.0), PLENTY)
+    assert view
+    assert (view["shape"], view["voxel_nm"], view["z_step"]) == (shape, (20.0, 10.0, 10.0), 1)
+    txm, net, truth = view["volumes"]
+    assert (net["low"], net["high"]) == (truth["low"], truth["high"]) == (40, 230)
+    assert (txm["low"], txm["high"]) == (1000, 2900)
+    for z in (0, 7, 19):
+        np.testing.assert_allclose(decoded(net["slices"][z]), (60 + 2 * z - 40) / 190 * 255, atol=2)
+        np.testing.assert_allclose(decoded(txm["slices"][z]), z / 19 * 255, atol=2)
+
+
+def test_without_truth_the_grey_scale_is_that_of_the_training_images(tmp_path: Path) -> None:
+    path = stack(tmp_path / "a.ome.zarr", ramp((4, 32, 32), 60, 2))
+    view = embed_volumes(
+        [Source("TXM", "txm", path), Source("net", "prediction", path)], (10, 200), (None,) * 3, PLENTY
+    )
+    assert view
+    assert (view["volumes"][1]["low"], view["volumes"][1]["high"]) == (10, 200)
+    assert view["voxel_nm"] == (None, None, None)
+
+
+def test_large_volumes_are_thinned_and_averaged_and_the_voxels_grow(tmp_path: Path) -> None:
+    shape = (450, 16, 600)
+    path = tmp_path / "large.tif"
+    io.write_volume_tiff(path, ramp(shape, 0, 1), (20.0, 10.0, 10.0))
+    view = embed_volumes([Source("TXM", "txm", path)], (0, 1), (20.0, 10.0, 10.0), PLENTY)
+    assert view
+    assert (view["shape"], view["z_step"], view["full_shape"]) == ((150, 7, 256), 3, shape)
+    np.testing.assert_allclose([float(size or 0) for size in view["voxel_nm"]], (60, 160 / 7, 6000 / 256))
+    np.testing.assert_allclose(decoded(view["volumes"][0]["slices"][100]), 300 / 449 * 255, atol=2)
+
+
+@pytest.mark.parametrize("most_bytes", [150_000, 400_000])
+def test_what_is_embedded_fits_the_bytes(tmp_path: Path, most_bytes: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (24, 256, 256)).astype(np.uint8)
+    view = embed_volumes([Source("TXM", "txm", stack(tmp_path / "a.ome.zarr", noise))], (0, 1), (None,) * 3, most_bytes)
+    assert view
+    taken = sum(len(content) for content in view["volumes"][0]["slices"]) * 4 / 3
+    assert taken <= 1.05 * most_bytes
+    assert view["shape"][1] < 256
+
+
+def test_the_last_reduction_is_taken_where_none_fits(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (8, 128, 128)).astype(np.uint8)
+    view = embed_volumes([Source("TXM", "txm", stack(tmp_path / "a.ome.zarr", noise))], (0, 1), (None,) * 3, 1)
+    assert view
+    assert view["shape"] == (8, REDUCTIONS[-1].side_px, REDUCTIONS[-1].side_px)
+
+
+def test_volumes_are_read_in_slabs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than a slab of a volume is in memory, however deep it is."""
+    slabs = []
+    whole_read = io.Volume.read
+
+    def read(self: io.Volume, z0: int, z1: int) -> np.ndarray:
+        slabs.append(z1 - z0)
+        return whole_read(self, z0, z1)
+
+    monkeypatch.setattr(io.Volume, "read", read)
+    path = stack(tmp_path / "a.ome.zarr", ramp((100, 32, 32), 0, 1))
+    embed_volumes([Source("TXM", "txm", path)], (0, 1), (None,) * 3, PLENTY)
+    assert max(slabs) == 16
+    slabs.clear()
+    monkeypatch.setattr(report_volumes, "_SLAB_BYTES", 2 * 32 * 32 * 2)  # two slices
+    embed_volumes([Source("TXM", "txm", path)], (0, 1), (None,) * 3, PLENTY)
+    assert max(slabs) == 2
+
+
+def test_a_volume_of_another_shape_is_named_not_shown(tmp_path: Path) -> None:
+    sources = [
+        Source("TXM", "txm", stack(tmp_path / "txm.ome.zarr", ramp((10, 32, 32), 0, 1))),
+        Source("cropped", "prediction", stack(tmp_path / "a.ome.zarr", ramp((10, 31, 32), 0, 1))),
+        Source("other", "prediction", stack(tmp_path / "b.ome.zarr", ramp((10, 16, 32), 0, 1))),
+    ]
+    view = embed_volumes(sources, (0, 1), (None,) * 3, PLENTY)
+    assert view
+    assert [volume["name"] for volume in view["volumes"]] == ["TXM", "cropped"]
+    assert view["shape"] == (10, 31, 32)
+    assert view["left_out"] == ["other: its shape (10, 16, 32) (Z, Y, X) is not the TXM's, (10, 32, 32)"]
+
+
+def test_the_viewer_offers_the_learned_ones_the_best_baseline_truth_and_uncertainty(tmp_path: Path) -> None:
+    plain = stack(tmp_path / "plain.ome.zarr", ramp((4, 32, 32), 0, 1))
+    channels = [io.Channel("prediction"), io.Channel("uncertainty")]
+    both = np.stack([ramp((4, 32, 32), 100, 1), ramp((4, 32, 32), 5, 1)], axis=1)
+    spread = tmp_path / "spread.ome.zarr"
+    io.write_ome_zarr(spread, list(both), (4, 32, 32), both.dtype, None, channels=channels)
+    names = [f"net{i}" for i in range(8)]
+    summary: list[dict[str, Any]] = [{"variant": name, "label": name, "kind": "learned"} for name in names]
+    summary += [{"variant": f"map{i}", "label": f"map{i}", "kind": "baseline"} for i in range(2)]
+    volumes: Any = [
+        {"variant": row["variant"], "path": str(spread if row["variant"] == "net2" else plain)} for row in summary
+    ]
+    sources = choose_sources(summary, volumes, plain, plain)
+    assert [source.name for source in sources] == [
+        "TXM",
+        *names[:6],
+        "map0 (best baseline)",
+        "Truth",
+        "Uncertainty of net2",
+    ]
+    view = embed_volumes([sources[0], sources[-1]], (0, 1), (None,) * 3, PLENTY)
+    assert view
+    unsure = view["volumes"][1]
+    assert unsure["low"] == 0
+    np.testing.assert_allclose(decoded(unsure["slices"][3]) / 255 * unsure["high"], 8, atol=0.1)
+    assert choose_sources(summary, volumes, None, plain) == []
+    assert choose_sources(summary[-2:], volumes, plain, plain) == []
+
+
+# --- tables
+
+
+def test_declared_tables_come_in_order_with_headings_and_others_after_them(tmp_path: Path) -> None:
+    volumes = pd.DataFrame(
+        {"variant": ["a_b"], "seed": [0], "slices": [48.0], "psnr": [20.123], "dice_0": [0.5], "ssim": [None]}
+    )
+    io.write_csv(tmp_path / "volumes.csv", volumes)
+    io.write_csv(tmp_path / "pairs.csv", pd.DataFrame({"variant": ["a"], "p": [0.01]}))
+    io.write_csv(tmp_path / "anything_new.csv", pd.DataFrame({"variant": ["a"], "strange_figure": [1.5]}))
+    io.write_csv(tmp_path / "patches.csv", pd.DataFrame({"variant": ["a"]}))
+    io.write_csv(tmp_path / "rock.csv", pd.DataFrame({"variant": ["a"]}))
+    names = ["patches.csv", "volumes.csv", "anything_new.csv", "pairs.csv", "missing.csv"]
+    paired, shown, new = read_tables(tmp_path, names)  # rock.csv is of an earlier run
+    assert (paired["title"], shown["title"], new["title"]) == ("Paired tests", "Volumes", "Anything new")
+    assert shown["columns"] == [
+        ("label", "Variant", 3),
+        ("seed", "Seed", 0),
+        ("slices", "Slices", 0),
+        ("psnr", "PSNR / dB", 2),
+    ]
+    assert shown["rows"][0]["label"] == "a b"
+    assert new["columns"][1] == ("strange_figure", "Strange figure", 3)
+
+
+def test_a_long_table_is_cut_and_says_so(tmp_path: Path) -> None:
+    io.write_csv(tmp_path / "rock.csv", pd.DataFrame({"variant": ["a"] * 500, "porosity": 0.1}))
+    (table,) = read_tables(tmp_path, ["rock.csv"])
+    assert len(table["rows"]) == 300
+    assert "The first 300 of 500 rows" in table["note"]
+
+
+def test_paired_tests_are_read_where_their_columns_are_there(tmp_path: Path) -> None:
+    own = {"first": ["a"], "second": ["b"], "score": ["psnr"], "unit": ["slice"], "n": [4], "better": [None]}
+    io.write_csv(tmp_path / "pairs.csv", pd.DataFrame({**own, "difference": [0.2], "low": [0.1], "high": [0.3]}))
+    assert read_paired(tmp_path, ["pairs.csv"])[0]["low"] == 0.1
+    assert read_paired(tmp_path, []) == []
+    io.write_csv(tmp_path / "pairs.csv", pd.DataFrame({"variant": ["a"]}))
+    assert read_paired(tmp_path, ["pairs.csv"]) == []
+
+
+def test_words_that_are_missing_do_not_make_numbers_of_a_column(tmp_path: Path) -> None:
+    io.write_csv(
+        tmp_path / "rock.csv", pd.DataFrame({"variant": ["a", "b"], "of": ["x", None], "porosity": [None, 0.1]})
+    )
+    (table,) = read_tables(tmp_path, ["rock.csv"])
+    assert [row["of"] for row in table["rows"]] == ["x", None]
+    assert np.isnan(table["rows"][0]["porosity"])
+
+
+# --- captions
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("comparison", "Comparison"),
+        ("montage_2", "Test patch 2"),
+        ("sections/feedforward_z", "Sections: feedforward z"),
+        ("uncertainty/unet/ensemble", "Uncertainty: unet ensemble"),
+        ("two_point/z", "Two-point functions: z"),
+    ],
+)
+def test_every_figure_has_title_and_caption(name: str, title: str) -> None:
+    figure = figure_entry(f"results/a/figures/{name}.png", Path("results/a"))
+    assert figure["title"] == title
+    assert len(figure["caption"]) > 40
+
+
+def test_every_figure_that_the_workflow_draws_has_a_caption() -> None:
+    rules = (REPOSITORY / "workflow/rules/figures.smk").read_text()
+    drawn = set(re.findall(r'"<results>/\{sample\}/figures/(\w+?)(?:_\{|/|\{|")', rules))
+    drawn |= {"repair", "segmentation"} if "figures/{task}" in rules else set()
+    assert drawn
+    assert drawn <= set(CAPTIONS), "give the new figure its caption in reporting/captions.py"
+
+
+def test_a_figure_without_caption_is_still_shown() -> None:
+    figure = figure_entry("results/a/figures/strange_new/net.png", Path("results/a"))
+    assert figure["title"] == "Strange new net"
+    assert "no caption" in figure["caption"]
+
+
+# --- warnings
+
+
+def summary_of(n: int, seeds: int, factor: int = 1) -> list[dict[str, Any]]:
+    return [
+        {"variant": "net", "label": "net", "kind": "learned", "n": n, "seeds": seeds, "factor": factor},
+        {"variant": "map", "label": "map", "kind": "baseline", "n": n, "seeds": 1, "factor": 1},
+    ]
+
+
+def quality_of(*margins: float, disagreement: float = 0.1) -> pd.DataFrame:
+    rows = [
+        {
+            "pair": f"{i:03}",
+            "accepted": True,
+            "similarity_after": 1 + m,
+            "similarity_chance": 1.0,
+            "disagreement_px": disagreement,
+        }
+        for i, m in enumerate(margins)
+    ]
+    return pd.DataFrame(rows)
+
+
+def index_of(slices: int) -> pd.DataFrame:
+    return pd.DataFrame({"split": ["test"] * slices, "pair": [f"{i:03}" for i in range(slices)]})
+
+
+def test_nothing_is_warned_of_without_a_reason() -> None:
+    assert warn_of(summary_of(100, 3), quality_of(0.2, 0.3), index_of(5), []) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((summary_of(10, 3), quality_of(0.2), index_of(5), []), "10 test patches only"),
+        ((summary_of(100, 3), quality_of(0.2), index_of(1), []), "one slice"),
+        (
+            (summary_of(100, 1), quality_of(0.2), index_of(5), []),
+            "Every learned variant was trained with a single seed",
+        ),
+        ((summary_of(100, 3, 2), quality_of(0.2), index_of(5), []), "factor ×2"),
+        (
+            (summary_of(100, 3), quality_of(0.2, 0.01), index_of(5), []),
+            "1 of 2 pairs is doubtful, though it passed: 001",
+        ),
+        ((summary_of(100, 3), quality_of(0.2, disagreement=1.5), index_of(5), []), "1 of 1 pairs is doubtful"),
+    ],
+)
+def test_what_would_mislead_is_said(arguments: Any, words: str) -> None:
+    (warning,) = warn_of(*arguments)
+    assert words in warning
+
+
+def test_warnings_in_the_volumes_are_passed_on_once(tmp_path: Path) -> None:
+    for name in "ab":
+        attributes = {"txm2sem": {"warnings": ["the voxel size along z is not known"]}}
+        io.write_ome_zarr(
+            tmp_path / f"{name}.ome.zarr", [np.zeros((4, 4), np.uint8)], (1, 4, 4), np.uint8, None, attributes
+        )
+    volumes: Any = [{"variant": name, "path": str(tmp_path / f"{name}.ome.zarr")} for name in "ab"]
+    assert warn_of(summary_of(100, 3), quality_of(0.2), index_of(5), volumes) == [
+        "Volume (all volumes): the voxel size along z is not known"
+    ]

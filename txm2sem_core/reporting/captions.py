@@ -1,0 +1,85 @@
+"""Title and caption of each figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from txm2sem_core.viewer import FigureEntry
+
+# by the name of the figure's file or folder in `figures/`, without a number or variant after it
+CAPTIONS = {
+    "comparison": (
+        "Comparison",
+        "Mean PSNR and SSIM over the test patches with their standard errors, learned variants and baselines apart. "
+        "The dashed line stands at the best baseline.",
+    ),
+    "montage": (
+        "Test patch",
+        "One test patch: TXM, prediction, FIB-SEM and error of every variant. Predictions and FIB-SEM share one grey "
+        "scale, errors one colour scale.",
+    ),
+    "sections": (
+        "Sections",
+        "Sections through the middle of the volumes in all three planes, at one physical scale. Lines show where the "
+        "other planes cut. A volume much flatter than wide is shown around its middle only.",
+    ),
+    "uncertainty": (
+        "Uncertainty",
+        "A prediction, its stated uncertainty and its true error on one colour scale; below, the error against what is "
+        "stated (on the dotted diagonal both agree), and the share of pixels whose error is covered, before and after "
+        "the calibration on the validation patches; the dotted lines are the shares of Gaussian errors.",
+    ),
+    "repair": (
+        "Repair",
+        "Test patches of a repair: TXM, the FIB-SEM with damage laid over it (white, as the network sees it), the "
+        "repair, what linear interpolation makes of the pixels around, and the FIB-SEM as it was.",
+    ),
+    "segmentation": (
+        "Segmentation",
+        "Test patches: TXM, FIB-SEM, the predicted classes and the true ones.",
+    ),
+    "curves": (
+        "Training",
+        "Scores on the validation patches and training losses over the epochs; several seeds as mean and range.",
+    ),
+    "registration": (
+        "Registration",
+        "Checkerboards of TXM and FIB-SEM slices as acquired and registered. The worst pair comes first.",
+    ),
+    "spectra": (
+        "Power spectra",
+        "Radially averaged power spectra of the test patches, predictions against the FIB-SEM: where a curve falls "
+        "below that of the FIB-SEM, the prediction lacks detail of that size.",
+    ),
+    "errors": (
+        "Error maps",
+        "Prediction minus FIB-SEM on the test patches, one colour scale for all variants.",
+    ),
+    "two_point": (
+        "Two-point functions",
+        "Two-point probability of the pore phase along z, y and x, predictions against the truth: the chance that two "
+        "points so far apart both lie in it.",
+    ),
+    "phases": (
+        "Phases",
+        "The phases of predicted and true volumes, parted by the same grey levels, and their fractions.",
+    ),
+    "pore_space": (
+        "Pore space",
+        "The pore space of the volumes in three dimensions, at one scale.",
+    ),
+}
+
+
+def figure_entry(path: str, folder: Path) -> FigureEntry:
+    """Title and caption of a figure of the sample whose results lie in `folder`."""
+    parts = Path(path).relative_to(folder / "figures").with_suffix("").parts
+    first = parts[0]
+    kind = max((key for key in CAPTIONS if first == key or first.startswith(f"{key}_")), key=len, default=None)
+    if kind is None:
+        title = " ".join(parts).replace("_", " ").capitalize()
+        return {"title": title, "caption": f"The figure {parts[0]}, which has no caption of its own yet.", "path": path}
+    title, caption = CAPTIONS[kind]
+    rest = " ".join([first[len(kind) + 1 :], *parts[1:]]).replace("_", " ").strip()
+    named = f"{title} {rest}" if rest.isdigit() else f"{title}: {rest}" if rest else title
+    return {"title": named, "caption": caption, "path": path}
