@@ -126,10 +126,13 @@ def pore_diameters(
     half = min(edges) / 2
     levels = np.linspace(float(distance[pore].min()), float(distance.max()), sizes)
     levels = np.unique(np.append(levels[:-1], distance.max()))
-    covered = np.zeros(levels.size)
-    for number, radius in enumerate(levels):
-        centres = distance >= radius
-        near = ndimage.distance_transform_edt(~centres, sampling=edges) < radius
-        covered[number] = np.count_nonzero(near & pore) / count
-    shares = covered - np.append(covered[1:], 0.0)
-    return 2 * (levels - half), np.maximum(shares, 0.0) / max(float(np.maximum(shares, 0.0).sum()), 1e-300)
+    covered = np.zeros_like(pore)
+    shares = np.zeros(levels.size)
+    for number in reversed(range(levels.size)):
+        radius = levels[number]
+        # balls of voxels of a smaller radius need not cover those of a larger one, so the largest come first
+        near = ndimage.distance_transform_edt(distance < radius, sampling=edges) < radius
+        newly = near & pore & ~covered
+        shares[number] = np.count_nonzero(newly) / count
+        covered |= newly
+    return 2 * (levels - half), shares
