@@ -40,13 +40,17 @@ MONTAGE = {"draw_montage sample=tiny, number=1"}
 TABLES = one("summarise_metrics", "summarise_volumes")
 TRUE_ROCK = one("measure_true_rock", "summarise_rock")
 ROCK = {f"measure_rock sample=tiny, variant={variant}, seed=0" for variant in VARIANTS} | TRUE_ROCK
+CHARTS = one("draw_spectra")
+PORES = one("draw_distributions")
+MAPS = one("draw_phases", "draw_pore_space")
 FACTOR = {f"{rule} sample=tiny, factor=2" for rule in ("downsample_patches", "downsample_volume")}
 
 
 def after_prediction(variants: tuple[str, ...]) -> set[str]:
     measured = jobs_of("measure_patches", variants) | jobs_of("measure_volume", variants)
     measured |= jobs_of("measure_rock", variants) | one("summarise_rock")
-    return measured | TABLES | MONTAGE | sections(variants) | one("draw_comparison") | REPORT
+    maps = MAPS if set(variants) & set(LEARNED) else set()
+    return measured | TABLES | MONTAGE | sections(variants) | one("draw_comparison") | CHARTS | PORES | maps | REPORT
 
 
 def after_training(variants: tuple[str, ...]) -> set[str]:
@@ -56,12 +60,15 @@ def after_training(variants: tuple[str, ...]) -> set[str]:
 
 
 AFTER_MEASURE = (
-    jobs_of("measure_patches") | jobs_of("measure_volume") | TABLES | MONTAGE | one("draw_comparison") | REPORT
+    jobs_of("measure_patches") | jobs_of("measure_volume") | TABLES | MONTAGE | one("draw_comparison") | CHARTS | REPORT
 )
+AFTER_ROCK = ROCK | PORES | REPORT
+AFTER_PHASES = jobs_of("measure_volume") | one("summarise_volumes") | CHARTS | MAPS | AFTER_ROCK
 ALL_FROM_PATCHES = one("extract_patches") | TRUE_ROCK | FACTOR | jobs_of("train_model") | after_training(VARIANTS)
 ALL_FROM_REGISTER = ALL_FROM_PATCHES | one("register_pairs", "draw_registration")
 EVERYTHING = ALL_FROM_REGISTER | one("make_phantom")
-DRAWN = MONTAGE | sections() | one("draw_registration", "draw_curves", "draw_comparison") | REPORT
+PICTURES = MONTAGE | sections() | one("draw_registration", "draw_curves", "draw_comparison")
+DRAWN = PICTURES | CHARTS | PORES | MAPS | REPORT
 LEARNED_AGAIN = jobs_of("train_model", LEARNED) | after_training(LEARNED)
 COARSE_AGAIN = FACTOR | jobs_of("train_model", COARSE) | after_training(COARSE)
 ONE_AGAIN = jobs_of("train_model", ("feedforward",)) | after_training(("feedforward",))
@@ -75,6 +82,8 @@ NEW_SEED = (
     | one("summarise_rock")
     | TABLES
     | one("draw_curves", "draw_comparison")
+    | CHARTS
+    | PORES
     | REPORT
 )
 
@@ -160,10 +169,10 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("predict.uncertainty.seed", 1, REPORT),  # of the dropout, which is off here
     ("tiff_volumes", True, jobs_of("export_volume")),
     ("measure.data_range", 200, AFTER_MEASURE),
-    ("measure.phases", 3, AFTER_MEASURE | ROCK),
-    ("measure.thresholds", [90], ROCK | REPORT),
-    ("measure.rock.cube_px", 64, ROCK | REPORT),
-    ("measure.rock.flow", True, ROCK | REPORT),
+    ("measure.phases", 3, AFTER_PHASES),
+    ("measure.thresholds", [90], AFTER_PHASES),
+    ("measure.rock.cube_px", 64, AFTER_ROCK),
+    ("measure.rock.flow", True, AFTER_ROCK),
 ]
 
 
@@ -193,6 +202,10 @@ STYLES: list[tuple[str, dict[str, Any], set[str]]] = [
     ("curves", {"columns": 1}, one("draw_curves") | REPORT),
     ("comparison", {"columns": 1}, one("draw_comparison") | REPORT),
     ("registration", {"tiles": 6}, one("draw_registration") | REPORT),
+    ("spectra", {"panel_height_mm": 50}, CHARTS | REPORT),
+    ("distributions", {"panel_height_mm": 50}, PORES | REPORT),
+    ("phases", {"columns": 1}, one("draw_phases") | REPORT),
+    ("pore_space", {"side_px": 32}, one("draw_pore_space") | REPORT),
 ]
 
 
@@ -220,7 +233,7 @@ def touched(file: Path) -> None:
 FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/training/steps.py", edited, jobs_of("train_model") | after_training(VARIANTS)),
     ("txm2sem_core/training/steps.py", touched, set()),
-    ("txm2sem_core/metrics/image.py", edited, (AFTER_MEASURE - MONTAGE) | ROCK),
+    ("txm2sem_core/metrics/image.py", edited, (AFTER_MEASURE - MONTAGE) | AFTER_ROCK),
     ("txm2sem_core/plotting/montage.py", edited, DRAWN),
     ("txm2sem_core/viewer/page.py", edited, REPORT),
     ("txm2sem_core/templates/report.css", edited, REPORT),

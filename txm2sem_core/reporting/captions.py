@@ -23,6 +23,26 @@ CAPTIONS = {
         "Sections through the middle of the volumes in all three planes, at one physical scale. Lines show where the "
         "other planes cut. A volume much flatter than wide is shown around its middle only.",
     ),
+    "phases": (
+        "Phases",
+        "The middle slice of every volume, parted by one set of thresholds of the training FIB-SEM slices; Dice "
+        "coefficients of the darkest phase are against the truth. Thresholds know grey levels, not minerals.",
+    ),
+    "pore_space": (
+        "Pore space",
+        "Walls of the darkest phase in a block from the middle of the volumes, from one point of view; z runs into the "
+        "depth.",
+    ),
+    "distributions": (
+        "Pores in numbers",
+        "Probability that two points so far apart both lie in the pores, along each axis; share of chords through pores "
+        "that are no longer; share of the pores' volume that a ball no wider fits into. Bands: the range over seeds.",
+    ),
+    "spectra": (
+        "Spectra and resolution",
+        "Power against spatial frequency, of test patches and of volumes along z; and the correlation of each ring of "
+        "frequencies with the measured FIB-SEM, whose own noise bounds it. Bands: the range over seeds.",
+    ),
     "uncertainty": (
         "Uncertainty",
         "A prediction, its stated uncertainty and its true error on one colour scale; below, the error against what is "

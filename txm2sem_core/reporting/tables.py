@@ -14,7 +14,15 @@ from txm2sem_core.viewer import PairedTest, TableEntry
 
 LONGEST = 300  # rows; of a longer table the first are shown
 # one row a patch; the comparison, which has its own place, also beside published figures; curves, which are drawn
-HIDDEN = ("patches.csv", "summary.csv", "table.csv", "spectra.csv", "volume_spectra.csv", "resolution.csv")
+HIDDEN = (
+    "patches.csv",
+    "summary.csv",
+    "table.csv",
+    "spectra.csv",
+    "volume_spectra.csv",
+    "resolution.csv",
+    "rock_distributions.csv",
+)
 PAIRED_COLUMNS = ("first", "second", "score", "difference", "low", "high", "unit")
 
 
@@ -59,13 +67,38 @@ TABLES: dict[str, Table] = {
             "continuity_ratio",
             "continuity_explained",
             "continuity_error",
+            "neighbour_ssim_z",
+            "neighbour_ssim_z_truth",
+            "jitter_z",
+            "jitter_z_truth",
             "fraction_0",
             "fraction_0_truth",
             "self_continuity_ratio",
             "self_continuity_correlation_z",
         ),
     ),
-    "rock.csv": Table("Rock", "Figures of the segmented volumes, as a petrophysicist reads them."),
+    "rock.csv": Table(
+        "Rock",
+        "Pores are the darkest phase, by one set of thresholds. Connected: joins the two faces along the axis. Pore sizes "
+        "and flow are of a block from the middle.",
+        columns=(
+            "seed",
+            "porosity",
+            "porosity_connected_z",
+            "porosity_connected_y",
+            "porosity_connected_x",
+            "specific_surface_per_um",
+            "euler_per_um3",
+            "mean_chord_z_nm",
+            "mean_chord_x_nm",
+            "pore_diameter_nm_median",
+            "diffusivity_z_relative",
+            "diffusivity_x_relative",
+            "permeability_z_nd",
+            "permeability_y_nd",
+            "permeability_x_nd",
+        ),
+    ),
     "rock_intervals.csv": Table("Rock, with its uncertainty", "Each figure over the members of an ensemble."),
     "uncertainty.csv": Table(
         "Uncertainty",
@@ -78,6 +111,24 @@ TABLES: dict[str, Table] = {
 }
 
 HEADINGS = {
+    "neighbour_ssim_z": "SSIM of neighbours along z",
+    "neighbour_ssim_z_truth": "SSIM of neighbours, truth",
+    "jitter_z": "Jitter along z",
+    "jitter_z_truth": "Jitter along z, truth",
+    "porosity": "Porosity",
+    "porosity_connected_z": "Connected, z",
+    "porosity_connected_y": "Connected, y",
+    "porosity_connected_x": "Connected, x",
+    "specific_surface_per_um": "Surface / µm⁻¹",
+    "euler_per_um3": "Euler number / µm⁻³",
+    "mean_chord_z_nm": "Mean chord z / nm",
+    "mean_chord_x_nm": "Mean chord x / nm",
+    "pore_diameter_nm_median": "Median pore / nm",
+    "diffusivity_z_relative": "Diffusivity z, relative",
+    "diffusivity_x_relative": "Diffusivity x, relative",
+    "permeability_z_nd": "Permeability z / nD",
+    "permeability_y_nd": "Permeability y / nD",
+    "permeability_x_nd": "Permeability x / nD",
     "label": "Variant",
     "seed": "Seed",
     "slices": "Slices",

@@ -140,14 +140,9 @@ def tile_settings():
     return json.dumps(CONFIG.predict.model_dump(mode="json", exclude={"uncertainty"}), sort_keys=True)
 
 
-def measure_settings():
-    """What the scores need of `measure:`, as one canonical string; what is of the rock alone is left out."""
-    return json.dumps(CONFIG.measure.model_dump(mode="json", exclude={"rock", "thresholds"}), sort_keys=True)
-
-
-def rock_settings():
-    """What the figures of the rock need of it."""
-    return json.dumps(CONFIG.measure.model_dump(mode="json", exclude={"data_range"}), sort_keys=True)
+def measure_settings(*keys):
+    """These keys of `measure:` as one canonical string: a figure is made again only by what it depends on."""
+    return json.dumps(CONFIG.measure.model_dump(mode="json", include=set(keys)), sort_keys=True)
 
 
 def rock_runs(sample):

@@ -54,7 +54,7 @@ rule draw_montage:
     params:
         style=settings(STYLE.montage),
         common=settings(STYLE.common),
-        measure=settings(CONFIG.measure),
+        measure=measure_settings("data_range"),
         variants=json.dumps(VARIANTS),
         patches=lambda w: [patches_folder(w.sample, v) for v in VARIANTS],
     script:
@@ -292,7 +292,7 @@ rule draw_phases:
         figure="phases",
         style=settings(STYLE.phases),
         common=settings(STYLE.common),
-        measure=settings(CONFIG.measure),
+        measure=measure_settings("phases", "thresholds"),
         labels=json.dumps(drawn_variants()),
         truth=lambda w: truth_volume(w.sample),
         patches=lambda w, input: folder_of(input.description),
@@ -315,7 +315,7 @@ use rule draw_phases as draw_pore_space with:
         figure="pore_space",
         style=settings(STYLE.pore_space),
         common=settings(STYLE.common),
-        measure=settings(CONFIG.measure),
+        measure=measure_settings("phases", "thresholds"),
         labels=json.dumps(drawn_variants()),
         truth=lambda w: truth_volume(w.sample),
         patches=lambda w, input: folder_of(input.description),

@@ -21,7 +21,7 @@ rule measure_patches:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=measure_settings(),
+        settings=measure_settings("data_range"),
         patches=lambda w, input: folder_of(input.description),
     script:
         "../scripts/measure_patches.py"
@@ -46,7 +46,7 @@ rule measure_volume:
         mem_mb=4000,
         runtime=240,
     params:
-        settings=measure_settings(),
+        settings=measure_settings("data_range", "phases", "thresholds"),
         patches=lambda w, input: folder_of(input.description),
         truth=lambda w: truth_volume(w.sample),
     script:
@@ -212,7 +212,7 @@ rule measure_rock:
         mem_mb=8000,
         runtime=480,
     params:
-        settings=rock_settings(),
+        settings=measure_settings("phases", "thresholds", "rock"),
         patches=lambda w, input: folder_of(input.description),
         volume=lambda w, input: str(input.volume),
     script:
@@ -232,7 +232,7 @@ use rule measure_rock as measure_true_rock with:
     benchmark:
         "<benchmarks>/{sample}/measure_rock/truth.tsv"
     params:
-        settings=rock_settings(),
+        settings=measure_settings("phases", "thresholds", "rock"),
         patches=lambda w, input: folder_of(input.description),
         volume=lambda w: truth_volume(w.sample),
 
@@ -277,7 +277,7 @@ rule measure_side_task:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=measure_settings(),
+        settings=measure_settings("data_range"),
         patches=lambda w, input: folder_of(input.description),
     script:
         "../scripts/measure_side_task.py"
