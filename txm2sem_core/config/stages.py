@@ -132,5 +132,5 @@ class MeasureSettings(Settings):
 
     data_range: Positive | Literal["auto"] = "auto"  # `auto`: 255 for 8-bit SEM images, else their recorded range
     phases: Annotated[int, Field(ge=2, le=5)] = 4  # classes of the multi-Otsu segmentation of volumes
-    thresholds: tuple[float, ...] = ()  # of the rock's figures, SEM grey levels; empty: multi-Otsu
+    thresholds: tuple[float, ...] = ()  # SEM grey levels that part the phases of volumes; empty: multi-Otsu
     rock: RockSettings = RockSettings()

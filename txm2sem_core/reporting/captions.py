@@ -35,8 +35,9 @@ CAPTIONS = {
     ),
     "distributions": (
         "Pores in numbers",
-        "Probability that two points so far apart both lie in the pores, along each axis; share of chords through pores "
-        "that are no longer; share of the pores' volume that a ball no wider fits into. Bands: the range over seeds.",
+        "Probability that two points so far apart both lie in the pores, along each axis; share of chords through "
+        "pores that are no longer; share of the pores' volume that no wider ball fits into. Bands: the range over "
+        "seeds.",
     ),
     "spectra": (
         "Spectra and resolution",
@@ -65,28 +66,6 @@ CAPTIONS = {
     "registration": (
         "Registration",
         "Checkerboards of TXM and FIB-SEM slices as acquired and registered. The worst pair comes first.",
-    ),
-    "spectra": (
-        "Power spectra",
-        "Radially averaged power spectra of the test patches, predictions against the FIB-SEM: where a curve falls "
-        "below that of the FIB-SEM, the prediction lacks detail of that size.",
-    ),
-    "errors": (
-        "Error maps",
-        "Prediction minus FIB-SEM on the test patches, one colour scale for all variants.",
-    ),
-    "two_point": (
-        "Two-point functions",
-        "Two-point probability of the pore phase along z, y and x, predictions against the truth: the chance that two "
-        "points so far apart both lie in it.",
-    ),
-    "phases": (
-        "Phases",
-        "The phases of predicted and true volumes, parted by the same grey levels, and their fractions.",
-    ),
-    "pore_space": (
-        "Pore space",
-        "The pore space of the volumes in three dimensions, at one scale.",
     ),
 }
 
