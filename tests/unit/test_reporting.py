@@ -218,7 +218,7 @@ def test_words_that_are_missing_do_not_make_numbers_of_a_column(tmp_path: Path) 
         ("montage_2", "Test patch 2"),
         ("sections/feedforward_z", "Sections: feedforward z"),
         ("uncertainty/unet/ensemble", "Uncertainty: unet ensemble"),
-        ("two_point/z", "Two-point functions: z"),
+        ("pore_space", "Pore space"),
     ],
 )
 def test_every_figure_has_title_and_caption(name: str, title: str) -> None:
