@@ -29,6 +29,7 @@ GROUND = {
 }
 MIDDLE = {
     "side_tasks",
+    "segmentation",
     "io",
     "config",
     "figure_settings",
