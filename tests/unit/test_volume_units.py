@@ -282,7 +282,7 @@ def test_a_full_disk_is_told_and_leaves_what_is_done(
         return write(self, level, blocks)  # type: ignore[arg-type]
 
     monkeypatch.setattr(io.zarr_levels.ZarrLevels, "write", full)
-    with pytest.raises(InputError, match="slices 32 to 47 of level 0 cannot be written .No space left on device"):
+    with pytest.raises(InputError, match=r"slices 32 to 47 of level 0 cannot be written \(No space left on device"):
         predict(place, target)
     monkeypatch.undo()
     assert predict(place, target).made == UNITS - 2  # type: ignore[attr-defined]
