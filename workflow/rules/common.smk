@@ -38,6 +38,8 @@ os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins))
 
 RESULTS = CONFIG.results_dir
 VARIANTS = list(CONFIG.translations)
+# fitted at once, on the CPU
+BASELINES = [name for name in VARIANTS if CONFIG.variant(name).family == "baseline"]
 # variants that repair or segment: they have tables and figures of their own, and no volume
 SIDE_RUNS = [(v, seed) for v in CONFIG.side_tasks for seed in CONFIG.seeds]
 # the report shows the PNG, so it comes first
@@ -141,6 +143,11 @@ def network_code(*modules):
 def folder_of(file):
     """The folder that a command is given, of a file that the rule names."""
     return str(Path(file).parent)
+
+
+def grows(amount):
+    """A resource that grows with every attempt: a job that ended for want of memory or time gets more of it."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def settings(group):

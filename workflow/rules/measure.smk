@@ -16,8 +16,8 @@ rule measure_patches:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         settings=settings(CONFIG.measure),
         patches=lambda w, input: folder_of(input.description),
@@ -40,8 +40,8 @@ rule measure_volume:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grows(4000),
+        runtime=grows(240),
     params:
         settings=settings(CONFIG.measure),
         patches=lambda w, input: folder_of(input.description),
@@ -101,8 +101,8 @@ rule measure_uncertainty:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grows(4000),
+        runtime=grows(240),
     params:
         patches=lambda w, input: folder_of(input.description),
         truth=lambda w: truth_volume(w.sample),
@@ -123,8 +123,8 @@ rule summarise_uncertainty:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         runs=json.dumps(SPREAD_RUNS),
     script:
@@ -151,8 +151,8 @@ rule summarise_metrics:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         runs=json.dumps(described_runs()),
     script:
@@ -172,8 +172,8 @@ rule summarise_volumes:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         runs=json.dumps(runs() + [(f"{v}_ensemble", "all") for v in CONFIG.ensembles]),
     script:
@@ -194,8 +194,8 @@ rule measure_side_task:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         settings=settings(CONFIG.measure),
         patches=lambda w, input: folder_of(input.description),
@@ -216,8 +216,8 @@ rule summarise_side_task:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         runs=lambda w: json.dumps(side_runs(w.task)),
     script:
