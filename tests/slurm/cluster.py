@@ -180,9 +180,16 @@ class Cluster:
         for path in (folder, folder / "munge.key"):
             shutil.chown(path, "munge", "munge")
         files = ("key-file=munge.key", "socket=munge.socket", "pid-file=munged.pid", "log-file=munged.log")
+        files += ("seed-file=munged.seed",)
         options = [f"--{name}={folder / file}" for name, _, file in (entry.partition("=") for entry in files)]
         self._daemon(
-            "munged", "munged", "--foreground", "--force", f"--seed-file={folder / 'munged.seed'}", *options, user="munge"
+            "munged",
+            "munged",
+            "--foreground",
+            "--force",
+            f"--seed-file={folder / 'munged.seed'}",
+            *options,
+            user="munge",
         )
         self._wait_for("munged", lambda: succeeds("munge", "-n", "-S", str(folder / "munge.socket")))
 
@@ -266,8 +273,9 @@ class Cluster:
                 raise NoClusterError("this machine lets root make no device files for the pretended GPUs") from None
         controller, database, storage, *daemons = ports
         munge = f"{folder}/munge/munge.socket"
+        size = f"CPUs={CPUS} RealMemory={MEMORY_MB}"
         nodes = "\n".join(
-            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={CPUS} RealMemory={MEMORY_MB} {gres}"
+            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} {size} {gres}"
             for (node, gres), port in zip(NODES.items(), daemons, strict=True)
         )
         (folder / "etc/slurm.conf").write_text(
