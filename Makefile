@@ -40,7 +40,7 @@ lint: $(STAMP)
 	snakemake --lint
 
 test: lint
-	pytest -n 2 --junitxml=.pytest-results.xml
+	pytest -n 2 --ignore tests/slurm --junitxml=.pytest-results.xml
 
 # -s: it says what happens while it goes on; where there can be no cluster it is skipped, and says why
 test-slurm: $(STAMP)

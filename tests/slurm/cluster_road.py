@@ -71,7 +71,6 @@ class Road:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": "",
             "OMP_NUM_THREADS": "1",
-            "TXM2SEM_SAVE_SECONDS": "1",
         }
         with (self.folder / log).open("wb") as stream:
             process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=stream, stderr=stream)
