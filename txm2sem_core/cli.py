@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -81,12 +82,28 @@ def predict(
         Optional[Path],  # noqa: UP045
         typer.Option(help="calibration.json of predict-test, to state a calibrated uncertainty."),
     ] = None,
+    slab: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="I/N", help="Predict the I-th of N slabs alone, I from 1, as one of several jobs; then --finish."
+        ),
+    ] = None,
+    slab_report: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="JSON to write after a slab: its units, their slices, and the checksums of their files."),
+    ] = None,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Predict nothing: check that all slabs are there, and close the volume.")
+    ] = False,
     threads: Threads = 0,
     plugin: Plugins = None,
     settings: SettingsJson = "{}",
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "volume",
 ) -> None:
-    """Predict the FIB-SEM volume of a TXM volume; with several models, or --samples, its uncertainty too."""
+    """Predict the FIB-SEM volume of a TXM volume; with several models, or --samples, its uncertainty too.
+
+    A prediction that was killed goes on where it stopped when the same command is given again.
+    """
     from txm2sem_core.config import PredictSettings, parse_settings
 
     chosen = parse_settings(PredictSettings, settings)
@@ -95,25 +112,36 @@ def predict(
     _check_voxel_size(voxel_size_nm)
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
-    from txm2sem_core.io import open_volume
+    from txm2sem_core.io import open_volume, write_json
 
+    part = _slab(slab)
+    if slab_report is not None and part is None:
+        raise ConfigError("--slab-report: only a slab has a report. Give --slab I/N too.")
     source = open_volume(input)
     _set_threads(threads)
     _load_plugins(plugin)
+    predictor: inference.Predictor | inference.SpreadPredictor
     if len(model) == 1 and not samples:
         if calibration is not None:
             raise ConfigError(
                 "--calibration: one model has no spread to calibrate. Give several by --model, or --samples."
             )
         predictor = inference.load_predictor(load_model(model[0]), chosen, device)
-        inference.predict_volume(predictor, source, output, voxel_size_nm=voxel_size_nm, name=name)
     else:
-        calibrated = None if calibration is None else inference.read_calibration(calibration)
-        several = inference.load_spread_predictor(model, chosen, device, samples, seed)
-        inference.predict_volume_with_uncertainty(
-            several, source, output, calibration=calibrated, voxel_size_nm=voxel_size_nm, name=name
-        )
-    print(output)
+        predictor = inference.load_spread_predictor(model, chosen, device, samples, seed)
+    result = inference.predict_volume(
+        predictor,
+        source,
+        output,
+        calibration=None if calibration is None else inference.read_calibration(calibration),
+        voxel_size_nm=voxel_size_nm,
+        slab=part,
+        only_finish=finish,
+        name=name,
+    )
+    if slab_report is not None:
+        write_json(slab_report, {"slab": slab, "clipped": result.clipped, "units": result.units})
+    print(output if part is None else f"slab {slab} of {output}")
 
 
 @app.command("predict-test")
@@ -284,6 +312,16 @@ def phantom(
 
     make_phantom(parse_settings(PhantomSettings, settings, shape=shape, seed=seed), output)
     print(output)
+
+
+def _slab(text: str | None) -> tuple[int, int] | None:
+    """The slab that `I/N` names."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None:
+        raise ConfigError(f"--slab: I/N is needed, as 2/8 for the second of eight slabs. It is {text!r}.")
+    return int(found[1]), int(found[2])
 
 
 def _check_voxel_size(voxel_size_nm: tuple[float, float, float] | None) -> None:

@@ -3,7 +3,10 @@
 - `atomic`: a file or folder appears whole or not at all
 - `images`: one greyscale plane a file (TIFF, PNG), folders of them
 - `volumes`: read volumes of any size lazily (TIFF stack, folder of slices, OME-Zarr)
-- `ome_zarr`: write OME-Zarr 0.5 volumes slab by slab
+- `ome_zarr`: OME-Zarr 0.5 volumes: metadata, and writing one
+- `zarr_levels`: their arrays: shards, pyramid
+- `unit_store`: a volume while it is made, unit by unit
+- `locks`: of folders, between processes
 - `patch_store`: registered pairs and the index of their patches
 - `tables`: CSV, JSON, digests
 """
@@ -18,7 +21,7 @@ from txm2sem_core.io.images import (
     read_voxel_size_nm,
     write_tiff,
 )
-from txm2sem_core.io.ome_zarr import Channel, OmeZarrWriter, write_ome_zarr
+from txm2sem_core.io.ome_zarr import Channel, write_ome_zarr
 from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.io.tables import (
     read_csv,
@@ -30,13 +33,14 @@ from txm2sem_core.io.tables import (
     write_json,
     write_text,
 )
+from txm2sem_core.io.unit_store import UnitStore, volume_units
 from txm2sem_core.io.volumes import Volume, open_volume, write_volume_tiff, write_volume_tiffs
 
 __all__ = [
     "Channel",
-    "OmeZarrWriter",
     "PairImages",
     "PatchStore",
+    "UnitStore",
     "Volume",
     "VoxelSize",
     "atomic_path",
@@ -52,6 +56,7 @@ __all__ = [
     "read_voxel_size_nm",
     "read_yaml",
     "sha256_file",
+    "volume_units",
     "write_csv",
     "write_json",
     "write_ome_zarr",
