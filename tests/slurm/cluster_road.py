@@ -56,8 +56,10 @@ class Road:
         self.folder = folder
         folder.mkdir(parents=True)
         for name in COPIED:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-            copy(ROOT / name, folder / name)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(ROOT / name, folder / name)
         for name, values in {"config.yaml": CONFIG, "figures.yaml": FIGURES}.items():
             (folder / name).write_text(yaml.safe_dump(values))
         (folder / "samples.tsv").write_text("sample\tsource\ntiny\tphantom\n")

@@ -41,6 +41,7 @@ STAGES = {
     "side_measures",
     "reporting",
     "uncertainty",
+    "planning",
 }
 TOP = {"cli", "__main__"}
 FLOORS = [GROUND, MIDDLE, STAGES, TOP]

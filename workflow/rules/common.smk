@@ -3,6 +3,7 @@ import json
 import os
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
@@ -177,6 +178,7 @@ def raw_volume(sample):
     return [] if volume is None else [ancient(str(volume))]
 
 
+@cache
 def pairs_digest(sample):
     """A digest of the user's pairs, as a param; a phantom's files follow from its settings."""
     if SAMPLES[sample].source == "phantom":
@@ -184,8 +186,9 @@ def pairs_digest(sample):
     return raw_digest([Path(file) for file in raw_files(sample)], Path(RESULTS))
 
 
+@cache
 def volume_digest(sample):
-    """A digest of the user's TXM volume, as a param."""
+    """A digest of the user's TXM volume, as a param; taken once, since thousands of jobs of a volume have it."""
     if SAMPLES[sample].source == "phantom" or not has_volume(sample):
         return ""
     return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))], Path(RESULTS))
