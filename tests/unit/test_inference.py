@@ -117,7 +117,7 @@ def test_padding_does_not_reach_further_than_the_network() -> None:
 def test_the_automatic_tile_is_the_whole_plane_where_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, txm = model("resnet_1blocks", width=8), plane(1, 400, 420)
     whole = predictor(loaded).predict_plane(txm)
-    monkeypatch.setattr("txm2sem_core.inference.predictor._ACTIVATION_BUDGET", 4 * 3 * 4 * 380**2)
+    monkeypatch.setattr("txm2sem_core.inference.predictor._ACTIVATION_BUDGET", 4 * 5 * 8 * 380**2)
     sizes: list[int] = []
     loaded.generator.register_forward_pre_hook(lambda _, inputs: sizes.append(max(inputs[0].shape[2:])))
     tiled = predictor(loaded).predict_plane(txm)

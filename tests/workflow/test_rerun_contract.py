@@ -85,6 +85,8 @@ def ensemble(rule: str, variants: tuple[str, ...] = LEARNED) -> set[str]:
     return {f"{rule} sample=tiny, variant={variant}" for variant in variants}
 
 
+SLABS = {f"{job}, slab={slab}, slabs=2" for job in jobs_of("predict_slab") for slab in (1, 2)}
+AFTER_VOLUMES = jobs_of("measure_volume") | one("summarise_volumes") | sections() | REPORT
 UNCERTAIN_RULES = ("predict_test_uncertainty", "predict_volume_uncertainty", "measure_uncertainty", "draw_uncertainty")
 ENSEMBLES = (
     {job for rule in UNCERTAIN_RULES for name in LEARNED for job in uncertain(rule, f"{name}/ensemble")}
@@ -153,6 +155,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("variant:z_penalty", {"stack": 0.1}, ONE_AGAIN),
     ("predict.tile_px", 64, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
     ("predict.overlap_px", 16, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
+    ("predict.jobs", 2, SLABS | jobs_of("predict_volume") | AFTER_VOLUMES),
     ("predict.uncertainty.ensemble", True, NEW_SEED | ENSEMBLES),
     ("predict.uncertainty.dropout_samples", 2, DROPOUT),
     ("predict.uncertainty.seed", 1, REPORT),  # of the dropout, which is off here

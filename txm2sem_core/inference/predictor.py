@@ -15,8 +15,8 @@ from txm2sem_core.intensity import IntensityRange, Preparation
 from txm2sem_core.networks import ImageGenerator, inference
 from txm2sem_core.tiling import padded_length, plan_tiles
 
-_ACTIVATION_BUDGET = 3 * 2**30  # bytes of activations that a plane or tile may take
-_LIVE_LAYERS = 3  # full-resolution activations that are alive at once in the widest part of the networks
+_ACTIVATION_BUDGET = 2 * 2**30  # bytes that a plane or tile may take in the network; the same on every machine
+_LIVE_LAYERS = 5  # of full resolution that are alive at once, padded copies included: at most 4.9, docs/volumes.md
 _SMALLEST_TILE = 256
 
 

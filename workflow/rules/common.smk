@@ -75,6 +75,8 @@ wildcard_constraints:
     factor="|".join(map(str, CONFIG.factors)) or NOTHING,
     run="|".join(f"{variant}/{name}" for variant, name in SPREAD_RUNS) or NOTHING,
     number=r"\d+",
+    slab=r"\d+",
+    slabs=r"\d+",
 
 
 def runs():
@@ -118,7 +120,18 @@ def dropout_options(run):
 
 def tile_settings():
     """What a prediction without uncertainty needs of `predict:`, as one canonical string."""
-    return json.dumps(CONFIG.predict.model_dump(mode="json", exclude={"uncertainty"}), sort_keys=True)
+    return json.dumps(CONFIG.predict.model_dump(mode="json", exclude={"uncertainty", "jobs"}), sort_keys=True)
+
+
+def slabs_of(folder):
+    """The reports of the jobs that predict the volume in `folder`; none where a single job does it all."""
+    jobs = CONFIG.predict.jobs
+    return [f"{folder}/slabs/{slab}of{jobs}.json" for slab in range(1, jobs + 1)] if jobs > 1 else []
+
+
+def volume_gpu(family=None):
+    """GPUs of the job that predicts a whole volume, or of the one that closes what several predicted."""
+    return 0 if CONFIG.predict.jobs > 1 or family == "baseline" else 1
 
 
 def has_volume(sample):
