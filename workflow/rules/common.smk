@@ -129,9 +129,9 @@ def slabs_of(folder):
     return [f"{folder}/slabs/{slab}of{jobs}.json" for slab in range(1, jobs + 1)] if jobs > 1 else []
 
 
-def volume_gpu(family=None):
+def volume_gpu():
     """GPUs of the job that predicts a whole volume, or of the one that closes what several predicted."""
-    return 0 if CONFIG.predict.jobs > 1 or family == "baseline" else 1
+    return 0 if CONFIG.predict.jobs > 1 else 1
 
 
 def has_volume(sample):
