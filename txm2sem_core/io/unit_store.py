@@ -84,7 +84,7 @@ class UnitStore:
 
     def is_begun(self) -> bool:
         """Whether a unit is marked, whoever wrote it."""
-        return any((self.folder / "marks").glob("*.json"))
+        return any((self.folder / "marks").glob("[0-9]*.json"))
 
     def write(self, unit: Unit, voxels: np.ndarray, notes: Mapping[str, Any] | None = None) -> None:
         """Write a unit of the volume itself and mark it.
