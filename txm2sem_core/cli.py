@@ -320,6 +320,23 @@ def phantom(
     print(output)
 
 
+@app.command()
+def plan(
+    shape: Annotated[tuple[int, int, int], typer.Option(help="Z Y X of the TXM volume in voxels.")],
+    voxels_per_second: Annotated[float, typer.Option(help="Predicted voxels that one GPU makes in a second.")],
+    jobs: Annotated[int, typer.Option(help="Into how many the volume is split: predict.jobs.")] = 1,
+    gpus: Annotated[int, typer.Option(help="How many compute at a time.")] = 1,
+    factor: Annotated[int, typer.Option(help="SEM pixels a TXM pixel along y and x.")] = 1,
+    channels: Annotated[int, typer.Option(help="Of the prediction; 2 with an uncertainty.")] = 1,
+) -> None:
+    """Say what the prediction of a large volume takes: bytes, files, jobs and hours."""
+    from txm2sem_core.planning import plan_lines, plan_prediction
+
+    counted = plan_prediction(shape, voxels_per_second, jobs=jobs, gpus=gpus, factor=factor, channels=channels)
+    for line in plan_lines(counted):
+        print(line)
+
+
 def _slab(text: str | None) -> tuple[int, int] | None:
     """The slab that `I/N` names."""
     if text is None:

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
@@ -60,6 +61,8 @@ os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins))
 
 RESULTS = CONFIG.results_dir
 VARIANTS = list(CONFIG.translations)
+# fitted at once, on the CPU
+BASELINES = [name for name in VARIANTS if CONFIG.variant(name).family == "baseline"]
 # variants that repair or segment: they have tables and figures of their own, and no volume
 SIDE_RUNS = [(v, seed) for v in CONFIG.side_tasks for seed in CONFIG.seeds]
 # the report shows the PNG, so it comes first
@@ -148,9 +151,9 @@ def slabs_of(folder):
     return [f"{folder}/slabs/{slab}of{jobs}.json" for slab in range(1, jobs + 1)] if jobs > 1 else []
 
 
-def volume_gpu(family=None):
+def volume_gpu():
     """GPUs of the job that predicts a whole volume, or of the one that closes what several predicted."""
-    return 0 if CONFIG.predict.jobs > 1 or family == "baseline" else 1
+    return 0 if CONFIG.predict.jobs > 1 else 1
 
 
 def measure_settings(*keys):
@@ -188,6 +191,11 @@ def folder_of(file):
     return str(Path(file).parent)
 
 
+def grows(amount):
+    """A resource that grows with every attempt: a job that ended for want of memory or time gets more of it."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def settings(group):
     """A group of settings as one canonical string: snakemake compares params as a set of values."""
     return group.canonical_json()
@@ -215,6 +223,7 @@ def raw_volume(sample):
     return [] if volume is None else [ancient(str(volume))]
 
 
+@cache
 def pairs_digest(sample):
     """A digest of the user's pairs, as a param; a phantom's files follow from its settings."""
     if SAMPLES[sample].source == "phantom":
@@ -222,8 +231,9 @@ def pairs_digest(sample):
     return raw_digest([Path(file) for file in raw_files(sample)], Path(RESULTS))
 
 
+@cache
 def volume_digest(sample):
-    """A digest of the user's TXM volume, as a param."""
+    """A digest of the user's TXM volume, as a param; taken once, since thousands of jobs of a volume have it."""
     if SAMPLES[sample].source == "phantom" or not has_volume(sample):
         return ""
     return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))], Path(RESULTS))

@@ -23,9 +23,9 @@ rule predict_test:
         "../../envs/torch.yaml"
     threads: 8
     resources:
-        gpu=lambda w: 0 if CONFIG.variant(w.variant).family == "baseline" else 1,
-        mem_mb=8000,
-        runtime=60,
+        gpu=1,
+        mem_mb=grows(8000),
+        runtime=grows(60),
     params:
         settings=tile_settings(),
         model=lambda w, input: folder_of(input.model),
@@ -57,9 +57,9 @@ rule predict_slab:
         "../../envs/torch.yaml"
     threads: 8
     resources:
-        gpu=lambda w: 0 if CONFIG.variant(w.variant).family == "baseline" else 1,
-        mem_mb=8000,
-        runtime=720,
+        gpu=1,
+        mem_mb=grows(8000),
+        runtime=grows(720),
     params:
         settings=tile_settings(),
         model=lambda w, input: folder_of(input.model),
@@ -96,9 +96,9 @@ rule predict_volume:
         "../../envs/torch.yaml"
     threads: 8
     resources:
-        gpu=lambda w: volume_gpu(CONFIG.variant(w.variant).family),
-        mem_mb=8000,
-        runtime=720,
+        gpu=volume_gpu(),
+        mem_mb=grows(8000),
+        runtime=grows(720),
     params:
         settings=tile_settings(),
         model=lambda w, input: folder_of(input.model),
@@ -132,8 +132,8 @@ rule predict_test_uncertainty:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=grows(8000),
+        runtime=grows(120),
     params:
         settings=tile_settings(),
         models=lambda w, input: model_options(input.models),
@@ -165,8 +165,8 @@ rule predict_slab_uncertainty:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=grows(8000),
+        runtime=grows(1440),
     params:
         settings=tile_settings(),
         models=lambda w, input: model_options(input.models),
@@ -202,9 +202,9 @@ rule predict_volume_uncertainty:
         "../../envs/torch.yaml"
     threads: 8
     resources:
-        gpu=lambda w: volume_gpu(),
-        mem_mb=8000,
-        runtime=1440,
+        gpu=volume_gpu(),
+        mem_mb=grows(8000),
+        runtime=grows(1440),
     params:
         settings=tile_settings(),
         models=lambda w, input: model_options(input.models),
@@ -231,8 +231,8 @@ rule export_volume:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=grows(2000),
+        runtime=grows(120),
     params:
         channel=0,
     script:
