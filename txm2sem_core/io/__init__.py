@@ -6,6 +6,7 @@
 - `ome_zarr`: write OME-Zarr 0.5 volumes slab by slab
 - `patch_store`: registered pairs and the index of their patches
 - `tables`: CSV, JSON, digests
+- `yaml_files`: YAML as data from a stranger
 """
 
 from txm2sem_core.io.atomic import atomic_path
@@ -24,13 +25,13 @@ from txm2sem_core.io.tables import (
     read_csv,
     read_json,
     read_text,
-    read_yaml,
     sha256_file,
     write_csv,
     write_json,
     write_text,
 )
 from txm2sem_core.io.volumes import Volume, open_volume, write_volume_tiff, write_volume_tiffs
+from txm2sem_core.io.yaml_files import read_yaml
 
 __all__ = [
     "Channel",
