@@ -24,3 +24,8 @@ def choose_device(device: str) -> torch.device:
         there = ", ".join(name for name, is_there in available.items() if is_there)
         raise ConfigError(f"device: {device!r} is not there. Choose auto or one of {there}.")
     return torch.device(device)
+
+
+def device_name(device: torch.device) -> str:
+    """A GPU's own name, else `cpu` or `mps`: what a model records."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

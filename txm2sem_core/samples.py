@@ -21,7 +21,7 @@ from txm2sem_core.errors import ConfigError, InputError
 
 AUTO_CONTEXT = 2  # the best of 0 to 3 that was measured: docs/z-continuity.md
 SPLITS = ("train", "validation", "test")
-RESERVED = ("logs", "benchmarks")  # folders of the results beside those of the samples
+RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
 _MAX_CHARACTERS = 2**22
 DENSITIES = ("lowdensity", "highdensity")  # masks of density, for the segmentation
 

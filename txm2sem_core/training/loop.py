@@ -18,11 +18,12 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from txm2sem_core import checkpoint, io
 from txm2sem_core.config import TrainSettings
-from txm2sem_core.device import choose_device
+from txm2sem_core.device import choose_device, device_name
 from txm2sem_core.errors import ConfigError, TrainingError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, plugin_of
 from txm2sem_core.progress import progress
+from txm2sem_core.provenance import made_with
 from txm2sem_core.training.batches import Batch, epoch_batches
 from txm2sem_core.training.neighbours import NeighbourSlices
 from txm2sem_core.training.resume import Checkpoint, Reached, place_of, state_key, termination
@@ -79,6 +80,7 @@ def train_model(
         scores = validate(generator, store, settings, torch.device("cpu"), Task(), pore_threshold(store))
         history = pd.DataFrame([{"epoch": 1, **scores}])
         weights = {"best": generator, "last": generator}
+        used = "cpu"
     else:
         learner = Learner(settings, seed, choose_device(device))
         neighbours = _neighbours(store, settings, volume)
@@ -88,8 +90,9 @@ def train_model(
         best = build_generator(**generator_arguments(settings), seed=0)
         best.load_state_dict(reached.best_weights)
         weights = {"best": best, "last": last}
+        used = device_name(learner.device)
     chosen = "last" if settings.select == "last" else "best"
-    description = _describe(store, settings, seed, history, chosen)
+    description = _describe(store, settings, seed, history, chosen, made_with(used))
     io.write_csv(output / "history.csv", history)
     for which, generator in weights.items():
         checkpoint.save_weights(output / f"{which}.safetensors", generator)
@@ -239,7 +242,7 @@ def _check_losses(terms: dict[str, torch.Tensor], limit: float, reached: Reached
 
 
 def _describe(
-    store: PatchStore, settings: TrainSettings, seed: int, history: pd.DataFrame, chosen: str
+    store: PatchStore, settings: TrainSettings, seed: int, history: pd.DataFrame, chosen: str, made: dict[str, str]
 ) -> dict[str, Any]:
     """What `model.json` says."""
     scores = [criterion(row, settings.select) for row in history.to_dict("records")]  # type: ignore[arg-type]
@@ -259,6 +262,7 @@ def _describe(
         "settings": settings.model_dump(mode="json"),
         "config_digest": hashlib.sha256(settings.canonical_json().encode()).hexdigest(),
         "patches_sha256": store.digest,
+        "made_with": made,
     }
 
 

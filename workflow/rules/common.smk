@@ -18,6 +18,8 @@ from txm2sem_core.provenance import raw_digest, source_files
 from txm2sem_core.samples import check_neighbours, check_sample, list_pairs, read_samples, volume_path, widest_context
 
 try:
+    for file in workflow.configfiles:
+        read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
     CONFIG = load_config(config)
     SAMPLES = read_samples(CONFIG.samples)
     NEIGHBOURS = widest_context(SAMPLES.values(), CONFIG.phantom.pair_every, Path(CONFIG.results_dir))
@@ -252,7 +254,7 @@ def rules_of(target):
             files += [f"{here}/metrics/{name}" for name in names]
         elif target == "figures":
             files += sample_figures(sample)
-    return files + ([f"{RESULTS}/report.html"] if target == "figures" else [])
+    return files + ([f"{RESULTS}/report.html", f"{RESULTS}/provenance.json"] if target == "figures" else [])
 
 
 def side_tasks():
