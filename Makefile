@@ -6,13 +6,14 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo lint test lock
+.PHONY: help env demo lint test lock audit
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
 	@echo "make demo   the whole road on a small synthetic shale, in minutes on two CPU cores"
 	@echo "make test   lint, types, unit tests and the workflow's tests"
 	@echo "make lint   the first two of these alone"
+	@echo "make audit  look up the locked versions among known vulnerabilities (needs a network)"
 	@echo "make lock   renew requirements.lock with the newest versions that pyproject.toml allows"
 
 env: $(STAMP)
@@ -40,6 +41,13 @@ lint: $(STAMP)
 
 test: lint
 	pytest -n 2 --junitxml=.pytest-results.xml
+
+# An environment of its own: none of the audit's packages belongs beside ours. Exit code 1: a vulnerability is known.
+AUDIT := $(VENV)/audit
+audit: $(STAMP)
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
+	@$(BIN)/python .ci/audit.py $(AUDIT)/bin/pip-audit requirements.lock
 
 # One lock for CPU and GPU: torch's local version (+cpu) and the CUDA packages that its GPU build pulls in are left out.
 lock:

@@ -27,7 +27,9 @@ GROUND = {
     "progress",
     "device",
 }
-MIDDLE = {"side_tasks", "io", "config", "figure_settings", "checkpoint", "samples", "provenance", "plotting"}
+MIDDLE = {
+    *("side_tasks", "io", "config", "figure_settings", "checkpoint", "samples", "provenance", "plotting", "preflight"),
+}
 STAGES = {
     "phantom",
     "registration",
@@ -41,6 +43,7 @@ STAGES = {
     "side_measures",
     "reporting",
     "uncertainty",
+    "doctor",
 }
 TOP = {"cli", "__main__"}
 FLOORS = [GROUND, MIDDLE, STAGES, TOP]

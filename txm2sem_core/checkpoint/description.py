@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from txm2sem_core.config import Settings, validated
-from txm2sem_core.config.base import Fraction, Positive, Text, Width
+from txm2sem_core.config.base import Fraction, Positive, Seed, Text, Width
 from txm2sem_core.errors import ConfigError, InputError
 
 Grey = Annotated[float, Field(allow_inf_nan=False)]
@@ -16,8 +16,13 @@ Count = Annotated[int, Field(ge=1, le=64)]
 Length = Positive | None
 
 
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)  # what is checked is used as it stands: no "1" for 1
+
+
 class Range(Settings):
     """The intensities that become -1 and 1."""
+
+    model_config = STRICT
 
     low: Grey
     high: Grey
@@ -32,12 +37,16 @@ class Range(Settings):
 class Ranges(Settings):
     """Of both modalities."""
 
+    model_config = STRICT
+
     txm: Range
     sem: Range
 
 
 class Prepared(Settings):
     """What was done to the TXM slices."""
+
+    model_config = STRICT
 
     equalise: Fraction = 0.0
     contrast: Positive = 1.0
@@ -46,17 +55,24 @@ class Prepared(Settings):
 class Generator(BaseModel):
     """Arguments of `build_generator`; it knows which names there are, and refuses other arguments."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
 
     name: Text
     in_channels: Count = 1
     out_channels: Count = 1
     width: Width = 64
     factor: Annotated[int, Field(ge=1, le=64)] = 1
+    norm: Text = "batch"
+    dropout: bool = False
+    init: Text = "normal"
+    init_gain: Positive = 0.02
+    seed: Seed | None = None
 
 
 class Plugin(Settings):
     """The file that registered the generator, by name: it is never run because a model names it."""
+
+    model_config = STRICT
 
     file: Text
     sha256: Text = ""
@@ -65,14 +81,14 @@ class Plugin(Settings):
 class Description(BaseModel):
     """All keys that a prediction reads; others are only shown."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)
 
     generator: Generator
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     normalisation: Ranges | None = None
     preparation: Prepared = Prepared()
     sem_dtype: Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"] = "uint8"
-    voxel_size_nm: tuple[Length, Length, Length] = (None, None, None)
+    voxel_size_nm: Annotated[list[Length], Field(min_length=3, max_length=3)] = [None, None, None]  # noqa: RUF012
     inference_mode: Literal["evaluation", "batch_statistics"] = "evaluation"
     family: Text = ""
     plugin: Plugin | None = None

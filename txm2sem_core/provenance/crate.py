@@ -75,8 +75,9 @@ def write_crate(record: dict[str, Any], title: str, results: Path) -> None:
     crate = ROCrate(version="1.1")  # what the profile is written for
     crate.name = title
     crate.description = "FIB-SEM volumes predicted from TXM volumes by TXM2SEM, with the evidence: see report.html."
-    crate.license = LICENCE
     crate.add(ContextEntity(crate, LICENCE, {"@type": "CreativeWork", "name": "MIT Licence"}))
+    stated = {"name": "No licence stated", "description": "The results belong to those whose samples they are of."}
+    crate.license = crate.add(ContextEntity(crate, "#licence", {"@type": "CreativeWork", **stated}))
     language = {"@type": "ComputerLanguage", "name": "Snakemake", "url": {"@id": "https://snakemake.readthedocs.io"}}
     language["version"] = record["software"].get("snakemake", "unknown")
     crate.add(ContextEntity(crate, SNAKEMAKE, language))
@@ -86,7 +87,7 @@ def write_crate(record: dict[str, Any], title: str, results: Path) -> None:
     ]
     crate.root_dataset["conformsTo"] = profiles
     own = {"name": "TXM2SEM", "version": record["software"]["txm2sem"], "programmingLanguage": {"@id": SNAKEMAKE}}
-    own |= {"license": {"@id": LICENCE}}
+    own |= {"license": {"@id": LICENCE}, "encodingFormat": "text/plain"}
     if record["software"]["commit"]:
         own["identifier"] = record["software"]["commit"]
     place = f"{SOURCE}/Snakefile"
@@ -95,6 +96,7 @@ def write_crate(record: dict[str, Any], title: str, results: Path) -> None:
     action: dict[str, Any] = {
         "@type": "CreateAction",
         "name": f"Run of TXM2SEM: {title}",
+        "description": "All stages, from raw pairs to the report; provenance.json lists the jobs and their times.",
         "instrument": workflow,
         "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
         "endTime": record["written"],
@@ -104,7 +106,7 @@ def write_crate(record: dict[str, Any], title: str, results: Path) -> None:
     started = [job["started"] for job in record["jobs"] if job["started"]]
     if started:
         action["startTime"] = min(started)
-    crate.root_dataset["mentions"] = [crate.add(ContextEntity(crate, "#run", action))]
+    crate.root_dataset["mentions"] = crate.add(ContextEntity(crate, "#run", action))
     crate.datePublished = record["written"]
     io.write_json(results / "ro-crate-metadata.json", crate.metadata.generate())
 
@@ -115,14 +117,14 @@ def _settings(crate: Any, results: Path) -> Iterable[Any]:
 
 
 def _inputs(crate: Any, record: dict[str, Any], entity: Any) -> Iterable[Any]:
-    """The user's own files stay where they are: a collection each, with the digest of its content."""
+    """The user's own files stay where they are: of each folder the digest of its content."""
     for sample, described in record["samples"].items():
         for column, given in described["inputs"].items():
             properties = {
-                "@type": "Collection",
+                "@type": "PropertyValue",
                 "name": f"{column} of sample {sample}",
-                "description": f"{given['path']}, as the sample table names it. Not part of this crate.",
-                "identifier": f"sha256:{given['sha256']}",
+                "value": f"sha256:{given['sha256']}",
+                "description": f"Digest of {given['path']}, as the sample table names it. Not part of this crate.",
             }
             yield crate.add(entity(crate, f"#{sample}-{column}", properties))
 
