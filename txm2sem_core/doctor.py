@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import platform
@@ -168,7 +169,8 @@ def write_speed(folder: Path, size: int = _PROBE_BYTES) -> float:
     except OSError as error:
         raise InputError(f"{folder}: this folder cannot be written to ({error.strerror}). Choose another.") from error
     finally:
-        probe.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
     return size / 2**20 / max(seconds, 1e-6)
 
 

@@ -141,7 +141,8 @@ def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _check_name(path: str | Path, number: int, name: str, others: Iterable[str]) -> None:
     if name.lower() in RESERVED:
         raise ConfigError(
-            f"{path}, row {number}: a sample cannot be called {name!r}: the results have a folder of this name. Rename it."
+            f"{path}, row {number}: a sample cannot be called {name!r}, as a folder of this name "
+            "holds what is no sample's. Rename it."
         )
     if name.lower() in [other.lower() for other in others]:  # one folder on file systems that ignore case
         raise ConfigError(f"{path}, row {number}: the sample {name!r} stands there twice. Rename one.")

@@ -1,4 +1,4 @@
-"""Models, published weights and training states as strangers send them: refused in one line, and nothing in them run."""
+"""Models, published weights and training states from strangers: refused in one line, and nothing in them is run."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
 
 def test_weights_of_another_kind(tmp_path: Path) -> None:
     weights = {key: value.to(torch.int32) for key, value in good().items()}
-    with pytest.raises(InputError, match="torch.int32 in the file"):
+    with pytest.raises(InputError, match=r"torch\.int32 in the file"):
         load_model(with_weights(tmp_path / "m", weights))
 
 
@@ -154,7 +154,9 @@ def test_weights_of_another_kind(tmp_path: Path) -> None:
         struct.pack("<Q", 2**63) + b"{}",
         struct.pack("<Q", 100) + b"{}",
         struct.pack("<Q", 2) + b"[]",
-        struct.pack("<Q", 64) + b'{"a":{"dtype":"F32","shape":[9000000000],"data_offsets":[0,4]}}'.ljust(64) + b"\0" * 4,
+        struct.pack("<Q", 64)
+        + b'{"a":{"dtype":"F32","shape":[9000000000],"data_offsets":[0,4]}}'.ljust(64)
+        + b"\0" * 4,
         struct.pack("<Q", 61) + b'{"a":{"dtype":"X1","shape":[1],"data_offsets":[0,4],"b":1}}'.ljust(61) + b"\0" * 4,
     ],
 )

@@ -24,7 +24,19 @@ from txm2sem_core.preflight import check_file, check_run
 from txm2sem_core.samples import Sample, read_samples
 
 GOOD: dict[str, Any] = {"variants": {"a": {"family": "feedforward"}}}
-NASTY = ["a; rm -rf ~", "../../x", "$(id)", "`id`", "<script>alert(1)</script>", "a\nb", "\0", "1e-4", "{x}", "é ü", "-rf"]
+NASTY = [
+    "a; rm -rf ~",
+    "../../x",
+    "$(id)",
+    "`id`",
+    "<script>alert(1)</script>",
+    "a\nb",
+    "\0",
+    "1e-4",
+    "{x}",
+    "é ü",
+    "-rf",
+]
 texts = st.sampled_from(NASTY) | st.text(max_size=8)
 leaves = (
     texts
@@ -111,7 +123,10 @@ BOMB = "\n".join(
 FILES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "keys and values are needed"),
     "a list": (b"- a\n- b\n", "this is list"),
-    "a key twice": (b"seeds: [0]\nvariants: {a: {family: feedforward}}\nseeds: [1]\n", "'seeds' stands twice, in lines 1"),
+    "a key twice": (
+        b"seeds: [0]\nvariants: {a: {family: feedforward}}\nseeds: [1]\n",
+        "'seeds' stands twice, in lines 1",
+    ),
     "a variant twice": (b"variants:\n  a: {family: feedforward}\n  a: {family: pix2pix}\n", "'a' stands twice"),
     "UTF-16": ("title: é\n".encode("utf-16"), "not UTF-8"),
     "Latin-1": ("title: é\n".encode("latin-1"), "not UTF-8"),
@@ -146,7 +161,11 @@ def test_files_that_are_refused(tmp_path: Path, kind: str, monkeypatch: pytest.M
 
 def test_merged_keys_and_repeated_aliases_are_no_fault(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("\ufeffa: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: [*a, *a]\n", encoding="utf-8")
-    assert io.read_yaml(tmp_path / "c.yaml") == {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}, "c": [{"x": 1, "y": 2}] * 2}
+    assert io.read_yaml(tmp_path / "c.yaml") == {
+        "a": {"x": 1, "y": 2},
+        "b": {"x": 3, "y": 2},
+        "c": [{"x": 1, "y": 2}] * 2,
+    }
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
@@ -190,8 +209,8 @@ HEADER = "sample\tsource\ttxm\tsem\tpair_z\tvoxel_size_nm\n"
         ("../../x\tphantom", "column sample"),
         ("$(id)\tphantom", "column sample"),
         ("<b>\tphantom", "column sample"),
-        ("logs\tphantom", "a folder of this name"),
-        ("crate\tphantom", "a folder of this name"),
+        ("logs\tphantom", "as a folder of this name"),
+        ("crate\tphantom", "as a folder of this name"),
         ("a\tphantom\nA\tphantom", "stands there twice"),
         ("a\tphantom\t\t\t\t\tmore", "it has 7 cells"),
         ('a\tpairs\t"one\ntwo"\tsem', "one line"),

@@ -22,8 +22,8 @@ from conftest import TINY, Workflow
 from txm2sem_core.config import PhantomSettings
 from txm2sem_core.phantom import make_phantom
 
-RAW = "raw d'été \"x\" $(touch pwned) `touch pwned`; touch pwned"
-RESULTS = "résultats de l'été \"q\" $(touch pwned) & x"
+RAW = 'raw d\'été "x" $(touch pwned) `touch pwned`; touch pwned'
+RESULTS = 'résultats de l\'été "q" $(touch pwned) & x'
 TITLE = "<script>alert(1)</script> {sample} {wildcards.sample} $(touch pwned)"
 COLUMNS = ("txm", "sem", "charge", "txm_volume")
 SETTINGS: dict[str, Any] = {

@@ -88,7 +88,7 @@ class Description(BaseModel):
     normalisation: Ranges | None = None
     preparation: Prepared = Prepared()
     sem_dtype: Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"] = "uint8"
-    voxel_size_nm: Annotated[list[Length], Field(min_length=3, max_length=3)] = [None, None, None]  # noqa: RUF012
+    voxel_size_nm: Annotated[list[Length], Field(min_length=3, max_length=3)] = [None, None, None]
     inference_mode: Literal["evaluation", "batch_statistics"] = "evaluation"
     family: Text = ""
     plugin: Plugin | None = None

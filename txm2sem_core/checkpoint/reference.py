@@ -108,7 +108,13 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _check_tensor(path: Path, key: str, value: Any) -> None:
-    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta or value.is_complex() or value.is_quantized:
+    if (
+        not isinstance(value, Tensor)
+        or value.layout != torch.strided
+        or value.is_meta
+        or value.is_complex()
+        or value.is_quantized
+    ):
         raise InputError(f"{path}: {key} is not an ordinary tensor. {REMEDY}")
     # A tensor may claim to be far larger than the data that it repeats; a network of that size must not be built.
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():

@@ -33,7 +33,7 @@ def check_shapes(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], star
         if key not in given or key not in wanted or wanted[key].shape != given[key].shape:
             shapes = [list(source[key].shape) if key in source else "nothing" for source in (given, wanted)]
             raise InputError(
-                f"{start}{key} is {shapes[0]} in the file and {shapes[1]} in the network. Copy or make both files again."
+                f"{start}{key} is {shapes[0]} in the file and {shapes[1]} in the network. Copy or make both again."
             )
         if wanted[key].dtype != given[key].dtype:
             raise InputError(

@@ -161,7 +161,9 @@ def parse_settings(model: type[Group], text: str, **values: Any) -> Group:
     try:
         given = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"settings: this is not JSON ({error.msg} at column {error.colno}): {shown(text)}.") from error
+        raise ConfigError(
+            f"settings: this is not JSON ({error.msg} at column {error.colno}): {shown(text)}."
+        ) from error
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets within brackets without end
         raise ConfigError(f"settings: a value cannot be read ({str(error)[:200]}).") from error
     if not isinstance(given, Mapping):

@@ -26,7 +26,9 @@ class _Loader(yaml.SafeLoader):
                 line = key.start_mark.line + 1
                 if (key.tag, key.value) in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} stands twice, in lines {seen[key.tag, key.value]} and {line}"
+                        None,
+                        None,
+                        f"the key {key.value!r} stands twice, in lines {seen[key.tag, key.value]} and {line}",
                     )
                 seen[key.tag, key.value] = line
         return super().construct_mapping(node, deep)
@@ -79,6 +81,6 @@ def _check_bounds(text: str, path: str | Path) -> None:
 
 def _too_much(where: str | Path) -> str:
     return (
-        f"{where}: refused, as it is nested more than {MAX_DEPTH} deep, or holds or by its aliases stands for more than "
-        f"{MAX_NODES} values. No settings need so many."
+        f"{where}: refused, as it is nested more than {MAX_DEPTH} deep, or holds or by its aliases stands for "
+        f"more than {MAX_NODES} values. No settings need so many."
     )

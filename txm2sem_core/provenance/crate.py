@@ -112,7 +112,10 @@ def write_crate(record: dict[str, Any], title: str, results: Path) -> None:
 
 
 def _settings(crate: Any, results: Path) -> Iterable[Any]:
-    for name, meaning in (("config.yaml", "Settings, complete with their defaults"), ("samples.tsv", "Table of samples")):
+    for name, meaning in (
+        ("config.yaml", "Settings, complete with their defaults"),
+        ("samples.tsv", "Table of samples"),
+    ):
         yield _file(crate, results, f"{SOURCE}/{name}", meaning)
 
 

@@ -111,7 +111,7 @@ def _volume(path: Path, results: Path) -> dict[str, Any]:
     return {
         "path": str(path.relative_to(results)),
         "sha256": raw_digest([path], results),
-        **{key: value for key, value in attributes.get("txm2sem", {}).items()},
+        **attributes.get("txm2sem", {}),
     }
 
 
