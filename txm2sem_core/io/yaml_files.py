@@ -59,7 +59,10 @@ def _check_bounds(text: str, path: str | Path) -> None:
     open_nodes: list[tuple[str | None, int]] = []  # anchor, and values so far
     for event in yaml.parse(text, yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            weight, anchor = weights.get(str(event.anchor), MAX_NODES + 1), None  # one that stands for itself has no end
+            weight, anchor = (
+                weights.get(str(event.anchor), MAX_NODES + 1),
+                None,
+            )  # one that stands for itself has no end
         elif isinstance(event, yaml.ScalarEvent):
             weight, anchor = 1, event.anchor
         elif isinstance(event, yaml.CollectionStartEvent):

@@ -263,6 +263,7 @@ def _describe(
         "config_digest": hashlib.sha256(settings.canonical_json().encode()).hexdigest(),
         "patches_sha256": store.digest,
         "made_with": made,
+        "warnings": list(store.warnings),
     }
 
 
