@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo lint test test-browser test-slurm lock
+.PHONY: help env demo lint test test-browser test-slurm audit lock
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-browser   the report in a headless Chromium; as root on Debian it installs what it needs"
 	@echo "make test-slurm   the road on a SLURM cluster of three nodes on this machine, which it makes: as root, with apt-get"
 	@echo "make lint   the first two of these alone"
+	@echo "make audit  look up the locked versions among known vulnerabilities (needs a network)"
 	@echo "make lock   renew requirements.lock with the newest versions that pyproject.toml allows"
 
 env: $(STAMP)
@@ -50,6 +51,13 @@ test-browser: $(STAMP)
 # -s: it says what happens while it goes on; where there can be no cluster it is skipped, and says why
 test-slurm: $(STAMP)
 	TXM2SEM_TEST_SLURM=1 pytest tests/slurm -s --junitxml=.pytest-results-slurm.xml
+
+# An environment of its own: none of the audit's packages belongs beside ours. Exit code 1: a vulnerability is known.
+AUDIT := $(VENV)/audit
+audit: $(STAMP)
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
+	@$(BIN)/python .ci/audit.py $(AUDIT)/bin/pip-audit requirements.lock
 
 # One lock for CPU and GPU: torch's local version (+cpu) and the CUDA packages that its GPU build pulls in are left out.
 lock:

@@ -337,6 +337,32 @@ def plan(
         print(line)
 
 
+@app.command()
+def doctor(
+    results: Annotated[Path, typer.Option(help="Folder where results will be written.")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what this machine has, what will be slow and why, and what is missing; exit code 1 if it cannot work."""
+    import json
+
+    from txm2sem_core.doctor import diagnose, screen
+
+    found = diagnose(results)
+    print(json.dumps(found.as_dict(), indent=1) if as_json else screen(found))
+    if not found.usable:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    config: Annotated[Path, typer.Option(help="YAML file, as snakemake is given by --configfile.")],
+) -> None:
+    """Check a configuration and its sample table and figures' style, without running anything that stands in them."""
+    from txm2sem_core.preflight import check_file
+
+    print(f"{config}: {check_file(config)}")
+
+
 def _slab(text: str | None) -> tuple[int, int] | None:
     """The slab that `I/N` names."""
     if text is None:

@@ -111,3 +111,8 @@ def _lock_folder() -> Path:
     if folder.lstat().st_uid != os.getuid():
         raise ConfigError(f"{folder}: this folder, where GPUs are taken and given back, is not yours. Have it removed.")
     return folder
+
+
+def device_name(device: torch.device) -> str:
+    """A GPU's own name, else `cpu` or `mps`: what a model records."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -38,6 +38,7 @@ MIDDLE = {
     "provenance",
     "plotting",
     "score_tables",
+    "preflight",
 }
 STAGES = {
     "phantom",
@@ -55,6 +56,7 @@ STAGES = {
     "uncertainty",
     "rock_measures",
     "planning",
+    "doctor",
 }
 TOP = {"cli", "__main__"}
 FLOORS = [GROUND, MIDDLE, STAGES, TOP]

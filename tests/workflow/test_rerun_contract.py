@@ -38,7 +38,7 @@ def sections(variants: tuple[str, ...] = VARIANTS) -> set[str]:
     return {f"draw_sections sample=tiny, variant={variant}" for variant in variants if variant in LEARNED}
 
 
-REPORT = {"write_report"}
+REPORT = {"write_report", "write_provenance"}  # the record of the run comes after the report
 MONTAGE = {"draw_montage sample=tiny, number=1"}
 TABLES = one("summarise_metrics", "summarise_volumes")
 TRUE_ROCK = one("measure_true_rock", "summarise_rock")
@@ -243,6 +243,7 @@ FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/plotting/montage.py", edited, DRAWN),
     ("txm2sem_core/viewer/page.py", edited, REPORT),
     ("txm2sem_core/templates/report.css", edited, REPORT),
+    ("txm2sem_core/provenance/crate.py", edited, {"write_provenance"}),
     ("txm2sem_core/config/stages.py", edited, set()),
     ("workflow/rules/train.smk", edited, set()),
     ("samples.tsv", touched, set()),

@@ -10,6 +10,7 @@
 - `locks`: of folders, between processes
 - `patch_store`: registered pairs and the index of their patches
 - `tables`: CSV, JSON, digests
+- `yaml_files`: YAML as data from a stranger
 """
 
 from txm2sem_core.io.atomic import atomic_path
@@ -28,7 +29,6 @@ from txm2sem_core.io.tables import (
     read_csv,
     read_json,
     read_text,
-    read_yaml,
     sha256_file,
     write_csv,
     write_json,
@@ -37,6 +37,7 @@ from txm2sem_core.io.tables import (
 from txm2sem_core.io.unit_store import UnitStore, volume_units
 from txm2sem_core.io.volumes import Volume, open_volume, write_volume_tiff, write_volume_tiffs
 from txm2sem_core.io.voxel_sizes import VoxelSize
+from txm2sem_core.io.yaml_files import read_yaml
 
 __all__ = [
     "Channel",

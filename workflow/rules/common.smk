@@ -14,12 +14,11 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
-from txm2sem_core.config import load_config
 from txm2sem_core.errors import Txm2semError
-from txm2sem_core.figure_settings import load_figure_settings
 from txm2sem_core.io import read_yaml
+from txm2sem_core.preflight import check_run
 from txm2sem_core.provenance import raw_digest, source_files
-from txm2sem_core.samples import check_neighbours, check_sample, list_pairs, read_samples, volume_path, widest_context
+from txm2sem_core.samples import list_pairs, volume_path
 
 
 def hold_folder():
@@ -41,14 +40,10 @@ def hold_folder():
 RUNNING = hold_folder() if workflow.is_main_process else None
 
 try:
-    CONFIG = load_config(config)
-    SAMPLES = read_samples(CONFIG.samples)
-    NEIGHBOURS = widest_context(SAMPLES.values(), CONFIG.phantom.pair_every, Path(CONFIG.results_dir))
-    CONFIG = load_config(config, neighbours=NEIGHBOURS)
-    STYLE = load_figure_settings(read_yaml(CONFIG.figures), CONFIG.figures)
-    for name, sample in SAMPLES.items():
-        check_sample(sample, Path(CONFIG.results_dir, name, "raw"))
-        check_neighbours(CONFIG, sample, Path(CONFIG.results_dir, name, "raw"))
+    for file in workflow.configfiles:
+        read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
+    checked = check_run(config)
+    CONFIG, SAMPLES, STYLE = checked.config, checked.samples, checked.style
 except Txm2semError as error:
     # not by the logger, which is silent under --quiet
     print(f"txm2sem: error: {error}", file=sys.stderr)
@@ -308,7 +303,7 @@ def rules_of(target):
             files += [f"{here}/metrics/{name}" for name in names]
         elif target == "figures":
             files += sample_figures(sample)
-    return files + ([f"{RESULTS}/report.html"] if target == "figures" else [])
+    return files + ([f"{RESULTS}/report.html", f"{RESULTS}/provenance.json"] if target == "figures" else [])
 
 
 def metric_tables(sample):

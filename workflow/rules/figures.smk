@@ -352,8 +352,9 @@ rule write_report:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        title=CONFIG.title,
-        samples=report_samples(),
-        settings=report_settings(),
+        # by functions, since snakemake would look for wildcards in a text
+        title=lambda w: CONFIG.title,
+        samples=lambda w: report_samples(),
+        settings=lambda w: report_settings(),
     script:
         "../scripts/write_report.py"
