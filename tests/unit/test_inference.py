@@ -95,7 +95,7 @@ def test_tiles_give_what_the_whole_plane_gives(
     [
         ("resnet_1blocks", {"width": 4, "norm": "instance"}),
         ("unet_32", {"width": 4, "norm": "instance"}),
-        ("resnet_1blocks", {"width": 4, "mode": "batch_statistics"}),
+        ("resnet_1blocks", {"width": 8, "mode": "batch_statistics"}),
     ],
 )
 def test_what_normalises_by_the_plane_is_given_whole_planes_and_says_so(
