@@ -209,8 +209,8 @@ rule measure_rock:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=grows(8000),
+        runtime=grows(480),
     params:
         settings=measure_settings("phases", "thresholds", "rock"),
         patches=lambda w, input: folder_of(input.description),
@@ -252,8 +252,8 @@ rule summarise_rock:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         runs=lambda w: json.dumps(([("truth", "")] if has_truth(w.sample) else []) + runs()),
     script:
