@@ -37,6 +37,7 @@ MIDDLE = {
     "provenance",
     "plotting",
     "score_tables",
+    "segmentation",
 }
 STAGES = {
     "phantom",
