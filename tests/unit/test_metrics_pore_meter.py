@@ -54,9 +54,7 @@ def test_a_pore_that_comes_back_is_one() -> None:
     slab=st.sampled_from(SLABS),
 )
 @settings(max_examples=40, deadline=None)
-def test_all_figures_are_those_of_the_whole(
-    shape: tuple[int, int, int], porosity: float, seed: int, slab: int
-) -> None:
+def test_all_figures_are_those_of_the_whole(shape: tuple[int, int, int], porosity: float, seed: int, slab: int) -> None:
     pore = np.random.default_rng(seed).random(shape) < porosity
     meter = PoreMeter(64, slab)
     for plane in pore:
