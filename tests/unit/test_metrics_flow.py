@@ -89,6 +89,17 @@ def test_mistakes_are_refused() -> None:
         permeability(pore.astype(np.uint8), 1, 0)  # type: ignore[arg-type]
 
 
+def test_a_solver_that_is_stopped_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The value so far is an upper bound; the plain function gives none that has not converged."""
+    pore = np.random.default_rng(0).random((12, 12, 12)) < 0.7
+    stopped = solve_permeability(pore, 5, 0, max_iterations=2)
+    assert not stopped.converged
+    assert stopped.permeability_m2 > solve_permeability(pore, 5, 0).permeability_m2
+    monkeypatch.setattr("txm2sem_core.metrics.permeability.solve_permeability", lambda *_: stopped)
+    with pytest.raises(InputError, match="not converged after 2"):
+        permeability(pore, 5, 0)
+
+
 def test_nanodarcy() -> None:
     assert nanodarcy(9.869233e-22) == pytest.approx(1.0)
 

@@ -14,9 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from conftest import FIGURES, ROOT, TINY, Workflow
+
+from txm2sem_core import io
 
 VARIANTS = ("pointwise", "feedforward", "srcnn_x2")
 LEARNED = ("feedforward", "srcnn_x2")
@@ -261,6 +264,9 @@ def test_labels_run_only_measures_again(changed: Workflow) -> None:
     """Labels are drawn in rounds: neither a forest nor other labels may run a registration or training again."""
     forest = {**copy.deepcopy(TINY), "measure": {"segmentation": "forest"}}
     changed.write_config(forest)
+    shape = io.read_image(changed.folder / "results/tiny/raw/sem/SEM001.tif").shape
+    bands = np.broadcast_to(np.arange(shape[1], dtype=np.uint8) // 16 % 5, shape)
+    io.write_tiff(changed.folder / "labels/labels001.tif", bands)
     target = "results/tiny/metrics/truth/rock.json"
     result = changed.run(target)
     assert result.returncode == 0, result.stdout

@@ -1,8 +1,8 @@
 """The shape of a pore space from slices that come one after the other, as `pore_space` measures whole volumes.
 
 What is held does not grow with the number of slices: `SLAB + 1` slices and, for the two-point probability, the longest
-distance in slices, at one byte a voxel; 8 bytes a pixel of one slice for the chords along z; 8 bytes a voxel of a slab
-for the connected porosity, and one row a pore that meets the last slice.
+distance in slices, at one byte a voxel; 9 bytes a pixel of one slice for the chords along z; one row a pore that meets
+the last slice; and while a slab is looked at its labels and neighbourhoods, together about 21 bytes a voxel of it.
 """
 
 from __future__ import annotations
@@ -174,8 +174,8 @@ class ConnectedMeter:
     """Porosity that joins opposite faces, exactly, from slabs `[Z, Y, X]` in the order of z; see `percolating`.
 
     Each slab is labelled alone; pores that meet across its first face are one. Of a pore that does not reach the last
-    slice so far nothing can change any more: it is counted and forgotten. Held: the labels of one slab and of the
-    slice before it (4 bytes a voxel), and a row for each pore that meets that slice.
+    slice so far nothing can change any more: it is counted and forgotten. Held: the labels of
+    the last slice and a row for each pore that meets it; while a slab is taken, 12 bytes a voxel of it.
     """
 
     def __init__(self) -> None:

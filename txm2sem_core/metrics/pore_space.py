@@ -114,7 +114,8 @@ def pore_diameters(
     """Distribution of the local thickness: the diameter of the largest ball in the pores that covers each voxel.
 
     Hildebrand and Rueegsegger, J. Microsc. 185 (1997) 67-75. Radii are distances from a voxel's centre to the nearest
-    centre in the solid, less half of the shortest edge. Memory: about 52 bytes a voxel; time: one distance transform a size.
+    centre in the solid, less half of the shortest edge. Memory: about 52 bytes a voxel; time: one
+    distance transform a size.
 
     Returns:
         Diameters in nm, ascending (`sizes` or fewer, evenly spaced up to the largest), and the share of the pores'

@@ -36,8 +36,8 @@ def rock_figures(
     """Figures of the pores (phase 0, the darkest) of a volume, and their distributions.
 
     Slices are segmented as they come, and forgotten: what is held is given by `PoreMeter`, beside the block from the
-    middle for pore sizes and flow, at one byte a voxel; for what those need see `pore_diameters` (about 52 bytes a voxel of
-    the block) and `solve_permeability` (about 1.2 kB a connected pore voxel of it).
+    middle for pore sizes and flow, at one byte a voxel; for what those need see `pore_diameters` (about 52 bytes a
+    voxel of the block) and `solve_permeability` (about 1.2 kB a connected pore voxel of it).
 
     Args:
         slices: `[Y, X]` grey levels, in the order of z.
