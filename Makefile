@@ -1,4 +1,4 @@
-# `make help` names the targets. Each works again at once when run twice, and none needs root.
+# `make help` names the targets. Each works again at once when run twice; only test-slurm needs root.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,14 +6,16 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo lint test test-browser lock
+.PHONY: help env demo lint test test-browser test-slurm audit lock
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
 	@echo "make demo   the whole road on a small synthetic shale, in minutes on two CPU cores"
 	@echo "make test   lint, types, unit tests and the workflow's tests"
 	@echo "make test-browser   the report in a headless Chromium; as root on Debian it installs what it needs"
+	@echo "make test-slurm   the road on a SLURM cluster of three nodes on this machine, which it makes: as root, with apt-get"
 	@echo "make lint   the first two of these alone"
+	@echo "make audit  look up the locked versions among known vulnerabilities (needs a network)"
 	@echo "make lock   renew requirements.lock with the newest versions that pyproject.toml allows"
 
 env: $(STAMP)
@@ -40,17 +42,28 @@ lint: $(STAMP)
 	snakemake --lint
 
 test: lint
-	pytest -n 2 --ignore=tests/browser --junitxml=.pytest-results.xml
+	pytest -n 2 --ignore=tests/browser --ignore=tests/slurm --junitxml=.pytest-results.xml
 
 test-browser: $(STAMP)
 	tests/browser/prepare $(VENV)
 	pytest -n 0 tests/browser
 
+# -s: it says what happens while it goes on; where there can be no cluster it is skipped, and says why
+test-slurm: $(STAMP)
+	TXM2SEM_TEST_SLURM=1 pytest tests/slurm -s --junitxml=.pytest-results-slurm.xml
+
+# An environment of its own: none of the audit's packages belongs beside ours. Exit code 1: a vulnerability is known.
+AUDIT := $(VENV)/audit
+audit: $(STAMP)
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
+	@$(BIN)/python .ci/audit.py $(AUDIT)/bin/pip-audit requirements.lock
+
 # One lock for CPU and GPU: torch's local version (+cpu) and the CUDA packages that its GPU build pulls in are left out.
 lock:
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(PYTHON) -m venv $$folder/venv && \
-	$$folder/venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 '.[workflow,tensorboard,dev]' && \
+	$$folder/venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 '.[workflow,slurm,tensorboard,dev]' && \
 	$$folder/venv/bin/python -m pip freeze --exclude txm2sem > $$folder/freeze && \
 	{ head -n 1 requirements.lock; grep -viE '^(nvidia|cuda|triton)' $$folder/freeze | sed 's/+.*//'; } > $$folder/lock && \
 	cp $$folder/lock requirements.lock

@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -83,12 +84,28 @@ def predict(
         Optional[Path],  # noqa: UP045
         typer.Option(help="calibration.json of predict-test, to state a calibrated uncertainty."),
     ] = None,
+    slab: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="I/N", help="Predict the I-th of N slabs alone, I from 1, as one of several jobs; then --finish."
+        ),
+    ] = None,
+    slab_report: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="JSON to write after a slab: its units, their slices, and the checksums of their files."),
+    ] = None,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Predict nothing: check that all slabs are there, and close the volume.")
+    ] = False,
     threads: Threads = 0,
     plugin: Plugins = None,
     settings: SettingsJson = "{}",
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "volume",
 ) -> None:
-    """Predict the FIB-SEM volume of a TXM volume; with several models, or --samples, its uncertainty too."""
+    """Predict the FIB-SEM volume of a TXM volume; with several models, or --samples, its uncertainty too.
+
+    A prediction that was killed goes on where it stopped when the same command is given again.
+    """
     from txm2sem_core.config import PredictSettings, parse_settings
 
     chosen = parse_settings(PredictSettings, settings)
@@ -97,25 +114,36 @@ def predict(
     _check_voxel_size(voxel_size_nm)
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
-    from txm2sem_core.io import open_volume
+    from txm2sem_core.io import open_volume, write_json
 
+    part = _slab(slab)
+    if slab_report is not None and part is None:
+        raise ConfigError("--slab-report: only a slab has a report. Give --slab I/N too.")
     source = open_volume(input)
     _set_threads(threads)
     _load_plugins(plugin)
+    predictor: inference.Predictor | inference.SpreadPredictor
     if len(model) == 1 and not samples:
         if calibration is not None:
             raise ConfigError(
                 "--calibration: one model has no spread to calibrate. Give several by --model, or --samples."
             )
         predictor = inference.load_predictor(load_model(model[0]), chosen, device)
-        inference.predict_volume(predictor, source, output, voxel_size_nm=voxel_size_nm, name=name)
     else:
-        calibrated = None if calibration is None else inference.read_calibration(calibration)
-        several = inference.load_spread_predictor(model, chosen, device, samples, seed)
-        inference.predict_volume_with_uncertainty(
-            several, source, output, calibration=calibrated, voxel_size_nm=voxel_size_nm, name=name
-        )
-    print(output)
+        predictor = inference.load_spread_predictor(model, chosen, device, samples, seed)
+    result = inference.predict_volume(
+        predictor,
+        source,
+        output,
+        calibration=None if calibration is None else inference.read_calibration(calibration),
+        voxel_size_nm=voxel_size_nm,
+        slab=part,
+        only_finish=finish,
+        name=name,
+    )
+    if slab_report is not None:
+        write_json(slab_report, {"slab": slab, "clipped": result.clipped, "units": result.units})
+    print(output if part is None else f"slab {slab} of {output}")
 
 
 @app.command("predict-test")
@@ -304,6 +332,59 @@ def phantom(
 
     make_phantom(parse_settings(PhantomSettings, settings, shape=shape, seed=seed), output)
     print(output)
+
+
+@app.command()
+def plan(
+    shape: Annotated[tuple[int, int, int], typer.Option(help="Z Y X of the TXM volume in voxels.")],
+    voxels_per_second: Annotated[float, typer.Option(help="Predicted voxels that one GPU makes in a second.")],
+    jobs: Annotated[int, typer.Option(help="Into how many the volume is split: predict.jobs.")] = 1,
+    gpus: Annotated[int, typer.Option(help="How many compute at a time.")] = 1,
+    factor: Annotated[int, typer.Option(help="SEM pixels a TXM pixel along y and x.")] = 1,
+    channels: Annotated[int, typer.Option(help="Of the prediction; 2 with an uncertainty.")] = 1,
+) -> None:
+    """Say what the prediction of a large volume takes: bytes, files, jobs and hours."""
+    from txm2sem_core.planning import plan_lines, plan_prediction
+
+    counted = plan_prediction(shape, voxels_per_second, jobs=jobs, gpus=gpus, factor=factor, channels=channels)
+    for line in plan_lines(counted):
+        print(line)
+
+
+@app.command()
+def doctor(
+    results: Annotated[Path, typer.Option(help="Folder where results will be written.")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what this machine has, what will be slow and why, and what is missing; exit code 1 if it cannot work."""
+    import json
+
+    from txm2sem_core.doctor import diagnose, screen
+
+    found = diagnose(results)
+    print(json.dumps(found.as_dict(), indent=1) if as_json else screen(found))
+    if not found.usable:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    config: Annotated[Path, typer.Option(help="YAML file, as snakemake is given by --configfile.")],
+) -> None:
+    """Check a configuration and its sample table and figures' style, without running anything that stands in them."""
+    from txm2sem_core.preflight import check_file
+
+    print(f"{config}: {check_file(config)}")
+
+
+def _slab(text: str | None) -> tuple[int, int] | None:
+    """The slab that `I/N` names."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None:
+        raise ConfigError(f"--slab: I/N is needed, as 2/8 for the second of eight slabs. It is {text!r}.")
+    return int(found[1]), int(found[2])
 
 
 def _check_voxel_size(voxel_size_nm: tuple[float, float, float] | None) -> None:

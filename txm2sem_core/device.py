@@ -1,16 +1,31 @@
-"""Which device computes."""
+"""Which device computes, and that no two processes compute on the same GPU of a machine that has several.
+
+A process takes a lease on a GPU: a lock on a file that is the GPU's own. The kernel gives it back when the process
+ends, however it ends, so that there is nothing to clean up after a crash.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import sys
+import tempfile
+import time
+from pathlib import Path
 
 import torch
 
 from txm2sem_core.errors import ConfigError
 
+_LOOK_AGAIN_S = 1.0
+_leases: dict[int, int] = {}  # open file descriptors of the leases of this process, by the GPU's number
+
 
 def choose_device(device: str) -> torch.device:
     """Turn `auto` into the GPU where there is one, then Apple's, then the CPU, and say so on stderr.
+
+    Of several visible GPUs, `auto` and `cuda` take one that no other process has taken, and wait where there is none;
+    a process keeps its GPU until it ends. `cuda:1` is the second visible one, taken or not.
 
     Raises:
         ConfigError: the device that was asked for by name is not there.
@@ -20,7 +35,84 @@ def choose_device(device: str) -> torch.device:
         device = next(name for name in ("cuda", "mps", "cpu") if available[name])
         if device == "cpu":
             print("No GPU found: computing on the CPU.", file=sys.stderr)
-    elif not available.get(device):
-        there = ", ".join(name for name, is_there in available.items() if is_there)
-        raise ConfigError(f"device: {device!r} is not there. Choose auto or one of {there}.")
-    return torch.device(device)
+    numbered = re.fullmatch(r"cuda:(\d+)", device)
+    count = torch.cuda.device_count() if available["cuda"] else 0
+    if not (available.get(device) or (numbered and int(numbered[1]) < count)):
+        there = [name for name, is_there in available.items() if is_there]
+        there += [f"cuda:{number}" for number in range(count) if count > 1]
+        raise ConfigError(f"device: {device!r} is not there. Choose auto or one of {', '.join(there)}.")
+    if count < 2 or not (numbered or device == "cuda"):
+        return torch.device(device)
+    number = _take(int(numbered[1])) if numbered else _take_a_free_one(count)
+    torch.cuda.set_device(number)  # also of what torch does on `the` GPU without being told which
+    return torch.device("cuda", number)
+
+
+def _take(number: int) -> int:
+    """The GPU that was asked for; where another process has it, they share it."""
+    if number not in _leases and not _lease(number):
+        print(f"GPU {number} is taken ({_holder(number)}) and was asked for by name: sharing it.", file=sys.stderr)
+    return number
+
+
+def _take_a_free_one(count: int) -> int:
+    """The GPU that this process has, or the first one that nobody has."""
+    if _leases:
+        return next(iter(_leases))
+    waiting = False
+    while True:
+        for number in range(count):
+            if _lease(number):
+                return number
+        if not waiting:
+            holders = ", ".join(_holder(number) for number in range(count))
+            print(f"All {count} GPUs are taken ({holders}): waiting for one.", file=sys.stderr, flush=True)
+            waiting = True
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _lease(number: int) -> bool:
+    """Lock the GPU's file for as long as this process lives, unless another process has."""
+    import fcntl  # only Unix has it; elsewhere nobody has several GPUs and comes here
+
+    # not inherited by programs that this process starts, which may outlive it
+    descriptor = os.open(_lock_file(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    os.truncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    _leases[number] = descriptor
+    return True
+
+
+def _holder(number: int) -> str:
+    """Who has a GPU, for messages; a process writes its number just after it has locked the file."""
+    return f"process {_lock_file(number).read_text() or 'just starting'}"
+
+
+def _lock_file(number: int) -> Path:
+    """The file of a GPU, named by the device itself: under CUDA_VISIBLE_DEVICES its number says nothing."""
+    return _lock_folder() / f"{torch.cuda.get_device_properties(number).uuid}.lock"
+
+
+def _lock_folder() -> Path:
+    """One folder a user and machine.
+
+    Raises:
+        ConfigError: it belongs to someone else.
+    """
+    # TMPDIR is not asked: snakemake and schedulers give each job its own, and the jobs would not see each other
+    shared = Path("/tmp")
+    folder = (shared if shared.is_dir() else Path(tempfile.gettempdir())) / f"txm2sem-gpus-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.lstat().st_uid != os.getuid():
+        raise ConfigError(f"{folder}: this folder, where GPUs are taken and given back, is not yours. Have it removed.")
+    return folder
+
+
+def device_name(device: torch.device) -> str:
+    """A GPU's own name, else `cpu` or `mps`: what a model records."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

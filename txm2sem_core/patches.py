@@ -6,6 +6,7 @@ neighbours in z, pairs whose neighbours reach into another split are left out.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,24 @@ def _without_shared_neighbours(z: pd.Series, splits: pd.Series, context: int) ->
             if (abs(z[others] - z[position]) <= 2 * context).any():
                 kept[position] = np.nan
     return kept
+
+
+def shared_slices(pairs: pd.DataFrame) -> list[str]:
+    """Warnings of slices whose very pixels stand in two splits, by the digests that registration left.
+
+    Args:
+        pairs: columns `pair`, `split`, and where they are known `txm_sha256` and `sem_sha256`.
+    """
+    warnings = []
+    for modality, column in (("TXM", "txm_sha256"), ("FIB-SEM", "sem_sha256")):
+        for _, same in pairs.groupby(column) if column in pairs else ():
+            if same["split"].nunique() > 1:
+                places = ", ".join(f"{row.pair} ({row.split})" for row in same.itertuples())
+                warnings.append(
+                    f"one {modality} slice stands in several splits: pairs {places}. Their scores say nothing "
+                    "of unseen rock. Leave all but one of the pairs out."
+                )
+    return warnings
 
 
 def acceptable_positions(usable: np.ndarray, nonzero: np.ndarray, settings: PatchesSettings) -> np.ndarray:
@@ -131,7 +150,10 @@ def extract_patches(
         voxel_size_nm=voxel_size_nm,
         preparation=Preparation(settings.txm.equalise, settings.txm.contrast),
         digest="",
+        warnings=tuple(shared_slices(table)),
     )
+    for warning in store.warnings:
+        print(f"patches: warning: {warning}", file=sys.stderr)
     io.write_patch_store(output, store)
     return store
 

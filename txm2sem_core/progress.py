@@ -26,12 +26,15 @@ class _Lines:
         sys.stderr.flush()
 
 
-def progress(items: Iterable[Item], description: str, total: int, unit: str) -> Iterator[Item]:
-    """Pass `items` through, telling on stderr how many of `total` are done and how long the rest will take."""
+def progress(items: Iterable[Item], description: str, total: int, unit: str, done: int = 0) -> Iterator[Item]:
+    """Pass `items` through, telling on stderr how many of `total` are done and how long the rest will take.
+
+    `done` were so before, in an earlier run.
+    """
     from tqdm import tqdm
 
     if sys.stderr.isatty():
-        yield from tqdm(items, desc=description, total=total, unit=unit, dynamic_ncols=True)
+        yield from tqdm(items, desc=description, total=total, unit=unit, initial=done, dynamic_ncols=True)
     else:
         bar = "{desc}: {n_fmt}/{total_fmt} {unit}, {elapsed} done, {remaining} left{postfix}"
         yield from tqdm(
@@ -39,6 +42,7 @@ def progress(items: Iterable[Item], description: str, total: int, unit: str) -> 
             desc=description,
             total=total,
             unit=unit,
+            initial=done,
             file=_Lines(),
             mininterval=_LOG_INTERVAL_S,
             miniters=1,

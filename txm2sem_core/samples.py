@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import csv
 import io as text_io
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from txm2sem_core import io
 from txm2sem_core.config import Config, Name
+from txm2sem_core.config.base import Text
+from txm2sem_core.config.checking import shown
 from txm2sem_core.errors import ConfigError, InputError
 
 AUTO_CONTEXT = 2  # the best of 0 to 3 that was measured: docs/z-continuity.md
 SPLITS = ("train", "validation", "test")
+RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
+_MAX_CHARACTERS = 2**22
 DENSITIES = ("lowdensity", "highdensity")  # masks of density, for the segmentation
 
 
@@ -29,15 +33,15 @@ class Sample(BaseModel):
 
     sample: Name
     source: Literal["phantom", "pairs", "reference"]
-    txm: str | None = None  # folder of the TXM slices; of `reference`: the published layout's images/
-    sem: str | None = None  # folder of the FIB-SEM slices
-    charge: str | None = None  # folder of charge masks (not zero = charged)
-    lowdensity: str | None = None  # folder of masks (not zero = pores and organic matter)
-    highdensity: str | None = None  # folder of masks (not zero = heavy minerals)
-    labels: str | None = None  # folder of label images of some FIB-SEM slices (0 = not labelled, 1.. = phases)
-    txm_volume: str | None = None  # TIFF stack, folder of slices or OME-Zarr
-    pair_z: str | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
-    voxel_size_nm: str | None = None  # z,y,x; needed where the files do not say
+    txm: Text | None = None  # folder of the TXM slices; of `reference`: the published layout's images/
+    sem: Text | None = None  # folder of the FIB-SEM slices
+    charge: Text | None = None  # folder of charge masks (not zero = charged)
+    lowdensity: Text | None = None  # folder of masks (not zero = pores and organic matter)
+    highdensity: Text | None = None  # folder of masks (not zero = heavy minerals)
+    labels: Text | None = None  # folder of label images of some FIB-SEM slices (0 = not labelled, 1.. = phases)
+    txm_volume: Text | None = None  # TIFF stack, folder of slices or OME-Zarr
+    pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
+    voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
 
     def voxel_size(self) -> tuple[float, float, float] | None:
         """The voxel size of the table in nm (Z, Y, X), or None where it is left to the files."""
@@ -47,7 +51,7 @@ class Sample(BaseModel):
             z_nm, y_nm, x_nm = (float(part) for part in self.voxel_size_nm.split(","))
         except ValueError as error:
             raise ConfigError(self._wrong("voxel_size_nm", "three numbers z,y,x are needed, as 32,32,32")) from error
-        if min(z_nm, y_nm, x_nm) <= 0:
+        if not all(0 < size < float("inf") for size in (z_nm, y_nm, x_nm)):
             raise ConfigError(self._wrong("voxel_size_nm", "sizes must be greater than 0"))
         return z_nm, y_nm, x_nm
 
@@ -57,17 +61,18 @@ class Sample(BaseModel):
             return [None] * count
         try:
             if ":" in self.pair_z:
-                z = list(range(*(int(part) for part in self.pair_z.split(":"))))
+                z = list(range(*(int(part) for part in self.pair_z.split(":")))[: count + 1])
             else:
                 z = [int(part) for part in self.pair_z.split(",")]
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise ConfigError(self._wrong("pair_z", "give first:stop:step or z,z,z with whole numbers")) from error
-        if len(z) != count or len(set(z)) != count or min(z) < 0:
-            raise ConfigError(self._wrong("pair_z", f"{count} different z are needed, one a pair; it names {len(z)}"))
+        if len(z) != count or len(set(z)) != count or min(z, default=0) < 0:
+            named = f"more than {count}" if len(z) > count else len(z)
+            raise ConfigError(self._wrong("pair_z", f"{count} different z are needed, one a pair; it names {named}"))
         return list(z)
 
     def _wrong(self, key: str, rule: str) -> str:
-        return f"sample {self.sample}, column {key}: {rule}. The value is {getattr(self, key)!r}."
+        return f"sample {self.sample}, column {key}: {rule}. The value is {shown(getattr(self, key))}."
 
 
 @dataclass(frozen=True)
@@ -89,30 +94,59 @@ def read_samples(path: str | Path) -> dict[str, Sample]:
     Raises:
         ConfigError: no rows, a repeated name, an unknown column, or a value that cannot be used.
     """
-    try:
-        text = io.read_text(path)
-        table = pd.read_csv(text_io.StringIO(text), sep="\t", dtype=str, comment="#", skipinitialspace=True)
-    except (InputError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ConfigError(f"{path}: the sample table cannot be read ({error}).") from error
-    table = table.rename(columns=str.strip)
     samples: dict[str, Sample] = {}
-    for number, row in enumerate(table.to_dict("records"), start=2):
-        values = {str(k): v.strip() for k, v in row.items() if isinstance(v, str) and v.strip()}
+    for number, values in _rows(path):
         try:
             sample = Sample.model_validate(values)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
-            column = fault["loc"][0] if fault["loc"] else "row"
+            column = shown(fault["loc"][0]).strip("'") if fault["loc"] else "row"
             columns = f"the columns are {', '.join(Sample.model_fields)}, parted by tabs"
             rule = columns if fault["type"] in ("extra_forbidden", "missing") else fault["msg"]
-            raise ConfigError(f"{path}, row {number}, column {column}: {rule}. The row is {values}.") from error
+            raise ConfigError(f"{path}, row {number}, column {column}: {rule}. The row is {shown(values)}.") from error
         _check_row(path, number, sample)
-        if sample.sample in samples:
-            raise ConfigError(f"{path}, row {number}: the sample {sample.sample!r} stands there twice. Rename one.")
+        _check_name(path, number, sample.sample, samples)
         samples[sample.sample] = sample
     if not samples:
         raise ConfigError(f"{path}: the sample table has no rows. Add one; config/README.md describes the columns.")
     return samples
+
+
+def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells by column of every row; lines that begin with `#` and empty cells are left out."""
+    try:
+        text = io.read_text(path)
+        if len(text) > _MAX_CHARACTERS:
+            raise ConfigError(f"{path}: {len(text)} characters are too many for a sample table.")
+        reader = csv.reader(text_io.StringIO(text, newline=None), delimiter="\t", strict=True)
+        header: list[str] | None = None
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if not any(cells) or cells[0].startswith("#"):
+                continue
+            if header is None:
+                header = cells
+                if len(set(header)) != len(header):
+                    raise ConfigError(f"{path}, line {reader.line_num}: a column stands there twice: {shown(header)}.")
+                continue
+            if len(cells) > len(header) and any(cells[len(header) :]):
+                raise ConfigError(
+                    f"{path}, row {reader.line_num}: it has {len(cells)} cells, but the header names {len(header)} "
+                    "columns, parted by tabs. Mend the row."
+                )
+            yield reader.line_num, {name: cell for name, cell in zip(header, cells, strict=False) if cell}
+    except (InputError, csv.Error) as error:
+        raise ConfigError(f"{path}: the sample table cannot be read ({error}).") from error
+
+
+def _check_name(path: str | Path, number: int, name: str, others: Iterable[str]) -> None:
+    if name.lower() in RESERVED:
+        raise ConfigError(
+            f"{path}, row {number}: a sample cannot be called {name!r}, as a folder of this name "
+            "holds what is no sample's. Rename it."
+        )
+    if name.lower() in [other.lower() for other in others]:  # one folder on file systems that ignore case
+        raise ConfigError(f"{path}, row {number}: the sample {name!r} stands there twice. Rename one.")
 
 
 def _check_row(path: str | Path, number: int, sample: Sample) -> None:

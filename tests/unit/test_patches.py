@@ -14,7 +14,7 @@ from small_data import blurred, sharp
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings, parse_settings
 from txm2sem_core.errors import InputError
-from txm2sem_core.patches import SPLITS, acceptable_positions, extract_patches, side_by_side, split_pairs
+from txm2sem_core.patches import SPLITS, acceptable_positions, extract_patches, shared_slices, side_by_side, split_pairs
 
 SIZE_NM = (40.0, 20.0, 10.0)
 
@@ -259,3 +259,11 @@ def test_training_pairs_of_one_grey_level(tmp_path: Path) -> None:
         io.write_tiff(folder / f"sem{number}.tif", np.full((50, 62), 9, np.uint8))
     with pytest.raises(InputError, match="training pairs, SEM: all pixels have the value 9"):
         extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")
+
+
+def test_a_slice_that_stands_in_two_splits_is_said() -> None:
+    table = pd.DataFrame({"pair": ["1", "2", "3", "4"], "split": ["train", "train", "validation", "test"]})
+    table["txm_sha256"], table["sem_sha256"] = ["a", "a", "b", "c"], ["p", "q", "r", "q"]
+    (warning,) = shared_slices(table)  # the same slice twice in one split is no fault
+    assert "one FIB-SEM slice stands in several splits: pairs 2 (train), 4 (test)" in warning
+    assert shared_slices(table.drop(columns=["txm_sha256", "sem_sha256"])) == []

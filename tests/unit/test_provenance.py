@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from txm2sem_core import io, provenance
+from txm2sem_core import io
 from txm2sem_core.errors import InputError
-from txm2sem_core.provenance import raw_digest, source_digest
+from txm2sem_core.provenance import digests, raw_digest, source_digest
 
 
 def raw(root: Path) -> Path:
@@ -56,7 +56,7 @@ def test_files_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     before = raw_digest([folder], tmp_path / "cache")
     read: list[str] = []
     original = io.sha256_file
-    monkeypatch.setattr(provenance.io, "sha256_file", lambda file: (read.append(file.name), original(file))[1])
+    monkeypatch.setattr(digests.io, "sha256_file", lambda file: (read.append(file.name), original(file))[1])
     assert raw_digest([folder], tmp_path / "cache") == before
     assert read == []
     os.utime(folder / "b.tif", (7, 7))
@@ -72,8 +72,8 @@ def test_a_broken_cache_is_made_again(tmp_path: Path) -> None:
 
 
 def test_large_files_are_sampled_at_start_middle_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "_WHOLE_BYTES", 1000)
-    monkeypatch.setattr(provenance, "_SAMPLE_BYTES", 100)
+    monkeypatch.setattr(digests, "_WHOLE_BYTES", 1000)
+    monkeypatch.setattr(digests, "_SAMPLE_BYTES", 100)
     data = bytearray(os.urandom(5000))
     file = tmp_path / "large.tif"
 
@@ -97,7 +97,7 @@ def test_a_missing_path(tmp_path: Path) -> None:
 
 
 def test_the_digest_of_our_source() -> None:
-    package = Path(provenance.__file__).parent
+    package = Path(digests.__file__).parents[1]
     expected = hashlib.sha256((package / "losses.py").read_bytes() + (package / "tiling.py").read_bytes())
     assert source_digest("losses", "tiling") == expected.hexdigest()
     files = sorted((package / "training").glob("*.py"))

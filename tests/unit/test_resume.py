@@ -22,7 +22,7 @@ from txm2sem_core.errors import TrainingError
 from txm2sem_core.io import Volume, exclusive
 from txm2sem_core.training import loop, train_model
 from txm2sem_core.training.batches import Batch
-from txm2sem_core.training.resume import SAVE_SECONDS_VARIABLE, Checkpoint
+from txm2sem_core.training.resume import SAVE_SECONDS_VARIABLE, Checkpoint, random_state, set_random_state
 from txm2sem_core.training.steps import Learner
 
 torch.set_num_threads(1)
@@ -273,3 +273,17 @@ def test_the_state_is_saved_every_few_minutes_and_not_at_every_step(
     monkeypatch.setattr(Checkpoint, "save", lambda self, reached: (saves.append(reached.step), save(self, reached)))
     train(tmp_path, "m", VARIANTS["feedforward"])
     assert saves == [0, 0, 0]
+
+
+def test_on_another_gpu_the_random_numbers_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three pretended GPUs, each with a generator: what the third one had reached is given to the first one."""
+    generators = [torch.Generator().manual_seed(number) for number in range(3)]
+    current = [2]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: generators[current[0]].get_state())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state: generators[current[0]].set_state(state))
+    saved = random_state()
+    expected = torch.rand(5, generator=generators[2])
+    current[0] = 0
+    set_random_state(saved)
+    assert torch.equal(torch.rand(5, generator=generators[0]), expected)

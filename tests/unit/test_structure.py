@@ -29,6 +29,7 @@ GROUND = {
 }
 MIDDLE = {
     "side_tasks",
+    "segmentation",
     "io",
     "config",
     "figure_settings",
@@ -37,7 +38,7 @@ MIDDLE = {
     "provenance",
     "plotting",
     "score_tables",
-    "segmentation",
+    "preflight",
 }
 STAGES = {
     "phantom",
@@ -54,6 +55,8 @@ STAGES = {
     "reporting",
     "uncertainty",
     "rock_measures",
+    "planning",
+    "doctor",
 }
 TOP = {"cli", "__main__"}
 FLOORS = [GROUND, MIDDLE, STAGES, TOP]
@@ -237,6 +240,24 @@ def test_every_rule_has_a_log_a_benchmark_an_environment_and_known_resources(nam
     assert set(re.findall(r"^ {8}(\w+)=", section(text, "resources") or "", flags=re.MULTILINE)) <= RESOURCES
     assert "retries:" not in text
     assert not re.search(r"\b(?:temp|protected)\(", text)
+
+
+@pytest.mark.parametrize(("name", "text"), rules(), ids=[name for name, _ in rules()])
+def test_memory_and_time_grow_with_every_attempt(name: str, text: str) -> None:
+    resources = section(text, "resources") or ""
+    assert re.search(r"^ {8}mem_mb=grows\(\d+\),$", resources, flags=re.MULTILINE), name
+    assert re.search(r"^ {8}runtime=grows\(\d+\),$", resources, flags=re.MULTILINE), name
+
+
+def test_the_cluster_profile_sends_the_rules_that_use_a_gpu_to_one_place_and_knows_every_rule_that_it_names() -> None:
+    profile = yaml.safe_load((REPOSITORY / "profiles/slurm/config.yaml").read_text())
+    on_gpu = {name for name, text in rules() if re.search(r"^ {8}gpu=", section(text, "resources") or "", re.MULTILINE)}
+    assert set(profile["set-resources"]) == on_gpu
+    first, *others = profile["set-resources"].values()
+    assert all(other is first for other in others), "written once, and referred to"
+    derived = {name for path in RULES for name in re.findall(r"^use rule \w+ as (\w+)", path.read_text(), re.MULTILINE)}
+    assert set(profile["groups"]) <= {name for name, _ in rules()} | derived
+    assert set(profile["groups"]).isdisjoint(on_gpu)
 
 
 def test_scripts_exist_and_none_reads_the_whole_config() -> None:

@@ -27,7 +27,10 @@ COARSE = ("srcnn_x2",)
 
 
 def jobs_of(rule: str, variants: tuple[str, ...] = VARIANTS, seed: int = 0) -> set[str]:
-    return {f"{rule} sample=tiny, variant={variant}, seed={seed}" for variant in variants}
+    def name(variant: str) -> str:
+        return "fit_baseline" if rule == "train_model" and variant == "pointwise" else rule
+
+    return {f"{name(variant)} sample=tiny, variant={variant}, seed={seed}" for variant in variants}
 
 
 def one(*rules: str) -> set[str]:
@@ -38,7 +41,7 @@ def sections(variants: tuple[str, ...] = VARIANTS) -> set[str]:
     return {f"draw_sections sample=tiny, variant={variant}" for variant in variants if variant in LEARNED}
 
 
-REPORT = {"write_report"}
+REPORT = {"write_report", "write_provenance"}  # the record of the run comes after the report
 MONTAGE = {"draw_montage sample=tiny, number=1"}
 TABLES = one("summarise_metrics", "summarise_volumes")
 TRUE_ROCK = one("measure_true_rock", "summarise_rock")
@@ -99,6 +102,8 @@ def ensemble(rule: str, variants: tuple[str, ...] = LEARNED) -> set[str]:
     return {f"{rule} sample=tiny, variant={variant}" for variant in variants}
 
 
+SLABS = {f"{job}, slab={slab}, slabs=2" for job in jobs_of("predict_slab") for slab in (1, 2)}
+AFTER_VOLUMES = jobs_of("measure_volume") | one("summarise_volumes") | sections() | REPORT
 UNCERTAIN_RULES = ("predict_test_uncertainty", "predict_volume_uncertainty", "measure_uncertainty", "draw_uncertainty")
 ENSEMBLES = (
     {job for rule in UNCERTAIN_RULES for name in LEARNED for job in uncertain(rule, f"{name}/ensemble")}
@@ -167,6 +172,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("variant:z_penalty", {"stack": 0.1}, ONE_AGAIN),
     ("predict.tile_px", 64, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
     ("predict.overlap_px", 16, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
+    ("predict.jobs", 2, SLABS | jobs_of("predict_volume") | AFTER_VOLUMES),
     ("predict.uncertainty.ensemble", True, NEW_SEED | ENSEMBLES),
     ("predict.uncertainty.dropout_samples", 2, DROPOUT),
     ("predict.uncertainty.seed", 1, REPORT),  # of the dropout, which is off here
@@ -246,6 +252,7 @@ FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/plotting/montage.py", edited, DRAWN),
     ("txm2sem_core/viewer/page.py", edited, REPORT),
     ("txm2sem_core/templates/report.css", edited, REPORT),
+    ("txm2sem_core/provenance/crate.py", edited, {"write_provenance"}),
     ("txm2sem_core/config/stages.py", edited, set()),
     ("workflow/rules/train.smk", edited, set()),
     ("samples.tsv", touched, set()),

@@ -13,10 +13,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from txm2sem_core.checkpoint.description import check_description
 from txm2sem_core.checkpoint.safe import read_bytes
+from txm2sem_core.checkpoint.skeleton import check_shapes, skeleton
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.io import atomic_path, read_json, write_json
-from txm2sem_core.networks import ImageGenerator, build_generator, generator_names
+from txm2sem_core.networks import ImageGenerator, build_generator, generator_names, plugin_of
 
 WEIGHTS_FILE = "generator.safetensors"
 DESCRIPTION_FILE = "model.json"
@@ -64,7 +66,8 @@ def load_model(directory: str | Path) -> LoadedModel:
     """Read what `save_model` wrote.
 
     Raises:
-        InputError: a file is missing, damaged, or belongs to another model.
+        InputError: a file is missing, damaged, not finite, or belongs to another model. Nothing in it is run, and no
+            network is built that is larger than the weights in the file.
         ConfigError: the description names a generator or an option that is not known.
     """
     directory = Path(directory)
@@ -76,17 +79,23 @@ def load_model(directory: str | Path) -> LoadedModel:
                 f"{directory}: this is not a model directory, as it holds no {name}. Give the folder that a "
                 f"training or an import has left."
             )
-    description = _read_description(directory / DESCRIPTION_FILE)
+    description = check_description(read_json(directory / DESCRIPTION_FILE), directory / DESCRIPTION_FILE)
     _check_plugin(directory, description)
     weights = _read_weights(directory / WEIGHTS_FILE, description["weights_sha256"])
+    arguments = description["generator"]
+    belong = f"{directory}: {WEIGHTS_FILE} does not belong to the network that {DESCRIPTION_FILE} describes: "
     try:
-        generator = build_generator(**description["generator"])
+        if plugin_of(arguments["name"]) is None:  # a user's own builder may not bear to be built without memory
+            check_shapes(skeleton(build_generator, arguments), weights, belong)
+        generator = build_generator(**arguments)
     except TypeError as error:
         raise InputError(
             f"{directory / DESCRIPTION_FILE}: key 'generator' does not hold the arguments of a generator ({error}). "
             f"Make the model again."
         ) from error
-    _fill(generator, weights, directory)
+    check_shapes(generator.state_dict(), weights, belong)
+    with torch.no_grad():
+        generator.load_state_dict(weights)
     return LoadedModel(generator.eval(), description)
 
 
@@ -100,14 +109,6 @@ def _check_plugin(directory: Path, description: dict[str, Any]) -> None:
         )
 
 
-def _read_description(path: Path) -> dict[str, Any]:
-    description = read_json(path)
-    for key, kind in (("generator", dict), ("weights_sha256", str)):
-        if not isinstance(description, dict) or not isinstance(description.get(key), kind):
-            raise InputError(f"{path}: key {key!r} is missing or is not a {kind.__name__}. Make the model again.")
-    return dict(description)
-
-
 def _read_weights(path: Path, expected_sha256: str) -> dict[str, Tensor]:
     data = read_bytes(path)
     found = hashlib.sha256(data).hexdigest()
@@ -117,19 +118,12 @@ def _read_weights(path: Path, expected_sha256: str) -> dict[str, Tensor]:
             f"{DESCRIPTION_FILE} names {expected_sha256[:12]}... Copy or make both files again."
         )
     try:
-        return safetensors.torch.load(data)
-    except SafetensorError as error:
+        weights = safetensors.torch.load(data)
+    except (SafetensorError, ValueError, LookupError, TypeError, RuntimeError, OverflowError) as error:
         raise InputError(f"{path}: this is not a safetensors file ({error}). Make the model again.") from error
-
-
-def _fill(generator: nn.Module, weights: dict[str, Tensor], directory: Path) -> None:
-    wanted = generator.state_dict()
-    for key in sorted(wanted.keys() | weights.keys()):
-        if key not in weights or key not in wanted or wanted[key].shape != weights[key].shape:
-            shapes = [list(source[key].shape) if key in source else "nothing" for source in (weights, wanted)]
+    for key, value in weights.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
             raise InputError(
-                f"{directory}: {WEIGHTS_FILE} does not belong to the network that {DESCRIPTION_FILE} describes: "
-                f"{key} is {shapes[0]} in the file and {shapes[1]} in the network. Copy or make both files again."
+                f"{path}: {key} holds values that are not finite: this training had failed. Train the model again."
             )
-    with torch.no_grad():
-        generator.load_state_dict(weights)
+    return weights

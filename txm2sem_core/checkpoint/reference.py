@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from txm2sem_core.checkpoint.model_directory import save_model
 from txm2sem_core.checkpoint.reference_layout import ModuleNames, read_architecture
 from txm2sem_core.checkpoint.safe import read_bytes, unpickle_tensors
+from txm2sem_core.checkpoint.skeleton import skeleton
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.networks import ImageGenerator, build_discriminator, build_generator
 
@@ -53,10 +54,12 @@ def import_reference_weights(path: str | Path, **overrides: Any) -> tuple[nn.Mod
     architecture |= given
     build = build_discriminator if "layers" in architecture else build_generator
     try:
-        network = build(**architecture, seed=0)  # every weight is replaced below
+        shapes = skeleton(build, architecture)
+        filled = _filled(shapes, state, names, path, architecture)
+        network = build(**architecture, seed=0)  # every weight is replaced
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    _fill(network, state, names, path, architecture)
+    network.load_state_dict(filled)
     return network.eval(), architecture
 
 
@@ -105,7 +108,13 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _check_tensor(path: Path, key: str, value: Any) -> None:
-    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_complex() or value.is_quantized:
+    if (
+        not isinstance(value, Tensor)
+        or value.layout != torch.strided
+        or value.is_meta
+        or value.is_complex()
+        or value.is_quantized
+    ):
         raise InputError(f"{path}: {key} is not an ordinary tensor. {REMEDY}")
     # A tensor may claim to be far larger than the data that it repeats; a network of that size must not be built.
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():
@@ -114,13 +123,14 @@ def _check_tensor(path: Path, key: str, value: Any) -> None:
         raise InputError(f"{path}: {key} holds values that are not finite: this training had failed. {REMEDY}")
 
 
-def _fill(
-    network: nn.Module, state: dict[str, Tensor], names: ModuleNames, path: Path, architecture: dict[str, Any]
-) -> None:
+def _filled(
+    wanted: dict[str, Tensor], state: dict[str, Tensor], names: ModuleNames, path: Path, architecture: dict[str, Any]
+) -> dict[str, Tensor]:
+    """The state under our names, where every weight has its counterpart of the same shape."""
     filled: dict[str, Tensor] = {}
     problems: list[str] = []
     unused = set(state)
-    for key, current in network.state_dict().items():
+    for key, current in wanted.items():
         published = _published_key(key, names)
         unused.discard(published)
         value = state.get(published, _default(key))
@@ -137,7 +147,7 @@ def _fill(
             f"{path}: the weights do not fit the network {architecture}: {'; '.join(problems[:3])}"
             f"{f' and {len(problems) - 3} more' if len(problems) > 3 else ''}. {REMEDY}"
         )
-    network.load_state_dict(filled)
+    return filled
 
 
 def _published_key(key: str, names: ModuleNames) -> str:

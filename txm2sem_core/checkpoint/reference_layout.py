@@ -18,6 +18,7 @@ ModuleNames = dict[str, str]
 """Our module's name to the published one's."""
 
 RESNET_FIRST_BLOCK = 10
+DEEPEST = 16  # levels, doublings or layers: far more than the published code builds, and few enough to count
 
 
 def read_architecture(state: State) -> tuple[Architecture, ModuleNames]:
@@ -48,6 +49,7 @@ def read_architecture(state: State) -> tuple[Architecture, ModuleNames]:
 
 def _unet(state: State) -> tuple[Architecture, ModuleNames]:
     depth = max(key.split(".").count("model") for key in state) - 1
+    _check_depth(depth, "levels of a U-Net")
     names: ModuleNames = {}
     for level in range(depth):
         inside = "model.model" + (".1.model" if level else "") + ".3.model" * (level - 1)
@@ -99,6 +101,7 @@ def _sr_resnet(state: State) -> tuple[Architecture, ModuleNames]:
     blocks = _count_blocks(state)
     dropout = _has_block_dropout(state, 0)
     doublings = sum(key.startswith("upsample.") and value.ndim == 4 for key, value in state.items()) - 1
+    _check_depth(doublings + 1, "doublings")
     names = {
         "first_conv": "premodel.1",
         "first_activation": "premodel.2",
@@ -141,6 +144,7 @@ def _filter(state: State) -> tuple[Architecture, ModuleNames]:
 
 def _patch_discriminator(state: State) -> tuple[Architecture, ModuleNames]:
     layers = sum(value.ndim == 4 for value in state.values()) - 2
+    _check_depth(layers, "layers of a discriminator")
     names = {"first_conv": "model.0", "last_conv": f"model.{3 * layers + 2}"}
     for layer in range(layers):
         names |= {f"convs.{layer}": f"model.{3 * layer + 2}", f"norms.{layer}": f"model.{3 * layer + 3}"}
@@ -173,6 +177,11 @@ def _shape(state: State, published_module: str) -> tuple[int, ...]:
     if weight.ndim != 4:
         raise KeyError(f"{published_module}.weight is {list(weight.shape)}, not a convolution")
     return tuple(weight.shape)
+
+
+def _check_depth(count: int, what: str) -> None:
+    if not 0 < count <= DEEPEST:
+        raise KeyError(f"{count} {what}")
 
 
 def _norm(state: State, convolution: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
@@ -16,6 +17,8 @@ from txm2sem_core.errors import InputError
 def read_bytes(path: Path) -> bytes:
     """Read a file whole; `InputError` if there is none or it cannot be read."""
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
+            raise InputError(f"{path}: this is not a file. Check the path.")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file. Check the path.") from error
@@ -33,6 +36,7 @@ def unpickle_tensors(data: bytes, path: Path) -> Any:
     Raises:
         InputError: the data is no such file, is damaged, or holds anything else. Nothing in it is run.
     """
+    _check_archive(data, path)
     try:
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -40,9 +44,25 @@ def unpickle_tensors(data: bytes, path: Path) -> Any:
             f"{path}: refused, as it is damaged or holds more than tensors, numbers and text, and such a file could "
             f"run code when it is read. Give a file that holds a state dict alone."
         ) from error
-    except (RuntimeError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError, BadZipFile) as error:
+    except Exception as error:  # whatever a stranger's bytes bring about in the reader, they are not a file for us
         first_line = str(error).strip().splitlines()[:1]
         raise InputError(
             f"{path}: this is not a readable PyTorch file ({type(error).__name__}: {' '.join(first_line)[:200]}). "
             f"Copy or make it again."
         ) from error
+
+
+def _check_archive(data: bytes, path: Path) -> None:
+    """Refuse a zip that unpacks to more than it is. PyTorch stores its entries uncompressed, so none needs more."""
+    if not data.startswith(b"PK"):
+        return
+    try:
+        with ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (BadZipFile, ValueError, NotImplementedError, OSError, struct.error) as error:
+        raise InputError(f"{path}: this is not a readable PyTorch file ({error}). Copy or make it again.") from error
+    if unpacked > len(data):
+        raise InputError(
+            f"{path}: refused, as it is a zip file of {len(data)} bytes that unpacks to {unpacked}, which no file of "
+            "PyTorch does. Give a file that holds a state dict alone."
+        )

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
-PositiveInt = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Width = Annotated[int, Field(ge=1, le=8192)]  # channels of a network's layer
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def one_line(text: str) -> str:
+    """Text that a message, a log and a rule can show; ValueError for line breaks, control characters, surrogates."""
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
+        raise ValueError("text must be in one line, without control characters")
+    return text
+
+
+Text = Annotated[str, Field(max_length=4096), AfterValidator(one_line)]
+
+
+def _folder(text: str) -> str:
+    if not text.strip() or set(text) & set("{}<>*?[]"):
+        raise ValueError("a folder is needed, without { } < > * ? [ ] in its name, which Snakemake reads as patterns")
+    return text
+
+
+Folder = Annotated[Text, AfterValidator(_folder)]
 
 
 def _power_of_two(value: int) -> int:

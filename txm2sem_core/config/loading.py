@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from txm2sem_core.config.base import Name, Settings
-from txm2sem_core.config.checking import merge, validated
+from txm2sem_core.config.base import Folder, Name, Seed, Settings, Text
+from txm2sem_core.config.checking import check_bounds, merge, shown, validated
 from txm2sem_core.config.generators import check_generator_name
 from txm2sem_core.config.presets import PAPER_FIXED, PAPER_FIXED_FAMILIES, PAPER_STAGES, PRESETS
 from txm2sem_core.config.stages import (
@@ -30,14 +30,14 @@ class Config(Settings):
     """The whole configuration of a run, as `config/config.yaml` holds it."""
 
     preset: Literal["corrected", "paper"] = "corrected"
-    samples: str = "config/samples.tsv"  # path of the sample table
-    figures: str = "config/figures.yaml"  # path of the figures' style
-    results_dir: str = "results"
-    title: str = "TXM2SEM"  # of the report
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    samples: Text = "config/samples.tsv"  # path of the sample table
+    figures: Text = "config/figures.yaml"  # path of the figures' style
+    results_dir: Folder = "results"
+    title: Text = "TXM2SEM"  # of the report
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun
     tiff_volumes: bool = False  # write each predicted volume as a BigTIFF stack too
-    plugins: tuple[str, ...] = ()  # Python files that register networks of the user's own
+    plugins: tuple[Text, ...] = ()  # Python files that register networks of the user's own
     tensorboard: bool = False  # write TensorBoard logs beside the training state; never causes a rerun
     phantom: PhantomSettings = PhantomSettings()
     register_: RegisterSettings = Field(default=RegisterSettings(), alias="register")
@@ -125,7 +125,8 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
         ConfigError: names the first wrong key, its value, the rule, and for an unknown key the nearest known one.
     """
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{where}: keys and values are needed, this is {type(values).__name__}: {values!r}.")
+        raise ConfigError(f"{where}: keys and values are needed, this is {type(values).__name__}: {shown(values)}.")
+    check_bounds(values, where)
     values = dict(values)
     for stage, preset in PAPER_STAGES.items() if values.get("preset") == "paper" else ():
         given = values.get(stage, {})
@@ -160,9 +161,13 @@ def parse_settings(model: type[Group], text: str, **values: Any) -> Group:
     try:
         given = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"settings: this is not JSON ({error.msg} at column {error.colno}): {text!r}.") from error
+        raise ConfigError(
+            f"settings: this is not JSON ({error.msg} at column {error.colno}): {shown(text)}."
+        ) from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets within brackets without end
+        raise ConfigError(f"settings: a value cannot be read ({str(error)[:200]}).") from error
     if not isinstance(given, Mapping):
-        raise ConfigError(f"settings: keys and values are needed, this is {type(given).__name__}: {text!r}.")
+        raise ConfigError(f"settings: keys and values are needed, this is {type(given).__name__}: {shown(text)}.")
     return validated(model, {**given, **values}, "")
 
 

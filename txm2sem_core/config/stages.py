@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from txm2sem_core.config.base import Fraction, NonNegative, Positive, PositiveInt, Settings, Triple
+from txm2sem_core.config.base import Fraction, NonNegative, Positive, PositiveInt, Seed, Settings, Triple
 
 
 class PhantomSettings(Settings):
@@ -14,7 +14,7 @@ class PhantomSettings(Settings):
 
     shape: tuple[PositiveInt, PositiveInt, PositiveInt] = (128, 1024, 1024)  # Z, Y, X voxels
     voxel_size_nm: Triple = (32.0, 32.0, 32.0)  # Z, Y, X
-    seed: int = 0
+    seed: Seed = 0
     pair_every: PositiveInt = 8  # slices from one FIB-SEM partner to the next
     beam_energy_kev: Positive = 8.0
     max_rotation_deg: NonNegative = 3.0
@@ -77,7 +77,7 @@ class PatchesSettings(Settings):
     percentiles: tuple[float, float] = (0.05, 99.95)  # of training pixels, mapped to -1 and 1
     txm: TxmSettings = TxmSettings()
     split: SplitSettings = SplitSettings()
-    seed: int = 999
+    seed: Seed = 999
 
     @model_validator(mode="after")
     def _belongs_together(self) -> PatchesSettings:
@@ -95,7 +95,7 @@ class DownsampleSettings(Settings):
     method: Literal["nearest", "area", "psf"] = "area"
     psf_sigma_px: Positive = 0.5  # of method `psf`: Gaussian, in pixels of the coarse image
     noise_sigma: NonNegative = 0.0  # of method `psf`: Gaussian noise, as a share of the TXM's intensity range
-    seed: int = 0
+    seed: Seed = 0
 
 
 class UncertaintySettings(Settings):
@@ -103,7 +103,7 @@ class UncertaintySettings(Settings):
 
     ensemble: bool = False  # mean and spread over the models of all `seeds`, for every trained variant
     dropout_samples: Annotated[int, Field(ge=0)] = 0  # passes with active dropout, for variants that have it; 0 = off
-    seed: Annotated[int, Field(ge=0)] = 0  # of the dropout
+    seed: Seed = 0  # of the dropout
 
     @model_validator(mode="after")
     def _one_pass_has_no_spread(self) -> UncertaintySettings:
@@ -117,6 +117,7 @@ class PredictSettings(Settings):
 
     tile_px: Annotated[int, Field(ge=0)] = 0  # side of a tile in TXM pixels; 0 = whole planes where they fit
     overlap_px: Annotated[int, Field(ge=0)] = 32  # width over which neighbouring tiles are blended
+    jobs: Annotated[int, Field(ge=1, le=1000)] = 1  # a volume is predicted by so many, a slab of whole slices each
     uncertainty: UncertaintySettings = UncertaintySettings()
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from txm2sem_core.config.base import Factor, Fraction, NonNegative, Positive, PositiveInt, Settings
+from txm2sem_core.config.base import Factor, Fraction, NonNegative, Positive, PositiveInt, Settings, Text, Width
 from txm2sem_core.config.generators import BUILT_IN
 
 WITHOUT_DROPOUT = ("unet_32", "linearfilt", "gammafilt")  # networks where `dropout` finds no place
@@ -15,8 +15,8 @@ WITHOUT_DROPOUT = ("unet_32", "linearfilt", "gammafilt")  # networks where `drop
 class GeneratorSettings(Settings):
     """The network that translates TXM to SEM."""
 
-    name: str = "resnet_9blocks"
-    width: PositiveInt = 64  # channels of the first layer
+    name: Text = "resnet_9blocks"
+    width: Width = 64  # channels of the first layer
     norm: Literal["batch", "instance", "none"] = "batch"
     dropout: bool = False
     init: Literal["normal", "xavier", "kaiming", "orthogonal"] = "normal"
@@ -32,7 +32,7 @@ class DiscriminatorSettings(Settings):
     """The network that tells predicted from real SEM patches (pix2pix, srgan)."""
 
     name: Literal["basic", "n_layers", "pixel"] = "basic"
-    width: PositiveInt = 64
+    width: Width = 64
     layers: Annotated[int, Field(ge=1, le=6)] = 3  # only of `n_layers`
     norm: Literal["batch", "instance", "none"] = "batch"
     spectral_norm: bool = False  # of every convolution's weights (Miyato et al. 2018)

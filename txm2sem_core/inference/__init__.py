@@ -2,7 +2,8 @@
 
 - `predictor`: one model on a device, planes by tiles
 - `spread`: several models, or passes with dropout: their mean and standard deviation
-- `volumes`: whole volumes, slice by slice
+- `volumes`: whole volumes, unit by unit; `answers`: what their voxels are; `streaming`: reading, computing and writing
+  at the same time; `identity`: what a volume depends on; `warnings`: what makes it doubtful
 - `side_tasks`: repaired SEM slices, and maps of classes
 - `testing`: the test patches and slices of a patch store, and the calibration of the uncertainty
 """
@@ -18,14 +19,12 @@ from txm2sem_core.inference.side_tasks import (
 )
 from txm2sem_core.inference.spread import SpreadPredictor, load_spread_predictor, mean_and_spread
 from txm2sem_core.inference.testing import predict_test, predict_test_with_uncertainty, read_calibration
-from txm2sem_core.inference.volumes import (
-    input_warnings,
-    predict_volume,
-    predict_volume_with_uncertainty,
-)
+from txm2sem_core.inference.volumes import PredictedVolume, predict_volume, predict_volume_with_uncertainty
+from txm2sem_core.inference.warnings import input_warnings
 
 __all__ = [
     "ClassPredictor",
+    "PredictedVolume",
     "Predictor",
     "Repairer",
     "SpreadPredictor",

@@ -10,12 +10,13 @@ import torch
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.device import choose_device
+from txm2sem_core.inference.identity import network_digest
 from txm2sem_core.intensity import IntensityRange, Preparation
 from txm2sem_core.networks import ImageGenerator, inference
 from txm2sem_core.tiling import padded_length, plan_tiles
 
-_ACTIVATION_BUDGET = 3 * 2**30  # bytes of activations that a plane or tile may take
-_LIVE_LAYERS = 3  # full-resolution activations that are alive at once in the widest part of the networks
+_ACTIVATION_BUDGET = 2 * 2**30  # bytes that a plane or tile may take in the network; the same on every machine
+_LIVE_LAYERS = 5  # of full resolution that are alive at once, padded copies included: at most 4.9, docs/volumes.md
 _SMALLEST_TILE = 256
 
 
@@ -23,12 +24,17 @@ class Predictor:
     """A trained model on a device, ready to predict planes in SEM intensities.
 
     It predicts in the mode that the model was trained for, unless another is given (see `networks.inference`).
+
+    Attributes:
+        whole_planes: the network normalises by statistics of what it is given (instance norm, or batch norm in the mode
+            `batch_statistics`), so that a tile would not give what the whole plane gives. It is never tiled then.
     """
 
     def __init__(
         self, model: LoadedModel, settings: PredictSettings, device: str = "auto", mode: str | None = None
     ) -> None:
         self.settings = settings
+        self.description = dict(model.description)
         self.device = choose_device(device)
         self.generator: ImageGenerator = model.generator.to(self.device)
         description: dict[str, Any] = model.description
@@ -39,12 +45,39 @@ class Predictor:
         self.mode: str = mode or description["inference_mode"]
         self.width: int = description["generator"].get("width", 1)
         self.context = (self.generator.in_channels - 1) // 2
+        self.whole_planes = self.generator.uses_image_statistics or self.mode == "batch_statistics"
         torch.manual_seed(0)  # dropout at test time, where the model asks for it, is repeatable
 
     @property
     def factor(self) -> int:
         """SEM pixels a TXM pixel, along y and x."""
         return self.generator.factor
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user asked for and does not get."""
+        if not (self.whole_planes and self.settings.tile_px):
+            return []
+        why = "instance norm" if self.generator.uses_image_statistics else "inference mode batch_statistics"
+        return [
+            f"tile_px = {self.settings.tile_px} is not used: the network normalises by statistics of the whole plane "
+            f"({why}), and tiles would show. Where whole planes need too much memory, crop the volume in y and x."
+        ]
+
+    def identity(self) -> dict[str, Any]:
+        """All that a prediction depends on beside its input, as JSON values; not the device."""
+        return {
+            "class": type(self).__name__,
+            "network": network_digest(self.generator),
+            "description": self.description,
+            "mode": self.mode,
+            "tile_px": self.settings.tile_px,
+            "overlap_px": self.settings.overlap_px,
+        }
+
+    def start_slice(self, z: int) -> None:
+        """Begin slice `z` of a volume: its random numbers, if any, are its own, whichever slices came before."""
+        torch.manual_seed(z)
 
     def predict_plane(self, txm: np.ndarray) -> np.ndarray:
         """Predict a plane of any size.
@@ -70,7 +103,7 @@ class Predictor:
         generator = self.generator
         padded = [padded_length(n, generator.size_multiple, generator.minimum_size) for n in (height, width)]
         unit = np.pad(unit, ((0, 0), (0, padded[0] - height), (0, padded[1] - width)), mode="symmetric")
-        tile = self.settings.tile_px or self._largest_tile(max(padded))
+        tile = max(padded) if self.whole_planes else self.settings.tile_px or self._largest_tile(max(padded))
         tiles = plan_tiles(
             (padded[0], padded[1]),
             tile,

@@ -45,6 +45,18 @@ class SpreadPredictor:
         """The same of patches [B, C, Y, X]: [B, Y * factor, X * factor]."""
         return mean_and_spread(self._each(lambda member: member.predict_patches(txm)))
 
+    @property
+    def warnings(self) -> list[str]:
+        """What the user asked for and does not get, of any model."""
+        return list(dict.fromkeys(warning for member in self.members for warning in member.warnings))
+
+    def identity(self) -> dict[str, Any]:
+        """All that a prediction depends on beside its input, as JSON values; not the device."""
+        return {**self.describe(), "members": [member.identity() for member in self.members]}
+
+    def start_slice(self, z: int) -> None:
+        """Nothing: every slice has the same random numbers."""
+
     def describe(self) -> dict[str, Any]:
         """What made the spread, for files that hold it."""
         return {"models": len(self.members), "samples": self.samples, "seed": self.seed}

@@ -1,105 +1,143 @@
-"""Predict volumes slice by slice: a prediction alone, or with its uncertainty."""
+"""Predict volumes unit by unit: a prediction alone, or with its uncertainty; alone, or as one of several jobs.
+
+A unit is some slices, written at once and marked when it is there (`io.unit_store`). A volume that was killed goes on
+with the units that are not marked, and is the same to the byte as one that was not.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from txm2sem_core import io
-from txm2sem_core.errors import ConfigError
+from txm2sem_core.checkpoint import load_model
+from txm2sem_core.config import PredictSettings
+from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.inference.answers import Answer, Prediction, WithUncertainty
+from txm2sem_core.inference.identity import job_digest
 from txm2sem_core.inference.predictor import Predictor
+from txm2sem_core.inference.side_tasks import load_predictor
 from txm2sem_core.inference.spread import SpreadPredictor
-from txm2sem_core.intensity import deviation_to_dtype, to_dtype
-from txm2sem_core.io import Channel, Volume
+from txm2sem_core.inference.streaming import Behind, sources, with_neighbours
+from txm2sem_core.inference.warnings import input_warnings
+from txm2sem_core.io import UnitStore, Volume
 from txm2sem_core.metrics import Calibration
 from txm2sem_core.progress import progress
+from txm2sem_core.tiling import Unit, plan_slab
 
-_FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
-_TOLERATED_SHARE = 0.05
-PREDICTION = Channel("prediction")
-UNCERTAINTY = Channel("uncertainty", colour="E69F00", shown=False, from_zero=True)
-SPREAD = Channel("spread", colour="56B4E9", shown=False, from_zero=True)
+OnProgress = Callable[[int, int], None]
+ShouldStop = Callable[[], bool]
 
 
-class _Job:
-    """What every prediction of a volume has: sizes, warnings, progress, and the count of clipped voxels."""
+@dataclass(frozen=True)
+class PredictedVolume:
+    """What `predict_volume` did.
 
-    def __init__(
-        self, predictor: Predictor | SpreadPredictor, source: Volume, voxel_size_nm: io.VoxelSize | None, name: str
-    ) -> None:
-        self.predictor, self.source, self.name = predictor, source, name
-        self.clipped = 0
-        f = predictor.factor
-        depth, height, width = source.shape
-        self.shape = (depth, height * f, width * f)
-        z_nm, y_nm, x_nm = voxel_size_nm or source.voxel_size_nm or (None, None, None)
-        self.size_nm = (z_nm, None if y_nm is None else y_nm / f, None if x_nm is None else x_nm / f)
-        self.warnings = input_warnings(predictor, source, (z_nm, y_nm, x_nm))
-        for warning in self.warnings:
-            print(f"predict {name}: warning: {warning}", file=sys.stderr)
+    Attributes:
+        path: the volume.
+        whole: it is there; False after a slab, or where `should_stop` said so: then the next call goes on.
+        clipped: voxels that were clipped to the dtype's bounds, of all units of the volume or slab.
+        made: units that this call made; the others were there.
+        units: of the volume or slab, by number: slices and checksums of the files.
+    """
 
-    def slices(self) -> Iterator[np.ndarray]:
-        """Every TXM slice with the neighbours that the network sees, [C, Y, X]."""
-        depth = self.source.shape[0]
-        for z in progress(range(depth), f"predict {self.name}", depth, "slices"):
-            yield self.predictor.preparation.apply(self.source.read_around(z, self.predictor.context))
+    path: Path
+    whole: bool
+    clipped: int
+    made: int
+    units: dict[str, dict[str, Any]]
 
-    def counted(self, plane_and_clipped: tuple[np.ndarray, int]) -> np.ndarray:
-        """The plane, its clipped voxels counted."""
-        plane, clipped = plane_and_clipped
-        self.clipped += clipped
-        return plane
 
-    def done(self) -> int:
-        """Say how many voxels were clipped, and return it."""
-        if self.clipped:
-            dtype = self.predictor.sem_dtype
-            print(f"predict {self.name}: {self.clipped} voxels were clipped to {dtype}.", file=sys.stderr)
-        return self.clipped
+@dataclass(frozen=True)
+class Part:
+    """What of a volume is to be done; by default all.
+
+    Attributes:
+        slab: (number from 1, of how many): make the units of this slab, and leave the volume unfinished.
+        only_finish: make no unit, only the pyramid, and put the volume in place.
+        on_progress: called with the slices that are done and their number in all, at first and after every slice.
+        should_stop: asked before every slice; True leaves what is done for the next call.
+    """
+
+    slab: tuple[int, int] | None = None
+    only_finish: bool = False
+    on_progress: OnProgress | None = None
+    should_stop: ShouldStop | None = None
+
+    def __post_init__(self) -> None:
+        if self.slab is not None and not 1 <= self.slab[0] <= self.slab[1]:
+            raise ConfigError(f"slab: {self.slab[0]}/{self.slab[1]} is none; slabs are counted from 1/N to N/N.")
+        if self.slab is not None and self.only_finish:
+            raise ConfigError("slab: a slab is no whole volume. Finish in a call of its own, after all slabs.")
 
 
 def predict_volume(
-    predictor: Predictor,
-    source: Volume,
-    output: Path,
+    model: str | Path | Predictor | SpreadPredictor,
+    source: str | Path | Volume,
+    target: str | Path,
     *,
+    device: str = "auto",
+    tile: int | None = None,
+    settings: PredictSettings | None = None,
+    calibration: Calibration | None = None,
     voxel_size_nm: io.VoxelSize | None = None,
+    slab: tuple[int, int] | None = None,
+    only_finish: bool = False,
+    on_progress: OnProgress | None = None,
+    should_stop: ShouldStop | None = None,
     name: str = "volume",
-) -> int:
-    """Predict a TXM volume slice by slice into `output` (`.ome.zarr` or `.tif`), which appears only when it is whole.
+) -> PredictedVolume:
+    """Predict a TXM volume into `target`, which appears only when it is whole; goes on where a killed call stopped.
+
+    Memory does not grow with the number of slices. Reading, computing and writing go on at the same time.
 
     Args:
-        predictor: the model on its device.
-        source: TXM volume [Z, Y, X].
-        output: what to write; voxels are of the training SEM images' dtype.
+        model: folder of a model, or a `Predictor`; of a `SpreadPredictor` the uncertainty is written too: an OME-Zarr
+            then has the axes c, z, y, x and the channels `prediction` and `uncertainty`, a standard deviation in grey
+            levels. With a calibration that is the calibrated one, and a third channel, `spread`, holds that of the
+            predictions as they were. Both are rounded to the SEM's dtype, up to 1 where they are less but not zero.
+            With a TIFF, NAME.tif holds the prediction and NAME_uncertainty.tif the uncertainty.
+        source: TXM volume [Z, Y, X], or its path.
+        target: what to write, NAME.ome.zarr or NAME.tif; voxels are of the training SEM images' dtype.
+        device: for a model that is given as a folder: auto, cpu, cuda or mps.
+        tile: for the same: side of a tile in TXM pixels; whole planes where memory allows, if not given.
+        settings: for the same: all settings of the prediction; `tile` stands above them.
+        calibration: of the uncertainty.
         voxel_size_nm: of the source (Z, Y, X), where its own metadata is wrong or missing.
+        slab: (number from 1, of how many): make only the units of this slab. Jobs of different slabs may run at the
+            same time; a last call without it, or with `only_finish`, closes the volume.
+        only_finish: close a volume whose units are all there: check them, build the pyramid, put it in place.
+        on_progress: called with the slices that are done and their number in all, at first and after every slice.
+        should_stop: asked before every slice; True leaves what is done for the next call.
         name: what the progress calls it.
 
     What could mislead (see `input_warnings`) is said on stderr and in the OME-Zarr's metadata.
 
-    Returns:
-        How many voxels had to be clipped to the dtype's bounds.
-
     Raises:
-        ConfigError: the suffix of `output` is not known.
+        ConfigError: the suffix of `target`, or the slab, cannot be.
+        InputError: something cannot be read or written, or `only_finish` was asked and units are missing.
     """
-    _check_suffix(output)
-    job = _Job(predictor, source, voxel_size_nm, name)
-
-    def planes() -> Iterator[np.ndarray]:
-        for txm in job.slices():
-            yield job.counted(to_dtype(predictor.predict_plane(txm), predictor.sem_dtype))
-
-    if output.name.endswith(".zarr"):
-        attributes = {"txm2sem": {"warnings": job.warnings}}
-        io.write_ome_zarr(output, planes(), job.shape, predictor.sem_dtype, job.size_nm, attributes)
+    target = Path(target)
+    _check_suffix(target)
+    part = Part(slab, only_finish, on_progress, should_stop)
+    if isinstance(source, (str, Path)):
+        source = io.open_volume(source)
+    if isinstance(model, (str, Path)):
+        chosen = settings or PredictSettings()
+        if tile is not None:
+            chosen = chosen.model_copy(update={"tile_px": tile})
+        model = load_predictor(load_model(model), chosen, device)
+    answer: Answer
+    if isinstance(model, SpreadPredictor):
+        answer = WithUncertainty(model, calibration, several_files=not target.name.endswith(".zarr"))
     else:
-        io.write_volume_tiff(output, planes(), job.size_nm)
-    return job.done()
+        answer = Prediction(model)
+    return _VolumeJob(answer, source, target, voxel_size_nm, name).run(part)
 
 
 def predict_volume_with_uncertainty(
@@ -110,80 +148,139 @@ def predict_volume_with_uncertainty(
     calibration: Calibration | None = None,
     voxel_size_nm: io.VoxelSize | None = None,
     name: str = "volume",
-) -> int:
-    """Predict a TXM volume and the uncertainty of every voxel, as `predict_volume` does otherwise.
+) -> PredictedVolume:
+    """`predict_volume` by several models, or passes with dropout."""
+    return predict_volume(predictor, source, output, calibration=calibration, voxel_size_nm=voxel_size_nm, name=name)
 
-    An OME-Zarr has the axes c, z, y, x and the channels `prediction` and `uncertainty`: a standard deviation in grey
-    levels. With a calibration that is the calibrated one, and a third channel, `spread`, holds that of the predictions
-    as they were. Both are rounded to the SEM's dtype, up to 1 where they are less but not zero. With a TIFF, NAME.tif
-    holds the prediction and NAME_uncertainty.tif the uncertainty.
 
-    Returns:
-        How many voxels of all channels had to be clipped to the dtype's bounds.
+class _VolumeJob:
+    """One volume: its units, and how they become a file."""
 
-    Raises:
-        ConfigError: the suffix of `output` is not known.
-    """
-    _check_suffix(output)
-    job = _Job(predictor, source, voxel_size_nm, name)
-    as_zarr, dtype = output.name.endswith(".zarr"), predictor.sem_dtype
+    def __init__(
+        self, answer: Answer, source: Volume, target: Path, voxel_size_nm: io.VoxelSize | None, name: str
+    ) -> None:
+        self.answer, self.source, self.target, self.name = answer, source, target, name
+        predictor = answer.predictor
+        f = predictor.factor
+        depth, height, width = source.shape
+        self.shape = (depth, height * f, width * f)
+        z_nm, y_nm, x_nm = voxel_size_nm or source.voxel_size_nm or (None, None, None)
+        self.size_nm = (z_nm, None if y_nm is None else y_nm / f, None if x_nm is None else x_nm / f)
+        self.warnings = input_warnings(predictor, source, (z_nm, y_nm, x_nm))
+        for warning in self.warnings:
+            print(f"predict {name}: warning: {warning}", file=sys.stderr)
+        digest = job_digest(predictor.identity(), source, answer.describe())
+        self.store = UnitStore(target, digest, self.shape, predictor.sem_dtype, answer.channels)
 
-    def planes() -> Iterator[np.ndarray]:
-        for txm in job.slices():
-            mean, spread = predictor.predict_plane(txm)
-            deviations = [spread] if calibration is None else [calibration.apply(spread), spread]
-            kept = deviations if as_zarr else deviations[:1]
-            yield np.stack(
-                [job.counted(to_dtype(mean, dtype)), *(job.counted(deviation_to_dtype(d, dtype)) for d in kept)]
+    def run(self, part: Part) -> PredictedVolume:
+        """Make what is missing of the part, then close the volume unless it is a slab."""
+        units = io.volume_units(self.shape)
+        own = units if part.slab is None else plan_slab(units, *part.slab)
+        made, stopped = 0, False
+        if own and not part.only_finish:
+            with self.store.writing():
+                missing = self._missing(own)
+                made = self._make(missing, own, part)
+                stopped = made < len(missing)
+                marks = self.store.marks(own)
+        if part.slab is not None or stopped:
+            return self._result(False, made, marks if own else {})
+        with self.store.closing() as begun:
+            if not begun and made:  # another process with the same digest was faster
+                return self._result(True, made, marks)
+            self._check_complete(units)
+            marks = self.store.marks(units)
+            self._close()
+        return self._result(True, made, marks)
+
+    def _missing(self, units: list[Unit]) -> list[Unit]:
+        missing, damaged = self.store.missing(units)
+        for unit in damaged:
+            print(
+                f"predict {self.name}: warning: slices {unit.z0} to {unit.z1 - 1} (unit {unit.index}) were changed "
+                "after they were written; they are made again.",
+                file=sys.stderr,
+            )
+        if there := len(units) - len(missing):
+            print(f"predict {self.name}: {there} of {len(units)} units are there already.", file=sys.stderr)
+        return missing
+
+    def _make(self, missing: list[Unit], own: list[Unit], part: Part) -> int:
+        """Predict the missing units; returns how many were made before it was asked to stop."""
+        total = sum(unit.z1 - unit.z0 for unit in own)
+        done = total - sum(unit.z1 - unit.z0 for unit in missing)
+        predictor = self.answer.predictor
+        made = 0
+        if part.on_progress is not None:
+            part.on_progress(done, total)
+        with (
+            sources(self.source, missing, predictor.context, predictor.preparation) as ahead,
+            Behind(self._write) as behind,
+        ):
+            slices = with_neighbours(iter(ahead), missing, predictor.context, self.source.shape[0])
+            for unit, z, txm in progress(slices, f"predict {self.name}", total, "slices", done):
+                if part.should_stop is not None and part.should_stop():
+                    break
+                if z == unit.z0:
+                    voxels, clipped = self._empty(unit), 0
+                predictor.start_slice(z)
+                voxels[..., z - unit.z0, :, :], here = self.answer.plane(txm)
+                clipped += here
+                if z == unit.z1 - 1:
+                    behind.put((unit, voxels, clipped))
+                    del voxels
+                    made += 1
+                done += 1
+                if part.on_progress is not None:
+                    part.on_progress(done, total)
+        return made
+
+    def _empty(self, unit: Unit) -> np.ndarray:
+        several = len(self.answer.channels)
+        shape = (unit.z1 - unit.z0, *self.shape[1:])
+        return np.empty((several, *shape) if several else shape, dtype=self.answer.predictor.sem_dtype)
+
+    def _write(self, item: tuple[Unit, np.ndarray, int]) -> None:
+        unit, voxels, clipped = item
+        self.store.write(unit, voxels, {"clipped": clipped})
+
+    def _check_complete(self, units: list[Unit]) -> None:
+        missing, damaged = self.store.missing(units)
+        if missing:
+            first = missing[0]
+            kind = f" ({len(damaged)} of them changed after they were written)" if damaged else ""
+            raise InputError(
+                f"{self.target}: {len(missing)} of {len(units)} units are missing{kind}, the first with slices "
+                f"{first.z0} to {first.z1 - 1} of axis z. Predict their slabs, or the volume without --finish, which "
+                "makes what is missing."
             )
 
-    if as_zarr:
-        channels = [PREDICTION, UNCERTAINTY] + [SPREAD] * (calibration is not None)
-        attributes = {"warnings": job.warnings, "uncertainty": _described(predictor, calibration)}
-        io.write_ome_zarr(output, planes(), job.shape, dtype, job.size_nm, {"txm2sem": attributes}, channels)
-    else:
-        both = [output, output.with_stem(f"{output.stem}_uncertainty")]
-        io.write_volume_tiffs(both, planes(), job.size_nm)
-    return job.done()
+    def _close(self) -> None:
+        """Turn the units into what was asked for."""
+        if self.target.name.endswith(".zarr"):
+            self.store.build_pyramid()
+            self.store.put_in_place(self.size_nm, self.answer.attributes(self.warnings))
+        else:
+            io.write_volume_tiffs(self.answer.files(self.target), self._planes(), self.size_nm)
+            self.store.discard()
 
+    def _planes(self) -> Iterator[np.ndarray]:
+        """Planes [C, Y, X] of the units, C = 1 without channels."""
+        for unit in io.volume_units(self.shape):
+            voxels = self.store.read(unit)
+            if not self.answer.channels:
+                voxels = voxels[None]
+            yield from voxels.swapaxes(0, 1)
 
-def _described(predictor: SpreadPredictor, calibration: Calibration | None) -> dict[str, Any]:
-    """How the uncertainty was made, for the metadata."""
-    return {
-        **predictor.describe(),
-        "meaning": "standard deviation in grey levels",
-        "calibration": None if calibration is None else calibration.as_dict(),
-    }
+    def _result(self, whole: bool, made: int, marks: dict[str, dict[str, Any]]) -> PredictedVolume:
+        clipped = sum(int(mark.get("clipped", 0)) for mark in marks.values())
+        if clipped:
+            dtype = self.answer.predictor.sem_dtype
+            print(f"predict {self.name}: {clipped} voxels were clipped to {dtype}.", file=sys.stderr)
+        return PredictedVolume(self.target, whole, clipped, made, marks)
 
 
 def _check_suffix(output: Path) -> None:
     """Raise `ConfigError` unless `output` is named as a volume that can be written."""
     if not output.name.endswith(".zarr") and output.suffix.lower() not in (".tif", ".tiff"):
         raise ConfigError(f"{output}: the output must end in .ome.zarr or .tif.")
-
-
-def input_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel_size_nm: io.VoxelSize) -> list[str]:
-    """What makes a prediction doubtful before it is made: intensities the model never saw, an unknown voxel size.
-
-    Intensities are those of the middle slice; some noise beyond the training images' range is no reason to warn.
-    """
-    warnings = []
-    if source.channels > 1:
-        warnings.append(f"{source.source} has {source.channels} channels; the first is taken for the TXM volume.")
-    z = source.shape[0] // 2
-    beyond = float(
-        np.mean(np.abs(predictor.txm_range.to_unit(predictor.preparation.apply(source.read(z, z + 1)))) > _FAR_BEYOND)
-    )
-    if beyond > _TOLERATED_SHARE:
-        low, high = predictor.txm_range.low, predictor.txm_range.high
-        warnings.append(
-            f"{beyond:.0%} of slice z = {z} of {source.source} lie far outside the TXM intensities that the model was "
-            f"trained on ({low:g} to {high:g}); the prediction there means nothing. Give a volume of the same bit "
-            "depth and scale as the training slices."
-        )
-    unknown = [axis for axis, size in zip("zyx", voxel_size_nm, strict=True) if size is None]
-    if unknown:
-        warnings.append(
-            f"the voxel size along {', '.join(unknown)} is not known and is not written. Give --voxel-size-nm Z Y X."
-        )
-    return warnings

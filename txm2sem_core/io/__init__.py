@@ -4,12 +4,16 @@
 - `images`: one greyscale plane a file (TIFF, PNG), folders of them
 - `volumes`: open volumes of any size lazily, write them as TIFF; `readers/`: one file a format
 - `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
-- `ome_zarr`: write OME-Zarr 0.5 volumes slab by slab
+- `ome_zarr`: OME-Zarr 0.5 volumes: metadata, and writing one
+- `zarr_levels`: their arrays: shards, pyramid
+- `unit_store`: a volume while it is made, unit by unit
+- `locks`: of folders, between processes
 - `patch_store`: registered pairs and the index of their patches
 - `tables`: CSV, JSON, digests
+- `yaml_files`: YAML as data from a stranger
 """
 
-from txm2sem_core.io.atomic import atomic_path, exclusive
+from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.images import (
     image_kind,
     list_images,
@@ -18,26 +22,28 @@ from txm2sem_core.io.images import (
     read_voxel_size_nm,
     write_tiff,
 )
-from txm2sem_core.io.ome_zarr import Channel, OmeZarrWriter, write_ome_zarr
+from txm2sem_core.io.locks import exclusive
+from txm2sem_core.io.ome_zarr import Channel, write_ome_zarr
 from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.io.tables import (
     read_csv,
     read_json,
     read_text,
-    read_yaml,
     sha256_file,
     write_csv,
     write_json,
     write_text,
 )
+from txm2sem_core.io.unit_store import UnitStore, volume_units
 from txm2sem_core.io.volumes import Volume, open_volume, write_volume_tiff, write_volume_tiffs
 from txm2sem_core.io.voxel_sizes import VoxelSize
+from txm2sem_core.io.yaml_files import read_yaml
 
 __all__ = [
     "Channel",
-    "OmeZarrWriter",
     "PairImages",
     "PatchStore",
+    "UnitStore",
     "Volume",
     "VoxelSize",
     "atomic_path",
@@ -54,6 +60,7 @@ __all__ = [
     "read_voxel_size_nm",
     "read_yaml",
     "sha256_file",
+    "volume_units",
     "write_csv",
     "write_json",
     "write_ome_zarr",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,47 +23,31 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         InputError: the folder of `target` cannot be made or written.
     """
     target = Path(target)
+    make_parent(target)
+    temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.part.{target.name}")
+    try:
+        yield temporary
+        put_in_place(temporary, target)
+    finally:
+        remove(temporary)
+
+
+def make_parent(target: Path) -> None:
+    """Make the folder that `target` is to lie in.
+
+    Raises:
+        InputError: it cannot be made or written.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{target.parent}: this folder cannot be made ({error.strerror}). Choose another.") from error
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"{target.parent}: this folder cannot be written to. Choose another or change its rights.")
-    temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.part.{target.name}")
-    try:
-        yield temporary
-        _replace(temporary, target)
-    finally:
-        _remove(temporary)
 
 
-@contextmanager
-def exclusive(folder: str | Path, name: str) -> Iterator[None]:
-    """Work on `folder` alone: wait, and say so, while another process does.
-
-    That is most often what a killed run has left at work. The lock is the system's and ends with the process that holds
-    it; its empty file, `.NAME.lock` beside the folder, stays. Where the file system has no such locks, there is none.
-
-    Args:
-        folder: need not exist.
-        name: what the message calls the work.
-    """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(
-                f"{name}: another process is at work in {folder}; waiting until it ends.", file=sys.stderr, flush=True
-            )
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:
-            pass
-        yield
-
-
-def _replace(source: Path, target: Path) -> None:
+def put_in_place(source: Path, target: Path) -> None:
+    """Let the file or folder `source` become `target`, in place of what stands there."""
     if target.is_dir() and not target.is_symlink():  # os.replace cannot put anything over a folder that holds files
         old = target.with_name(f".{uuid.uuid4().hex[:8]}.old.{target.name}")
         os.replace(target, old)
@@ -75,8 +57,21 @@ def _replace(source: Path, target: Path) -> None:
         os.replace(source, target)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have a file or folder on the disk before going on, so that not even a power cut takes it away."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # folders on Windows
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

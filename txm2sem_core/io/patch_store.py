@@ -50,6 +50,7 @@ class PatchStore:
     voxel_size_nm: tuple[float | None, float | None, float | None]  # of the SEM and the full-resolution TXM
     preparation: Preparation  # what was done to the TXM, and is done to a volume that is predicted
     digest: str  # of `store.json`, and so of images, index and ranges
+    warnings: tuple[str, ...] = ()  # what could mislead, for `model.json` and the report
 
     @property
     def sem_dtype(self) -> np.dtype:
@@ -113,6 +114,7 @@ def write_patch_store(folder: str | Path, store: PatchStore) -> None:
         "txm_range": store.txm_range.as_dict(),
         "sem_range": store.sem_range.as_dict(),
         "voxel_size_nm": list(store.voxel_size_nm),
+        "warnings": list(store.warnings),
         "sha256": {name: sha256_file(folder / name) for name in ("store.safetensors", "index.csv")},
     }
     write_json(folder / "store.json", description)
@@ -150,4 +152,5 @@ def read_patch_store(folder: str | Path) -> PatchStore:
         voxel_size_nm=(z_nm, y_nm, x_nm),
         preparation=Preparation(**description.get("preparation", {})),
         digest=sha256_file(folder / "store.json"),
+        warnings=tuple(description.get("warnings", ())),
     )

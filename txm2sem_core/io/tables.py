@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
@@ -24,6 +23,8 @@ def read_text(path: str | Path) -> str:
     """Read UTF-8 text, with or without a byte-order mark."""
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device would be read for ever
+            raise InputError(f"{path}: this is not a file. Check the path.")
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file. Check the path.") from error
@@ -31,6 +32,8 @@ def read_text(path: str | Path) -> str:
         raise InputError(f"{path}: this is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
     except OSError as error:
         raise InputError(f"{path}: this file cannot be read ({error.strerror}).") from error
+    except ValueError as error:  # a NUL in the path
+        raise InputError(f"{str(path)!r}: this is not a path ({error}).") from error
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -44,14 +47,8 @@ def read_json(path: str | Path) -> Any:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: this is not JSON (line {error.lineno}: {error.msg}). Make it again.") from error
-
-
-def read_yaml(path: str | Path) -> Any:
-    """Read YAML (safe: plain values only)."""
-    try:
-        return yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: this is not YAML ({' '.join(str(error).split())}). Mend it.") from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, brackets within brackets without end
+        raise InputError(f"{path}: a value cannot be read ({str(error)[:200]}). Make it again.") from error
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:

@@ -18,11 +18,12 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from txm2sem_core import checkpoint, io
 from txm2sem_core.config import TrainSettings
-from txm2sem_core.device import choose_device
+from txm2sem_core.device import choose_device, device_name
 from txm2sem_core.errors import ConfigError, TrainingError, Txm2semError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, plugin_of
 from txm2sem_core.progress import progress
+from txm2sem_core.provenance import made_with
 from txm2sem_core.training.batches import Batch, epoch_batches
 from txm2sem_core.training.neighbours import NeighbourSlices
 from txm2sem_core.training.resume import Checkpoint, Reached, place_of, state_key, termination
@@ -85,7 +86,7 @@ def _fit(store: PatchStore, settings: TrainSettings, seed: int, output: Path) ->
     generator = _fit_baseline(store, settings)
     scores = validate(generator, store, settings, torch.device("cpu"), Task(), pore_threshold(store))
     history = pd.DataFrame([{"epoch": 1, **scores}])
-    _save(store, settings, seed, output, history, {"best": generator, "last": generator}, "")
+    _save(store, settings, seed, output, history, {"best": generator, "last": generator}, "cpu")
 
 
 def _train(
@@ -107,7 +108,8 @@ def _train(
     best = build_generator(**generator_arguments(settings), seed=0)
     best.load_state_dict(reached.best_weights)
     weights = {"best": best, "last": learner.kept_generator.cpu()}
-    _save(store, settings, seed, output, pd.DataFrame(reached.history), weights, key)
+    used = device_name(learner.device)
+    _save(store, settings, seed, output, pd.DataFrame(reached.history), weights, used, key)
 
 
 def _is_trained(output: Path, key: str) -> bool:
@@ -127,10 +129,12 @@ def _save(
     output: Path,
     history: pd.DataFrame,
     weights: dict[str, ImageGenerator],
-    key: str,
+    used: str,
+    key: str | None = None,
 ) -> None:
     chosen = "last" if settings.select == "last" else "best"
-    description = _describe(store, settings, seed, history, chosen) | ({"training_key": key} if key else {})
+    description = _describe(store, settings, seed, history, chosen, made_with(used))
+    description |= {} if key is None else {"training_key": key}
     io.write_csv(output / "history.csv", history)
     for which, generator in weights.items():
         checkpoint.save_weights(output / f"{which}.safetensors", generator)
@@ -281,7 +285,7 @@ def _check_losses(terms: dict[str, torch.Tensor], limit: float, reached: Reached
 
 
 def _describe(
-    store: PatchStore, settings: TrainSettings, seed: int, history: pd.DataFrame, chosen: str
+    store: PatchStore, settings: TrainSettings, seed: int, history: pd.DataFrame, chosen: str, made: dict[str, str]
 ) -> dict[str, Any]:
     """What `model.json` says."""
     scores = [criterion(row, settings.select) for row in history.to_dict("records")]  # type: ignore[arg-type]
@@ -301,6 +305,8 @@ def _describe(
         "settings": settings.model_dump(mode="json"),
         "config_digest": hashlib.sha256(settings.canonical_json().encode()).hexdigest(),
         "patches_sha256": store.digest,
+        "made_with": made,
+        "warnings": list(store.warnings),
     }
 
 

@@ -126,16 +126,19 @@ def place_of(reached: Reached) -> str:
 
 
 def random_state() -> dict[str, Any]:
-    """The state of torch's global generators, which dropout draws from."""
+    """The state of torch's global generators, which dropout draws from: the CPU's, and that of the GPU in use.
+
+    Only that one: a training may go on on another GPU, or on a machine with fewer of them.
+    """
     on_gpu = torch.cuda.is_available()
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if on_gpu else []}
+    return {"cpu": torch.get_rng_state(), "cuda": [torch.cuda.get_rng_state()] if on_gpu else []}
 
 
 def set_random_state(state: dict[str, Any]) -> None:
     """Go on from `random_state`."""
     torch.set_rng_state(state["cpu"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"][0])
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
@@ -13,21 +14,11 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
-from txm2sem_core.config import load_config
 from txm2sem_core.errors import Txm2semError
-from txm2sem_core.figure_settings import load_figure_settings
 from txm2sem_core.io import read_yaml
+from txm2sem_core.preflight import check_run
 from txm2sem_core.provenance import raw_digest, source_files
-from txm2sem_core.samples import (
-    check_labels,
-    check_neighbours,
-    check_sample,
-    label_files,
-    list_pairs,
-    read_samples,
-    volume_path,
-    widest_context,
-)
+from txm2sem_core.samples import label_files, list_pairs, volume_path
 
 
 def hold_folder():
@@ -49,15 +40,10 @@ def hold_folder():
 RUNNING = hold_folder() if workflow.is_main_process else None
 
 try:
-    CONFIG = load_config(config)
-    SAMPLES = read_samples(CONFIG.samples)
-    NEIGHBOURS = widest_context(SAMPLES.values(), CONFIG.phantom.pair_every, Path(CONFIG.results_dir))
-    CONFIG = load_config(config, neighbours=NEIGHBOURS)
-    STYLE = load_figure_settings(read_yaml(CONFIG.figures), CONFIG.figures)
-    for name, sample in SAMPLES.items():
-        check_sample(sample, Path(CONFIG.results_dir, name, "raw"))
-        check_neighbours(CONFIG, sample, Path(CONFIG.results_dir, name, "raw"))
-        check_labels(CONFIG, sample, Path(CONFIG.results_dir, name, "raw"))
+    for file in workflow.configfiles:
+        read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
+    checked = check_run(config)
+    CONFIG, SAMPLES, STYLE = checked.config, checked.samples, checked.style
 except Txm2semError as error:
     # not by the logger, which is silent under --quiet
     print(f"txm2sem: error: {error}", file=sys.stderr)
@@ -70,6 +56,8 @@ os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins))
 
 RESULTS = CONFIG.results_dir
 VARIANTS = list(CONFIG.translations)
+# fitted at once, on the CPU
+BASELINES = [name for name in VARIANTS if CONFIG.variant(name).family == "baseline"]
 # variants that repair or segment: they have tables and figures of their own, and no volume
 SIDE_RUNS = [(v, seed) for v in CONFIG.side_tasks for seed in CONFIG.seeds]
 # the report shows the PNG, so it comes first
@@ -106,6 +94,8 @@ wildcard_constraints:
     factor="|".join(map(str, CONFIG.factors)) or NOTHING,
     run="|".join(f"{variant}/{name}" for variant, name in SPREAD_RUNS) or NOTHING,
     number=r"\d+",
+    slab=r"\d+",
+    slabs=r"\d+",
 
 
 def runs():
@@ -149,7 +139,18 @@ def dropout_options(run):
 
 def tile_settings():
     """What a prediction without uncertainty needs of `predict:`, as one canonical string."""
-    return json.dumps(CONFIG.predict.model_dump(mode="json", exclude={"uncertainty"}), sort_keys=True)
+    return json.dumps(CONFIG.predict.model_dump(mode="json", exclude={"uncertainty", "jobs"}), sort_keys=True)
+
+
+def slabs_of(folder):
+    """The reports of the jobs that predict the volume in `folder`; none where a single job does it all."""
+    jobs = CONFIG.predict.jobs
+    return [f"{folder}/slabs/{slab}of{jobs}.json" for slab in range(1, jobs + 1)] if jobs > 1 else []
+
+
+def volume_gpu():
+    """GPUs of the job that predicts a whole volume, or of the one that closes what several predicted."""
+    return 0 if CONFIG.predict.jobs > 1 else 1
 
 
 def measure_settings(*keys):
@@ -185,6 +186,11 @@ def network_code(*modules):
 def folder_of(file):
     """The folder that a command is given, of a file that the rule names."""
     return str(Path(file).parent)
+
+
+def grows(amount):
+    """A resource that grows with every attempt: a job that ended for want of memory or time gets more of it."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def settings(group):
@@ -234,6 +240,7 @@ def raw_volume(sample):
     return [] if volume is None else [ancient(str(volume))]
 
 
+@cache
 def pairs_digest(sample):
     """A digest of the user's pairs, as a param; a phantom's files follow from its settings."""
     if SAMPLES[sample].source == "phantom":
@@ -241,8 +248,9 @@ def pairs_digest(sample):
     return raw_digest([Path(file) for file in raw_files(sample)], Path(RESULTS))
 
 
+@cache
 def volume_digest(sample):
-    """A digest of the user's TXM volume, as a param."""
+    """A digest of the user's TXM volume, as a param; taken once, since thousands of jobs of a volume have it."""
     if SAMPLES[sample].source == "phantom" or not has_volume(sample):
         return ""
     return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))], Path(RESULTS))
@@ -317,7 +325,7 @@ def rules_of(target):
             files += [f"{here}/metrics/{name}" for name in names]
         elif target == "figures":
             files += sample_figures(sample)
-    return files + ([f"{RESULTS}/report.html"] if target == "figures" else [])
+    return files + ([f"{RESULTS}/report.html", f"{RESULTS}/provenance.json"] if target == "figures" else [])
 
 
 def metric_tables(sample):

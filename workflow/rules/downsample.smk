@@ -17,8 +17,8 @@ rule downsample_patches:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grows(8000),
+        runtime=grows(60),
     params:
         settings=settings(CONFIG.downsample),
     script:
@@ -39,8 +39,8 @@ rule downsample_volume:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grows(4000),
+        runtime=grows(240),
     params:
         settings=settings(CONFIG.downsample),
         sample=lambda w: sample_settings(w.sample),

@@ -20,8 +20,8 @@ rule draw_registration:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grows(4000),
+        runtime=grows(30),
     params:
         style=settings(STYLE.registration),
         common=settings(STYLE.common),
@@ -49,8 +49,8 @@ rule draw_montage:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grows(4000),
+        runtime=grows(30),
     params:
         style=settings(STYLE.montage),
         common=settings(STYLE.common),
@@ -80,8 +80,8 @@ rule draw_sections:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         style=settings(STYLE.sections),
         common=settings(STYLE.common),
@@ -109,8 +109,8 @@ rule draw_side_task:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         style=settings(STYLE.montage),
         common=settings(STYLE.common),
@@ -146,8 +146,8 @@ rule draw_uncertainty:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         style=settings(STYLE.uncertainty),
         common=settings(STYLE.common),
@@ -174,8 +174,8 @@ rule draw_curves:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         style=settings(STYLE.curves),
         common=settings(STYLE.common),
@@ -202,8 +202,8 @@ rule draw_comparison:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         style=settings(STYLE.comparison),
         common=settings(STYLE.common),
@@ -352,11 +352,12 @@ rule write_report:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
-        title=CONFIG.title,
-        samples=report_samples(),
-        settings=report_settings(),
+        # by functions, since snakemake would look for wildcards in a text
+        title=lambda w: CONFIG.title,
+        samples=lambda w: report_samples(),
+        settings=lambda w: report_settings(),
     script:
         "../scripts/write_report.py"

@@ -18,8 +18,8 @@ rule measure_patches:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         settings=measure_settings("data_range"),
         patches=lambda w, input: folder_of(input.description),
@@ -44,8 +44,8 @@ rule measure_volume:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grows(4000),
+        runtime=grows(240),
     params:
         settings=measure_settings("data_range", *PHASE_KEYS),
         labels=lambda w: labels_folder(w.sample),
@@ -110,8 +110,8 @@ rule measure_uncertainty:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=grows(4000),
+        runtime=grows(240),
     params:
         patches=lambda w, input: folder_of(input.description),
         truth=lambda w: truth_volume(w.sample),
@@ -132,8 +132,8 @@ rule summarise_uncertainty:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         runs=json.dumps(SPREAD_RUNS),
     script:
@@ -166,8 +166,8 @@ rule summarise_metrics:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         runs=json.dumps(described_runs()),
     script:
@@ -189,8 +189,8 @@ rule summarise_volumes:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         runs=json.dumps(runs() + [(f"{v}_ensemble", "all") for v in CONFIG.ensembles]),
     script:
@@ -306,8 +306,8 @@ rule measure_side_task:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         settings=measure_settings("data_range"),
         patches=lambda w, input: folder_of(input.description),
@@ -328,8 +328,8 @@ rule summarise_side_task:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         runs=lambda w: json.dumps(side_runs(w.task)),
     script:

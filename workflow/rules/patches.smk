@@ -17,8 +17,8 @@ rule extract_patches:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grows(8000),
+        runtime=grows(60),
     params:
         settings=settings(CONFIG.patches),
         sample=lambda w: sample_settings(w.sample),

@@ -21,8 +21,8 @@ rule make_phantom:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grows(8000),
+        runtime=grows(60),
     params:
         settings=settings(CONFIG.phantom),
     script:

@@ -1,5 +1,8 @@
 # Predict the test patches and slices, and the whole TXM volume.
 
+# what decides the bytes of a volume beside the network
+UNIT_CODE = ("io/ome_zarr", "io/zarr_levels", "io/unit_store")
+
 
 rule predict_test:
     input:
@@ -20,9 +23,9 @@ rule predict_test:
         "../../envs/torch.yaml"
     threads: 8
     resources:
-        gpu=lambda w: 0 if CONFIG.variant(w.variant).family == "baseline" else 1,
-        mem_mb=8000,
-        runtime=60,
+        gpu=1,
+        mem_mb=grows(8000),
+        runtime=grows(60),
     params:
         settings=tile_settings(),
         model=lambda w, input: folder_of(input.model),
@@ -34,13 +37,53 @@ rule predict_test:
         " --output {params.output:q} --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
+# One of several jobs of a volume (predict.jobs): its units lie beside the volume's place until all are there.
+rule predict_slab:
+    input:
+        weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
+        model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
+        raw=lambda w: raw_volume(w.sample),
+        coarse=lambda w: coarse_volume(w.sample, w.variant),
+        code=network_code("inference", "tiling", "intensity", *UNIT_CODE),
+    output:
+        report="<results>/{sample}/volumes/{variant}/seed{seed}/slabs/{slab}of{slabs}.json",
+    log:
+        "<logs>/{sample}/predict_slab/{variant}_seed{seed}_{slab}of{slabs}.log",
+    benchmark:
+        "<benchmarks>/{sample}/predict_slab/{variant}_seed{seed}_{slab}of{slabs}.tsv"
+    wildcard_constraints:
+        variant="|".join(v for v in VARIANTS if v not in CONFIG.dropout_variants) or NOTHING,
+    conda:
+        "../../envs/torch.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=grows(8000),
+        runtime=grows(720),
+    params:
+        settings=tile_settings(),
+        model=lambda w, input: folder_of(input.model),
+        volume=lambda w: volume_input(w.sample, w.variant),
+        voxel_size=lambda w: voxel_size_option(w.sample, w.variant),
+        raw_digest=lambda w: volume_digest(w.sample),
+        target=lambda w, output: f"{Path(output.report).parents[1]}/sem.ome.zarr",
+    shell:
+        "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
+        " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}/{wildcards.slab}of{wildcards.slabs}"
+        " --settings {params.settings:q}"
+        " --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
+        " --threads {threads} 2>&1 | tee {log:q} >&2"
+
+
+# Makes the units that no slab made, which is all of them with predict.jobs = 1, and closes the volume.
 rule predict_volume:
     input:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.variant),
-        code=network_code("inference", "tiling", "intensity"),
+        slabs=lambda w: slabs_of(f"{RESULTS}/{w.sample}/volumes/{w.variant}/seed{w.seed}"),
+        code=network_code("inference", "tiling", "intensity", *UNIT_CODE),
     output:
         volume=directory("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
     log:
@@ -53,9 +96,9 @@ rule predict_volume:
         "../../envs/torch.yaml"
     threads: 8
     resources:
-        gpu=lambda w: 0 if CONFIG.variant(w.variant).family == "baseline" else 1,
-        mem_mb=8000,
-        runtime=720,
+        gpu=volume_gpu(),
+        mem_mb=grows(8000),
+        runtime=grows(720),
     params:
         settings=tile_settings(),
         model=lambda w, input: folder_of(input.model),
@@ -89,8 +132,8 @@ rule predict_test_uncertainty:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=grows(8000),
+        runtime=grows(120),
     params:
         settings=tile_settings(),
         models=lambda w, input: model_options(input.models),
@@ -103,6 +146,43 @@ rule predict_test_uncertainty:
         " --output {params.output:q} --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
+rule predict_slab_uncertainty:
+    input:
+        weights=lambda w: run_models(w.sample, w.run, "generator.safetensors"),
+        models=lambda w: run_models(w.sample, w.run, "model.json"),
+        calibration="<results>/{sample}/predictions/{run}/calibration.json",
+        raw=lambda w: raw_volume(w.sample),
+        coarse=lambda w: coarse_volume(w.sample, w.run.split("/")[0]),
+        code=network_code("inference", "tiling", "intensity", "metrics/calibration", *UNIT_CODE),
+    output:
+        report="<results>/{sample}/volumes/{run}/slabs/{slab}of{slabs}.json",
+    log:
+        "<logs>/{sample}/predict_slab_uncertainty/{run}_{slab}of{slabs}.log",
+    benchmark:
+        "<benchmarks>/{sample}/predict_slab_uncertainty/{run}_{slab}of{slabs}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=grows(8000),
+        runtime=grows(1440),
+    params:
+        settings=tile_settings(),
+        models=lambda w, input: model_options(input.models),
+        dropout=lambda w: dropout_options(w.run),
+        volume=lambda w: volume_input(w.sample, w.run.split("/")[0]),
+        voxel_size=lambda w: voxel_size_option(w.sample, w.run.split("/")[0]),
+        raw_digest=lambda w: volume_digest(w.sample),
+        target=lambda w, output: f"{Path(output.report).parents[1]}/sem.ome.zarr",
+    shell:
+        "python -m txm2sem_core predict {params.models} {params.dropout} --calibration {input.calibration:q}"
+        " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
+        " --name {wildcards.sample}/{wildcards.run}/{wildcards.slab}of{wildcards.slabs}"
+        " --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
+        " --threads {threads} 2>&1 | tee {log:q} >&2"
+
+
 rule predict_volume_uncertainty:
     input:
         weights=lambda w: run_models(w.sample, w.run, "generator.safetensors"),
@@ -110,7 +190,8 @@ rule predict_volume_uncertainty:
         calibration="<results>/{sample}/predictions/{run}/calibration.json",
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.run.split("/")[0]),
-        code=network_code("inference", "tiling", "intensity", "metrics/calibration"),
+        slabs=lambda w: slabs_of(f"{RESULTS}/{w.sample}/volumes/{w.run}"),
+        code=network_code("inference", "tiling", "intensity", "metrics/calibration", *UNIT_CODE),
     output:
         volume=directory("<results>/{sample}/volumes/{run}/sem.ome.zarr"),
     log:
@@ -121,9 +202,9 @@ rule predict_volume_uncertainty:
         "../../envs/torch.yaml"
     threads: 8
     resources:
-        gpu=1,
-        mem_mb=8000,
-        runtime=1440,
+        gpu=volume_gpu(),
+        mem_mb=grows(8000),
+        runtime=grows(1440),
     params:
         settings=tile_settings(),
         models=lambda w, input: model_options(input.models),
@@ -150,8 +231,8 @@ rule export_volume:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=grows(2000),
+        runtime=grows(120),
     params:
         channel=0,
     script:

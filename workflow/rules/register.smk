@@ -22,8 +22,8 @@ rule register_pairs:
         "../../envs/imaging.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=grows(4000),
+        runtime=grows(120),
     params:
         settings=settings(CONFIG.register_),
         sample=lambda w: sample_settings(w.sample),

@@ -18,13 +18,15 @@ rule train_model:
         "<logs>/{sample}/train_model/{variant}_seed{seed}.log",
     benchmark:
         "<benchmarks>/{sample}/train_model/{variant}_seed{seed}.tsv"
+    wildcard_constraints:
+        variant="|".join(v for v in CONFIG.variants if v not in BASELINES) or NOTHING,
     conda:
         "../../envs/torch.yaml"
     threads: 8
     resources:
-        gpu=lambda w: 0 if CONFIG.variant(w.variant).family == "baseline" else 1,
-        mem_mb=16000,
-        runtime=1440,
+        gpu=1,
+        mem_mb=grows(16000),
+        runtime=grows(1440),
     params:
         settings=lambda w: settings(CONFIG.variant(w.variant)),
         patches=lambda w, input: folder_of(input.description),
@@ -35,3 +37,17 @@ rule train_model:
         "python -m txm2sem_core train --patches {params.patches:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed} --output {params.model:q}"
         " {params.volume} --threads {threads} 2>&1 | tee {log:q} >&2"
+
+
+# Seconds on a CPU, so that no baseline waits for a GPU.
+use rule train_model as fit_baseline with:
+    log:
+        "<logs>/{sample}/fit_baseline/{variant}_seed{seed}.log",
+    benchmark:
+        "<benchmarks>/{sample}/fit_baseline/{variant}_seed{seed}.tsv"
+    wildcard_constraints:
+        variant="|".join(BASELINES) or NOTHING,
+    threads: 1
+    resources:
+        mem_mb=grows(8000),
+        runtime=grows(60),

@@ -1,4 +1,4 @@
-"""Where results come from: digests of raw files and of our own source."""
+"""Digests of raw files and of our own source."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def source_files(*modules: str) -> list[Path]:
     """The source files of modules or subpackages of this package (`training`, `losses`, `metrics/image`)."""
     files = []
     for module in modules:
-        place = Path(__file__).parent / module
+        place = Path(__file__).parents[1] / module
         files += sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
     return files
 

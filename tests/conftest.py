@@ -1,0 +1,36 @@
+"""What became of the hostile cases (tests/unit/hostile.py), from all processes, in pytest's summary."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import Any
+
+import pytest
+
+COUNTS: Counter[str] = Counter()
+
+
+def _own() -> dict[str, int]:
+    module = sys.modules.get("hostile")
+    return {} if module is None else {" ".join(key): count for key, count in module.OUTCOMES.items()}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["hostile"] = _own()
+    else:
+        COUNTS.update(_own())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    COUNTS.update(getattr(node, "workeroutput", {}).get("hostile", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if COUNTS:
+        terminalreporter.section("hostile cases")
+        terminalreporter.line(f"{sum(COUNTS.values())} tried")
+        for name, count in sorted(COUNTS.items()):
+            terminalreporter.line(f"{name}: {count}")

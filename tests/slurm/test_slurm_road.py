@@ -1,0 +1,179 @@
+"""The whole road on a real SLURM, with jobs cancelled, lost and pushed out, against the same road on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from cluster import Cluster, run, wait_until
+from cluster_road import TRAINED, Road, Training, identity
+
+LONGEST_S = 1200  # what the cluster's run may take before it counts as hanging
+ON_GPU = ("train_model", "predict_test", "predict_volume")
+FIELDS = ("JobIDRaw", "Comment", "State", "Partition", "NodeList", "ReqMem", "TimelimitRaw", "ReqTRES", "Elapsed")
+
+
+@dataclass
+class Story:
+    """What happened."""
+
+    cluster_road: Road
+    local_road: Road
+    returncode: int | None = None
+    trainings: dict[str, list[Training]] = field(default_factory=lambda: {name: [] for name in TRAINED})
+    jobs: list[dict[str, str]] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    def tell(self, event: str) -> None:
+        """Say it at once: the run takes minutes."""
+        print(f"[{time.monotonic() - self.began:5.0f} s] {event}", file=sys.stderr, flush=True)
+
+    def rows(self, rule: str, variant: str = "") -> list[dict[str, str]]:
+        """The runs of the jobs of a rule, in SLURM's accounting."""
+        named = f"rule_{rule}_wildcards_tiny_{variant}" if variant else f"rule_{rule}"
+        return [job for job in self.jobs if job["Comment"].startswith(named)]
+
+    def seen_in_the_middle(self, variant: str) -> Training:
+        """Wait for a training's next run to have saved its state, and note what it was given."""
+        earlier = self.trainings[variant]
+        found = self.cluster_road.in_the_middle(variant, identity(earlier[-1]) if earlier else "")
+        earlier.append(found)
+        self.tell(f"{variant} trains in job {found.job} on {found.node}, CUDA_VISIBLE_DEVICES={found.gpus}")
+        return found
+
+
+def put_in_the_faults(story: Story, cluster: Cluster) -> None:
+    """Both trainings lose their node, then a more urgent job pushes both out, then the first one is cancelled."""
+    story.tell("g1 loses its power")
+    cluster.node_dies("g1")
+    cluster.node_returns("g1")
+    story.tell("g1 is back")
+    both_train(story)
+    story.tell("an urgent job wants both GPUs for three seconds")
+    run("sbatch", "-p", "urgent", "--gpus=2", "--job-name=urgent", "--output=/dev/null", "--wrap", "sleep 3")
+    first, _ = both_train(story)
+    story.tell(f"scancel {first.job}")
+    run("scancel", first.job)
+    story.seen_in_the_middle(TRAINED[0])
+
+
+def both_train(story: Story) -> list[Training]:
+    """Wait until both trainings are in the middle, side by side."""
+    both = [story.seen_in_the_middle(variant) for variant in TRAINED]
+    for variant, training in zip(TRAINED, both, strict=True):
+        assert training.process.is_running(), f"{variant} ended too early for the next fault: give it more epochs"
+    return both
+
+
+@pytest.fixture(scope="module")
+def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """The run on the cluster with its faults, beside the same trainings on this machine."""
+    folder = tmp_path_factory.mktemp("roads")
+    story = Story(Road(folder / "cluster"), Road(folder / "local"))
+    profile = story.cluster_road.folder / "profiles/slurm/config.yaml"
+    edited = profile.read_text().replace("# slurm_account: lab", "slurm_account: lab")
+    assert edited != profile.read_text()
+    profile.write_text(edited)
+    submit = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2")
+    here = ("--cores", "2", "--resources", "gpu=2", "--", "models")
+    with ExitStack() as stack:
+        on_cluster = stack.enter_context(story.cluster_road.running(*submit, log="output.txt"))
+        try:
+            both_train(story)
+            story.local_road.take_over(story.cluster_road, "raw", "registered", "patches")
+            locally = stack.enter_context(story.local_road.running(*here, log="output.txt"))
+            put_in_the_faults(story, cluster)
+            for process, where in ((on_cluster, "on the cluster"), (locally, "on this machine")):
+                left = LONGEST_S - (time.monotonic() - story.began)
+                wait_until(lambda process=process: process.poll() is not None, left, f"snakemake {where}")
+                story.tell(f"snakemake {where} ended with {process.returncode}")
+        finally:
+            story.returncode = on_cluster.poll()
+            output = (story.cluster_road.folder / "output.txt").read_text()
+            if story.returncode != 0:
+                print(output[-8000:], file=sys.stderr)
+    assert locally.returncode == 0, (story.local_road.folder / "output.txt").read_text()[-4000:]
+    # the last jobs come to the database a little later
+    wait_until(lambda: not {"RUNNING", "PENDING"} & {job["State"] for job in cluster.accounting("State")}, 60, "sacct")
+    story.jobs = cluster.accounting(*FIELDS)
+    show(story.jobs)
+    return story
+
+
+def show(jobs: list[dict[str, str]]) -> None:
+    """SLURM's accounting as a table."""
+    widths = {name: max(len(name), *(len(job[name]) for job in jobs)) for name in FIELDS}
+    for row in ({name: name for name in FIELDS}, *jobs):
+        print("  ".join(row[name].ljust(width) for name, width in widths.items()).rstrip(), file=sys.stderr)
+
+
+def test_the_road_ends_with_every_result(story: Story) -> None:
+    assert story.returncode == 0
+    here = story.cluster_road.folder / "results"
+    assert (here / "report.html").stat().st_size > 10_000
+    for variant in TRAINED:
+        assert (here / "tiny/volumes" / variant / "seed0/sem.ome.zarr/zarr.json").is_file()
+
+
+def test_the_weights_are_those_of_a_run_on_this_machine_without_faults(story: Story) -> None:
+    for variant in TRAINED:
+        assert story.cluster_road.model_bytes(variant) == story.local_road.model_bytes(variant)
+
+
+def test_trainings_went_on_from_what_they_saved_when_they_were_asked_to_end(story: Story) -> None:
+    """States are written after epochs here; one within an epoch is written only on SIGTERM."""
+    for variant in TRAINED:
+        log = story.cluster_road.folder / f"results/logs/tiny/train_model/{variant}_seed0.log"
+        assert re.search(r"goes on after epoch \d+, step \d+\.", log.read_text())
+
+
+def test_training_and_prediction_got_a_gpu_and_the_rest_none(story: Story) -> None:
+    for rule in ON_GPU:
+        rows = story.rows(rule)
+        assert rows
+        assert {row["Partition"] for row in rows} == {"gpu"}
+        assert all("gres/gpu=1" in row["ReqTRES"].split(",") for row in rows)
+    others = [job for job in story.jobs if job not in [row for rule in ON_GPU for row in story.rows(rule)]]
+    others = [job for job in others if job["Partition"] != "urgent"]
+    assert len(others) == 5  # preparation, the volume of each variant, their patches, report
+    assert {job["Partition"] for job in others} == {"cpu"}
+    assert {job["NodeList"] for job in others} <= {"c1", "c2"}
+    assert not any("gpu" in job["ReqTRES"] for job in others)
+
+
+def test_trainings_side_by_side_see_different_gpus(story: Story) -> None:
+    for runs in story.trainings.values():
+        assert {training.node for training in runs} == {"g1"}
+    first, second = (story.trainings[variant][0] for variant in TRAINED)
+    assert {first.gpus, second.gpus} == {"0", "1"}
+
+
+def test_a_cancelled_job_comes_back_with_twice_the_memory_and_time(story: Story) -> None:
+    cancelled = [row for row in story.rows("train_model", TRAINED[0]) if row["State"].startswith("CANCELLED")]
+    assert [row["JobIDRaw"] for row in cancelled] == [story.trainings[TRAINED[0]][0].job]
+    (last,) = (row for row in story.rows("train_model", TRAINED[0]) if row["State"] == "COMPLETED")
+    assert last["JobIDRaw"] != cancelled[0]["JobIDRaw"]
+    assert (cancelled[0]["ReqMem"], last["ReqMem"]) == ("16000M", "32000M")
+    assert int(last["TimelimitRaw"]) == 2 * int(cancelled[0]["TimelimitRaw"])
+
+
+def test_what_lost_its_node_or_was_pushed_out_goes_on_under_its_number_and_what_was_cancelled_under_another(
+    story: Story,
+) -> None:
+    lost = ["NODE_FAIL", "PREEMPTED"]
+    for variant, ends in zip(TRAINED, (["CANCELLED", "COMPLETED"], ["COMPLETED"]), strict=True):
+        rows = story.rows("train_model", variant)
+        assert [row["State"].split()[0] for row in rows] == lost + ends
+        numbers = [row["JobIDRaw"] for row in rows]
+        assert len(set(numbers[:3])) == 1
+        assert len(set(numbers)) == len(ends)
+
+
+def test_nothing_of_the_cluster_is_left_in_the_environment(story: Story, cluster: Cluster) -> None:
+    assert Path(os.environ["SLURM_CONF"]).is_relative_to(cluster.folder)

@@ -1,0 +1,147 @@
+"""Reading, computing and writing at the same time, with bounded memory."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import numpy as np
+
+from txm2sem_core.intensity import Preparation
+from txm2sem_core.io import Volume
+from txm2sem_core.tiling import Unit, plan_reads
+
+Item = TypeVar("Item")
+_READ_BYTES = 32 * 2**20  # that are read at once, but one slice at least
+_MOST_SLICES = 16  # read at once: volumes stored in chunks are seldom thicker
+_WAITING = 2  # slices that wait for the network
+_POLL_S = 0.1
+_END = object()
+
+
+class Ahead(Generic[Item]):
+    """Runs an iterator in a thread of its own, at most `ahead` items before its reader; an error comes out where due.
+
+    To be used as a context, whose end stops the thread.
+    """
+
+    def __init__(self, items: Iterable[Item], ahead: int) -> None:
+        self._items = items
+        self._queue: queue.Queue[object] = queue.Queue(maxsize=ahead)
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[Item]:
+        while (item := self._queue.get()) is not _END:
+            yield item  # type: ignore[misc]
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    return
+        except BaseException as error:
+            self._error = error
+        self._put(_END)
+
+    def _put(self, item: object) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=_POLL_S)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+class Behind(Generic[Item]):
+    """Does `work` in a thread of its own, on one item at a time: `put` waits until the item before it is done.
+
+    To be used as a context, whose end waits for the last item. An error of the work is raised by what comes next.
+    """
+
+    def __init__(self, work: Callable[[Item], None]) -> None:
+        self._work = work
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.wait()
+        except BaseException:
+            if error is None:  # else that is what is to be told
+                raise
+
+    def put(self, item: Item) -> None:
+        """Give the next item to the thread."""
+        self.wait()
+        self._thread = threading.Thread(target=self._run, args=(item,), name="writer", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Until nothing is being done."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _run(self, item: Item) -> None:
+        try:
+            self._work(item)
+        except BaseException as error:
+            self._error = error
+
+
+def prepared_slices(
+    source: Volume, units: list[Unit], context: int, preparation: Preparation
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Every slice (z, [Y, X]) that `units` are predicted from, read once and prepared once, in order."""
+    depth, height, width = source.shape
+    most = max(1, min(_MOST_SLICES, _READ_BYTES // (height * width * source.dtype.itemsize)))
+    for start, stop in plan_reads(units, context, depth, most):
+        for z, plane in enumerate(source.read(start, stop), start):
+            yield z, preparation.apply(plane)
+
+
+def with_neighbours(
+    slices: Iterator[tuple[int, np.ndarray]], units: list[Unit], context: int, depth: int
+) -> Iterator[tuple[Unit, int, np.ndarray]]:
+    """Every slice of the units with its neighbours: (unit, z, [2 context + 1, Y, X]); the outermost are repeated."""
+    held: dict[int, np.ndarray] = {}
+    for unit in units:
+        for z in range(unit.z0, unit.z1):
+            wanted = [min(max(n, 0), depth - 1) for n in range(z - context, z + context + 1)]
+            for old in [n for n in held if n < wanted[0]]:
+                del held[old]
+            while wanted[-1] not in held:
+                n, plane = next(slices)
+                held[n] = plane
+            yield unit, z, np.stack([held[n] for n in wanted])
+
+
+def sources(source: Volume, units: list[Unit], context: int, preparation: Preparation) -> Ahead[tuple[int, np.ndarray]]:
+    """`prepared_slices` in a thread of their own."""
+    return Ahead(prepared_slices(source, units, context, preparation), _WAITING)

@@ -1,0 +1,69 @@
+"""A configuration with all that it leads to, checked before anything runs, as the workflow itself does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from txm2sem_core.config import Config, load_config
+from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.figure_settings import FigureSettings, load_figure_settings
+from txm2sem_core.io import read_yaml
+from txm2sem_core.samples import Sample, check_labels, check_neighbours, check_sample, read_samples, widest_context
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a run is made from."""
+
+    config: Config
+    samples: dict[str, Sample]
+    style: FigureSettings
+
+
+def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Checked:
+    """Check parsed settings, the table of samples, the figures' style, and the headers of the samples' images.
+
+    Raises:
+        ConfigError, InputError: what is wrong, where, and what to do.
+    """
+    config = load_config(values, where)
+    samples = read_samples(config.samples)
+    results = Path(config.results_dir)
+    neighbours = widest_context(samples.values(), config.phantom.pair_every, results)
+    config = load_config(values, where, neighbours=neighbours)
+    style = load_figure_settings(read_yaml(config.figures), config.figures)
+    for name, sample in samples.items():
+        check_sample(sample, results / name / "raw")
+        check_neighbours(config, sample, results / name / "raw")
+        check_labels(config, sample, results / name / "raw")
+    return Checked(config, samples, style)
+
+
+def check_file(path: Path) -> str:
+    """Check a YAML file by `check_run`, and say in one line what it asks for.
+
+    Snakemake reads its configuration before we do, and runs the Python in a file that begins with `__use_yte__: true`.
+    Here nothing in it is run.
+
+    Raises:
+        ConfigError, InputError: see `check_run`.
+    """
+    values = read_yaml(path)
+    if isinstance(values, Mapping) and "__use_yte__" in values:
+        raise ConfigError(
+            f"{path}: __use_yte__: snakemake would run the Python that stands in this file. Do not give it to "
+            "snakemake unless you wrote it, and write its values out."
+        )
+    try:
+        checked = check_run(values, str(path))
+    except OSError as error:  # a name that is too long, say
+        raise InputError(f"{error.filename or path}: this cannot be read ({error.strerror}).") from error
+    config = checked.config
+    trained = len(config.trained) + len(config.side_tasks)
+    return (
+        f"in order. {len(checked.samples)} samples, {len(config.variants)} variants of which {trained} are trained, "
+        f"{len(config.seeds)} seeds; results go to {config.results_dir}."
+    )

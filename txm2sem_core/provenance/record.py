@@ -1,0 +1,131 @@
+"""Everything about a finished run: inputs, settings, software, machine, jobs, models and results."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from txm2sem_core import io
+from txm2sem_core.errors import InputError
+from txm2sem_core.provenance.digests import raw_digest, source_digest
+from txm2sem_core.provenance.environment import commit, machine, versions
+from txm2sem_core.samples import Sample
+
+FORMAT = 1
+COLUMNS = ("txm", "sem", "charge", "lowdensity", "highdensity", "labels", "txm_volume")
+_FROM_MODEL = (
+    *("family", "seed", "generator", "selected", "config_digest", "weights_sha256", "patches_sha256"),
+    *("normalisation", "plugin", "made_with", "warnings"),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the workflow knows of itself: paths relative to the folder that it runs in."""
+
+    title: str
+    settings: str  # YAML, complete; without those that are only of how it ran or looks
+    samples: Sequence[Sample]
+    results: Path
+    models: Sequence[Path]  # model.json of each
+    volumes: Sequence[Path]
+    tables: Sequence[Path]
+    report: Path
+
+
+def describe_run(run: Run) -> dict[str, Any]:
+    """What `provenance.json` holds. Only `written`, `machine` and `jobs` differ between two runs on one machine.
+
+    Raises:
+        InputError: a file of the run is missing or damaged.
+    """
+    config = yaml.safe_load(run.settings)
+    return {
+        "format": FORMAT,
+        "written": _text(datetime.now(UTC)),
+        "software": {**versions(), "commit": commit(), "source_sha256": _own_source()},
+        "machine": machine(),
+        "config": config,
+        "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
+        "samples": {sample.sample: describe_inputs(sample, run.results) for sample in run.samples},
+        "jobs": list(jobs(run.results / "benchmarks")),
+        "models": [_model(path, run.results) for path in run.models],
+        "volumes": [_volume(path, run.results) for path in run.volumes],
+        "tables": {str(path.relative_to(run.results)): io.sha256_file(path) for path in run.tables},
+        "report": {"path": str(run.report.relative_to(run.results)), "sha256": io.sha256_file(run.report)},
+    }
+
+
+def describe_inputs(sample: Sample, results: Path) -> dict[str, Any]:
+    """The row of the table, and a digest of each folder or file that it names; of a phantom, of what was made."""
+    row = sample.model_dump(mode="json", exclude_none=True)
+    if sample.source == "phantom":
+        return {"row": row, "inputs": {}}
+    inputs = {}
+    for column in COLUMNS:
+        path = getattr(sample, column)
+        if path is not None:
+            inputs[column] = {"path": path, "sha256": raw_digest([Path(path)], results)}
+    return {"row": row, "inputs": inputs}
+
+
+def jobs(benchmarks: Path) -> Iterable[dict[str, Any]]:
+    """Every job that left a benchmark, those of earlier configurations among them: when it ended, and what it took."""
+    for path in sorted(benchmarks.rglob("*.tsv")):
+        with path.open(encoding="utf-8", newline="") as stream:
+            row = next(csv.DictReader(stream, delimiter="\t"), None)
+        if row is None:
+            continue
+        seconds = _number(row.get("s"))
+        ended = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        started = None if seconds is None else _text(ended - timedelta(seconds=seconds))
+        yield {
+            "job": path.relative_to(benchmarks).with_suffix("").as_posix(),
+            "started": started,
+            "ended": _text(ended),
+            "seconds": seconds,
+            "cpu_seconds": _number(row.get("cpu_time")),
+            "max_memory_mb": _number(row.get("max_rss")),
+        }
+
+
+def _model(path: Path, results: Path) -> dict[str, Any]:
+    description = io.read_json(path)
+    if not isinstance(description, dict):
+        raise InputError(f"{path}: this is not the description of a model. Make the model again.")
+    kept = {key: description[key] for key in _FROM_MODEL if key in description}
+    return {"path": str(path.parent.relative_to(results)), **kept}
+
+
+def _volume(path: Path, results: Path) -> dict[str, Any]:
+    """Path, digest, and what the prediction itself recorded (the model's digest, warnings)."""
+    attributes = io.read_json(path / "zarr.json").get("attributes", {})
+    return {
+        "path": str(path.relative_to(results)),
+        "sha256": raw_digest([path], results),
+        **attributes.get("txm2sem", {}),
+    }
+
+
+def _own_source() -> str:
+    package = Path(__file__).parents[1]
+    return source_digest(*sorted({p.relative_to(package).parts[0].removesuffix(".py") for p in package.rglob("*.py")}))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:  # Snakemake writes NA and - where it could not measure
+        return None
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")

@@ -1,0 +1,36 @@
+# Where the results come from: one record of the run, and the results as a Workflow Run RO-Crate. It looks at what the
+# other rules left, at the end of the road, and nothing depends on it.
+
+
+rule write_provenance:
+    input:
+        report="<results>/report.html",
+        models=[f"{RESULTS}/{n}/models/{v}/seed{s}/model.json" for n in SAMPLES for v, s in runs() + SIDE_RUNS],
+        volumes=[
+            f"{RESULTS}/{sample}/volumes/{run}/sem.ome.zarr"
+            for sample in SAMPLES
+            if has_volume(sample)
+            for run in measured_runs()
+        ],
+        tables=[file for file in rules_of("metrics") if not file.endswith(".tex")],
+        code=core("provenance"),
+    output:
+        record="<results>/provenance.json",
+        metadata="<results>/ro-crate-metadata.json",
+        workflow=directory("<results>/crate"),
+    log:
+        "<logs>/write_provenance.log",
+    benchmark:
+        "<benchmarks>/write_provenance.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        # by functions, since snakemake would look for wildcards in a text
+        title=lambda w: CONFIG.title,
+        samples=lambda w: json.dumps([sample.model_dump(mode="json") for sample in SAMPLES.values()], sort_keys=True),
+        settings=lambda w: report_settings(),
+    script:
+        "../scripts/write_provenance.py"

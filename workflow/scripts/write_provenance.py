@@ -1,0 +1,22 @@
+import json
+from pathlib import Path
+
+from common import logged
+
+from txm2sem_core.provenance.crate import write_provenance
+from txm2sem_core.provenance.record import Run
+from txm2sem_core.samples import Sample
+
+with logged(snakemake):
+    given = snakemake.input
+    run = Run(
+        title=snakemake.params.title,
+        settings=snakemake.params.settings,
+        samples=[Sample.model_validate(row) for row in json.loads(snakemake.params.samples)],
+        results=Path(snakemake.output.record).parent,
+        models=[Path(file) for file in given.models],
+        volumes=[Path(file) for file in given.volumes],
+        tables=[Path(file) for file in given.tables],
+        report=Path(given.report),
+    )
+    write_provenance(run, Path(snakemake.scriptdir).resolve().parents[1])
