@@ -86,7 +86,7 @@ def test_thresholds_of_labels_are_the_best_of_all(grey: list[int], seed: int, ph
     rng = np.random.default_rng(seed)
     labels = np.clip(np.argsort(np.argsort(image + rng.normal(0, 3, image.size))) * phases // image.size, 0, phases - 1)
     means = [image[labels == phase].mean() for phase in range(phases)]
-    if (np.diff(means) <= 0).any():
+    if (np.diff(means) <= 0).any() or len(set(grey)) < phases:
         with pytest.raises(InputError):
             thresholds_of_labels([(image, (labels + 1).astype(np.uint8))], phases)
         return
@@ -113,6 +113,12 @@ def test_labels_that_do_not_do_are_refused(tmp_path: Path, labels: list[int], wo
     folder = labelled(tmp_path / "labels", (image, np.array([labels], np.uint8)))
     with pytest.raises(InputError, match=words):
         fit_segmenter(make_store(tmp_path / "p"), MeasureSettings(segmentation="labels", phases=3), folder)
+
+
+def test_fewer_grey_levels_than_labelled_phases_are_refused() -> None:
+    grey = np.array([0, 0, 1, 1, 1], np.uint8)
+    with pytest.raises(InputError, match="2 different grey levels"):
+        thresholds_of_labels([(grey, np.array([1, 2, 2, 3, 3], np.uint8))], 3)
 
 
 def test_labels_against_the_order_of_grey_levels_are_refused() -> None:

@@ -60,8 +60,8 @@ def thresholds_of_labels(images: Sequence[Labelled], phases: int) -> tuple[float
     """
     grey = np.concatenate([sem[labels > 0].astype(np.float64) for sem, labels in images])
     phase = np.concatenate([labels[labels > 0] for _, labels in images])
-    if np.ptp(grey) == 0:
-        raise InputError(f"all labelled pixels have the grey level {grey[0]:g}; no threshold parts them")
+    if (levels := np.unique(grey).size) < phases:
+        raise InputError(f"labelled pixels have {levels} different grey levels, which cannot be parted into {phases}")
     means = [grey[phase == number].mean() for number in range(1, phases + 1)]
     if (np.diff(means) <= 0).any():
         shown = ", ".join(f"{number}: {mean:.4g}" for number, mean in enumerate(means, 1))
@@ -96,14 +96,16 @@ def _best_cuts(below: np.ndarray) -> list[int]:
 
 
 def _plateaus(below: np.ndarray, cuts: list[int]) -> list[tuple[int, int]]:
-    """The first and last edge that do as well as each cut, without a worse one between."""
+    """The first and last edge that do as well as each cut, without a worse one or another cut between."""
     found = []
+    bounds = [0, *cuts, below.shape[1] - 1]
     for number, cut in enumerate(cuts):
+        before, after = bounds[number], bounds[number + 2]
         gain = below[number] - below[number + 1]
         low = high = cut
-        while high + 1 < gain.size - 1 and gain[high + 1] >= gain[cut] - 1e-12:
+        while high + 1 < after and gain[high + 1] >= gain[cut] - 1e-12:
             high += 1
-        while low > 1 and gain[low - 1] >= gain[cut] - 1e-12:
+        while low - 1 > before and gain[low - 1] >= gain[cut] - 1e-12:
             low -= 1
         found.append((low, high))
     return found

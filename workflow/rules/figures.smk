@@ -230,8 +230,8 @@ rule draw_spectra:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         style=settings(STYLE.spectra),
         common=settings(STYLE.common),
@@ -257,8 +257,8 @@ rule draw_distributions:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         style=settings(STYLE.distributions),
         common=settings(STYLE.common),
@@ -287,8 +287,8 @@ rule draw_phases:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         figure="phases",
         style=settings(STYLE.phases),

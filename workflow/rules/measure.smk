@@ -213,8 +213,8 @@ rule place_labels:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grows(4000),
+        runtime=grows(30),
     params:
         sample=lambda w: SAMPLES[w.sample].model_dump_json(),
         raw_digest=lambda w: labels_digest(w.sample),
@@ -238,8 +238,8 @@ rule measure_rock:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=grows(8000),
+        runtime=grows(480),
     params:
         settings=measure_settings("rock", *PHASE_KEYS),
         labels=lambda w: labels_folder(w.sample),
@@ -284,8 +284,8 @@ rule summarise_rock:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=grows(30),
     params:
         runs=lambda w: json.dumps(([("truth", "")] if has_truth(w.sample) else []) + runs()),
     script:

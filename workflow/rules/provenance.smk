@@ -25,8 +25,8 @@ rule write_provenance:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grows(2000),
+        runtime=grows(60),
     params:
         # by functions, since snakemake would look for wildcards in a text
         title=lambda w: CONFIG.title,
