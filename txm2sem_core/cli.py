@@ -297,12 +297,26 @@ def evaluate(
         Optional[tuple[float, float, float]],  # noqa: UP045
         typer.Option(metavar="Z Y X", help="Voxel size in nanometres; that of the files if not given."),
     ] = None,
+    phases: Annotated[
+        int, typer.Option(min=0, max=5, help="Of the rock, parted by thresholds of the target; 0 leaves it out.")
+    ] = 4,
+    threshold: Annotated[
+        Optional[list[float]],  # noqa: UP045
+        typer.Option(help="Grey level that parts two phases; once for each, ascending, instead of --phases."),
+    ] = None,
+    flow: Annotated[
+        bool, typer.Option("--flow", help="Solve diffusivity and permeability too, in a block from the middle.")
+    ] = False,
+    cube_px: Annotated[int, typer.Option(min=0, help="Side of that block in voxels; 0 = the whole volume.")] = 128,
 ) -> None:
     """Measure how close a prediction is to what was measured: two images or two volumes."""
-    from txm2sem_core.evaluation import evaluate_files, readable
+    from txm2sem_core.evaluation import RockOptions, evaluate_files, readable
 
     _check_voxel_size(voxel_size_nm)
-    print(readable(evaluate_files(prediction, target, mask, data_range, output, voxel_size_nm)))
+    if phases == 1:
+        raise ConfigError("--phases: one phase is no rock to measure. Give 2 to 5, or 0 to leave it out.")
+    rock = RockOptions(phases, tuple(threshold or ()), flow, cube_px)
+    print(readable(evaluate_files(prediction, target, mask, data_range, output, voxel_size_nm, rock)))
 
 
 @app.command()

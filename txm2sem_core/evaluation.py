@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics import (
     NeighbourMeter,
+    Thresholds,
     compare_volumes,
+    confusion,
+    dice_from_confusion,
     fourier_correlation,
     gmsd,
     histogram_distance,
@@ -24,8 +29,10 @@ from txm2sem_core.metrics import (
     self_continuity,
     shell_figures,
     ssim,
+    thresholds_of_slices,
 )
 from txm2sem_core.metrics.neighbours import plane_step
+from txm2sem_core.metrics.rock_figures import rock_figures
 
 Figures = dict[str, float]
 
@@ -62,7 +69,30 @@ MEANINGS = {
     "spectrum_high_z": "share of high frequencies along z: 1/2 of independent slices",
     "spectrum_high_plane": "the same in the plane",
     "spectrum_high_ratio": "the one over the other: 1 if isotropic",
+    "thresholds": "grey levels that part the phases, of the truth",
+    "porosity": "share of the darkest phase",
+    "specific_surface_per_um": "wall of the pores per volume, 1/um",
+    "euler_per_um3": "Euler number of the pores per volume, 1/um^3",
+    "block_porosity": "porosity of the block for pore sizes and flow",
+    "pore_diameter_nm_median": "of the local thickness, nm",
 }
+
+
+@dataclass(frozen=True)
+class RockOptions:
+    """How the rock is measured.
+
+    Attributes:
+        phases: that multi-Otsu thresholds of the target part; 0 leaves the rock out.
+        thresholds: grey levels instead.
+        flow: whether diffusivity and permeability are solved, in a block from the middle.
+        cube_px: side of that block, in which pore sizes are taken too; 0 for the whole volume.
+    """
+
+    phases: int = 4
+    thresholds: tuple[float, ...] = ()
+    flow: bool = False
+    cube_px: int = 128
 
 
 def evaluate_files(
@@ -72,6 +102,7 @@ def evaluate_files(
     full_range: float | None,
     output: Path,
     voxel_size_nm: tuple[float, float, float] | None = None,
+    rock: RockOptions = RockOptions(),
 ) -> dict[str, Any]:
     """Figures of a predicted image or volume against a measured one, left as JSON in `output` and returned.
 
@@ -84,7 +115,8 @@ def evaluate_files(
         full_range: greatest minus least possible grey level; None for 8-bit data.
         output: JSON.
         voxel_size_nm: along z, y, x; None for that of the target or else the prediction. Without one there is no
-            resolution, and voxels are taken as cubes.
+            resolution and no figure of the rock with a unit, and voxels are taken as cubes.
+        rock: how the rock is measured.
 
     Raises:
         InputError: shapes differ, a file cannot be read, or the data range of data that is not 8-bit is not given.
@@ -101,15 +133,57 @@ def evaluate_files(
     masks = None if mask is None else (plane > 0 for plane in _same_shape(mask, measured).slices())
     evaluate = _volume_figures if measured.shape[0] > 1 else _image_figures
     figures = evaluate(predicted, measured, full, masks, size)
-    figures |= rock_figures(predicted, measured, size)
-    result = {"data_range": full, "shape": list(measured.shape), **figures}
+    levels = _levels(measured, rock)
+    result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape), **figures}
+    if levels:
+        result |= {"thresholds": list(levels), **_rock(predicted, measured, Thresholds(levels), size, rock)}
     io.write_json(output, {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()})
     return result
 
 
-def rock_figures(predicted: io.Volume, measured: io.Volume, voxel_size_nm: io.VoxelSize | None) -> Figures:
-    """Figures of the rock in both volumes, merged into the result: none yet."""
-    return {}
+def _levels(measured: io.Volume, rock: RockOptions) -> tuple[float, ...]:
+    """Thresholds of the target; none where it has fewer grey levels than phases and there is nothing to part."""
+    if rock.thresholds or not rock.phases:
+        return rock.thresholds
+    try:
+        return thresholds_of_slices(measured.slices, rock.phases)
+    except InputError as error:
+        warnings.warn(f"no figures of the rock: {measured.source}: {error}", stacklevel=2)
+        return ()
+
+
+def _rock(
+    predicted: io.Volume, measured: io.Volume, segmenter: Thresholds, size: io.VoxelSize | None, rock: RockOptions
+) -> Figures:
+    """Shares of the phases and Dice; of volumes, where the voxel size is known, all figures of the pores too."""
+    counts = np.zeros((segmenter.phases, segmenter.phases), np.int64)
+    for own, true in zip(predicted.slices(), measured.slices(), strict=True):
+        counts += confusion(segmenter(own), segmenter(true), segmenter.phases)
+    figures = {f"dice_{phase}": float(score) for phase, score in enumerate(dice_from_confusion(counts))}
+    shares = counts.sum(axis=0) / counts.sum(), counts.sum(axis=1) / counts.sum()
+    if measured.shape[0] == 1:
+        for suffix, own_shares in zip(("", "_truth"), shares, strict=True):
+            figures |= {f"fraction_{phase}{suffix}": float(share) for phase, share in enumerate(own_shares)}
+        return figures
+    edges = None if size is None or None in size else [float(edge or 0) for edge in size]
+    for suffix, volume in (("", predicted), ("_truth", measured)):
+        found, _ = rock_figures(volume.slices(), volume.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow)
+        figures |= {f"{name}{suffix}": value for name, value in found.items()}
+    return figures
+
+
+# The same of figures that come for each phase or axis: the start of the name, and its meaning.
+FAMILIES = {
+    "fraction_": "share of a phase, from the darkest",
+    "dice_": "agreement on a phase, 1 at best",
+    "porosity_connected_": "pores that join the two faces of an axis",
+    "mean_chord_": "mean chord in the pores, nm",
+    "block_": "block for pore sizes and flow, voxels",
+    "diffusivity_": "effective over free diffusivity",
+    "tortuosity_": "porosity over that",
+    "formation_factor_": "1 over the effective over the free diffusivity",
+    "permeability_": "Stokes flow through the pores",
+}
 
 
 def readable(result: dict[str, Any]) -> str:
@@ -118,7 +192,7 @@ def readable(result: dict[str, Any]) -> str:
     for key, value in result.items():
         if not key.endswith("_truth"):
             truth = result.get(f"{key}_truth", "")
-            lines.append((key, _text(value), _text(truth), MEANINGS.get(key, "")))
+            lines.append((key, _text(value), _text(truth), _meaning(key)))
     if all(line[2] == "" for line in lines[1:]):
         lines = [(key, value, "", meaning) for key, value, _, meaning in lines[1:]]
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
@@ -126,7 +200,14 @@ def readable(result: dict[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in padded)
 
 
+def _meaning(key: str) -> str:
+    family = next((meaning for start, meaning in FAMILIES.items() if key.startswith(start)), "")
+    return MEANINGS.get(key, family)
+
+
 def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

@@ -37,7 +37,7 @@ from txm2sem_core.metrics import (
 from txm2sem_core.metrics.image import psnr_8bit, ssim_8bit, to_8bit
 from txm2sem_core.metrics.neighbours import plane_step
 from txm2sem_core.score_tables import latex_table, markdown_table, table_rows
-from txm2sem_core.segmentation import phase_thresholds
+from txm2sem_core.segmentation import fit_segmenter
 
 FILTERS = ("linearfilt", "gammafilt")  # trained, but baselines all the same: one layer that sees 15 x 15 pixels
 SCORES = ("psnr", "ssim", "mae", "ms_ssim", "structure", "gmsd", "histogram_distance")
@@ -158,17 +158,19 @@ def measure_volume(
     settings: MeasureSettings,
     output: str | Path,
     spectra: str | Path,
+    labels: Path | None = None,
 ) -> None:
     """Figures of a predicted volume: against the truth where it is known, else its own continuity along z.
 
     Args:
         predicted: OME-Zarr or TIFF.
         truth: a volume that covers the prediction from its first voxel on, or None.
-        patches: folder of the full-resolution patch store; phases are parted by thresholds of its training SEM images.
-        settings: data range and number of phases.
+        patches: folder of the full-resolution patch store.
+        settings: data range, and how phases are parted.
         output: JSON.
         spectra: CSV of the power along each axis: source (`prediction`, `truth`), axis (z, y, x), frequency_per_px,
             frequency_per_nm (empty where the voxel size is not known), power (squared grey levels a voxel).
+        labels: folder of the placed label images, where phases are parted by them.
     """
     store = io.read_patch_store(patches)
     prediction = io.open_volume(predicted)
@@ -179,10 +181,10 @@ def measure_volume(
     if truth is None:
         figures = {"slices": float(prediction.shape[0])} | _own_figures(prediction, meters[0])
     else:
-        thresholds = phase_thresholds(store, settings)
+        segmenter = fit_segmenter(store, settings, labels)
         both = meters[0], meters[1]
         true = io.open_volume(truth)
-        figures = compare_volumes(prediction.slices(), _slices(true, shape), full, thresholds, neighbours=both)
+        figures = compare_volumes(prediction.slices(), _slices(true, shape), full, segmenter, neighbours=both)
         figures |= shell_figures(prediction.slices(), _slices(true, shape), shape, voxel_size_nm)
     sources = {"prediction": meters[0].spectra} | ({} if truth is None else {"truth": meters[1].spectra})
     io.write_csv(spectra, _axis_rows(sources, voxel_size_nm))

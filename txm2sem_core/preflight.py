@@ -11,7 +11,7 @@ from txm2sem_core.config import Config, load_config
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.figure_settings import FigureSettings, load_figure_settings
 from txm2sem_core.io import read_yaml
-from txm2sem_core.samples import Sample, check_neighbours, check_sample, read_samples, widest_context
+from txm2sem_core.samples import Sample, check_labels, check_neighbours, check_sample, read_samples, widest_context
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
     for name, sample in samples.items():
         check_sample(sample, results / name / "raw")
         check_neighbours(config, sample, results / name / "raw")
+        check_labels(config, sample, results / name / "raw")
     return Checked(config, samples, style)
 
 

@@ -38,6 +38,7 @@ class Sample(BaseModel):
     charge: Text | None = None  # folder of charge masks (not zero = charged)
     lowdensity: Text | None = None  # folder of masks (not zero = pores and organic matter)
     highdensity: Text | None = None  # folder of masks (not zero = heavy minerals)
+    labels: Text | None = None  # folder of label images of some FIB-SEM slices (0 = not labelled, 1.. = phases)
     txm_volume: Text | None = None  # TIFF stack, folder of slices or OME-Zarr
     pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
@@ -174,6 +175,34 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
     z_of_pairs = sample.z_of_pairs(len(pairs))
     folders = {kind: Path(folder) for kind in DENSITIES if (folder := getattr(sample, kind)) is not None}
     return [replace(p, z=z, extra=_extra(p, folders)) for p, z in zip(pairs, z_of_pairs, strict=True)]
+
+
+def label_files(sample: Sample) -> dict[str, Path]:
+    """The user's label images by the number of their pair; empty where the sample has none."""
+    return _numbered(Path(sample.labels)) if sample.labels is not None else {}
+
+
+def check_labels(config: Config, sample: Sample, raw: Path) -> None:
+    """Find what would stop a segmentation by labels before anything has run.
+
+    Raises:
+        ConfigError: the sample names no label images, or they cannot be matched with its pairs.
+        InputError: the folder holds none, or one of no pair.
+    """
+    if config.measure.segmentation == "thresholds":
+        return
+    if sample.labels is None or sample.source == "reference":
+        raise ConfigError(
+            f"sample {sample.sample}, column labels: measure.segmentation = {config.measure.segmentation} needs a "
+            "folder of label images of some FIB-SEM slices here, and source phantom or pairs. Give it, or set "
+            "measure.segmentation to thresholds."
+        )
+    if sample.source == "phantom":
+        return  # its pairs may not be made yet
+    known = {pair.pair for pair in list_pairs(sample, raw)}
+    for name, file in label_files(sample).items():
+        if name not in known:
+            raise InputError(f"{file}: there is no FIB-SEM slice with the number {name}. Rename or remove it.")
 
 
 def volume_path(sample: Sample, raw: Path) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -87,6 +88,18 @@ def test_mistakes_are_refused() -> None:
         permeability(pore, -1, 0)
     with pytest.raises(InputError, match="boolean"):
         permeability(pore.astype(np.uint8), 1, 0)  # type: ignore[arg-type]
+
+
+def test_a_solver_that_is_stopped_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The value so far is an upper bound; the plain function gives none that has not converged."""
+    pore = np.random.default_rng(0).random((12, 12, 12)) < 0.7
+    stopped = solve_permeability(pore, 5, 0, max_iterations=2)
+    assert not stopped.converged
+    assert stopped.permeability_m2 > solve_permeability(pore, 5, 0).permeability_m2
+    module = sys.modules["txm2sem_core.metrics.permeability"]  # the package has the function under this name
+    monkeypatch.setattr(module, "solve_permeability", lambda *_: stopped)
+    with pytest.raises(InputError, match="not converged after 2"):
+        permeability(pore, 5, 0)
 
 
 def test_nanodarcy() -> None:

@@ -36,7 +36,7 @@ def test_streams_and_agrees_with_the_whole_arrays(volumes: tuple[NDArray[np.uint
 
 def test_phase_figures(volumes: tuple[NDArray[np.uint16], NDArray[np.uint16]]) -> None:
     prediction, truth = volumes
-    thresholds = (12000.0, 30000.0)
+    thresholds = metrics.Thresholds((12000.0, 30000.0))
     figures = metrics.compare_volumes(prediction, truth, 65535, thresholds)
     assert figures["fraction_0_truth"] == pytest.approx((truth <= 12000).mean())
     assert figures["fraction_0_error"] == pytest.approx((prediction <= 12000).mean() - (truth <= 12000).mean())
@@ -46,7 +46,7 @@ def test_phase_figures(volumes: tuple[NDArray[np.uint16], NDArray[np.uint16]]) -
 
 def test_a_perfect_prediction(volumes: tuple[NDArray[np.uint16], NDArray[np.uint16]]) -> None:
     _, truth = volumes
-    figures = metrics.compare_volumes(truth, truth, 65535, (12000.0, 30000.0))
+    figures = metrics.compare_volumes(truth, truth, 65535, metrics.Thresholds((12000.0, 30000.0)))
     assert figures["psnr"] == math.inf
     assert (figures["ssim"], figures["mae"], figures["continuity_error"]) == (pytest.approx(1), 0, 0)
     assert (figures["fraction_0_error"], figures["dice_0"]) == (0, 1)
@@ -58,8 +58,10 @@ def test_masks_leave_pixels_out(volumes: tuple[NDArray[np.uint16], NDArray[np.ui
     charged[:, :, 20:] = 65535
     masks = np.ones(truth.shape, bool)
     masks[:, :, 20:] = False
-    figures = metrics.compare_volumes(prediction, charged, 65535, (12000.0, 30000.0), masks=masks)
-    expected = metrics.compare_volumes(prediction[:, :, :20], truth[:, :, :20], 65535, (12000.0, 30000.0))
+    figures = metrics.compare_volumes(prediction, charged, 65535, metrics.Thresholds((12000.0, 30000.0)), masks=masks)
+    expected = metrics.compare_volumes(
+        prediction[:, :, :20], truth[:, :, :20], 65535, metrics.Thresholds((12000.0, 30000.0))
+    )
     for name in ("psnr", "mae", "fraction_0", "fraction_0_truth", "dice_1"):
         assert figures[name] == pytest.approx(expected[name])
 

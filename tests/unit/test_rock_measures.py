@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 
 from txm2sem_core import io
-from txm2sem_core.config import RockSettings
-from txm2sem_core.rock_measures import middle, rock_figures, summarise_rock
+from txm2sem_core.errors import InputError
+from txm2sem_core.metrics import Thresholds
+from txm2sem_core.metrics.permeability import Permeability
+from txm2sem_core.metrics.rock_figures import middle, rock_figures
+from txm2sem_core.rock_measures import summarise_rock
+
+SLIT = Thresholds((100.0,))
 
 
 def channel() -> np.ndarray:
@@ -21,7 +26,7 @@ def channel() -> np.ndarray:
 
 
 def test_figures_of_a_slit() -> None:
-    figures, table = rock_figures(iter(channel()), (10, 10, 10), (100.0,), RockSettings(flow=True))
+    figures, table = rock_figures(iter(channel()), (10, 20, 24), (10, 10, 10), SLIT, flow=True)
     assert figures["porosity"] == pytest.approx(0.4 + 1 / 4800)
     assert figures["porosity_connected_x"] == pytest.approx(0.4)
     assert figures["porosity_connected_y"] == figures["permeability_y_m2"] == 0
@@ -36,17 +41,36 @@ def test_figures_of_a_slit() -> None:
 
 
 def test_without_a_voxel_size_only_shares_are_given() -> None:
-    figures, table = rock_figures(iter(channel()), None, (100.0,), RockSettings())
+    figures, table = rock_figures(iter(channel()), (10, 20, 24), None, SLIT)
     assert set(figures) == {"fraction_0", "fraction_1", "porosity", *(f"porosity_connected_{a}" for a in "zyx")}
     assert table.empty
 
 
 def test_the_block_is_from_the_middle() -> None:
-    pore = np.zeros((4, 9, 9), dtype=bool)
-    pore[:, 3:6, 3:6] = True
-    assert middle(pore, 3).all()
-    assert middle(pore, 3).shape == (3, 3, 3)
-    assert middle(pore, 0) is pore
+    assert middle((4, 9, 10), 3) == (slice(0, 3), slice(3, 6), slice(3, 6))
+    assert middle((4, 9, 9), 0) == (slice(0, 4), slice(0, 9), slice(0, 9))
+    figures, _ = rock_figures(iter(channel()), (10, 20, 24), (10, 10, 10), SLIT, cube_px=8)
+    assert figures["block_porosity"] == 1
+    assert math.isnan(figures["pore_diameter_nm_median"])
+
+
+def test_a_solver_that_does_not_converge_leaves_a_gap_and_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "txm2sem_core.metrics.rock_figures.solve_permeability",
+        lambda *_: Permeability(3e-18, 300, 0.02, False, 0.1),
+    )
+    with pytest.warns(UserWarning, match=r"along x: not converged after 300 .* upper bound, is 3e-18"):
+        figures, _ = rock_figures(iter(channel()), (10, 20, 24), (10, 10, 10), SLIT, flow=True)
+    assert math.isnan(figures["permeability_x_m2"])
+    assert math.isnan(figures["permeability_x_nd"])
+    assert figures["porosity"] > 0
+
+
+def test_other_slices_than_the_shape_says_are_refused() -> None:
+    with pytest.raises(InputError, match="9 slices came of a volume of 10"):
+        rock_figures(iter(channel()[:9]), (10, 20, 24), None, SLIT)
+    with pytest.raises(InputError, match="slice 0 has shape"):
+        rock_figures(iter(channel()), (10, 20, 25), None, SLIT)
 
 
 def test_intervals_over_seeds(tmp_path: Path) -> None:

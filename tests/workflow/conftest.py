@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from filelock import FileLock
 
+from txm2sem_core import io
+
 ROOT = Path(__file__).parents[2]
 COPIED = ("Snakefile", "workflow", "txm2sem_core", "profiles", "envs")
-SAMPLES = "sample\tsource\ntiny\tphantom\n"
+SAMPLES = "sample\tsource\tlabels\ntiny\tphantom\tlabels\n"
 TINY: dict[str, Any] = {
     "samples": "samples.tsv",
     "figures": "figures.yaml",
@@ -64,6 +67,9 @@ class Workflow:
         workflow.write_config(config)
         workflow.write_figures(FIGURES)
         (folder / "samples.tsv").write_text(samples)
+        (folder / "labels").mkdir()  # in bands: what they say is not looked at, only what they run again
+        bands = np.repeat(np.arange(128, dtype=np.uint8) // 16 % 5, 128).reshape(128, 128)
+        io.write_tiff(folder / "labels" / "labels001.tif", bands)
         return workflow
 
     def write_config(self, config: dict[str, Any]) -> None:

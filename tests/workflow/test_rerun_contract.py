@@ -14,9 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from conftest import FIGURES, ROOT, TINY, Workflow
+
+from txm2sem_core import io
 
 VARIANTS = ("pointwise", "feedforward", "srcnn_x2")
 LEARNED = ("feedforward", "srcnn_x2")
@@ -177,6 +180,12 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("measure.data_range", 200, AFTER_MEASURE),
     ("measure.phases", 3, AFTER_PHASES),
     ("measure.thresholds", [90], AFTER_PHASES),
+    ("measure.segmentation", "labels", AFTER_PHASES | one("place_labels")),
+    ("measure.forest.trees", 20, REPORT),  # of the forest, which is not chosen here
+    ("measure.forest.depth", 8, REPORT),
+    ("measure.forest.largest_px", 4, REPORT),
+    ("measure.forest.pixels", 500, REPORT),
+    ("measure.forest.seed", 1, REPORT),
     ("measure.rock.cube_px", 64, AFTER_ROCK),
     ("measure.rock.flow", True, AFTER_ROCK),
 ]
@@ -256,6 +265,24 @@ def test_a_file_runs_again_what_is_made_with_it(
 ) -> None:
     change(changed.folder / file)
     assert changed.planned() == expected
+
+
+def test_labels_run_only_measures_again(changed: Workflow) -> None:
+    """Labels are drawn in rounds: neither a forest nor other labels may run a registration or training again."""
+    forest = {**copy.deepcopy(TINY), "measure": {"segmentation": "forest"}}
+    changed.write_config(forest)
+    shape = io.read_image(changed.folder / "results/tiny/raw/sem/SEM001.tif").shape
+    bands = np.broadcast_to(np.arange(shape[1], dtype=np.uint8) // 16 % 5, shape)
+    io.write_tiff(changed.folder / "labels/labels001.tif", bands)
+    target = "results/tiny/metrics/truth/rock.json"
+    result = changed.run(target)
+    assert result.returncode == 0, result.stdout
+    assert changed.planned(target) == set()
+    shutil.copy(changed.folder / "labels/labels001.tif", changed.folder / "labels/labels002.tif")
+    assert changed.planned(target) == one("place_labels", "measure_true_rock")
+    changed.write_config(forest | {"measure": {"segmentation": "forest", "forest": {"seed": 1}}})
+    (changed.folder / "labels/labels002.tif").unlink()
+    assert changed.planned(target) == one("measure_true_rock")
 
 
 def test_the_users_raw_files_count_by_content(finished: Workflow, tmp_path: Path) -> None:

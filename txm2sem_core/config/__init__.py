@@ -10,6 +10,7 @@ from txm2sem_core.config.checking import validated
 from txm2sem_core.config.loading import Config, load_config, parse_settings
 from txm2sem_core.config.stages import (
     DownsampleSettings,
+    ForestSettings,
     MeasureSettings,
     PatchesSettings,
     PhantomSettings,
@@ -41,6 +42,7 @@ __all__ = [
     "Config",
     "DiscriminatorSettings",
     "DownsampleSettings",
+    "ForestSettings",
     "GeneratorSettings",
     "MeasureSettings",
     "Name",

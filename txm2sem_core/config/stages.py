@@ -128,10 +128,30 @@ class RockSettings(Settings):
     flow: bool = False  # diffusivity and permeability along z, y and x
 
 
+class ForestSettings(Settings):
+    """A random-forest pixel classifier, trained on the sample's label images."""
+
+    trees: Annotated[int, Field(ge=1, le=1000)] = 50
+    depth: Annotated[int, Field(ge=1, le=50)] = 12  # of each tree, at most
+    largest_px: Annotated[float, Field(ge=1, le=32)] = 8.0  # Gaussian sigma of the coarsest features, pixels
+    pixels: Annotated[int, Field(ge=10)] = 10000  # labelled pixels of each phase that are learnt from, at most
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 class MeasureSettings(Settings):
     """What the metrics need to know."""
 
     data_range: Positive | Literal["auto"] = "auto"  # `auto`: 255 for 8-bit SEM images, else their recorded range
-    phases: Annotated[int, Field(ge=2, le=5)] = 4  # classes of the multi-Otsu segmentation of volumes
+    phases: Annotated[int, Field(ge=2, le=5)] = 4  # classes of the segmentation of volumes
+    segmentation: Literal["thresholds", "labels", "forest"] = "thresholds"
     thresholds: tuple[float, ...] = ()  # SEM grey levels that part the phases of volumes; empty: multi-Otsu
+    forest: ForestSettings = ForestSettings()
     rock: RockSettings = RockSettings()
+
+    @model_validator(mode="after")
+    def _one_way_to_part_phases(self) -> MeasureSettings:
+        if self.thresholds and self.segmentation != "thresholds":
+            raise ValueError(
+                f"thresholds are given, but segmentation is {self.segmentation}: leave them out, or choose thresholds"
+            )
+        return self

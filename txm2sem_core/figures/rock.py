@@ -13,9 +13,9 @@ from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.figure_settings import CommonStyle, PhasesStyle, PoreSpaceStyle
 from txm2sem_core.figures.saving import save
-from txm2sem_core.metrics import dice, segment
+from txm2sem_core.metrics import Segmenter, dice
 from txm2sem_core.plotting import PhaseMap, PoreSpace, draw_phases, draw_pore_space
-from txm2sem_core.segmentation import phase_thresholds
+from txm2sem_core.segmentation import fit_segmenter
 
 GREATEST_BLOCKS = 3
 
@@ -36,30 +36,32 @@ def phases_figure(
     style: PhasesStyle,
     common: CommonStyle,
     outputs: Iterable[Path],
+    labels: Path | None = None,
 ) -> None:
     """Draw the phases of every volume's middle slice, with their agreement with the truth where it is known.
 
     Args:
         volumes: the truth first, if there is one.
-        patches: folder of the full-resolution patch store, whose training SEM images give the thresholds.
+        patches: folder of the full-resolution patch store.
         measure: how phases are told apart.
         style: of this figure.
         common: of all figures.
         outputs: files to write; their suffixes are the formats.
+        labels: folder of the placed label images, where phases are parted by them.
     """
     store = io.read_patch_store(patches)
-    thresholds = phase_thresholds(store, measure)
+    segmenter = fit_segmenter(store, measure, labels)
     depth, height, width = np.min([io.open_volume(volume.path).shape for volume in volumes], axis=0)
     z = int(depth) // 2
     maps: list[PhaseMap] = []
     true: NDArray[np.uint8] | None = None
     for volume in volumes:
-        phases = segment(io.open_volume(volume.path).read(z, z + 1)[0, :height, :width], thresholds)
+        phases = segmenter(io.open_volume(volume.path).read(z, z + 1)[0])[:height, :width]
         if volume.truth:
             true = phases
         note = "" if true is None or volume.truth else f"pore Dice {dice(phases == 0, true == 0):.2f}"
         maps.append(PhaseMap(volume.label, phases, note))
-    save(draw_phases(maps, phase_names(len(thresholds) + 1), store.pixel_size_nm, style, common), outputs, common)
+    save(draw_phases(maps, phase_names(segmenter.phases), store.pixel_size_nm, style, common), outputs, common)
 
 
 def phase_names(count: int) -> list[str]:
@@ -75,25 +77,26 @@ def pore_space_figure(
     style: PoreSpaceStyle,
     common: CommonStyle,
     outputs: Iterable[Path],
+    labels: Path | None = None,
 ) -> None:
     """Draw the pores of a block from the middle of each volume, at most three of them.
 
     The arguments are those of `phases_figure`.
     """
     store = io.read_patch_store(patches)
-    thresholds = phase_thresholds(store, measure)
+    segmenter = fit_segmenter(store, measure, labels)
     z_nm, y_nm, x_nm = store.voxel_size_nm
     edges = (float(z_nm or 1), float(y_nm or 1), float(x_nm or 1))  # a sample with a volume has them all
     spaces = []
     for volume in volumes[:GREATEST_BLOCKS]:
-        pore = _middle_block(io.open_volume(volume.path), style.side_px, thresholds)
+        pore = _middle_block(io.open_volume(volume.path), style.side_px, segmenter)
         spaces.append(PoreSpace(volume.label, pore, edges, f"porosity {pore.mean():.3f}"))
     save(draw_pore_space(spaces, style, common), outputs, common)
 
 
-def _middle_block(volume: io.Volume, side_px: int, thresholds: tuple[float, ...]) -> NDArray[np.float32]:
+def _middle_block(volume: io.Volume, side_px: int, segmenter: Segmenter) -> NDArray[np.float32]:
     """Share of pore `[Z, Y, X]` in a block from the middle; one slice of the volume is held at a time."""
     starts = [max(0, (length - side_px) // 2) for length in volume.shape]
     z, y, x = (slice(start, min(start + side_px, n)) for start, n in zip(starts, volume.shape, strict=True))
-    planes = [segment(volume.read(i, i + 1)[0, y, x], thresholds) == 0 for i in range(z.start, z.stop)]
+    planes = [segmenter(volume.read(i, i + 1)[0])[y, x] == 0 for i in range(z.start, z.stop)]
     return np.stack(planes).astype(np.float32)

@@ -10,12 +10,15 @@ from txm2sem_core.metrics.neighbours import LineSpectra, NeighbourMeter, Neighbo
 from txm2sem_core.metrics.paired import PairedTest, holm, paired_test
 from txm2sem_core.metrics.permeability import Permeability, nanodarcy, permeability, solve_permeability
 from txm2sem_core.metrics.rock import (
+    Segmenter,
+    Thresholds,
     confusion,
     dice,
     dice_from_confusion,
     multi_otsu_thresholds,
     phase_fractions,
     segment,
+    thresholds_of_slices,
     two_point_probability,
 )
 from txm2sem_core.metrics.structure import gmsd, histogram_distance, local_structure, ms_ssim
@@ -34,8 +37,10 @@ __all__ = [
     "Neighbours",
     "PairedTest",
     "Permeability",
+    "Segmenter",
     "SelfContinuity",
     "Summary",
+    "Thresholds",
     "compare_volumes",
     "confusion",
     "dice",
@@ -67,6 +72,7 @@ __all__ = [
     "ssim",
     "ssim_8bit",
     "summarise",
+    "thresholds_of_slices",
     "to_8bit",
     "two_point_probability",
 ]

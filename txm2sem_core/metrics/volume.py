@@ -13,7 +13,7 @@ from txm2sem_core.metrics.continuity import ContinuityMeter, paired_slices
 from txm2sem_core.metrics.frequency import BLOCK_PX, Correlation, CorrelationMeter, blocks
 from txm2sem_core.metrics.image import mae, mse, psnr_from_mse, ssim
 from txm2sem_core.metrics.neighbours import NeighbourMeter, VoxelSize
-from txm2sem_core.metrics.rock import confusion, dice_from_confusion, segment
+from txm2sem_core.metrics.rock import Segmenter, confusion, dice_from_confusion
 from txm2sem_core.metrics.structure import HistogramMeter, gmsd, local_structure, ms_ssim
 from txm2sem_core.metrics.two_point import TwoPointMeter, two_point_errors
 
@@ -40,7 +40,7 @@ def compare_volumes(
     prediction: Iterable[Image],
     truth: Iterable[Image],
     data_range: float,
-    thresholds: tuple[float, ...] | None = None,
+    segmenter: Segmenter | None = None,
     masks: Iterable[NDArray[np.bool_]] | None = None,
     neighbours: tuple[NeighbourMeter, NeighbourMeter] | None = None,
 ) -> dict[str, float]:
@@ -52,7 +52,7 @@ def compare_volumes(
         prediction: slices `[Y, X]` in the order of z, or an array `[Z, Y, X]`.
         truth: as many slices of the same shape and in the same grey levels.
         data_range: greatest minus least possible grey level.
-        thresholds: grey levels that part the phases, from `rock.multi_otsu_thresholds` on pixels of the truth.
+        segmenter: parts the phases of both; fit it once, on pixels of the truth.
         masks: boolean slices, True where a pixel counts, for the image and phase figures; the continuity is taken over
             all pixels.
         neighbours: new meters of the prediction and of the truth, where the slice distance is not the pixel's size, the
@@ -62,10 +62,10 @@ def compare_volumes(
         `slices`; `psnr` (dB, of the whole volume's mean squared error), `mae` and `histogram_distance` of the volume
         (shares of `data_range`); `ssim`, `ms_ssim`, `structure` and `gmsd` (means over slices); with two slices or
         more `continuity_ratio`, `continuity_error` and `continuity_explained` (see `Continuity`), and the figures of
-        `Neighbours` of the prediction and, with the ending `_truth`, of the truth. With thresholds, for every phase
+        `Neighbours` of the prediction and, with the ending `_truth`, of the truth. With a segmenter, for every phase
         `p` from the darkest: `fraction_{p}` (prediction), `fraction_{p}_truth`, `fraction_{p}_error` (prediction
         minus truth) and `dice_{p}` (NaN if neither has it). Phase 0 is the darkest: pores, and organic matter where
-        the thresholds do not part it from them. Of phase 0, over all pixels, `two_point_error_z`, `_y` and `_x`: the
+        it does not part it from them. Of phase 0, over all pixels, `two_point_error_z`, `_y` and `_x`: the
         mean absolute difference of the two-point probabilities over distances of 1 to 16 pixels (fewer in a smaller
         volume).
 
@@ -75,7 +75,7 @@ def compare_volumes(
     sums = _Sums()
     meter, histogram = ContinuityMeter(data_range), HistogramMeter(data_range)
     fit = neighbours or (NeighbourMeter(data_range), NeighbourMeter(data_range))
-    phases = 0 if thresholds is None else len(thresholds) + 1
+    phases = 0 if segmenter is None else segmenter.phases
     counts = np.zeros((phases, phases), dtype=np.int64)
     mask_slices = None if masks is None else iter(masks)
     darkest: tuple[TwoPointMeter, TwoPointMeter] | None = None
@@ -86,8 +86,8 @@ def compare_volumes(
         meter.add(predicted, measured)
         for fit_of_volume, plane in zip(fit, (predicted, measured), strict=True):
             fit_of_volume.add(plane)
-        if thresholds is not None:
-            labels = segment(predicted, thresholds), segment(measured, thresholds)
+        if segmenter is not None:
+            labels = segmenter(predicted), segmenter(measured)
             counts += confusion(*labels, phases, mask)
             lag = min(TWO_POINT_LAG_PX, *(n - 1 for n in predicted.shape))
             darkest = darkest or (TwoPointMeter(lag), TwoPointMeter(lag))

@@ -20,7 +20,7 @@ from txm2sem_core.provenance.environment import commit, machine, versions
 from txm2sem_core.samples import Sample
 
 FORMAT = 1
-COLUMNS = ("txm", "sem", "charge", "lowdensity", "highdensity", "txm_volume")
+COLUMNS = ("txm", "sem", "charge", "lowdensity", "highdensity", "labels", "txm_volume")
 _FROM_MODEL = (
     *("family", "seed", "generator", "selected", "config_digest", "weights_sha256", "patches_sha256"),
     *("normalisation", "plugin", "made_with", "warnings"),

@@ -25,7 +25,7 @@ CAPTIONS = {
     ),
     "phases": (
         "Phases",
-        "The middle slice of every volume, parted by one set of thresholds of the training FIB-SEM slices; Dice "
+        "The middle slice of every volume, parted by one segmentation for all (measure.segmentation); Dice "
         "coefficients of the darkest phase are against the truth. Thresholds know grey levels, not minerals.",
     ),
     "pore_space": (

@@ -79,7 +79,7 @@ TABLES: dict[str, Table] = {
     ),
     "rock.csv": Table(
         "Rock",
-        "Pores are the darkest phase, by one set of thresholds. Connected: joins the two faces along the axis. Pore "
+        "Pores are the darkest phase, by one segmentation for all. Connected: joins the two faces along the axis. Pore "
         "sizes and flow are of a block from the middle.",
         columns=(
             "seed",

@@ -18,7 +18,7 @@ from txm2sem_core.errors import Txm2semError
 from txm2sem_core.io import read_yaml
 from txm2sem_core.preflight import check_run
 from txm2sem_core.provenance import raw_digest, source_files
-from txm2sem_core.samples import list_pairs, volume_path
+from txm2sem_core.samples import label_files, list_pairs, volume_path
 
 
 def hold_folder():
@@ -66,6 +66,8 @@ MONTAGES = [f"montage_{number + 1}" for number in range(STYLE.montage.patches)]
 # every (variant, run) whose predictions have an uncertainty: the `ensemble` of all seeds, or dropout of one seed
 SPREAD_RUNS = [(variant, "ensemble") for variant in CONFIG.ensembles]
 SPREAD_RUNS += [(v, f"seed{s}") for v in CONFIG.dropout_variants for s in CONFIG.seeds_of(v)]
+# what the segmentation of volumes depends on; the forest's settings only where there is one
+PHASE_KEYS = ["phases", "segmentation", "thresholds"] + ["forest"] * (CONFIG.measure.segmentation == "forest")
 # of a wildcard whose list is empty; a space would not do, since snakemake strips it and then takes anything
 NOTHING = "(?!)"
 
@@ -197,8 +199,28 @@ def settings(group):
 
 
 def sample_settings(sample):
-    """A row of the sample table as one canonical string."""
-    return json.dumps(SAMPLES[sample].model_dump(mode="json"), sort_keys=True)
+    """A row of the sample table as one canonical string; without labels, which come after the training."""
+    return json.dumps(SAMPLES[sample].model_dump(mode="json", exclude={"labels"}), sort_keys=True)
+
+
+def label_inputs(sample):
+    """The user's label images: never newer than a result, but compared by content."""
+    return [ancient(str(file)) for file in label_files(SAMPLES[sample]).values()]
+
+
+def labels_digest(sample):
+    """A digest of them, as a param."""
+    return raw_digest(label_files(SAMPLES[sample]).values(), Path(RESULTS))
+
+
+def labels_index(sample):
+    """What tells of the placed label images, as an input, where phases are parted by them."""
+    return [f"{RESULTS}/{sample}/labels/index.csv"] if CONFIG.measure.segmentation != "thresholds" else []
+
+
+def labels_folder(sample):
+    """Their folder as a param, or nothing."""
+    return f"{RESULTS}/{sample}/labels" if labels_index(sample) else ""
 
 
 def raw_files(sample):

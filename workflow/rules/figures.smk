@@ -272,6 +272,7 @@ rule draw_phases:
         volumes=lambda w: [f"{RESULTS}/{w.sample}/volumes/{v}/seed{s}/sem.ome.zarr" for v, s in drawn_runs()],
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
+        labels=lambda w: labels_index(w.sample),
         code=core("figures", "plotting", "segmentation"),
     output:
         report(
@@ -292,7 +293,8 @@ rule draw_phases:
         figure="phases",
         style=settings(STYLE.phases),
         common=settings(STYLE.common),
-        measure=measure_settings("phases", "thresholds"),
+        measure=measure_settings(*PHASE_KEYS),
+        phase_labels=lambda w: labels_folder(w.sample),
         labels=json.dumps(drawn_variants()),
         truth=lambda w: truth_volume(w.sample),
         patches=lambda w, input: folder_of(input.description),
@@ -315,7 +317,8 @@ use rule draw_phases as draw_pore_space with:
         figure="pore_space",
         style=settings(STYLE.pore_space),
         common=settings(STYLE.common),
-        measure=measure_settings("phases", "thresholds"),
+        measure=measure_settings(*PHASE_KEYS),
+        phase_labels=lambda w: labels_folder(w.sample),
         labels=json.dumps(drawn_variants()),
         truth=lambda w: truth_volume(w.sample),
         patches=lambda w, input: folder_of(input.description),

@@ -32,6 +32,7 @@ rule measure_volume:
         volume="<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
+        labels=lambda w: labels_index(w.sample),
         code=core("measure", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/{variant}/seed{seed}/volume.json",
@@ -46,7 +47,8 @@ rule measure_volume:
         mem_mb=grows(4000),
         runtime=grows(240),
     params:
-        settings=measure_settings("data_range", "phases", "thresholds"),
+        settings=measure_settings("data_range", *PHASE_KEYS),
+        labels=lambda w: labels_folder(w.sample),
         patches=lambda w, input: folder_of(input.description),
         truth=lambda w: truth_volume(w.sample),
     script:
@@ -74,6 +76,7 @@ use rule measure_volume as measure_ensemble_volume with:
         volume="<results>/{sample}/volumes/{variant}/ensemble/sem.ome.zarr",
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
+        labels=lambda w: labels_index(w.sample),
         code=core("measure", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/{variant}/ensemble/volume.json",
@@ -194,10 +197,36 @@ rule summarise_volumes:
         "../scripts/summarise_volumes.py"
 
 
+rule place_labels:
+    input:
+        labels=lambda w: label_inputs(w.sample),
+        index="<results>/{sample}/registered/index.csv",
+        transforms="<results>/{sample}/registered/transforms.json",
+        code=core("segmentation/labels", "geometry", "samples"),
+    output:
+        pairs=directory("<results>/{sample}/labels/pairs"),
+        index="<results>/{sample}/labels/index.csv",
+    log:
+        "<logs>/{sample}/place_labels.log",
+    benchmark:
+        "<benchmarks>/{sample}/place_labels.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=grows(4000),
+        runtime=grows(30),
+    params:
+        sample=lambda w: SAMPLES[w.sample].model_dump_json(),
+        raw_digest=lambda w: labels_digest(w.sample),
+    script:
+        "../scripts/place_labels.py"
+
+
 rule measure_rock:
     input:
         volume="<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
         description="<results>/{sample}/patches/store.json",
+        labels=lambda w: labels_index(w.sample),
         code=core("rock_measures", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/{variant}/seed{seed}/rock.json",
@@ -212,7 +241,8 @@ rule measure_rock:
         mem_mb=grows(8000),
         runtime=grows(480),
     params:
-        settings=measure_settings("phases", "thresholds", "rock"),
+        settings=measure_settings("rock", *PHASE_KEYS),
+        labels=lambda w: labels_folder(w.sample),
         patches=lambda w, input: folder_of(input.description),
         volume=lambda w, input: str(input.volume),
     script:
@@ -223,6 +253,7 @@ use rule measure_rock as measure_true_rock with:
     input:
         raw=lambda w: raw_files(w.sample),
         description="<results>/{sample}/patches/store.json",
+        labels=lambda w: labels_index(w.sample),
         code=core("rock_measures", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/truth/rock.json",
@@ -232,7 +263,8 @@ use rule measure_rock as measure_true_rock with:
     benchmark:
         "<benchmarks>/{sample}/measure_rock/truth.tsv"
     params:
-        settings=measure_settings("phases", "thresholds", "rock"),
+        settings=measure_settings("rock", *PHASE_KEYS),
+        labels=lambda w: labels_folder(w.sample),
         patches=lambda w, input: folder_of(input.description),
         volume=lambda w: truth_volume(w.sample),
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from pathlib import Path
 
 from txm2sem_core.errors import Txm2semError
 
@@ -23,6 +24,11 @@ class Tee:
 
     def isatty(self):
         return False
+
+
+def folder_or_none(name):
+    """A folder of a rule's params, which is empty where there is none."""
+    return Path(name) if name else None
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from common import logged
+from common import folder_or_none, logged
 
 from txm2sem_core.config import MeasureSettings, parse_settings
 from txm2sem_core.rock_measures import measure_rock
@@ -8,4 +8,10 @@ from txm2sem_core.rock_measures import measure_rock
 with logged(snakemake):
     settings = parse_settings(MeasureSettings, snakemake.params.settings)
     output = Path(snakemake.output.figures)
-    measure_rock(snakemake.params.volume, Path(snakemake.params.patches), settings, output)
+    measure_rock(
+        snakemake.params.volume,
+        Path(snakemake.params.patches),
+        settings,
+        output,
+        folder_or_none(snakemake.params.labels),
+    )

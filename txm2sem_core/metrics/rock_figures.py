@@ -1,0 +1,153 @@
+"""All figures of the pores of a volume, gathered slice by slice."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.metrics.diffusivity import Diffusivity, diffusivity
+from txm2sem_core.metrics.permeability import nanodarcy, solve_permeability
+from txm2sem_core.metrics.pore_meter import PoreMeter, PoreShape
+from txm2sem_core.metrics.pore_space import mean_chord, pore_diameters
+from txm2sem_core.metrics.rock import Segmenter, phase_fractions
+from txm2sem_core.metrics.two_point import AXES
+
+Figures = dict[str, float]
+Edges = tuple[float, float, float]
+LONGEST_LAG_PX = 64
+COLUMNS = ["what", "axis", "x_nm", "value"]
+
+
+def rock_figures(
+    slices: Iterable[NDArray[np.generic]],
+    shape: tuple[int, int, int],
+    voxel_size_nm: Sequence[float] | None,
+    segmenter: Segmenter,
+    *,
+    cube_px: int = 128,
+    flow: bool = False,
+) -> tuple[Figures, pd.DataFrame]:
+    """Figures of the pores (phase 0, the darkest) of a volume, and their distributions.
+
+    Slices are segmented as they come, and forgotten: what is held is given by `PoreMeter`, beside the block from the
+    middle for pore sizes and flow, at one byte a voxel; for what those need see `pore_diameters` (about 52 bytes a
+    voxel of the block) and `solve_permeability` (about 1.2 kB a connected pore voxel of it).
+
+    Args:
+        slices: `[Y, X]` grey levels, in the order of z.
+        shape: of the volume, Z, Y, X.
+        voxel_size_nm: z, y, x; None leaves out all that has a unit.
+        segmenter: parts the phases.
+        cube_px: voxels along each side of the block; 0 for the whole volume, which is then held.
+        flow: whether diffusivity and permeability are solved.
+
+    Returns:
+        Figures with units in their names (see results/README.md), NaN where there is no such thing or the solver did
+        not come to it, of which a warning tells; and a table `what` (`two_point`, `chord`, `pore_diameter`), `axis`,
+        `x_nm`, `value`.
+
+    Raises:
+        InputError: grey levels that are not finite, or other slices than `shape` says.
+    """
+    meter = PoreMeter(LONGEST_LAG_PX)
+    counts, block = np.zeros(segmenter.phases), []
+    z, y, x = middle(shape, cube_px)
+    number = -1
+    for number, plane in enumerate(slices):
+        if plane.shape != shape[1:]:
+            raise InputError(f"slice {number} has shape {plane.shape}, but those of the volume are {shape[1:]}")
+        labels = segmenter(plane)
+        counts += phase_fractions(labels, counts.size)
+        pore = labels == 0
+        meter.add(pore)
+        if voxel_size_nm is not None and z.start <= number < z.stop:
+            block.append(pore[y, x].copy())
+    if number + 1 != shape[0]:
+        raise InputError(f"{number + 1} slices came of a volume of {shape[0]}")
+    found = meter.result()
+    figures: Figures = {f"fraction_{phase}": float(count / shape[0]) for phase, count in enumerate(counts)}
+    figures["porosity"] = found.porosity
+    figures |= {f"porosity_connected_{axis}": share for axis, share in zip(AXES, found.connected, strict=True)}
+    if voxel_size_nm is None:
+        return figures, pd.DataFrame(columns=COLUMNS)
+    z_nm, y_nm, x_nm = (float(edge) for edge in voxel_size_nm)
+    edges = (z_nm, y_nm, x_nm)
+    own, table = _shape_figures(found, edges)
+    more, sizes = _block_figures(np.stack(block), edges, flow)
+    return figures | own | more, pd.concat([table, sizes], ignore_index=True)
+
+
+def middle(shape: Sequence[int], cube_px: int) -> tuple[slice, slice, slice]:
+    """A block of at most `cube_px` voxels a side from the middle of a volume; all of it for 0."""
+    z, y, x = (slice(0, n) if not cube_px or n <= cube_px else _centred(n, cube_px) for n in shape)
+    return z, y, x
+
+
+def _centred(length: int, part: int) -> slice:
+    start = (length - part) // 2
+    return slice(start, start + part)
+
+
+def _shape_figures(found: PoreShape, edges: Edges) -> tuple[Figures, pd.DataFrame]:
+    volume_um3 = found.voxels * math.prod(edges) * 1e-9
+    figures: Figures = {"specific_surface_per_um": found.specific_surface(edges) * 1e-6}
+    figures["euler_per_um3"] = found.euler / volume_um3
+    tables = []
+    for name, edge, values in zip(AXES, edges, found.two_point, strict=True):
+        tables.append(_table("two_point", name, np.arange(values.size) * edge, values).dropna())
+    for name, edge, chords in zip(AXES, edges, found.chords, strict=True):
+        figures[f"mean_chord_{name}_nm"] = mean_chord(chords) * edge
+        seen = np.flatnonzero(chords)
+        tables.append(_table("chord", name, seen * edge, chords[seen] / max(int(chords.sum()), 1)))
+    return figures, pd.concat(tables, ignore_index=True)
+
+
+def _block_figures(block: NDArray[np.bool_], edges: Edges, flow: bool) -> tuple[Figures, pd.DataFrame]:
+    figures: Figures = {f"block_{name}_px": float(n) for name, n in zip(AXES, block.shape, strict=True)}
+    figures["block_porosity"] = float(block.mean())
+    diameters, shares = (np.empty(0), np.empty(0)) if block.all() else pore_diameters(block, edges)
+    half = np.searchsorted(np.cumsum(shares), 0.5)
+    figures["pore_diameter_nm_median"] = float(diameters[half]) if diameters.size else math.nan
+    if flow:
+        for axis, name in enumerate(AXES):
+            diffusion = _diffusivity(block, edges, axis)
+            k = _permeability(block, edges, axis)
+            figures[f"diffusivity_{name}_relative"] = diffusion.relative
+            figures[f"tortuosity_{name}"] = diffusion.tortuosity
+            figures[f"formation_factor_{name}"] = diffusion.formation_factor
+            figures[f"permeability_{name}_m2"] = k
+            figures[f"permeability_{name}_nd"] = nanodarcy(k)
+    return figures, _table("pore_diameter", "", diameters, shares)
+
+
+def _permeability(block: NDArray[np.bool_], edges: Edges, axis: int) -> float:
+    """NaN where all is pore, or, with a warning, where the solver does not converge: a night's run goes on."""
+    if block.all():
+        return math.nan
+    found = solve_permeability(block, edges, axis)
+    if found.converged:
+        return found.permeability_m2
+    warnings.warn(
+        f"permeability along {AXES[axis]}: not converged after {found.iterations} iterations (last change "
+        f"{found.change:.1e}); left empty. The best value, an upper bound, is {found.permeability_m2:.4g} m^2.",
+        stacklevel=2,
+    )
+    return math.nan
+
+
+def _diffusivity(block: NDArray[np.bool_], edges: Edges, axis: int) -> Diffusivity:
+    try:
+        return diffusivity(block, edges, axis)
+    except InputError as error:  # of a block that is boolean and 3D only for lack of convergence
+        warnings.warn(f"{error}; left empty.", stacklevel=2)
+        return Diffusivity(math.nan, math.nan, math.nan)
+
+
+def _table(what: str, axis: str, x_nm: NDArray[np.generic], values: NDArray[np.generic]) -> pd.DataFrame:
+    return pd.DataFrame({"what": what, "axis": axis, "x_nm": np.asarray(x_nm, float), "value": values})
