@@ -40,7 +40,8 @@ def folder_lock(folder: Path, *, shared: bool, wait: bool = True) -> Iterator[bo
 def exclusive(folder: str | Path, name: str) -> Iterator[None]:
     """Work on `folder` alone: wait, and say so, while another process does; most often one that a killed run has left.
 
-    The lock's empty file, `.NAME.lock` beside the folder, stays, so that the folder itself can be replaced.
+    The lock is a file beside the folder, `.NAME.lock`, so that the folder itself can be replaced. It is removed at the
+    end; one that a killed process leaves behind is locked by nobody.
 
     Args:
         folder: need not exist.
@@ -48,33 +49,42 @@ def exclusive(folder: str | Path, name: str) -> Iterator[None]:
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder.parent / f".{folder.name}.{_NAME}", os.O_RDWR | os.O_CREAT, 0o666)
+    lock = folder.parent / f".{folder.name}.{_NAME}"
+    descriptor = _lock_file(lock, shared=False, wait=False)
+    if descriptor is None:
+        text = f"{name}: another process is at work in {folder}; waiting until it ends."
+        print(text, file=sys.stderr, flush=True)
+        descriptor = _lock_file(lock, shared=False, wait=True)
     try:
-        if not _flock(descriptor, shared=False, wait=False):
-            text = f"{name}: another process is at work in {folder}; waiting until it ends."
-            print(text, file=sys.stderr, flush=True)
-            _flock(descriptor, shared=False, wait=True)
         yield
     finally:
-        os.close(descriptor)
+        lock.unlink(missing_ok=True)  # while it is held, so that nobody gets a lock on a file that is gone
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _acquire(folder: Path, shared: bool, wait: bool) -> int | None:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            descriptor = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # removed in between
+            return _lock_file(folder / _NAME, shared, wait)
+        except FileNotFoundError:  # the folder was removed in between
             continue
+
+
+def _lock_file(path: Path, shared: bool, wait: bool) -> int | None:
+    """A descriptor that locks the file at `path`, made if need be; None if another process has it and `wait` is off."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         if not _flock(descriptor, shared, wait):
             os.close(descriptor)
             return None
         try:
-            if os.path.samestat(os.fstat(descriptor), os.stat(folder / _NAME)):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
         except FileNotFoundError:
             pass
-        os.close(descriptor)  # that of a folder that is gone
+        os.close(descriptor)  # that of a file that is gone
 
 
 def _flock(descriptor: int, shared: bool, wait: bool) -> bool:
