@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from txm2sem_core import io
-from txm2sem_core.config import MeasureSettings
+from txm2sem_core.config import FILTERS, MeasureSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics import (
     Correlation,
@@ -39,7 +39,6 @@ from txm2sem_core.metrics.neighbours import plane_step
 from txm2sem_core.score_tables import latex_table, markdown_table, table_rows
 from txm2sem_core.segmentation import fit_segmenter
 
-FILTERS = ("linearfilt", "gammafilt")  # trained, but baselines all the same: one layer that sees 15 x 15 pixels
 SCORES = ("psnr", "ssim", "mae", "ms_ssim", "structure", "gmsd", "histogram_distance")
 TESTED = ("psnr", "ssim", "ms_ssim", "structure", "histogram_distance")  # those of the table, between variants
 LOWER_IS_BETTER = {"mae", "gmsd", "histogram_distance"}

@@ -10,10 +10,11 @@ from pathlib import Path
 from txm2sem_core.errors import ConfigError
 
 BLOCKS = range(1, 17)
+FILTERS = ("linearfilt", "gammafilt")  # trained, but baselines all the same: one layer that sees 15 x 15 pixels
 BUILT_IN = frozenset(
     [
         *("constant", "identity", "pointwise", "bicubic"),
-        *("linearfilt", "gammafilt"),
+        *FILTERS,
         *(f"unet_{2**depth}" for depth in range(5, 10)),
         *(f"resnet_{blocks}blocks" for blocks in BLOCKS),
         *(f"sr_resnet_{blocks}blocks" for blocks in BLOCKS),

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from txm2sem_core.config.base import Factor, Fraction, NonNegative, Positive, PositiveInt, Settings, Text, Width
-from txm2sem_core.config.generators import BUILT_IN
+from txm2sem_core.config.generators import BUILT_IN, FILTERS
 
-WITHOUT_DROPOUT = ("unet_32", "linearfilt", "gammafilt")  # networks where `dropout` finds no place
+WITHOUT_DROPOUT = ("unet_32", *FILTERS)  # networks where `dropout` finds no place
 
 
 class GeneratorSettings(Settings):

@@ -14,6 +14,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
+from txm2sem_core.config import FILTERS
 from txm2sem_core.errors import Txm2semError
 from txm2sem_core.io import read_yaml
 from txm2sem_core.preflight import check_run
@@ -355,8 +356,8 @@ def trained_variants():
 
 
 def drawn_variants():
-    """The variants in charts and maps of the rock: what is trained, or all where nothing is."""
-    return trained_variants() or VARIANTS
+    """The variants in charts and maps of the rock: what is learned, without filters; or all where nothing is."""
+    return [name for name in CONFIG.trained if CONFIG.variant(name).generator.name not in FILTERS] or VARIANTS
 
 
 def drawn_runs():
