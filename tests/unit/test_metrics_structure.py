@@ -24,7 +24,7 @@ def images(shape: tuple[int, int] = (192, 200), noise: float = 20.0) -> tuple[Im
 
 
 def windowed_terms(a: Image, b: Image, full: float) -> tuple[Image, Image, Image]:
-    """Luminance, contrast x structure, structure, each window by explicit 2D convolution."""
+    """Luminance, contrast x structure, and the weighted correlation, each window by explicit 2D convolution."""
     line = np.exp(-np.square(np.arange(-5, 6)) / (2 * 1.5**2))
     kernel = np.outer(line, line) / line.sum() ** 2
 
@@ -34,7 +34,7 @@ def windowed_terms(a: Image, b: Image, full: float) -> tuple[Image, Image, Image
     c1, c2 = (0.01 * full) ** 2, (0.03 * full) ** 2
     va, vb, cov = mean(a * a) - mean(a) ** 2, mean(b * b) - mean(b) ** 2, mean(a * b) - mean(a) * mean(b)
     luminance = (2 * mean(a) * mean(b) + c1) / (mean(a) ** 2 + mean(b) ** 2 + c1)
-    return luminance, (2 * cov + c2) / (va + vb + c2), (cov + c2 / 2) / (np.sqrt(va * vb) + c2 / 2)
+    return luminance, (2 * cov + c2) / (va + vb + c2), cov / np.sqrt(va) / np.sqrt(vb).mean()
 
 
 def test_ms_ssim_against_explicit_windows() -> None:
@@ -66,7 +66,20 @@ def test_local_structure_against_explicit_windows_and_blind_to_brightness() -> N
     assert local_structure(a, b, 255) == pytest.approx(windowed_terms(a, b, 255)[2].mean(), rel=1e-9)
     assert local_structure(0.5 * b + 40, b, 255) == pytest.approx(1, abs=0.02)
     assert ssim(0.5 * b + 40, b, 255) < 0.85
-    assert local_structure(255 - b, b, 255) < -0.8
+    assert local_structure(255 - b, b, 255) == pytest.approx(-1, abs=1e-9)
+
+
+def test_local_structure_of_what_is_flat() -> None:
+    """A constant prediction has none, however faint the target; flat parts of the target say nothing."""
+    _, b = images()
+    for target in (b, 100 + b / 1000):
+        assert local_structure(np.full_like(b, 100), target, 255) == 0
+    half = b.copy()
+    half[:, : b.shape[1] // 2] = 50
+    noisy = np.where(half == 50, np.random.default_rng(1).normal(50, 10, b.shape), half)
+    assert local_structure(noisy, half, 255) > 0.9
+    flat = np.full_like(b, 100)
+    assert (local_structure(b, flat, 255), local_structure(flat + 1, flat, 255)) == (0, 1)
 
 
 def test_gmsd_against_explicit_gradients() -> None:

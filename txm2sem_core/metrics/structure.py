@@ -20,6 +20,7 @@ Real = NDArray[np.float64]
 
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, from the finest scale
 GMSD_CONSTANT = 170.0  # Xue et al. 2014, for 8-bit images
+FLAT = 1e-6  # of the data range: a window with less deviation is flat, what is left is rounding
 _BORDER = SSIM_WINDOW_PX // 2
 _INTERIOR = (slice(_BORDER, -_BORDER), slice(_BORDER, -_BORDER))
 _PREWITT = np.array([[1.0, 0.0, -1.0]] * 3) / 3
@@ -63,8 +64,8 @@ def ms_ssim(prediction: Image, target: Image, data_range: float, mask: Mask | No
             first, second, weight = (_halved(image) for image in (first, second, weight))
         inner = weight[_INTERIOR]
         if inner.any():
-            luminance, contrast, structure = _components(first, second, data_range)
-            similarity = contrast * structure * (luminance if scale == scales - 1 else 1.0)
+            luminance, contrast_structure = _components(first, second, data_range)
+            similarity = contrast_structure * (luminance if scale == scales - 1 else 1.0)
             mean = float(np.average(similarity[_INTERIOR], weights=inner))
             terms.append((MS_SSIM_WEIGHTS[scale], max(mean, 0.0)))
     if not terms:
@@ -74,10 +75,13 @@ def ms_ssim(prediction: Image, target: Image, data_range: float, mask: Mask | No
 
 
 def local_structure(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
-    """Mean structure term of SSIM, in [-1, 1]: the correlation of both images within each Gaussian window.
+    """Mean correlation of both images within each Gaussian window of SSIM, in [-1, 1].
 
-    Wang et al., IEEE Trans. Image Process. 13 (2004) 600, eq. 10, `(s_xy + C3) / (s_x s_y + C3)` with `C3 = C2 / 2`.
-    Brightness and contrast do not count, which a pointwise map of grey levels would mend: only where things are.
+    The structure term of Wang et al., IEEE Trans. Image Process. 13 (2004) 600, eq. 10, without its constant, which
+    calls flat windows alike and gives a constant prediction of a faint target the best score. Here a prediction that is
+    flat where the target is not has no correlation, 0. Windows weigh as the target's standard deviation within them:
+    flat ones say nothing of structure. Brightness and contrast do not count, which a pointwise map of grey levels would
+    mend: only where things are. Of a constant target it is 1 for a constant prediction, else 0.
 
     Raises:
         InputError: as `image.ssim`.
@@ -86,8 +90,14 @@ def local_structure(prediction: Image, target: Image, data_range: float, mask: M
     first, second = check_pair(prediction, target)
     if min(first.shape) < SSIM_WINDOW_PX:
         raise InputError(f"images of shape {first.shape} are smaller than the window of {SSIM_WINDOW_PX} pixels")
-    structure = _components(first, second, data_range)[2]
-    return _average(structure[_INTERIOR], _weights(first, mask)[_INTERIOR])
+    variances, covariance = _window_moments(first, second)
+    deviations = [np.sqrt(np.where(v > (FLAT * data_range) ** 2, v, 0.0))[_INTERIOR] for v in variances]
+    product = deviations[0] * deviations[1]
+    correlation = np.divide(covariance[_INTERIOR], product, out=np.zeros_like(product), where=product > 0)
+    weights = _weights(first, mask)[_INTERIOR]
+    if weights.any() and not (weights * deviations[1]).any():
+        return float(not (weights * deviations[0]).any())
+    return _average(correlation, weights * deviations[1])
 
 
 def gmsd(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
@@ -190,20 +200,23 @@ def _gradient(image: Real) -> Real:
     return magnitude
 
 
-def _components(first: Real, second: Real, data_range: float) -> tuple[Real, Real, Real]:
-    """Luminance, contrast and structure maps of SSIM, `[Y, X]` each."""
+def _components(first: Real, second: Real, data_range: float) -> tuple[Real, Real]:
+    """Luminance, and contrast times structure, of SSIM: maps `[Y, X]`."""
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-
-    def smooth(image: Real) -> Real:
-        filtered: Real = ndimage.gaussian_filter(image, 1.5, radius=_BORDER)
-        return filtered
-
-    mean_1, mean_2 = smooth(first), smooth(second)
-    variance_1 = np.maximum(smooth(first**2) - mean_1**2, 0)  # rounding may leave less than nothing
-    variance_2 = np.maximum(smooth(second**2) - mean_2**2, 0)
-    covariance = smooth(first * second) - mean_1 * mean_2
-    deviations = np.sqrt(variance_1 * variance_2)
+    mean_1, mean_2 = _smooth(first), _smooth(second)
+    variances, covariance = _window_moments(first, second)
     luminance = (2 * mean_1 * mean_2 + c1) / (mean_1**2 + mean_2**2 + c1)
-    contrast = (2 * deviations + c2) / (variance_1 + variance_2 + c2)
-    structure = (covariance + c2 / 2) / (deviations + c2 / 2)
-    return luminance, contrast, structure
+    return luminance, (2 * covariance + c2) / (variances[0] + variances[1] + c2)
+
+
+def _window_moments(first: Real, second: Real) -> tuple[tuple[Real, Real], Real]:
+    """Variances of both images and their covariance within the window around each pixel, `[Y, X]` each."""
+    mean_1, mean_2 = _smooth(first), _smooth(second)
+    variance_1 = np.maximum(_smooth(first**2) - mean_1**2, 0)  # rounding may leave less than nothing
+    variance_2 = np.maximum(_smooth(second**2) - mean_2**2, 0)
+    return (variance_1, variance_2), _smooth(first * second) - mean_1 * mean_2
+
+
+def _smooth(image: Real) -> Real:
+    filtered: Real = ndimage.gaussian_filter(image, 1.5, radius=_BORDER)
+    return filtered
