@@ -57,3 +57,10 @@ def test_pore_size_of_a_ball() -> None:
     assert pore_diameters(np.zeros((4, 4, 4), dtype=bool), 1)[0].size == 0
     with pytest.raises(InputError, match="all voxels"):
         pore_diameters(np.ones((4, 4, 4), dtype=bool), 1)
+
+
+def test_a_voxel_whose_edges_are_far_too_uneven_has_no_surface() -> None:
+    """As where one axis is in nanometres and another in millimetres: nothing stops, and nothing is made up."""
+    pore = np.random.default_rng(0).random((4, 5, 6)) < 0.5
+    assert np.isnan(specific_surface(pore, (1e6, 1.0, 1.0)))
+    assert specific_surface(pore, (1e3, 1.0, 1.0)) > 0

@@ -26,6 +26,7 @@ GROUND = {
     "networks",
     "progress",
     "device",
+    "allocator",
 }
 MIDDLE = {
     "side_tasks",

@@ -103,7 +103,8 @@ def ensemble(rule: str, variants: tuple[str, ...] = LEARNED) -> set[str]:
 
 
 SLABS = {f"{job}, slab={slab}, slabs=2" for job in jobs_of("predict_slab") for slab in (1, 2)}
-AFTER_VOLUMES = jobs_of("measure_volume") | one("summarise_volumes") | sections() | REPORT
+AFTER_VOLUMES = jobs_of("measure_volume") | jobs_of("measure_rock") | one("summarise_volumes", "summarise_rock")
+AFTER_VOLUMES |= sections() | CHARTS | PORES | MAPS | REPORT
 UNCERTAIN_RULES = ("predict_test_uncertainty", "predict_volume_uncertainty", "measure_uncertainty", "draw_uncertainty")
 ENSEMBLES = (
     {job for rule in UNCERTAIN_RULES for name in LEARNED for job in uncertain(rule, f"{name}/ensemble")}

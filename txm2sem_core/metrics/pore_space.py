@@ -15,6 +15,7 @@ from skimage import measure
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.connectivity import check_pore, voxel_size_zyx
 
+MOST_UNEVEN = 1e4  # edges of a voxel whose ratio is beyond it are a mistake, and leave directions that coincide
 SLAB = 32  # slices that are looked at together
 
 
@@ -42,10 +43,15 @@ def steps_of_lines() -> NDArray[np.int64]:
 
 
 def line_shares(voxel_size_nm: tuple[float, float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Length in metres of a step along each of `steps_of_lines`, and the share of the sphere nearest to it."""
+    """Length in metres of a step along each of `steps_of_lines`, and the share of the sphere nearest to it.
+
+    NaN where the voxel's edges are too uneven.
+    """
     steps = steps_of_lines()
     both = np.concatenate([steps, -steps]) * np.array(voxel_size_nm) * 1e-9
     lengths = np.linalg.norm(both, axis=1)
+    if max(voxel_size_nm) > MOST_UNEVEN * min(voxel_size_nm):
+        return lengths[: len(steps)], np.full(len(steps), np.nan)
     shares = SphericalVoronoi(both / lengths[:, None]).calculate_areas() / (4 * math.pi)
     return lengths[: len(steps)], shares[: len(steps)]
 
