@@ -31,6 +31,12 @@ def test_it_plans_without_data_of_ones_own(tmp_path: Path) -> None:
     assert "write_report" in jobs
 
 
+def test_it_plans_for_a_cluster(tmp_path: Path) -> None:
+    """The profile's groups hold all rules that belong together: Snakemake refuses a circle through a group."""
+    workflow = Workflow.create(tmp_path / "plan")
+    assert {"write_report", "write_provenance"} <= workflow.planned("--workflow-profile", "profiles/slurm")
+
+
 def test_the_published_comparison_is_complete() -> None:
     families = {
         (v.family, v.factor, v.objective, bool(v.z_penalty.weights)) for v in map(CONFIG.variant, CONFIG.variants)
