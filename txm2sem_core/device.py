@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 
-from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.errors import ConfigError
 
 _LOOK_AGAIN_S = 1.0
@@ -26,8 +25,7 @@ def choose_device(device: str) -> torch.device:
     """Turn `auto` into the GPU where there is one, then Apple's, then the CPU, and say so on stderr.
 
     Of several visible GPUs, `auto` and `cuda` take one that no other process has taken, and wait where there is none;
-    a process keeps its GPU until it ends. `cuda:1` is the second visible one, taken or not. For the CPU, freed memory
-    stays with the process from then on (`allocator`).
+    a process keeps its GPU until it ends. `cuda:1` is the second visible one, taken or not.
 
     Raises:
         ConfigError: the device that was asked for by name is not there.
@@ -37,8 +35,6 @@ def choose_device(device: str) -> torch.device:
         device = next(name for name in ("cuda", "mps", "cpu") if available[name])
         if device == "cpu":
             print("No GPU found: computing on the CPU.", file=sys.stderr)
-    if device == "cpu":
-        keep_freed_memory()
     numbered = re.fullmatch(r"cuda:(\d+)", device)
     count = torch.cuda.device_count() if available["cuda"] else 0
     if not (available.get(device) or (numbered and int(numbered[1]) < count)):

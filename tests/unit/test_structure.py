@@ -26,7 +26,6 @@ GROUND = {
     "networks",
     "progress",
     "device",
-    "allocator",
 }
 MIDDLE = {
     "side_tasks",

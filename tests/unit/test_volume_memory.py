@@ -29,7 +29,7 @@ def peak(model: Path, folder: Path, slices: int) -> int:
 
 
 def test_four_times_the_slices_take_no_more_memory(tmp_path: Path) -> None:
-    """256 slices are 49 MiB, and as many of output, a quarter of what Python and torch take: a held volume would show."""
+    """256 slices are 49 MiB, and as many of output, a quarter of what torch takes: a held volume would show."""
     model = make_model(tmp_path / "model", "linearfilt")
     few, many = (peak(model, tmp_path, slices) for slices in (64, 256))
     assert many < 1.1 * few
