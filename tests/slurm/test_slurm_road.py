@@ -141,7 +141,7 @@ def test_training_and_prediction_got_a_gpu_and_the_rest_none(story: Story) -> No
         assert all("gres/gpu=1" in row["ReqTRES"].split(",") for row in rows)
     others = [job for job in story.jobs if job not in [row for rule in ON_GPU for row in story.rows(rule)]]
     others = [job for job in others if job["Partition"] != "urgent"]
-    assert len(others) == 5  # preparation, the volume of each variant, their patches, report
+    assert len(others) == 8  # preparation; volume and rock of each variant, the true rock, their patches; report
     assert {job["Partition"] for job in others} == {"cpu"}
     assert {job["NodeList"] for job in others} <= {"c1", "c2"}
     assert not any("gpu" in job["ReqTRES"] for job in others)
