@@ -17,11 +17,10 @@ import zarr
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path, remove
+from txm2sem_core.io.voxel_sizes import VoxelSize
 from txm2sem_core.io.zarr_levels import UNIT_Z, ZarrLevels
 
 _WINDOW_PERCENTILES = (0.5, 99.5)  # black and white in viewers
-VoxelSize = tuple[float | None, float | None, float | None]
-_UNIT_NM = {"nanometer": 1.0, "micrometer": 1e3, "millimeter": 1e6, "angstrom": 0.1}
 
 
 @dataclass(frozen=True)
@@ -153,26 +152,3 @@ def _shown(levels: ZarrLevels, index: int, channel: Channel) -> dict[str, Any]:
             "max": float(pixels.max() if limits is None else limits.max),
         },
     }
-
-
-def first_level(attributes: Mapping[str, Any]) -> str:
-    """Path of the full-resolution array, from an OME-Zarr's attributes (0.4 or 0.5); KeyError without them."""
-    return str(attributes.get("ome", attributes)["multiscales"][0]["datasets"][0]["path"])
-
-
-def axes_of(attributes: Mapping[str, Any]) -> str:
-    """The axes' names of an OME-Zarr's attributes, as `zyx` or `czyx`; empty where they are not given (0.1 to 0.3)."""
-    axes = attributes.get("ome", attributes)["multiscales"][0].get("axes", [])
-    return "".join(axis["name"] if isinstance(axis, Mapping) else str(axis) for axis in axes)
-
-
-def read_scale_nm(attributes: Mapping[str, Any]) -> VoxelSize | None:
-    """Voxel size (Z, Y, X) in nm of the first level of an OME-Zarr's attributes (0.4 or 0.5), None where not known."""
-    try:
-        multiscale = attributes.get("ome", attributes)["multiscales"][0]
-        scale = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"][-3:]
-        units = [axis.get("unit") for axis in multiscale["axes"]][-3:]
-        z_nm, y_nm, x_nm = (float(s) * _UNIT_NM[u] if u else None for s, u in zip(scale, units, strict=True))
-    except (KeyError, IndexError, TypeError, ValueError):
-        return None
-    return z_nm, y_nm, x_nm

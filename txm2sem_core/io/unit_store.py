@@ -24,8 +24,9 @@ import numpy as np
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path, make_parent, put_in_place, remove, sync
 from txm2sem_core.io.locks import folder_lock
-from txm2sem_core.io.ome_zarr import Channel, VoxelSize, write_metadata
+from txm2sem_core.io.ome_zarr import Channel, write_metadata
 from txm2sem_core.io.tables import read_json, sha256_file, write_json
+from txm2sem_core.io.voxel_sizes import VoxelSize
 from txm2sem_core.io.zarr_levels import UNIT_Z, Block, Shape, ZarrLevels
 from txm2sem_core.tiling import Unit, plan_units
 
