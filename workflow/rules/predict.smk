@@ -44,7 +44,6 @@ rule predict_slab:
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.variant),
-        code=network_code("inference", "tiling", "intensity", *UNIT_CODE),
     output:
         report="<results>/{sample}/volumes/{variant}/seed{seed}/slabs/{slab}of{slabs}.json",
     log:
@@ -61,12 +60,13 @@ rule predict_slab:
         mem_mb=grows(8000),
         runtime=grows(720),
     params:
+        code=network_code_digest("inference", "tiling", "intensity", *UNIT_CODE),
         settings=tile_settings(),
-        model=lambda w, input: folder_of(input.model),
+        model=f"{RESULTS}/{{sample}}/models/{{variant}}/seed{{seed}}",
         volume=lambda w: volume_input(w.sample, w.variant),
         voxel_size=lambda w: voxel_size_option(w.sample, w.variant),
         raw_digest=lambda w: volume_digest(w.sample),
-        target=lambda w, output: f"{Path(output.report).parents[1]}/sem.ome.zarr",
+        target=f"{RESULTS}/{{sample}}/volumes/{{variant}}/seed{{seed}}/sem.ome.zarr",
     shell:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}/{wildcards.slab}of{wildcards.slabs}"
@@ -153,7 +153,6 @@ rule predict_slab_uncertainty:
         calibration="<results>/{sample}/predictions/{run}/calibration.json",
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.run.split("/")[0]),
-        code=network_code("inference", "tiling", "intensity", "metrics/calibration", *UNIT_CODE),
     output:
         report="<results>/{sample}/volumes/{run}/slabs/{slab}of{slabs}.json",
     log:
@@ -168,13 +167,14 @@ rule predict_slab_uncertainty:
         mem_mb=grows(8000),
         runtime=grows(1440),
     params:
+        code=network_code_digest("inference", "tiling", "intensity", "metrics/calibration", *UNIT_CODE),
         settings=tile_settings(),
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
         volume=lambda w: volume_input(w.sample, w.run.split("/")[0]),
         voxel_size=lambda w: voxel_size_option(w.sample, w.run.split("/")[0]),
         raw_digest=lambda w: volume_digest(w.sample),
-        target=lambda w, output: f"{Path(output.report).parents[1]}/sem.ome.zarr",
+        target=f"{RESULTS}/{{sample}}/volumes/{{run}}/sem.ome.zarr",
     shell:
         "python -m txm2sem_core predict {params.models} {params.dropout} --calibration {input.calibration:q}"
         " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
