@@ -62,11 +62,11 @@ rule predict_slab:
     params:
         code=network_code_digest("inference", "tiling", "intensity", *UNIT_CODE),
         settings=tile_settings(),
-        model=f"{RESULTS}/{{sample}}/models/{{variant}}/seed{{seed}}",
+        model=lambda w, input: folder_of(input.model),
         volume=lambda w: volume_input(w.sample, w.variant),
         voxel_size=lambda w: voxel_size_option(w.sample, w.variant),
         raw_digest=lambda w: volume_digest(w.sample),
-        target=f"{RESULTS}/{{sample}}/volumes/{{variant}}/seed{{seed}}/sem.ome.zarr",
+        target=lambda w, output: f"{Path(output.report).parents[1]}/sem.ome.zarr",
     shell:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}/{wildcards.slab}of{wildcards.slabs}"
@@ -174,7 +174,7 @@ rule predict_slab_uncertainty:
         volume=lambda w: volume_input(w.sample, w.run.split("/")[0]),
         voxel_size=lambda w: voxel_size_option(w.sample, w.run.split("/")[0]),
         raw_digest=lambda w: volume_digest(w.sample),
-        target=f"{RESULTS}/{{sample}}/volumes/{{run}}/sem.ome.zarr",
+        target=lambda w, output: f"{Path(output.report).parents[1]}/sem.ome.zarr",
     shell:
         "python -m txm2sem_core predict {params.models} {params.dropout} --calibration {input.calibration:q}"
         " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
