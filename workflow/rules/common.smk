@@ -16,7 +16,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.envir
 
 from txm2sem_core.config import FILTERS
 from txm2sem_core.errors import Txm2semError
-from txm2sem_core.io import read_yaml
+from txm2sem_core.io import read_yaml, sha256_file
 from txm2sem_core.preflight import check_run
 from txm2sem_core.provenance import raw_digest, source_digest, source_files
 from txm2sem_core.samples import label_files, list_pairs, volume_path
@@ -184,11 +184,9 @@ def network_code(*modules):
     return core("networks", *modules) + list(CONFIG.plugins)
 
 
-@cache
 def network_code_digest(*modules):
     """`network_code` as one param: thirty inputs of each of ten thousand jobs are what their planning would cost."""
-    plugins = raw_digest(map(Path, CONFIG.plugins), Path(RESULTS)) if CONFIG.plugins else ""
-    return f"{source_digest('networks', *modules)}{plugins}"
+    return [source_digest("networks", *modules), *(sha256_file(Path(file)) for file in CONFIG.plugins)]
 
 
 def folder_of(file):
