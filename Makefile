@@ -50,7 +50,7 @@ test-browser: $(STAMP)
 
 # -s: it says what happens while it goes on; where there can be no cluster it is skipped, and says why
 test-slurm: $(STAMP)
-	TXM2SEM_TEST_SLURM=1 pytest tests/slurm -s --junitxml=.pytest-results-slurm.xml
+	TXM2SEM_TEST_SLURM=1 pytest tests/slurm -s --timeout 1800 --junitxml=.pytest-results-slurm.xml
 
 # An environment of its own: none of the audit's packages belongs beside ours. Exit code 1: a vulnerability is known.
 AUDIT := $(VENV)/audit
