@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from txm2sem_core.config import Settings, validated
 from txm2sem_core.config.base import Fraction, Positive, Seed, Text, Width
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.intensity.histograms import QUANTILES
 
 Grey = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=64)]
@@ -52,6 +53,23 @@ class Prepared(Settings):
     contrast: Positive = 1.0
 
 
+class SpreadOf(Settings):
+    """How the intensities of the training slices are spread (see `intensity.Spread`)."""
+
+    model_config = STRICT
+
+    quantiles: Annotated[list[Grey], Field(min_length=QUANTILES, max_length=QUANTILES)]
+    within: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Histograms(Settings):
+    """Of the modalities that are compared with a volume."""
+
+    model_config = STRICT
+
+    txm: SpreadOf
+
+
 class Generator(BaseModel):
     """Arguments of `build_generator`; it knows which names there are, and refuses other arguments."""
 
@@ -87,6 +105,7 @@ class Description(BaseModel):
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     normalisation: Ranges | None = None
     preparation: Prepared = Prepared()
+    histograms: Histograms | None = None
     sem_dtype: Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"] = "uint8"
     voxel_size_nm: Annotated[list[Length], Field(min_length=3, max_length=3)] = [None, None, None]
     inference_mode: Literal["evaluation", "batch_statistics"] = "evaluation"

@@ -11,7 +11,7 @@ from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.device import choose_device
 from txm2sem_core.inference.identity import network_digest
-from txm2sem_core.intensity import IntensityRange, Preparation
+from txm2sem_core.intensity import IntensityRange, Preparation, Spread
 from txm2sem_core.networks import ImageGenerator, inference
 from txm2sem_core.tiling import padded_length, plan_tiles
 
@@ -40,6 +40,8 @@ class Predictor:
         description: dict[str, Any] = model.description
         self.txm_range = IntensityRange(**description["normalisation"]["txm"])
         self.sem_range = IntensityRange(**description["normalisation"]["sem"])
+        known = (description.get("histograms") or {}).get("txm")
+        self.txm_spread = None if known is None else Spread.from_dict(known)
         self.preparation = Preparation(**description.get("preparation", {}))
         self.sem_dtype = np.dtype(description["sem_dtype"])
         self.mode: str = mode or description["inference_mode"]
@@ -74,6 +76,10 @@ class Predictor:
             "tile_px": self.settings.tile_px,
             "overlap_px": self.settings.overlap_px,
         }
+
+    def origin(self) -> dict[str, Any]:
+        """Which model it is, for files that hold its predictions."""
+        return {"model_sha256": self.description.get("weights_sha256")}
 
     def start_slice(self, z: int) -> None:
         """Begin slice `z` of a volume: its random numbers, if any, are its own, whichever slices came before."""

@@ -36,6 +36,8 @@ class SpreadPredictor:
         self.factor, self.context = first.factor, first.context
         self.txm_range, self.sem_dtype = first.txm_range, first.sem_dtype
         self.preparation = first.preparation
+        self.txm_spread = first.txm_spread
+        self.description = first.description
 
     def predict_plane(self, txm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of a plane [C, Y, X]: [Y * factor, X * factor], float32 SEM intensities."""
@@ -53,6 +55,10 @@ class SpreadPredictor:
     def identity(self) -> dict[str, Any]:
         """All that a prediction depends on beside its input, as JSON values; not the device."""
         return {**self.describe(), "members": [member.identity() for member in self.members]}
+
+    def origin(self) -> dict[str, Any]:
+        """Which models they are, for files that hold their predictions."""
+        return {"model_sha256": [member.description.get("weights_sha256") for member in self.members]}
 
     def start_slice(self, z: int) -> None:
         """Nothing: every slice has the same random numbers."""

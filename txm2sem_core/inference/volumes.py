@@ -6,6 +6,7 @@ with the units that are not marked, and is the same to the byte as one that was 
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,10 +25,12 @@ from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.side_tasks import load_predictor
 from txm2sem_core.inference.spread import SpreadPredictor
 from txm2sem_core.inference.streaming import Behind, sources, with_neighbours
-from txm2sem_core.inference.warnings import input_warnings
+from txm2sem_core.inference.warnings import histogram_warnings, input_warnings
+from txm2sem_core.intensity.histograms import Histogram, thinned
 from txm2sem_core.io import UnitStore, Volume
 from txm2sem_core.metrics import Calibration
 from txm2sem_core.progress import progress
+from txm2sem_core.provenance import versions
 from txm2sem_core.tiling import Unit, plan_slab
 
 OnProgress = Callable[[int, int], None]
@@ -190,7 +193,8 @@ class _VolumeJob:
                 return self._result(True, made, marks)
             self._check_complete(units)
             marks = self.store.marks(units)
-            self._close()
+            self._judge_histograms(marks)
+            self._close(marks)
         return self._result(True, made, marks)
 
     def _missing(self, units: list[Unit]) -> list[Unit]:
@@ -222,12 +226,16 @@ class _VolumeJob:
                 if part.should_stop is not None and part.should_stop():
                     break
                 if z == unit.z0:
-                    voxels, clipped = self._empty(unit), 0
+                    voxels, clipped, histogram = self._empty(unit), 0, Histogram.empty()
+                    content = hashlib.sha256()
                 predictor.start_slice(z)
+                histogram += Histogram.of_pixels(predictor.txm_range.to_unit(thinned(txm[predictor.context])))
+                content.update(np.ascontiguousarray(txm[predictor.context]).data)
                 voxels[..., z - unit.z0, :, :], here = self.answer.plane(txm)
                 clipped += here
                 if z == unit.z1 - 1:
-                    behind.put((unit, voxels, clipped))
+                    notes = {"clipped": clipped, "histogram": histogram.as_text(), "input_sha256": content.hexdigest()}
+                    behind.put((unit, voxels, notes))
                     del voxels
                     made += 1
                 done += 1
@@ -240,9 +248,8 @@ class _VolumeJob:
         shape = (unit.z1 - unit.z0, *self.shape[1:])
         return np.empty((several, *shape) if several else shape, dtype=self.answer.predictor.sem_dtype)
 
-    def _write(self, item: tuple[Unit, np.ndarray, int]) -> None:
-        unit, voxels, clipped = item
-        self.store.write(unit, voxels, {"clipped": clipped})
+    def _write(self, item: tuple[Unit, np.ndarray, dict[str, Any]]) -> None:
+        self.store.write(*item)
 
     def _check_complete(self, units: list[Unit]) -> None:
         missing, damaged = self.store.missing(units)
@@ -255,14 +262,31 @@ class _VolumeJob:
                 "makes what is missing."
             )
 
-    def _close(self) -> None:
+    def _judge_histograms(self, marks: dict[str, dict[str, Any]]) -> None:
+        """Compare the histogram of the whole volume, however it was cut into jobs, with the training slices'."""
+        for warning in histogram_warnings(self.answer.predictor.txm_spread, marks, self.source.source):
+            self.warnings.append(warning)
+            print(f"predict {self.name}: warning: {warning}", file=sys.stderr)
+
+    def _close(self, marks: dict[str, dict[str, Any]]) -> None:
         """Turn the units into what was asked for."""
         if self.target.name.endswith(".zarr"):
             self.store.build_pyramid()
-            self.store.put_in_place(self.size_nm, self.answer.attributes(self.warnings))
+            self.store.put_in_place(self.size_nm, self._attributes(marks))
         else:
             io.write_volume_tiffs(self.answer.files(self.target), self._planes(), self.size_nm)
             self.store.discard()
+
+    def _attributes(self, marks: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Where the volume comes from and what makes it doubtful; the same however it was cut into jobs."""
+        attributes = self.answer.attributes(self.warnings)
+        slices = "".join(str(marks[number]["input_sha256"]) for number in sorted(marks, key=int))
+        attributes["txm2sem"] |= {
+            **self.answer.predictor.origin(),
+            "input_sha256": hashlib.sha256(slices.encode()).hexdigest(),
+            "made_with": versions("torch", "numpy", "zarr"),
+        }
+        return attributes
 
     def _planes(self) -> Iterator[np.ndarray]:
         """Planes [C, Y, X] of the units, C = 1 without channels."""

@@ -1,16 +1,22 @@
-"""What makes a prediction doubtful before it is made."""
+"""What makes a prediction doubtful: before it is made, and by the histogram of all that was read for it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from txm2sem_core import io
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.spread import SpreadPredictor
+from txm2sem_core.intensity.histograms import Histogram, Spread
 from txm2sem_core.io import Volume
 
 _FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
 _TOLERATED_SHARE = 0.05
+_SIZE_TOLERANCE = 0.05  # of a voxel's size; less is how well instruments are calibrated
+_UNIT_SHARE = 0.1  # of a volume's parts that may differ, as ends of a sample do
 
 
 def input_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel_size_nm: io.VoxelSize) -> list[str]:
@@ -37,4 +43,46 @@ def input_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel
         warnings.append(
             f"the voxel size along {', '.join(unknown)} is not known and is not written. Give --voxel-size-nm Z Y X."
         )
-    return warnings
+    return warnings + _size_warnings(predictor, source, voxel_size_nm)
+
+
+def _size_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel_size_nm: io.VoxelSize) -> list[str]:
+    """Voxels of another size than the training slices': along z only where the network sees neighbours."""
+    trained = predictor.description.get("voxel_size_nm") or (None, None, None)
+    factors = (1, predictor.factor, predictor.factor)  # recorded is that of the SEM, which is the finer one
+    differing = [
+        f"{axis} {here:g} nm, in training {there * factor:g} nm"
+        for axis, here, there, factor in zip("zyx", voxel_size_nm, trained, factors, strict=True)
+        if here and there and (axis != "z" or predictor.context)
+        if abs(here / (there * factor) - 1) > _SIZE_TOLERANCE
+    ]
+    if not differing:
+        return []
+    return [
+        f"the voxel size of {source.source} is not that of the training slices ({'; '.join(differing)}): the network "
+        "sees structures larger or smaller than it has learnt. Resample the volume, or give --voxel-size-nm if its "
+        "metadata are wrong."
+    ]
+
+
+def histogram_warnings(spread: Spread | None, marks: Mapping[str, Mapping[str, Any]], source: str) -> list[str]:
+    """Whether the TXM volume's histogram is that of the training slices (see `intensity.Spread`).
+
+    Args:
+        spread: of the training slices, or None where the model does not say.
+        marks: of all units of the volume, each with its `histogram`.
+        source: the volume's name.
+    """
+    if spread is None or not marks:
+        return []
+    each = [Histogram.from_text(str(mark["histogram"])) for mark in marks.values()]
+    whole = spread.distance(sum(each, Histogram.empty()))
+    beyond = sum(spread.distance(one) > spread.limit for one in each) / len(each)
+    if whole <= spread.limit and beyond <= _UNIT_SHARE:
+        return []
+    return [
+        f"the histogram of {source} is not that of the training TXM slices: they lie {whole:.2f} apart (Wasserstein "
+        f"distance, the training intensities span -1 to 1), at most {spread.limit:.2f} is expected, and {beyond:.0%} "
+        "of the volume's parts differ by more. The model has not learnt such images: compare the exposure, the "
+        "reconstruction's scaling and the rock, and crop what is no sample."
+    ]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from txm2sem_core.config import TrainSettings
+from txm2sem_core.intensity import Spread, spread_of
 from txm2sem_core.io import PatchStore
 
 
@@ -86,3 +87,14 @@ def orient(patch: np.ndarray, mirror: int, turns: int) -> np.ndarray:
     if mirror:
         patch = patch[..., ::-1]
     return np.rot90(patch, turns, axes=(-2, -1))
+
+
+def training_spread(store: PatchStore) -> Spread:
+    """How the intensities of the training pairs' TXM slices are spread, where the pairs can be used."""
+    slices = []
+    for pair in dict.fromkeys(store.of_split("train")["pair"]):
+        images = store.pairs[str(pair)]
+        txm, f = images.txm[store.context], store.factor
+        usable = images.mask[::f, ::f][: txm.shape[0], : txm.shape[1]] > 0
+        slices.append(store.txm_range.to_unit(txm[usable]))
+    return spread_of(slices)

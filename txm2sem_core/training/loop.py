@@ -24,7 +24,7 @@ from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, plugin_of
 from txm2sem_core.progress import progress
 from txm2sem_core.provenance import made_with
-from txm2sem_core.training.batches import Batch, epoch_batches
+from txm2sem_core.training.batches import Batch, epoch_batches, training_spread
 from txm2sem_core.training.neighbours import NeighbourSlices
 from txm2sem_core.training.resume import Checkpoint, Reached, place_of, state_key, termination
 from txm2sem_core.training.schedules import build_scheduler
@@ -295,6 +295,7 @@ def _describe(
         "generator": generator_arguments(settings),
         **({"plugin": plugin} if plugin else {}),
         "normalisation": {"txm": store.txm_range.as_dict(), "sem": store.sem_range.as_dict()},
+        "histograms": {"txm": training_spread(store).as_dict()},
         "preparation": asdict(store.preparation),
         "sem_dtype": store.sem_dtype.name,
         "voxel_size_nm": list(store.voxel_size_nm),

@@ -1,0 +1,21 @@
+"""Intensities: ranges that are mapped to [-1, 1] and back (`ranges`), and how they are spread (`histograms`)."""
+
+from txm2sem_core.intensity.histograms import Histogram, Spread, spread_of
+from txm2sem_core.intensity.ranges import (
+    IntensityRange,
+    Preparation,
+    deviation_to_dtype,
+    percentile_range,
+    to_dtype,
+)
+
+__all__ = [
+    "Histogram",
+    "IntensityRange",
+    "Preparation",
+    "Spread",
+    "deviation_to_dtype",
+    "percentile_range",
+    "spread_of",
+    "to_dtype",
+]
