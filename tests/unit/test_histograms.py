@@ -13,6 +13,7 @@ from scipy.stats import wasserstein_distance
 from small_data import make_store, tiny
 
 from txm2sem_core import io
+from txm2sem_core.checkpoint import load_model
 from txm2sem_core.errors import InputError
 from txm2sem_core.inference import predict_volume
 from txm2sem_core.intensity import Histogram, spread_of
@@ -80,8 +81,7 @@ def test_a_volume_like_the_training_slices_is_not_warned_of_and_says_where_it_co
 
 def test_a_volume_of_another_histogram_is_said(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = predicted(place, tmp_path / "v.ome.zarr", -30)
-    (warning,) = said["warnings"]  # type: ignore[misc]
-    assert "is not that of the training TXM slices" in warning
+    (warning,) = [text for text in said["warnings"] if "training TXM slices" in text]  # type: ignore[attr-defined]
     assert warning in capsys.readouterr().err
 
 
@@ -99,4 +99,4 @@ def test_a_model_s_histogram_is_checked_before_use(place: Path, tmp_path: Path) 
     description["histograms"]["txm"]["quantiles"] = [0.0]
     io.write_json(tmp_path / "model.json", description)
     with pytest.raises(InputError, match=r"histograms\.txm\.quantiles"):
-        predict_volume(tmp_path, place / "none.tif", tmp_path / "v.ome.zarr", device="cpu")
+        load_model(tmp_path)
