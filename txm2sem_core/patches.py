@@ -15,6 +15,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings
+from txm2sem_core.doubts import adjacent_slices, doubtful_registration
 from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
@@ -150,12 +151,18 @@ def extract_patches(
         voxel_size_nm=voxel_size_nm,
         preparation=Preparation(settings.txm.equalise, settings.txm.contrast),
         digest="",
-        warnings=tuple(shared_slices(table)),
+        warnings=(*_registration_doubts(registered), *shared_slices(table), *adjacent_slices(table)),
     )
     for warning in store.warnings:
         print(f"patches: warning: {warning}", file=sys.stderr)
     io.write_patch_store(output, store)
     return store
+
+
+def _registration_doubts(registered: Path) -> list[str]:
+    """Of the quality table, where it is there: folders made by hand have none."""
+    path = registered / "quality.csv"
+    return doubtful_registration(io.read_csv(path)) if path.is_file() else []
 
 
 def _check_types(pairs: dict[str, PairImages]) -> None:

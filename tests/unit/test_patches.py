@@ -13,6 +13,7 @@ from small_data import blurred, sharp
 
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings, parse_settings
+from txm2sem_core.doubts import adjacent_slices
 from txm2sem_core.errors import InputError
 from txm2sem_core.patches import SPLITS, acceptable_positions, extract_patches, shared_slices, side_by_side, split_pairs
 
@@ -74,6 +75,23 @@ def test_too_few_pairs(z: list[float]) -> None:
 def test_neighbouring_pairs_leave_nothing_with_context() -> None:
     with pytest.raises(InputError, match=r"patches\.context = 3"):
         split_pairs(table([0.0, 1.0, 2.0, 3.0]), options(context=3))
+
+
+@pytest.mark.parametrize(("test_z", "told"), [(5.0, True), (6.0, False), (np.nan, False)])
+def test_a_test_slice_beside_a_training_slice_is_told(test_z: float, told: bool) -> None:
+    found = adjacent_slices(table([0.0, 4.0, test_z], ["train", "train", "test"]))
+    assert len(found) == told
+    assert all("test pairs 002 lie directly" in text for text in found)
+
+
+def test_a_doubtful_registration_goes_into_the_store(tmp_path: Path) -> None:
+    folder, volume = registered(tmp_path / "registered")
+    quality = pd.DataFrame({"pair": ["000", "001"], "accepted": True, "similarity_after": [1.2, 1.01]})
+    io.write_csv(folder / "quality.csv", quality.assign(similarity_chance=1.0, disagreement_px=0.1))
+    store = extract_patches(folder, volume, options(), SIZE_NM, tmp_path / "patches")
+    (warning,) = store.warnings
+    assert "1 of 2 pairs is doubtful, though it passed: 001" in warning
+    assert io.read_patch_store(tmp_path / "patches").warnings == store.warnings
 
 
 # --- positions

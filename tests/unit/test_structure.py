@@ -39,6 +39,7 @@ MIDDLE = {
     "plotting",
     "score_tables",
     "preflight",
+    "doubts",
 }
 STAGES = {
     "phantom",

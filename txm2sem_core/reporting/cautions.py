@@ -9,13 +9,11 @@ from typing import Any
 import pandas as pd
 
 from txm2sem_core import io
+from txm2sem_core.doubts import doubtful_registration
 from txm2sem_core.viewer import VolumeEntry
 
 FEWEST_PATCHES = 30
 FEWEST_SLICES = 3
-# a registration is doubtful where it passed, but its slices agree little more than by chance or its halves disagree
-DOUBTFUL_SIMILARITY = 0.05  # normalised mutual information over that of the slices displaced
-DOUBTFUL_DISAGREEMENT_PX = 1.0
 
 
 def warn_of(
@@ -29,25 +27,8 @@ def warn_of(
         index: the patches' table, with `split` and `pair`.
         volumes: the predicted volumes, whose metadata hold warnings of their own.
     """
-    found = [*_of_registration(quality), *_of_patches(summary, index), *_of_seeds(summary), *_of_factors(summary)]
+    found = [*doubtful_registration(quality), *_of_patches(summary, index), *_of_seeds(summary), *_of_factors(summary)]
     return found + _of_volumes(volumes)
-
-
-def _of_registration(quality: pd.DataFrame) -> list[str]:
-    needed = {"similarity_after", "similarity_chance", "disagreement_px"}
-    if not needed <= set(quality.columns):
-        return []
-    used = quality[quality["accepted"].astype(bool)]
-    weak = used["similarity_after"] - used["similarity_chance"] < DOUBTFUL_SIMILARITY
-    loose = used["disagreement_px"] > DOUBTFUL_DISAGREEMENT_PX
-    doubtful = used[weak | loose]["pair"].astype(str).tolist()
-    if not doubtful:
-        return []
-    named = ", ".join(doubtful[:5]) + (f" and {len(doubtful) - 5} more" if len(doubtful) > 5 else "")
-    return [
-        f"The registration of {len(doubtful)} of {len(used)} pairs is doubtful, though it passed: {named}. Misplaced "
-        "slices lower every score. Look at them in the registration figure."
-    ]
 
 
 def _of_patches(summary: Sequence[Mapping[str, Any]], index: pd.DataFrame) -> list[str]:

@@ -106,7 +106,9 @@ def _sample(sample: SampleResults, viewer_bytes: float) -> SampleReport:
         "tables": read_tables(metrics, sample.tables),
         "figures": sample.figures,
         "volumes": sample.volumes,
-        "warnings": [*store.get("warnings", []), *warn_of(summary, quality, index, sample.volumes)],
+        "warnings": list(
+            dict.fromkeys([*store.get("warnings", []), *warn_of(summary, quality, index, sample.volumes)])
+        ),
         "viewer": _viewer(sample, summary, store, viewer_bytes),
     }
 

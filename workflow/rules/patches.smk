@@ -4,8 +4,9 @@
 rule extract_patches:
     input:
         index="<results>/{sample}/registered/index.csv",
+        quality="<results>/{sample}/registered/quality.csv",
         raw=lambda w: raw_volume(w.sample),
-        code=core("patches", "intensity"),
+        code=core("patches", "doubts", "intensity"),
     output:
         store="<results>/{sample}/patches/store.safetensors",
         index="<results>/{sample}/patches/index.csv",
