@@ -51,6 +51,9 @@ def main() -> None:
     except Txm2semError as error:
         print(f"txm2sem: error: {error}", file=sys.stderr)
         sys.exit(1)
+    except MemoryError as error:
+        print(f"txm2sem: error: out of memory ({error}). Use smaller images, or a machine with more.", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("txm2sem: stopped.", file=sys.stderr)
         sys.exit(130)

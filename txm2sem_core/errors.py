@@ -26,3 +26,7 @@ class RegistrationError(Txm2semError):
 
 class TrainingError(Txm2semError):
     """A training that cannot go on: a loss that is not finite, or no usable patches."""
+
+
+class OutOfMemoryError(Txm2semError):
+    """A computation that needs more memory than there is."""

@@ -26,6 +26,7 @@ GROUND = {
     "networks",
     "progress",
     "device",
+    "memory",
 }
 MIDDLE = {
     "side_tasks",

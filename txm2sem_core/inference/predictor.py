@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,17 @@ from txm2sem_core.config import PredictSettings
 from txm2sem_core.device import choose_device
 from txm2sem_core.inference.identity import network_digest
 from txm2sem_core.intensity import IntensityRange, Preparation, Spread
+from txm2sem_core.memory import memory_remedy, ran_out_of_memory
 from txm2sem_core.networks import ImageGenerator, inference
 from txm2sem_core.tiling import padded_length, plan_tiles
 
 _ACTIVATION_BUDGET = 2 * 2**30  # bytes that a plane or tile may take in the network; the same on every machine
 _LIVE_LAYERS = 5  # of full resolution that are alive at once, padded copies included: at most 4.9, docs/volumes.md
 _SMALLEST_TILE = 256
+_LAST_RESORT = 64  # the smallest tile that is tried where memory does not suffice; its halo already costs far more
+_MEMORY_REMEDY = (
+    "Crop the volume in y and x, leave memory to it by running less beside it, or use a machine or GPU with more."
+)
 
 
 class Predictor:
@@ -48,6 +54,7 @@ class Predictor:
         self.width: int = description["generator"].get("width", 1)
         self.context = (self.generator.in_channels - 1) // 2
         self.whole_planes = self.generator.uses_image_statistics or self.mode == "batch_statistics"
+        self._fitting_tile: int | None = None  # where a larger one did not fit into memory
         torch.manual_seed(0)  # dropout at test time, where the model asks for it, is repeatable
 
     @property
@@ -99,26 +106,57 @@ class Predictor:
     def network_plane(self, unit: np.ndarray) -> np.ndarray:
         """What the network makes of a plane of any size, by tiles where it is large.
 
+        Where memory does not suffice for a tile, this plane and all after it are predicted by smaller ones.
+
         Args:
             unit: [C, Y, X] in [-1, 1], what the network is given.
 
         Returns:
             [out_channels, Y * factor, X * factor], float32.
+
+        Raises:
+            OutOfMemoryError: it does not suffice for a small tile either, or the network must be given whole planes.
         """
         _, height, width = unit.shape
         generator = self.generator
         padded = [padded_length(n, generator.size_multiple, generator.minimum_size) for n in (height, width)]
         unit = np.pad(unit, ((0, 0), (0, padded[0] - height), (0, padded[1] - width)), mode="symmetric")
-        tile = max(padded) if self.whole_planes else self.settings.tile_px or self._largest_tile(max(padded))
+        return self._by_fitting_tiles(unit)[:, : height * self.factor, : width * self.factor]
+
+    def _by_fitting_tiles(self, unit: np.ndarray) -> np.ndarray:
+        """A padded plane by the largest tiles that memory suffices for."""
+        random_state = torch.get_rng_state()
+        while True:
+            tile = self._tile(max(unit.shape[1:]))
+            smaller = padded_length(tile // 2, self.generator.size_multiple)
+            if self.whole_planes or not _LAST_RESORT <= smaller < tile:
+                with memory_remedy(f"a {'plane' if self.whole_planes else 'tile'} of {tile} pixels", _MEMORY_REMEDY):
+                    return self._by_tiles(unit, tile)
+            try:
+                return self._by_tiles(unit, tile)
+            except (MemoryError, RuntimeError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+            self._fitting_tile = smaller  # from here on the error no longer holds what was allocated
+            print(
+                f"warning: a tile of {tile} pixels needs more memory than there is; tiles of {smaller} are used from "
+                f"here on, which change no voxel by more than rounding. predict.tile_px = {smaller} begins with them.",
+                file=sys.stderr,
+            )
+            torch.set_rng_state(random_state)
+
+    def _by_tiles(self, unit: np.ndarray, tile: int) -> np.ndarray:
+        """A padded plane by tiles of `tile` pixels."""
+        _, height, width = unit.shape
+        generator, f = self.generator, self.factor
         tiles = plan_tiles(
-            (padded[0], padded[1]),
+            (height, width),
             tile,
             self.settings.overlap_px,
             generator.receptive_radius_px,
             generator.size_multiple,
         )
-        f = self.factor
-        plane = np.zeros((generator.out_channels, padded[0] * f, padded[1] * f), dtype=np.float32)
+        plane = np.zeros((generator.out_channels, height * f, width * f), dtype=np.float32)
         with inference(generator, self.mode):
             for row, column in tiles:
                 part = unit[None, :, row.read_start : row.read_stop, column.read_start : column.read_stop]
@@ -129,13 +167,20 @@ class Predictor:
                 plane[:, row.keep_start * f : row.keep_stop * f, column.keep_start * f : column.keep_stop * f] += (
                     kept * np.outer(row.weights(f), column.weights(f))
                 )
-        return plane[:, : height * f, : width * f]
+        return plane
 
     def predict_patches(self, txm: np.ndarray) -> np.ndarray:
         """Predict patches [B, C, Y, X], each in one pass as in training; returns [B, Y * factor, X * factor]."""
         with inference(self.generator, self.mode):
             unit = torch.from_numpy(self.txm_range.to_unit(txm)).to(self.device)
             return self.sem_range.from_unit(self.generator(unit)[:, 0].cpu().numpy())
+
+    def _tile(self, longest: int) -> int:
+        """Side of a tile for a plane of this longest side."""
+        if self.whole_planes:
+            return longest
+        wanted = self.settings.tile_px or self._largest_tile(longest)
+        return min(wanted, longest, self._fitting_tile or longest)
 
     def _largest_tile(self, longest: int) -> int:
         """The whole plane where its activations fit into the budget, else the largest tile that does with its halo."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from txm2sem_core.io.atomic import remove, sync
 from txm2sem_core.io.tables import sha256_file
@@ -110,7 +110,8 @@ class ZarrLevels:
                 dtype=self.dtype,
                 chunks=(1, *chunks) if several else chunks,
                 shards=(1, *shards) if several else shards,
-                compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+                # a checksum after each chunk: one that was changed later cannot be read, whoever reads it
+                compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()],
                 dimension_names=("c", "z", "y", "x") if several else ("z", "y", "x"),
             )
         try:

@@ -21,6 +21,7 @@ from txm2sem_core.config import TrainSettings
 from txm2sem_core.device import choose_device, device_name
 from txm2sem_core.errors import ConfigError, TrainingError, Txm2semError
 from txm2sem_core.io import PatchStore
+from txm2sem_core.memory import memory_remedy
 from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, plugin_of
 from txm2sem_core.progress import progress
 from txm2sem_core.provenance import made_with
@@ -37,6 +38,10 @@ _SHOWN_SCORES = (
     ("validation_psnr", "PSNR / dB", ".2f"),
     ("validation_ssim", "SSIM", ".4f"),
     ("validation_dice", "Dice", ".4f"),
+)
+_MEMORY_REMEDY = (
+    "On a machine or GPU with more memory the same command goes on from the last checkpoint. A smaller batch_size, "
+    "generator.width or patches.size_px needs less, and begins anew."
 )
 _FIT_PATCHES = 400  # baselines are fitted on the first so many training patches, which are in random places already
 
@@ -72,10 +77,11 @@ def train_model(
         ConfigError: patches, volume and settings do not fit, or the device is not there.
         InputError: the volume cannot be read, or has no slices to draw from.
         TrainingError: a loss is not finite or too large, or the process was asked to end.
+        OutOfMemoryError: a step does not fit into memory.
     """
     store = io.read_patch_store(patches)
     _check_fit(store, settings)
-    with io.exclusive(output, f"train {name}"):
+    with io.exclusive(output, f"train {name}"), memory_remedy(f"train {name}: a step", _MEMORY_REMEDY):
         if settings.family == "baseline":
             _fit(store, settings, seed, output)
         else:

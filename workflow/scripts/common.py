@@ -42,5 +42,8 @@ def logged(snakemake):
         except Txm2semError as error:
             print(f"txm2sem: error: {error}", file=sys.stderr)
             sys.exit(1)
+        except MemoryError as error:
+            print(f"txm2sem: error: out of memory ({error}). Raise the rule's mem_mb, or crop.", file=sys.stderr)
+            sys.exit(1)
         finally:
             sys.stderr = terminal
