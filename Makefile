@@ -6,11 +6,12 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo lint test test-browser test-slurm audit lock
+.PHONY: help env demo reproduce lint test test-browser test-slurm audit lock
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
 	@echo "make demo   the whole road on a small synthetic shale, in minutes on two CPU cores"
+	@echo "make reproduce   the demo twice: are weights, volumes and tables the same to the byte?"
 	@echo "make test   lint, types, unit tests and the workflow's tests"
 	@echo "make test-browser   the report in a headless Chromium; as root on Debian it installs what it needs"
 	@echo "make test-slurm   the road on a SLURM cluster of three nodes on this machine, which it makes: as root, with apt-get"
@@ -33,6 +34,12 @@ DEMO_THREADS := --set-threads train_model=1 predict_test=1 predict_volume=1
 demo: $(STAMP)
 	snakemake --configfile config/demo.yaml --cores 2 --resources gpu=2 $(DEMO_THREADS) --quiet rules
 	@echo "Done. Open $(CURDIR)/results/report.html in a browser."
+
+# the demo once more beside the one that is there, and both compared
+reproduce: demo
+	rm -rf build/again
+	snakemake --configfile config/demo.yaml --config results_dir=build/again --cores 2 --resources gpu=2 $(DEMO_THREADS) --quiet rules
+	txm2sem compare results build/again
 
 lint: $(STAMP)
 	ruff check .

@@ -323,6 +323,20 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Results folder of a finished run.")],
+    second: Annotated[Path, typer.Argument(help="That of the same configuration, run again or on another machine.")],
+) -> None:
+    """Compare two results folders, to the byte or within what two machines may differ by; exit code 1 if not so."""
+    from txm2sem_core.reproduction import agreement_text, compare_results
+
+    compared = compare_results(first, second)
+    print(agreement_text(compared))
+    if not all(result.agrees for result in compared):
+        raise typer.Exit(1)
+
+
+@app.command()
 def phantom(
     output: Annotated[Path, typer.Option(help="Folder for the raw files and the truth.")],
     shape: Annotated[tuple[int, int, int], typer.Option(help="Z Y X in voxels.")] = (48, 192, 192),

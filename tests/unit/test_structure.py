@@ -58,6 +58,7 @@ STAGES = {
     "uncertainty",
     "rock_measures",
     "planning",
+    "reproduction",
     "doctor",
 }
 TOP = {"cli", "__main__"}

@@ -1,0 +1,152 @@
+"""Whether two results folders of the same configuration agree: to the byte, or as far as two machines can.
+
+One machine gives the same bytes. Another one may add up in another order; a training then drifts apart, so weights are
+not compared by value, but what the networks predict, and how it is scored, must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from txm2sem_core import io
+from txm2sem_core.errors import InputError
+
+# what holds times, or repeats what does; hidden files are Snakemake's own, and a cache by times of change
+_TIMED = {
+    "logs",
+    "benchmarks",
+    "crate",
+    "provenance.json",
+    "ro-crate-metadata.json",
+    "report.html",
+    ".raw_digests.json",
+}
+_KINDS = {"models": "weights", "volumes": "volumes", "predictions": "predictions", "metrics": "tables"}
+_KINDS |= {"figures": "figures", "figures_data": "figures"}
+OTHERS = "data"  # raw, registered, patches: what is before the networks
+TOLERANCES = {"volumes": 0.1, "predictions": 0.1, "tables": 0.05}
+"""The greatest difference between two machines (see `Compared`), as measured in docs/reproduce.md."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One result of two folders.
+
+    Attributes:
+        name: path in the results folder; a volume is one result.
+        kind: weights, volumes, predictions, tables, figures or data.
+        same: the same bytes.
+        difference: where it is not the same and has a tolerance. Of voxels the root mean square difference in standard
+            deviations of the first; of a table the greatest difference in any column of numbers, in greatest values of
+            that column. Infinite where shapes, columns or texts differ, or one is missing.
+    """
+
+    name: str
+    kind: str
+    same: bool
+    difference: float | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """The same bytes, or within the tolerance; what is neither voxels nor table is not judged by value."""
+        return self.same or self.difference is None or self.difference <= TOLERANCES[self.kind]
+
+
+def compare_results(first: Path, second: Path) -> list[Compared]:
+    """Compare all results of two folders, but what holds times.
+
+    Raises:
+        InputError: one of them holds no results.
+    """
+    names: list[dict[str, Path]] = []
+    for folder in (first, second):
+        names.append(dict(_results(folder)))
+        if not names[-1]:
+            raise InputError(f"{folder}: there are no results. Give the results folder of a finished run.")
+    return [_compare(name, *(found.get(name) for found in names)) for name in sorted(names[0].keys() | names[1].keys())]
+
+
+def agreement_text(compared: list[Compared]) -> str:
+    """A table of the kinds, then a line for each result that is not the same to the byte."""
+    lines = [f"{'':12}{'results':>8}{'same bytes':>12}{'largest difference':>20}{'tolerance':>11}"]
+    for kind in (*dict.fromkeys(_KINDS.values()), OTHERS):
+        own = [result for result in compared if result.kind == kind]
+        if own:
+            known = [result.difference for result in own if result.difference is not None]
+            largest = f"{max(known):.3g}" if known else "-"
+            tolerance = f"{TOLERANCES[kind]:g}" if kind in TOLERANCES else "-"
+            same = sum(result.same for result in own)
+            lines.append(f"{kind:12}{len(own):>8}{same:>12}{largest:>20}{tolerance:>11}")
+    for result in compared:
+        if not result.same:
+            by = "other bytes" if result.difference is None else f"{result.difference:.3g}"
+            lines.append(f"{'differs' if result.agrees else 'DISAGREES'}: {result.name}: {by}")
+    return "\n".join(lines)
+
+
+def _results(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Files by their path; a zarr volume, which is a folder, is one."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        inside = any(part.endswith(".zarr") for part in name.parts[:-1])
+        hidden = path.name.startswith(".")
+        if name.parts[0] in _TIMED or inside or hidden:
+            continue
+        if path.is_file() or path.name.endswith(".zarr"):
+            yield name.as_posix(), path
+
+
+def _compare(name: str, first: Path | None, second: Path | None) -> Compared:
+    parts = Path(name).parts
+    kind = _KINDS.get(parts[1], OTHERS) if len(parts) > 2 else OTHERS
+    judged = kind in TOLERANCES and Path(name).suffix in (".zarr", ".tif", ".csv")
+    if first is None or second is None:
+        return Compared(name, kind, False, np.inf if judged else None)
+    if _bytes(first) == _bytes(second):
+        return Compared(name, kind, True)
+    if not judged:
+        return Compared(name, kind, False)
+    differ = _table_difference if name.endswith(".csv") else _voxel_difference
+    return Compared(name, kind, False, differ(first, second))
+
+
+def _bytes(path: Path) -> dict[str, str]:
+    """SHA-256 of a file, or of all in a folder."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): io.sha256_file(file) for file in files}
+
+
+def _voxel_difference(first: Path, second: Path) -> float:
+    one, other = io.open_volume(first), io.open_volume(second)
+    if (one.shape, one.dtype) != (other.shape, other.dtype):
+        return np.inf
+    squares = total = of_squares = 0.0
+    for a, b in zip(one.slices(), other.slices(), strict=True):
+        plane = a.astype(np.float64)
+        squares += float(((plane - b) ** 2).sum())
+        total += float(plane.sum())
+        of_squares += float((plane**2).sum())
+    count = float(np.prod(one.shape))
+    variance = of_squares / count - (total / count) ** 2
+    return float(np.sqrt(squares / count / variance)) if variance > 0 else float(np.inf if squares else 0)
+
+
+def _table_difference(first: Path, second: Path) -> float:
+    one, other = io.read_csv(first), io.read_csv(second)
+    if list(one.columns) != list(other.columns) or len(one) != len(other):
+        return np.inf
+    greatest = 0.0
+    for column in one.columns:
+        numbers = [pd.to_numeric(table[column], errors="coerce").to_numpy(float) for table in (one, other)]
+        texts = [table[column].astype(str)[np.isnan(own)] for table, own in zip((one, other), numbers, strict=True)]
+        if not texts[0].equals(texts[1]):
+            return np.inf
+        scale = np.nanmax(np.abs(numbers[0]), initial=0)
+        apart = np.nanmax(np.abs(numbers[0] - numbers[1]), initial=0)
+        greatest = max(greatest, float(apart / scale) if scale else float(np.inf if apart else 0))
+    return greatest
