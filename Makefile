@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo reproduce lint test test-browser test-slurm audit lock
+.PHONY: help env demo reproduce lint test test-browser test-slurm test-faults soak audit lock
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
@@ -15,6 +15,8 @@ help:
 	@echo "make test   lint, types, unit tests and the workflow's tests"
 	@echo "make test-browser   the report in a headless Chromium; as root on Debian it installs what it needs"
 	@echo "make test-slurm   the road on a SLURM cluster of three nodes on this machine, which it makes: as root, with apt-get"
+	@echo "make test-faults   kill -9, full disks, damaged files: all of the cases of which make test tries a few"
+	@echo "make soak   train, predict and measure in one process for MINUTES=60: do memory, files, threads and disk stay flat?"
 	@echo "make lint   the first two of these alone"
 	@echo "make audit  look up the locked versions among known vulnerabilities (needs a network)"
 	@echo "make lock   renew requirements.lock with the newest versions that pyproject.toml allows"
@@ -55,9 +57,19 @@ test-browser: $(STAMP)
 	tests/browser/prepare $(VENV)
 	pytest -n 0 tests/browser
 
+# every fault: kills over the whole road, full disks, damaged files, a reader that never stops
+test-faults: $(STAMP)
+	TXM2SEM_FAULTS=all pytest -n 0 tests/faults -s --junitxml=.pytest-results-faults.xml
+
 # -s: it says what happens while it goes on; where there can be no cluster it is skipped, and says why
 test-slurm: $(STAMP)
 	TXM2SEM_TEST_SLURM=1 pytest tests/slurm -s --timeout 1800 --junitxml=.pytest-results-slurm.xml
+
+# OUTPUT: a new folder for its table, curve and verdict; build/ is not committed
+MINUTES ?= 60
+OUTPUT ?= build/soak-$(shell date +%Y%m%d-%H%M%S)
+soak: $(STAMP)
+	OMP_NUM_THREADS=1 python benchmarks/soak.py --minutes $(MINUTES) --output $(OUTPUT)
 
 # An environment of its own: none of the audit's packages belongs beside ours. Exit code 1: a vulnerability is known.
 AUDIT := $(VENV)/audit
