@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -20,7 +21,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     and an earlier `target` stays as it was.
 
     Raises:
-        InputError: the folder of `target` cannot be made or written.
+        InputError: the folder of `target` cannot be made or written, or its disk or quota is full.
     """
     target = Path(target)
     make_parent(target)
@@ -28,6 +29,15 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         put_in_place(temporary, target)
+    except OSError as error:
+        unnumbered = error.errno is None and "requested and" in str(error)  # numpy's `tofile` gives no errno
+        if not unnumbered and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(target.parent).free / 2**20
+        raise InputError(
+            f"{target}: cannot be written, {target.parent} has no space left ({error.strerror or error}; {free:.1f} MiB "
+            "are free). Make space there, and run the same again."
+        ) from error
     finally:
         remove(temporary)
 

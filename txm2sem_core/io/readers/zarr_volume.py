@@ -98,8 +98,25 @@ def _opened(path: Path) -> tuple[zarr.Array, Sequence[str], VoxelSize | None, li
     array = node[name]
     if not isinstance(array, zarr.Array):
         raise TypeError(f"{name} is no array")
+    if "txm2sem" in node.attrs:
+        _check_shards(inner, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).lower() for axis in multiscale.get("axes", [])]
     return array, axes, _scale_nm(multiscale, axes), files
+
+
+def _check_shards(folder: Path, array: zarr.Array) -> None:
+    """See that a volume of ours has all its shards: zarr reads one that is gone as zeros, and we write every one.
+
+    Raises:
+        ValueError: names the first that is not there, or is empty.
+    """
+    if array.shards is None:
+        return
+    counts = [-(-n // shard) for n, shard in zip(array.shape, array.shards, strict=True)]
+    for place in np.ndindex(*counts):
+        file = folder.joinpath("c", *map(str, place))
+        if not file.is_file() or not file.stat().st_size:
+            raise ValueError(f"its shard {file.relative_to(folder.parent)} is missing")
 
 
 def _multiscale_of_one(node: zarr.Group) -> bool:

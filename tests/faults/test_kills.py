@@ -1,0 +1,69 @@
+"""SIGKILL of the whole run, Snakemake and all of its jobs, at random moments over the whole road."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from undisturbed import ALL, ROAD, SAMPLES, fingerprint, start
+
+ROOT = Path(__file__).parents[2]
+ROUNDS, KILLS = 6, 5
+SHORTEST_S = 3.0  # until Snakemake has read its rules
+
+
+def make_workflow(folder: Path) -> Path:
+    """A copy of the workflow with the tiny road's settings."""
+    place = ROOT / "tests/workflow/conftest.py"
+    spec = importlib.util.spec_from_file_location("workflow_copy", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.Workflow.create(folder, ROAD, SAMPLES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[float, dict[str, str]]]:
+    """Seconds that the road takes, and the fingerprint of its results."""
+    folder = make_workflow(tmp_path_factory.mktemp("reference") / "w")
+    begun = time.monotonic()
+    assert start(folder).wait() == 0, (folder / "output.txt").read_text()
+    yield time.monotonic() - begun, fingerprint(folder / "results")
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(not ALL, reason="minutes a round: set TXM2SEM_FAULTS=all, or run `make test-faults`")
+@pytest.mark.slow  # the road, and what the kills throw away
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_killed_at_random_moments_the_same_command_ends_with_the_same_bytes(
+    undisturbed: tuple[float, dict[str, str]], tmp_path: Path, seed: int
+) -> None:
+    seconds, expected = undisturbed
+    folder = make_workflow(tmp_path / "w")
+    moments = random.Random(seed)
+    kills = 0
+    while kills < KILLS:
+        process = start(folder)
+        # as far as a fresh run would come in its share of the road, so that the kills are spread over all of it
+        time.sleep(SHORTEST_S + moments.random() * 2 * seconds / KILLS)
+        if process.poll() is not None:
+            assert process.returncode == 0, (folder / "output.txt").read_text()
+            break  # it was faster than the kills; what it left is compared below
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert start(folder).wait() == 0, (folder / "output.txt").read_text()
+    print(f"\nround {seed}: {kills} kills survived")
+    assert kills
+    found = fingerprint(folder / "results")
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
