@@ -35,8 +35,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             raise
         free = shutil.disk_usage(target.parent).free / 2**20
         raise InputError(
-            f"{target}: cannot be written, {target.parent} has no space left ({error.strerror or error}; {free:.1f} MiB "
-            "are free). Make space there, and run the same again."
+            f"{target}: cannot be written, {target.parent} has no space left "
+            f"({error.strerror or error}; {free:.1f} MiB are free). Make space there, and run the same again."
         ) from error
     finally:
         remove(temporary)
