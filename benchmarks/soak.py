@@ -1,6 +1,6 @@
 """Train, predict and measure, over and over in one process and one folder: memory, open files and disk must stay flat.
 
-    python benchmarks/soak.py --minutes 60 --output /tmp/soak
+    python benchmarks/soak.py --minutes 60 --output build/soak
 
 Leaves `rounds.csv` (a row a round, as it goes on), `curve.png`, `verdict.json` and `log.txt` in the output folder, and
 the data of the rounds in `work/` below it.
