@@ -13,7 +13,7 @@ from typing import Annotated, Optional
 import typer
 
 from txm2sem_core import __version__
-from txm2sem_core.errors import ConfigError, Txm2semError
+from txm2sem_core.errors import ConfigError, Txm2semError, from_system
 
 app = typer.Typer(
     add_completion=False,
@@ -48,8 +48,11 @@ def main() -> None:
     """Run the command. A mistake of the user's ends with its message and exit code 1, without a traceback."""
     try:
         app()
-    except Txm2semError as error:
-        print(f"txm2sem: error: {error}", file=sys.stderr)
+    except (Txm2semError, OSError) as error:
+        told = error if isinstance(error, Txm2semError) else from_system(error)
+        if told is None:
+            raise
+        print(f"txm2sem: error: {told}", file=sys.stderr)
         sys.exit(1)
     except MemoryError as error:
         print(f"txm2sem: error: out of memory ({error}). Use smaller images, or a machine with more.", file=sys.stderr)

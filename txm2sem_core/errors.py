@@ -7,6 +7,12 @@ traceback.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import shutil
+from pathlib import Path
+
 
 class Txm2semError(Exception):
     """A mistake in what the program was given. `str(error)` is the whole message for the user."""
@@ -30,3 +36,48 @@ class TrainingError(Txm2semError):
 
 class OutOfMemoryError(Txm2semError):
     """A computation that needs more memory than there is."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def from_system(error: BaseException, target: Path | None = None) -> InputError | None:
+    """What a full disk or quota, or missing rights, mean for the user; None where it is something else.
+
+    Args:
+        error: an `OSError`, or what a library made of one.
+        target: what was being written; if not given, the file that the error names.
+    """
+    number = _error_number(error)
+    if number not in _FULL + _FORBIDDEN:
+        return None
+    named = getattr(error, "filename", None)
+    place = Path(os.fsdecode(named)) if isinstance(named, (str, bytes)) else None
+    if number in _FORBIDDEN:
+        target = target if place is None or (target and place.is_relative_to(target.parent)) else place
+        if target is None:
+            return None
+    target = target or place or Path.cwd()
+    reason = os.strerror(number)
+    if number in _FORBIDDEN:
+        return InputError(
+            f"{target}: this user may not read or write it ({reason}). Change its rights or those of its folder, or "
+            "choose another."
+        )
+    return InputError(
+        f"{target}: cannot be written, {target.parent} has no space left ({reason}; {_free_mib(target.parent)} MiB are "
+        "free). Make space there, and run the same again."
+    )
+
+
+def _error_number(error: BaseException) -> int:
+    """The system's number of an error, also where a library gives no more than its text; 0 if there is none."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if found := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors
+        return int(found[1])
+    return errno.ENOSPC if isinstance(error, OSError) and "requested and" in str(error) else 0  # numpy's `tofile`
+
+
+def _free_mib(folder: Path) -> str:
+    there = next((place for place in (folder, *folder.parents) if place.exists()), Path("."))
+    return f"{shutil.disk_usage(there).free / 2**20:.1f}"

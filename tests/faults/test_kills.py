@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
-import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from undisturbed import ALL, ROAD, SAMPLES, fingerprint, start
+from undisturbed import ALL, Undisturbed, fingerprint, make_workflow, start
 
-ROOT = Path(__file__).parents[2]
 ROUNDS, KILLS = 6, 5
 SHORTEST_S = 3.0  # until Snakemake has read its rules
 
 
-def make_workflow(folder: Path) -> Path:
-    """A copy of the workflow with the tiny road's settings."""
-    place = ROOT / "tests/workflow/conftest.py"
-    spec = importlib.util.spec_from_file_location("workflow_copy", place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.Workflow.create(folder, ROAD, SAMPLES)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[float, dict[str, str]]]:
-    """Seconds that the road takes, and the fingerprint of its results."""
-    folder = make_workflow(tmp_path_factory.mktemp("reference") / "w")
-    begun = time.monotonic()
-    assert start(folder).wait() == 0, (folder / "output.txt").read_text()
-    yield time.monotonic() - begun, fingerprint(folder / "results")
-    shutil.rmtree(folder)
-
-
 @pytest.mark.skipif(not ALL, reason="minutes a round: set TXM2SEM_FAULTS=all, or run `make test-faults`")
 @pytest.mark.slow  # the road, and what the kills throw away
+@pytest.mark.timeout(3600)  # of all kills together, and of the undisturbed road before the first
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_killed_at_random_moments_the_same_command_ends_with_the_same_bytes(
-    undisturbed: tuple[float, dict[str, str]], tmp_path: Path, seed: int
+    undisturbed: Undisturbed, tmp_path: Path, seed: int
 ) -> None:
-    seconds, expected = undisturbed
+    seconds, expected = undisturbed.seconds, undisturbed.expected
     folder = make_workflow(tmp_path / "w")
     moments = random.Random(seed)
     kills = 0

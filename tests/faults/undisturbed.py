@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
-
+Mount = Callable[[Path, str], None]  # the fixture `mount`
+WORKFLOW_COPY = Path(__file__).resolve().parents[1] / "workflow/conftest.py"
 ALL = os.environ.get("TXM2SEM_FAULTS") == "all"
 ROAD: dict[str, Any] = {
     "samples": "samples.tsv",
@@ -29,6 +32,26 @@ SAMPLES = "sample\tsource\ntiny\tphantom\n"
 # Logs and benchmarks hold times. provenance.json holds times and the digests of what holds times; the crate repeats it.
 # .raw_digests.json is a cache of digests by the times of change of the files.
 TIMED = ("logs", "benchmarks", "provenance.json", "ro-crate-metadata.json", "crate", ".raw_digests.json")
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """Seconds that the road takes, the fingerprint of its results, and their size in bytes."""
+
+    seconds: float
+    expected: dict[str, str]
+    size: int
+
+
+def make_workflow(folder: Path) -> Path:
+    """A copy of the workflow with the tiny road's settings."""
+    spec = importlib.util.spec_from_file_location("workflow_copy", WORKFLOW_COPY)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.Workflow.create(folder, ROAD, SAMPLES)
+    return folder
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import os
+import re
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
-from txm2sem_core.errors import InputError
+from txm2sem_core.errors import InputError, Txm2semError, from_system
+from txm2sem_core.io.exchange import exchange
+
+_LEFT_OVER = re.compile(r"\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.(?:part|old)\.")
+_cleared: set[tuple[int, Path]] = set()  # folders in which this process looked for what killed ones had left
 
 
 @contextmanager
@@ -18,28 +25,40 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     """Yield a path beside `target`; what is written there (a file or a folder) becomes `target` if the block succeeds.
 
     The suffix is kept, because several libraries choose the format by it. If the block fails, nothing is left behind
-    and an earlier `target` stays as it was.
+    and an earlier `target` stays as it was. What killed processes left in the folder is removed.
 
     Raises:
         InputError: the folder of `target` cannot be made or written, or its disk or quota is full.
     """
     target = Path(target)
     make_parent(target)
-    temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.part.{target.name}")
+    _clear(target.parent)
+    temporary = _beside(target, "part")
     try:
-        yield temporary
-        put_in_place(temporary, target)
-    except OSError as error:
-        unnumbered = error.errno is None and "requested and" in str(error)  # numpy's `tofile` gives no errno
-        if not unnumbered and error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        free = shutil.disk_usage(target.parent).free / 2**20
-        raise InputError(
-            f"{target}: cannot be written, {target.parent} has no space left "
-            f"({error.strerror or error}; {free:.1f} MiB are free). Make space there, and run the same again."
-        ) from error
+        with told(target):
+            yield temporary
+            put_in_place(temporary, target)
     finally:
         remove(temporary)
+
+
+@contextmanager
+def told(target: Path) -> Iterator[None]:
+    """Turn a full disk or missing rights, met while `target` is written, into an `InputError`."""
+    try:
+        yield
+    except Txm2semError:
+        raise
+    except Exception as error:
+        found = from_system(error, _final(target))
+        if found is None:
+            raise
+        raise found from error
+
+
+def _final(path: Path) -> Path:
+    """Where what is being written will lie at last, also inside of a folder that is being written."""
+    return Path(*(_LEFT_OVER.sub("", part) for part in path.parts))
 
 
 def make_parent(target: Path) -> None:
@@ -58,13 +77,55 @@ def make_parent(target: Path) -> None:
 
 def put_in_place(source: Path, target: Path) -> None:
     """Let the file or folder `source` become `target`, in place of what stands there."""
-    if target.is_dir() and not target.is_symlink():  # os.replace cannot put anything over a folder that holds files
-        old = target.with_name(f".{uuid.uuid4().hex[:8]}.old.{target.name}")
+    if not target.is_dir() or target.is_symlink():
+        os.replace(source, target)
+    elif exchange(source, target):  # os.replace cannot put anything over a folder that holds files
+        remove(source)
+    else:  # the folder is gone for a moment
+        old = _beside(target, "old")
         os.replace(target, old)
         os.replace(source, target)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.replace(source, target)
+        remove(old)
+
+
+def _beside(target: Path, kind: str) -> Path:
+    """A new hidden path beside `target`; its name says which process of which machine made it."""
+    return target.with_name(f".{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.{kind}.{target.name}")
+
+
+@cache
+def _machine() -> str:
+    """A short name of this machine; of this container, where processes are numbered anew."""
+    try:
+        numbering = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        numbering = ""
+    return hashlib.sha256(f"{socket.gethostname()} {numbering}".encode()).hexdigest()[:6]
+
+
+def _clear(folder: Path) -> None:
+    """Remove what killed processes of this machine left in a folder; looked for once a process and folder."""
+    place = (os.getpid(), folder.absolute())
+    if place in _cleared:
+        return
+    _cleared.add(place)
+    with suppress(OSError):  # of a folder that cannot be listed, say
+        for path in folder.iterdir():
+            found = _LEFT_OVER.match(path.name)
+            if found and found[1] == _machine() and not _is_alive(int(found[2])):
+                remove(path)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name != "posix":  # where signal 0 does not only ask
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
 
 
 def remove(path: Path) -> None:

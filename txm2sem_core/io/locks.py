@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from txm2sem_core.io.atomic import make_parent, told
+
 try:
     import fcntl
 except ImportError:  # Windows: no lock is taken, and one process at a time is the user's care
@@ -46,11 +48,15 @@ def exclusive(folder: str | Path, name: str) -> Iterator[None]:
     Args:
         folder: need not exist.
         name: what the message calls the work.
+
+    Raises:
+        InputError: the folder cannot lie there: rights are missing, or the disk is full.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_parent(folder)
     lock = folder.parent / f".{folder.name}.{_NAME}"
-    descriptor = _lock_file(lock, shared=False, wait=False)
+    with told(folder):
+        descriptor = _lock_file(lock, shared=False, wait=False)
     if descriptor is None:
         text = f"{name}: another process is at work in {folder}; waiting until it ends."
         print(text, file=sys.stderr, flush=True)

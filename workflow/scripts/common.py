@@ -4,7 +4,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from txm2sem_core.errors import Txm2semError
+from txm2sem_core.errors import Txm2semError, from_system
 
 
 class Tee:
@@ -39,8 +39,11 @@ def logged(snakemake):
         sys.stderr = Tee(terminal, log)
         try:
             yield
-        except Txm2semError as error:
-            print(f"txm2sem: error: {error}", file=sys.stderr)
+        except (Txm2semError, OSError) as error:
+            told = error if isinstance(error, Txm2semError) else from_system(error)
+            if told is None:
+                raise
+            print(f"txm2sem: error: {told}", file=sys.stderr)
             sys.exit(1)
         except MemoryError as error:
             print(f"txm2sem: error: out of memory ({error}). Raise the rule's mem_mb, or crop.", file=sys.stderr)
