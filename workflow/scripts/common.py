@@ -8,19 +8,19 @@ from txm2sem_core.errors import Txm2semError, from_system
 
 
 class Tee:
-    """Write to the log and to the terminal."""
+    """Write to the terminal and to the log; a log on a full disk must not stop the message that says so."""
 
-    def __init__(self, *streams):
-        self.streams = streams
+    def __init__(self, terminal, log):
+        self.terminal, self.log = terminal, log
 
     def write(self, text):
-        for stream in self.streams:
-            stream.write(text)
-            stream.flush()
+        self.terminal.write(text)
+        self.terminal.flush()
+        with contextlib.suppress(OSError):
+            self.log.write(text.encode())
 
     def flush(self):
-        for stream in self.streams:
-            stream.flush()
+        self.terminal.flush()
 
     def isatty(self):
         return False
@@ -34,7 +34,7 @@ def folder_or_none(name):
 @contextlib.contextmanager
 def logged(snakemake):
     """Send stderr to the rule's log too; end with exit code 1 and the message alone on a user's mistake."""
-    with open(snakemake.log[0], "w", encoding="utf-8") as log:
+    with open(snakemake.log[0], "wb", buffering=0) as log:  # nothing is kept back that closing would have to write
         terminal = sys.stderr
         sys.stderr = Tee(terminal, log)
         try:
