@@ -13,7 +13,7 @@ from typing import Annotated, Optional
 import typer
 
 from txm2sem_core import __version__
-from txm2sem_core.errors import ConfigError, Txm2semError, from_system
+from txm2sem_core.errors import ConfigError, Txm2semError, for_user
 
 app = typer.Typer(
     add_completion=False,
@@ -49,7 +49,7 @@ def main() -> None:
     try:
         app()
     except (Txm2semError, OSError) as error:
-        told = error if isinstance(error, Txm2semError) else from_system(error)
+        told = for_user(error)
         if told is None:
             raise
         print(f"txm2sem: error: {told}", file=sys.stderr)

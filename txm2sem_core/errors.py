@@ -40,13 +40,17 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def from_system(error: BaseException, target: Path | None = None) -> InputError | None:
-    """What a full disk or quota, or missing rights, mean for the user; None where it is something else.
+def for_user(error: BaseException, target: Path | None = None) -> Txm2semError | None:
+    """The error to tell the user: `error` itself, or what it means where a disk or quota is full or rights are missing.
+
+    None where it is something else, and so a fault of ours.
 
     Args:
-        error: an `OSError`, or what a library made of one.
+        error: ours, an `OSError`, or what a library made of one.
         target: what was being written; if not given, the file that the error names.
     """
+    if isinstance(error, Txm2semError):
+        return error
     number = _error_number(error)
     if number not in _FULL + _FORBIDDEN:
         return None
@@ -54,10 +58,15 @@ def from_system(error: BaseException, target: Path | None = None) -> InputError 
     place = Path(os.fsdecode(named)) if isinstance(named, (str, bytes)) else None
     if number in _FORBIDDEN:
         target = target if place is None or (target and place.is_relative_to(target.parent)) else place
-        if target is None:
+        if target is None:  # of something that is no file
             return None
-    target = target or place or Path.cwd()
     reason = os.strerror(number)
+    target = target or place
+    if target is None:
+        return InputError(
+            f"a disk is full ({reason}). Make space where the output lies and where temporary files do (TMPDIR), and "
+            "run the same again."
+        )
     if number in _FORBIDDEN:
         return InputError(
             f"{target}: this user may not read or write it ({reason}). Change its rights or those of its folder, or "

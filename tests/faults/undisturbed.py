@@ -43,21 +43,21 @@ class Undisturbed:
     size: int
 
 
-def make_workflow(folder: Path) -> Path:
-    """A copy of the workflow with the tiny road's settings."""
+def make_workflow(folder: Path, config: dict[str, Any] = ROAD, samples: str = SAMPLES) -> Path:
+    """A copy of the workflow, by default with the tiny road's settings."""
     spec = importlib.util.spec_from_file_location("workflow_copy", WORKFLOW_COPY)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.Workflow.create(folder, ROAD, SAMPLES)
+    module.Workflow.create(folder, config, samples)
     return folder
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    """The documented command, in a process group of its own."""
+def start(folder: Path, *before: str) -> subprocess.Popen[bytes]:
+    """The documented command, in a process group of its own; `before` are words of a command that starts it."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
-    command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", "2"]
+    command = [*before, sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", "2"]
     with (folder / "output.txt").open("ab") as output:
         return subprocess.Popen(
             command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True

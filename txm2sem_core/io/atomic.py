@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from txm2sem_core.errors import InputError, Txm2semError, from_system
+from txm2sem_core.errors import InputError, for_user
 from txm2sem_core.io.exchange import exchange
 
 _LEFT_OVER = re.compile(r"\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.(?:part|old)\.")
@@ -47,11 +47,9 @@ def told(target: Path) -> Iterator[None]:
     """Turn a full disk or missing rights, met while `target` is written, into an `InputError`."""
     try:
         yield
-    except Txm2semError:
-        raise
     except Exception as error:
-        found = from_system(error, _final(target))
-        if found is None:
+        found = for_user(error, _final(target))
+        if found is None or found is error:
             raise
         raise found from error
 

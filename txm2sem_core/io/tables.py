@@ -31,7 +31,7 @@ def read_text(path: str | Path) -> str:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: this is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
     except OSError as error:
-        raise InputError(f"{path}: this file cannot be read ({error.strerror}).") from error
+        raise InputError(f"{path}: this file cannot be read ({error.strerror}). Check its rights.") from error
     except ValueError as error:  # a NUL in the path
         raise InputError(f"{str(path)!r}: this is not a path ({error}).") from error
 

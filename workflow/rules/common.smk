@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 from txm2sem_core.config import FILTERS
-from txm2sem_core.errors import Txm2semError
+from txm2sem_core.errors import Txm2semError, for_user
 from txm2sem_core.io import read_yaml, sha256_file
 from txm2sem_core.preflight import check_run
 from txm2sem_core.provenance import raw_digest, source_digest, source_files
@@ -38,16 +38,18 @@ def hold_folder():
     return mark
 
 
-RUNNING = hold_folder() if workflow.is_main_process else None
-
 try:
+    RUNNING = hold_folder() if workflow.is_main_process else None
     for file in workflow.configfiles:
         read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
     checked = check_run(config)
     CONFIG, SAMPLES, STYLE = checked.config, checked.samples, checked.style
-except Txm2semError as error:
+except (Txm2semError, OSError) as error:
+    told = for_user(error)
+    if told is None:
+        raise
     # not by the logger, which is silent under --quiet
-    print(f"txm2sem: error: {error}", file=sys.stderr)
+    print(f"txm2sem: error: {told}", file=sys.stderr)
     sys.exit(1)
 
 # read by the commands from the environment, so that neither is part of a rule and a change reruns nothing

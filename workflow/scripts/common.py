@@ -4,7 +4,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from txm2sem_core.errors import Txm2semError, from_system
+from txm2sem_core.errors import Txm2semError, for_user
 
 
 class Tee:
@@ -40,7 +40,7 @@ def logged(snakemake):
         try:
             yield
         except (Txm2semError, OSError) as error:
-            told = error if isinstance(error, Txm2semError) else from_system(error)
+            told = for_user(error)
             if told is None:
                 raise
             print(f"txm2sem: error: {told}", file=sys.stderr)
