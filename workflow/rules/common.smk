@@ -45,12 +45,9 @@ try:
     checked = check_run(config)
     CONFIG, SAMPLES, STYLE = checked.config, checked.samples, checked.style
 except (Txm2semError, OSError) as error:
-    told = for_user(error)
-    if told is None:
+    if (told := for_user(error)) is None:
         raise
-    # not by the logger, which is silent under --quiet
-    print(f"txm2sem: error: {told}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(f"txm2sem: error: {told}")  # not by the logger, which is silent under --quiet
 
 # read by the commands from the environment, so that neither is part of a rule and a change reruns nothing
 os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
