@@ -10,14 +10,13 @@ import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from txm2sem_core.errors import InputError, for_user
 from txm2sem_core.io.exchange import exchange
 
 _LEFT_OVER = re.compile(r"\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.(?:part|old)\.")
-_cleared: set[tuple[int, Path]] = set()  # folders in which this process looked for what killed ones had left
 
 
 @contextmanager
@@ -32,7 +31,7 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target)
     make_parent(target)
-    _clear(target.parent)
+    _clear(target.parent.absolute(), os.getpid())
     temporary = _beside(target, "part")
     try:
         with told(target):
@@ -101,12 +100,9 @@ def _machine() -> str:
     return hashlib.sha256(f"{socket.gethostname()} {numbering}".encode()).hexdigest()[:6]
 
 
-def _clear(folder: Path) -> None:
-    """Remove what killed processes of this machine left in a folder; looked for once a process and folder."""
-    place = (os.getpid(), folder.absolute())
-    if place in _cleared:
-        return
-    _cleared.add(place)
+@lru_cache(maxsize=256)  # looked for once a process and folder: one may hold thousands of files
+def _clear(folder: Path, _process: int) -> None:
+    """Remove what killed processes of this machine left in a folder."""
     with suppress(OSError):  # of a folder that cannot be listed, say
         for path in folder.iterdir():
             found = _LEFT_OVER.match(path.name)
