@@ -15,7 +15,7 @@ help:
 	@echo "make test   lint, types, unit tests and the workflow's tests"
 	@echo "make test-browser   the report in a headless Chromium; as root on Debian it installs what it needs"
 	@echo "make test-slurm   the road on a SLURM cluster of three nodes on this machine, which it makes: as root, with apt-get"
-	@echo "make test-faults   kill -9, full disks, damaged files: all of the cases of which make test tries a few"
+	@echo "make test-faults   kill -9, full disks, missing rights, damaged files: all of the cases of which make test tries a few"
 	@echo "make soak   train, predict and measure in one process for MINUTES=60: do memory, files, threads and disk stay flat?"
 	@echo "make lint   the first two of these alone"
 	@echo "make audit  look up the locked versions among known vulnerabilities (needs a network)"
@@ -57,7 +57,7 @@ test-browser: $(STAMP)
 	tests/browser/prepare $(VENV)
 	pytest -n 0 tests/browser
 
-# every fault: kills over the whole road, full disks, damaged files, a reader that never stops
+# every fault: kills over the whole road, full disks, missing rights, damaged files, a reader that never stops
 test-faults: $(STAMP)
 	TXM2SEM_FAULTS=all pytest -n 0 tests/faults -s --junitxml=.pytest-results-faults.xml
 

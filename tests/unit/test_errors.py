@@ -1,0 +1,54 @@
+"""What the system's errors become for a user, and which stay a fault of ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from txm2sem_core.errors import ConfigError, for_user
+
+
+def system_error(number: int, file: Path | None = None) -> OSError:
+    return OSError(number, os.strerror(number), *([str(file)] if file else []))
+
+
+def test_what_is_no_matter_of_the_users_stays_as_it_is(tmp_path: Path) -> None:
+    for error in (
+        ValueError("x"),
+        system_error(errno.ENOENT, tmp_path),
+        OSError("no number"),
+        OSError(errno.EPERM, ""),
+    ):
+        assert for_user(error) is None
+    own = ConfigError("a message")
+    assert for_user(own, tmp_path) is own
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        system_error(errno.ENOSPC),
+        system_error(errno.EDQUOT),
+        OSError("1000 requested and 12 written"),  # numpy's `tofile`
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),  # safetensors
+    ],
+)
+def test_a_full_disk_names_what_was_written(tmp_path: Path, error: Exception) -> None:
+    target = tmp_path / "not" / "there" / "a.tif"
+    told = str(for_user(error, target))
+    assert told.startswith(f"{target}: cannot be written, {target.parent} has no space left (")
+    assert "MiB are free). Make space there, and run the same again." in told
+
+
+def test_a_full_disk_of_which_nothing_is_known() -> None:
+    assert "TMPDIR" in str(for_user(system_error(errno.ENOSPC)))
+
+
+def test_missing_rights_name_the_file_that_lacks_them(tmp_path: Path) -> None:
+    target, hidden, source = tmp_path / "a.tif", tmp_path / ".x.part.a.tif", tmp_path.parent / "source.tif"
+    assert str(for_user(system_error(errno.EACCES, hidden), target)).startswith(f"{target}: this user may not")
+    assert str(for_user(system_error(errno.EROFS, source), target)).startswith(f"{source}: this user may not")
+    assert str(for_user(system_error(errno.EACCES, source))).startswith(f"{source}: this user may not")
