@@ -88,6 +88,15 @@ def test_what_is_only_read_is_never_written(begin: Path, tmp_path: Path) -> None
     assert state(begin) != before
 
 
+def test_what_is_written_has_the_rights_that_the_user_gives_to_files(begin: Path, tmp_path: Path) -> None:
+    """A group that shares a results folder can read all of it; safetensors makes files for their owner alone."""
+    (tmp_path / "file").touch()
+    expected = (tmp_path / "file").stat().st_mode
+    assert {str(path): path.stat().st_mode for path in begin.rglob("*") if path.is_file()} == {
+        str(path): expected for path in begin.rglob("*") if path.is_file()
+    }
+
+
 @on_demand
 @pytest.mark.slow  # a road
 def test_the_road_never_writes_its_inputs_and_needs_no_right_to(tmp_path: Path) -> None:

@@ -104,7 +104,10 @@ def write_patch_store(folder: str | Path, store: PatchStore) -> None:
         if images.classes is not None:
             tensors[f"{pair}/classes"] = np.ascontiguousarray(images.classes)
     with atomic_path(folder / "store.safetensors") as temporary:
-        save_file(tensors, temporary)
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        save_file(tensors, temporary)  # makes it readable by this user alone
+        temporary.chmod(mode)
     write_csv(folder / "index.csv", store.index)
     description = {
         "size_px": store.size_px,
