@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,6 +66,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 
 FOLDERS = ("v.ome.zarr", "patches", "model")
+SEVERAL = ("patches", "model")  # files that are replaced one after the other; what does not belong together is refused
+PATIENCE_S = 60.0  # in which a writer replaces the next one
 
 
 class Reader:
@@ -104,11 +107,21 @@ class Reader:
                 reader(path)
                 self.opened[pattern] += 1
             except InputError:
-                if state(path) == before:
+                if state(path) == before and not (pattern in SEVERAL and self.changes(path, before)):
                     raise
                 self.replaced[pattern] += 1
         except Exception as error:
             self.faults.append(f"{path.relative_to(self.folder)}: {type(error).__name__}: {error}")
+
+    @staticmethod
+    def changes(path: Path, before: list[tuple[int, int]]) -> bool:
+        """Whether the writer goes on: else what was refused is there to stay."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            if state(path) != before:
+                return True
+            time.sleep(0.01)
+        return False
 
 
 def main() -> None:

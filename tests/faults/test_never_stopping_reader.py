@@ -28,7 +28,7 @@ from txm2sem_core.io import atomic
 from txm2sem_core.io.exchange import exchange
 from txm2sem_core.training import train_model
 
-ROUNDS, REPLACED = (40, 20_000) if ALL else (2, 500)
+ROUNDS, REPLACED = (20, 5_000) if ALL else (2, 500)
 PARTS = ("one", "two", "three")
 
 

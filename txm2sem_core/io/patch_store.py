@@ -133,7 +133,10 @@ def read_patch_store(folder: str | Path) -> PatchStore:
     description: dict[str, Any] = read_json(folder / "store.json")
     for name, digest in description["sha256"].items():
         if not (folder / name).is_file() or sha256_file(folder / name) != digest:
-            raise InputError(f"{folder / name}: missing or changed since it was written. Delete {folder}; run again.")
+            raise InputError(
+                f"{folder / name}: missing or changed since it was written. Unless a job is writing it now, delete "
+                f"{folder} and run again."
+            )
     try:
         tensors = load_file(folder / "store.safetensors")
     except (SafetensorError, OSError) as error:
