@@ -48,14 +48,11 @@ def main() -> None:
     """Run the command. A mistake of the user's ends with its message and exit code 1, without a traceback."""
     try:
         app()
-    except (Txm2semError, OSError) as error:
+    except (Txm2semError, OSError, MemoryError) as error:
         told = for_user(error)
         if told is None:
             raise
         print(f"txm2sem: error: {told}", file=sys.stderr)
-        sys.exit(1)
-    except MemoryError as error:
-        print(f"txm2sem: error: out of memory ({error}). Use smaller images, or a machine with more.", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("txm2sem: stopped.", file=sys.stderr)

@@ -36,21 +36,25 @@ class TrainingError(Txm2semError):
 
 class OutOfMemoryError(Txm2semError):
     """A computation that needs more memory than there is."""
+
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def for_user(error: BaseException, target: Path | None = None) -> Txm2semError | None:
-    """The error to tell the user: `error` itself, or what it means where a disk or quota is full or rights are missing.
+    """The error to tell: `error` itself, or what it means where a disk, quota or memory is full or rights are missing.
 
     None where it is something else, and so a fault of ours.
 
     Args:
-        error: ours, an `OSError`, or what a library made of one.
+        error: ours, an `OSError` or `MemoryError`, or what a library made of one.
         target: what was being written; if not given, the file that the error names.
     """
     if isinstance(error, Txm2semError):
         return error
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError(f"out of memory ({error}). Use smaller images, or a machine or job with more.")
     number = _error_number(error)
     if number not in _FULL + _FORBIDDEN:
         return None

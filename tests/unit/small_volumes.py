@@ -20,7 +20,7 @@ def make_model(folder: Path, name: str = "resnet_1blocks", **options: Any) -> Pa
     """A model folder whose networks' output is alive, 8 bit."""
     options = {"width": 4, **options} if "filt" not in name else options
     generator = build_generator(name, seed=0, **options)
-    randomise(generator, seed=1)
+    randomise(generator, seed=9)  # one with which the smallest network has more than one grey level to give
     span = {"low": 0.0, "high": 255.0}
     description = {
         "generator": {"name": name, **options},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from txm2sem_core.errors import ConfigError, for_user
+from txm2sem_core.errors import ConfigError, OutOfMemoryError, for_user
 
 
 def system_error(number: int, file: Path | None = None) -> OSError:
@@ -52,3 +52,9 @@ def test_missing_rights_name_the_file_that_lacks_them(tmp_path: Path) -> None:
     assert str(for_user(system_error(errno.EACCES, hidden), target)).startswith(f"{target}: this user may not")
     assert str(for_user(system_error(errno.EROFS, source), target)).startswith(f"{source}: this user may not")
     assert str(for_user(system_error(errno.EACCES, source))).startswith(f"{source}: this user may not")
+
+
+def test_no_memory() -> None:
+    told = for_user(MemoryError("Unable to allocate 3.00 TiB for an array"))
+    assert isinstance(told, OutOfMemoryError)
+    assert "Unable to allocate 3.00 TiB" in str(told)

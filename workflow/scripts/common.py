@@ -39,14 +39,11 @@ def logged(snakemake):
         sys.stderr = Tee(terminal, log)
         try:
             yield
-        except (Txm2semError, OSError) as error:
+        except (Txm2semError, OSError, MemoryError) as error:
             told = for_user(error)
             if told is None:
                 raise
             print(f"txm2sem: error: {told}", file=sys.stderr)
-            sys.exit(1)
-        except MemoryError as error:
-            print(f"txm2sem: error: out of memory ({error}). Raise the rule's mem_mb, or crop.", file=sys.stderr)
             sys.exit(1)
         finally:
             sys.stderr = terminal
