@@ -26,7 +26,7 @@ PACKAGES = ("slurm-wlm", "slurmdbd", "munge", "mariadb-server")
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd", "mariadb-install-db", "sbatch", "sacctmgr")
 DEFAULT_CONF = Path("/etc/slurm/slurm.conf")
 FOLDER_PREFIX = "txm2sem-slurm-"
-CPUS, MEMORY_MB = 8, 64000  # what every node claims to have; nothing holds a job to it
+CPUS, MEMORY_MB = 8, 64000  # what every node claims to have; a job that takes more memory than its own is killed
 NODES = {"c1": "", "c2": "", "g1": "Gres=gpu:2"}
 
 
@@ -346,6 +346,7 @@ SlurmdTimeout=30
 SlurmctldTimeout=30
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=2
+JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={dbd_port}

@@ -23,7 +23,7 @@ TRAINED = ("feedforward", "pix2pix")
 CONFIG: dict[str, Any] = {
     "samples": "samples.tsv",
     "figures": "figures.yaml",
-    "phantom": {"shape": [16, 128, 128], "pair_every": 3, "max_rotation_deg": 1, "max_shift_px": 3},
+    "phantom": {"shape": [32, 128, 128], "pair_every": 6, "max_rotation_deg": 1, "max_shift_px": 3},
     "patches": {"size_px": 32, "train": 96, "evaluation_count": 4},
     "train": {
         "generator": {"name": "resnet_6blocks", "width": 8},
@@ -32,10 +32,11 @@ CONFIG: dict[str, Any] = {
         "batch_size": 4,
     },
     "variants": {name: {"family": name} for name in TRAINED},
+    "predict": {"jobs": 2},  # 32 slices are two units
 }
 FIGURES: dict[str, Any] = {"common": {"dpi": 72, "formats": ["png"]}, "montage": {"patches": 1}}
 # one thread everywhere, since sums over threads are rounded in their order: the weights must be the same to the byte
-ONE_THREAD = ("--set-threads", *(f"{rule}=1" for rule in ("train_model", "predict_test", "predict_volume")))
+ONE_THREAD = ("--set-threads", *(f"{rule}=1" for rule in ("train_model", "predict_test", "predict_slab", "predict_volume")))
 MODEL_FILES = ("generator.safetensors", "best.safetensors", "last.safetensors", "model.json", "history.csv")
 
 
@@ -118,15 +119,24 @@ class Road:
                 times.append(state.stat().st_mtime)
         return max(times)
 
-    def in_the_middle(self, variant: str, other_than: str = "", seconds: float = 600) -> Training:
+    def volume_bytes(self, variant: str) -> dict[str, bytes]:
+        """Every file of a predicted volume."""
+        folder = self.folder / "results/tiny/volumes" / variant / SEED / "sem.ome.zarr"
+        return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+    def in_the_middle(
+        self, variant: str, workflow: subprocess.Popen[bytes], other_than: str = "", seconds: float = 600
+    ) -> Training:
         """Wait until a training (of another process than `other_than`) has itself saved its state.
 
         Raises:
-            TimeoutError: it has not.
+            TimeoutError: it has not, or the workflow has ended.
         """
         began = time.monotonic()
         seen, saved = "", 0.0
         while time.monotonic() < began + seconds:
+            if workflow.poll() is not None:
+                raise TimeoutError(f"snakemake ended with {workflow.returncode} before {variant} was in the middle")
             found = self.training(variant)
             if found is not None and identity(found) != other_than:
                 if identity(found) != seen:

@@ -1,9 +1,13 @@
-"""The whole road on a real SLURM, with jobs cancelled, lost and pushed out, against the same road on this machine."""
+"""The whole road on a real SLURM against the same road on this machine.
+
+Jobs are cancelled, lost and pushed out there, and end for want of time and of memory.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import time
 from contextlib import ExitStack
@@ -15,7 +19,9 @@ from cluster import Cluster, run, wait_until
 from cluster_road import TRAINED, Road, Training, identity
 
 LONGEST_S = 1200  # what the cluster's run may take before it counts as hanging
-ON_GPU = ("train_model", "predict_test", "predict_volume")
+ON_GPU = ("train_model", "predict_test", "predict_slab")
+# the slabs ask for their GPU by --gres, and at first for less memory than their Snakemake alone takes
+SCARCE = '{slurm_partition: gpu, gres: "gpu:1", gpu: 0, mem_mb: attempt * 250}'
 FIELDS = ("JobIDRaw", "Comment", "State", "Partition", "NodeList", "ReqMem", "TimelimitRaw", "ReqTRES", "Elapsed")
 
 
@@ -25,6 +31,7 @@ class Story:
 
     cluster_road: Road
     local_road: Road
+    workflow: subprocess.Popen[bytes] | None = None
     returncode: int | None = None
     trainings: dict[str, list[Training]] = field(default_factory=lambda: {name: [] for name in TRAINED})
     jobs: list[dict[str, str]] = field(default_factory=list)
@@ -42,14 +49,15 @@ class Story:
     def seen_in_the_middle(self, variant: str) -> Training:
         """Wait for a training's next run to have saved its state, and note what it was given."""
         earlier = self.trainings[variant]
-        found = self.cluster_road.in_the_middle(variant, identity(earlier[-1]) if earlier else "")
+        assert self.workflow is not None
+        found = self.cluster_road.in_the_middle(variant, self.workflow, identity(earlier[-1]) if earlier else "")
         earlier.append(found)
         self.tell(f"{variant} trains in job {found.job} on {found.node}, CUDA_VISIBLE_DEVICES={found.gpus}")
         return found
 
 
 def put_in_the_faults(story: Story, cluster: Cluster) -> None:
-    """Both trainings lose their node, then a more urgent job pushes both out, then the first one is cancelled."""
+    """Both trainings lose their node, a more urgent job pushes both out, one is cancelled, the other's time is up."""
     story.tell("g1 loses its power")
     cluster.node_dies("g1")
     cluster.node_returns("g1")
@@ -57,10 +65,12 @@ def put_in_the_faults(story: Story, cluster: Cluster) -> None:
     both_train(story)
     story.tell("an urgent job wants both GPUs for three seconds")
     run("sbatch", "-p", "urgent", "--gpus=2", "--job-name=urgent", "--output=/dev/null", "--wrap", "sleep 3")
-    first, _ = both_train(story)
-    story.tell(f"scancel {first.job}")
+    first, second = both_train(story)
+    story.tell(f"scancel {first.job}, and job {second.job} may take no more than a minute in all")
     run("scancel", first.job)
-    story.seen_in_the_middle(TRAINED[0])
+    run("scontrol", "update", f"jobid={second.job}", "timelimit=1")
+    for variant in TRAINED:
+        story.seen_in_the_middle(variant)
 
 
 def both_train(story: Story) -> list[Training]:
@@ -77,13 +87,16 @@ def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder = tmp_path_factory.mktemp("roads")
     story = Story(Road(folder / "cluster"), Road(folder / "local"))
     profile = story.cluster_road.folder / "profiles/slurm/config.yaml"
-    edited = profile.read_text().replace("# slurm_account: lab", "slurm_account: lab")
-    assert edited != profile.read_text()
-    profile.write_text(edited)
+    text = profile.read_text()
+    for old, new in (("# slurm_account: lab", "slurm_account: lab"), ("predict_slab: *gpu", f"predict_slab: {SCARCE}")):
+        assert old in text
+        text = text.replace(old, new)
+    profile.write_text(text)
     submit = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2")
-    here = ("--cores", "2", "--resources", "gpu=2", "--", "models")
+    here = ("--cores", "2", "--resources", "gpu=2", "--", "volumes")
     with ExitStack() as stack:
         on_cluster = stack.enter_context(story.cluster_road.running(*submit, log="output.txt"))
+        story.workflow = on_cluster
         try:
             both_train(story)
             story.local_road.take_over(story.cluster_road, "raw", "registered", "patches")
@@ -126,6 +139,24 @@ def test_the_weights_are_those_of_a_run_on_this_machine_without_faults(story: St
         assert story.cluster_road.model_bytes(variant) == story.local_road.model_bytes(variant)
 
 
+def test_volumes_that_slabs_made_there_are_those_made_here(story: Story) -> None:
+    for variant in TRAINED:
+        there = story.cluster_road.volume_bytes(variant)
+        assert len(there) > 4
+        assert there == story.local_road.volume_bytes(variant)
+
+
+def test_slabs_that_wanted_memory_came_back_with_more(story: Story) -> None:
+    for variant in TRAINED:
+        rows = story.rows("predict_slab", variant)
+        ended = [row for row in rows if row["State"] == "COMPLETED"]
+        assert len(ended) == 2
+        lost = [row for row in rows if row not in ended]
+        assert lost
+        assert {row["ReqMem"] for row in lost} & {"250M"}
+        assert all(int(row["ReqMem"].removesuffix("M")) >= 500 for row in ended)
+
+
 def test_trainings_went_on_from_what_they_saved_when_they_were_asked_to_end(story: Story) -> None:
     """States are written after epochs here; one within an epoch is written only on SIGTERM."""
     for variant in TRAINED:
@@ -140,11 +171,13 @@ def test_training_and_prediction_got_a_gpu_and_the_rest_none(story: Story) -> No
         assert {row["Partition"] for row in rows} == {"gpu"}
         assert all("gres/gpu=1" in row["ReqTRES"].split(",") for row in rows)
     others = [job for job in story.jobs if job not in [row for rule in ON_GPU for row in story.rows(rule)]]
-    others = [job for job in others if job["Partition"] != "urgent"]
+    closing = story.rows("predict_volume")  # beside the slabs, which had the GPUs
+    assert {row["Partition"] for row in closing} == {"gpu"}
+    others = [job for job in others if job["Partition"] != "urgent" and job not in closing]
     assert len(others) == 8  # preparation; volume and rock of each variant, the true rock, their patches; report
     assert {job["Partition"] for job in others} == {"cpu"}
     assert {job["NodeList"] for job in others} <= {"c1", "c2"}
-    assert not any("gpu" in job["ReqTRES"] for job in others)
+    assert not any("gpu" in job["ReqTRES"] for job in others + closing)
 
 
 def test_trainings_side_by_side_see_different_gpus(story: Story) -> None:
@@ -154,25 +187,28 @@ def test_trainings_side_by_side_see_different_gpus(story: Story) -> None:
     assert {first.gpus, second.gpus} == {"0", "1"}
 
 
-def test_a_cancelled_job_comes_back_with_twice_the_memory_and_time(story: Story) -> None:
-    cancelled = [row for row in story.rows("train_model", TRAINED[0]) if row["State"].startswith("CANCELLED")]
-    assert [row["JobIDRaw"] for row in cancelled] == [story.trainings[TRAINED[0]][0].job]
-    (last,) = (row for row in story.rows("train_model", TRAINED[0]) if row["State"] == "COMPLETED")
-    assert last["JobIDRaw"] != cancelled[0]["JobIDRaw"]
-    assert (cancelled[0]["ReqMem"], last["ReqMem"]) == ("16000M", "32000M")
-    assert int(last["TimelimitRaw"]) == 2 * int(cancelled[0]["TimelimitRaw"])
+@pytest.mark.parametrize(("variant", "state"), zip(TRAINED, ("CANCELLED", "TIMEOUT"), strict=True))
+def test_a_job_that_was_ended_comes_back_with_twice_the_memory_and_time(
+    story: Story, variant: str, state: str
+) -> None:
+    rows = story.rows("train_model", variant)
+    (ended,) = (row for row in rows if row["State"].startswith(state))
+    assert ended["JobIDRaw"] == story.trainings[variant][0].job
+    (last,) = (row for row in rows if row["State"] == "COMPLETED")
+    assert last["JobIDRaw"] != ended["JobIDRaw"]
+    assert (ended["ReqMem"], last["ReqMem"]) == ("16000M", "32000M")
+    assert (rows[0]["TimelimitRaw"], last["TimelimitRaw"]) == ("1440", "2880")
 
 
-def test_what_lost_its_node_or_was_pushed_out_goes_on_under_its_number_and_what_was_cancelled_under_another(
+def test_what_lost_its_node_or_was_pushed_out_goes_on_under_its_number_and_what_was_ended_under_another(
     story: Story,
 ) -> None:
-    lost = ["NODE_FAIL", "PREEMPTED"]
-    for variant, ends in zip(TRAINED, (["CANCELLED", "COMPLETED"], ["COMPLETED"]), strict=True):
+    for variant, state in zip(TRAINED, ("CANCELLED", "TIMEOUT"), strict=True):
         rows = story.rows("train_model", variant)
-        assert [row["State"].split()[0] for row in rows] == lost + ends
+        assert [row["State"].split()[0] for row in rows] == ["NODE_FAIL", "PREEMPTED", state, "COMPLETED"]
         numbers = [row["JobIDRaw"] for row in rows]
         assert len(set(numbers[:3])) == 1
-        assert len(set(numbers)) == len(ends)
+        assert len(set(numbers)) == 2
 
 
 def test_nothing_of_the_cluster_is_left_in_the_environment(story: Story, cluster: Cluster) -> None:
