@@ -345,7 +345,7 @@ InactiveLimit=0
 SlurmdTimeout=30
 SlurmctldTimeout=30
 JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=task=2
+JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1

@@ -36,7 +36,8 @@ CONFIG: dict[str, Any] = {
 }
 FIGURES: dict[str, Any] = {"common": {"dpi": 72, "formats": ["png"]}, "montage": {"patches": 1}}
 # one thread everywhere, since sums over threads are rounded in their order: the weights must be the same to the byte
-ONE_THREAD = ("--set-threads", *(f"{rule}=1" for rule in ("train_model", "predict_test", "predict_slab", "predict_volume")))
+ON_ONE_THREAD = ("train_model", "predict_test", "predict_slab", "predict_volume")
+ONE_THREAD = ("--set-threads", *(f"{rule}=1" for rule in ON_ONE_THREAD))
 MODEL_FILES = ("generator.safetensors", "best.safetensors", "last.safetensors", "model.json", "history.csv")
 
 

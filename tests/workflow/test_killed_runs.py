@@ -15,17 +15,22 @@ TARGET = "results/tiny/raw/phantom.json"
 SLOW = TINY | {"phantom": {"shape": [48, 192, 192], "pair_every": 6}}  # seconds of work, in which to be killed
 
 
-def start(workflow: Workflow) -> subprocess.Popen[bytes]:
-    """Begin a run, and wait until Snakemake has locked the folder and a job is at work."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", "1", TARGET]
-    process = subprocess.Popen(
+def begin(workflow: Workflow, target: str) -> subprocess.Popen[bytes]:
+    """Start a run of its own process group, so that its jobs can be killed with it."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", "1", target]
+    return subprocess.Popen(
         command,
         cwd=workflow.folder,
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # so that its job can be killed with it
+        start_new_session=True,
     )
+
+
+def start(workflow: Workflow) -> subprocess.Popen[bytes]:
+    """Begin a run, and wait until Snakemake has locked the folder and a job is at work."""
+    process = begin(workflow, TARGET)
     log = workflow.folder / "results/logs/tiny/make_phantom.log"
     locks = workflow.folder / ".snakemake/locks"
     while not (log.exists() and locks.exists() and any(locks.iterdir())):
@@ -57,3 +62,18 @@ def test_a_run_that_is_alive_keeps_its_lock(tmp_path: Path) -> None:
     finally:
         os.killpg(process.pid, signal.SIGCONT)
     assert process.wait() == 0
+
+
+def test_a_training_whose_whole_job_is_asked_to_end_saves_its_state_and_says_so(changed: Workflow) -> None:
+    """As SLURM does at a time limit: SIGTERM to Snakemake, the shell, tee and the training at once."""
+    train = TINY["train"] | {"schedule": {"policy": "constant", "epochs": 1000}}
+    changed.write_config(TINY | {"train": train})
+    model = changed.folder / "results/tiny/models/feedforward/seed0"
+    process = begin(changed, f"{model.relative_to(changed.folder)}/model.json")
+    while not any(model.glob(".state/[!.]*.pt")):
+        assert process.poll() is None, "the run ended before it could be asked to"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait() == 1
+    log = changed.folder / "results/logs/tiny/train_model/feedforward_seed0.log"
+    assert "asked to end (SIGTERM). The state is saved in" in log.read_text()

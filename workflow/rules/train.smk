@@ -1,5 +1,7 @@
 # Train each variant with each seed. The state of a training that was killed lies beside its outputs, and it goes on
-# from there. A `shell:` rule: a script that is merely touched must not cost a training.
+# from there. A `shell:` rule: a script that is merely touched must not cost a training. A cluster whose time is up sends
+# SIGTERM to all processes of a job, and kills what is left as soon as the first of them has ended: so the shell waits
+# for the training, which saves its state, and tee writes down what it says to that.
 
 
 rule train_model:
@@ -34,9 +36,10 @@ rule train_model:
         volume=lambda w: neighbour_option(w.sample, w.variant),
         raw_digest=lambda w: neighbour_digest(w.sample, w.variant),
     shell:
+        "trap : TERM; "
         "python -m txm2sem_core train --patches {params.patches:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed} --output {params.model:q}"
-        " {params.volume} --threads {threads} 2>&1 | tee {log:q} >&2"
+        " {params.volume} --threads {threads} 2>&1 | (trap '' TERM; exec tee {log:q}) >&2"
 
 
 # Seconds on a CPU, so that no baseline waits for a GPU.
