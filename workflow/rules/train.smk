@@ -1,7 +1,7 @@
 # Train each variant with each seed. The state of a training that was killed lies beside its outputs, and it goes on
-# from there. A `shell:` rule: a script that is merely touched must not cost a training. A cluster whose time is up sends
-# SIGTERM to all processes of a job, and kills what is left as soon as the first of them has ended: so the shell waits
-# for the training, which saves its state, and tee writes down what it says to that.
+# from there. A `shell:` rule: a script that is merely touched must not cost a training. When a job's time
+# is up SLURM sends SIGTERM to all of its processes, and the job is over as soon as its shell has ended: so the shell
+# waits for the training, which saves its state, and tee writes down what it says to that.
 
 
 rule train_model:
