@@ -340,7 +340,6 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 DefMemPerCPU=256
 MinJobAge=300
-KillWait=10
 InactiveLimit=0
 SlurmdTimeout=30
 SlurmctldTimeout=30

@@ -18,7 +18,7 @@ import pytest
 from cluster import Cluster, run, wait_until
 from cluster_road import TRAINED, Road, Training, identity
 
-LONGEST_S = 1200  # what the cluster's run may take before it counts as hanging
+LONGEST_S = 1500  # what the cluster's run may take before it counts as hanging
 ON_GPU = ("train_model", "predict_test", "predict_slab")
 # the slabs ask for their GPU by --gres, and at first for less memory than Snakemake and PyTorch take: 550 to 650 MB
 SCARCE = '{slurm_partition: gpu, gres: "gpu:1", gpu: 0, mem_mb: attempt * 400}'
@@ -68,7 +68,7 @@ def put_in_the_faults(story: Story, cluster: Cluster) -> None:
     first, second = both_train(story)
     story.tell(f"scancel {first.job}, and job {second.job} has no time left")
     run("scancel", first.job)
-    run("scontrol", "update", f"jobid={second.job}", "endtime=now+2")
+    run("scontrol", "update", f"jobid={second.job}", "endtime=now+5")
 
 
 def both_train(story: Story) -> list[Training]:
@@ -149,15 +149,16 @@ def test_volumes_that_slabs_made_there_are_those_made_here(story: Story) -> None
 
 
 def test_slabs_that_wanted_memory_came_back_with_more(story: Story) -> None:
-    """SLURM calls them FAILED, and the reason stands in the job's own log."""
+    """SLURM 22.05 calls them FAILED, and the reason stands in the job's own log."""
     rows = story.rows("predict_slab")
     slabs = {row["Comment"] for row in rows}
     assert len(slabs) == 4  # two of each variant
     for slab in slabs:
-        runs = [(row["State"], row["ReqMem"]) for row in rows if row["Comment"] == slab]
-        wanted = [f"{400 * attempt}M" for attempt in range(1, len(runs) + 1)]
-        assert len(runs) > 1
-        assert runs == [*(("FAILED", memory) for memory in wanted[:-1]), ("COMPLETED", wanted[-1])]
+        *lost, ended = (row for row in rows if row["Comment"] == slab)
+        assert lost
+        assert {row["State"] for row in lost} <= {"FAILED", "OUT_OF_MEMORY"}
+        assert ended["State"] == "COMPLETED"
+        assert [row["ReqMem"] for row in (*lost, ended)] == [f"{400 * (i + 1)}M" for i in range(len(lost) + 1)]
     logs = story.cluster_road.folder.glob(".snakemake/slurm_logs/rule_predict_slab/*/*.log")
     assert sum("exceeded memory limit" in log.read_text() for log in logs) == len(rows) - len(slabs)
 
