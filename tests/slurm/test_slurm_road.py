@@ -20,7 +20,7 @@ from cluster_road import TRAINED, Road, Training, identity
 
 LONGEST_S = 1500  # what the cluster's run may take before it counts as hanging
 ON_GPU = ("train_model", "predict_test", "predict_slab")
-# the slabs ask for their GPU by --gres, and at first for less memory than Snakemake and PyTorch take: 550 to 650 MB
+# the slabs ask for their GPU by --gres, and at first for less memory than they take with their Snakemake: 616 MiB
 SCARCE = '{slurm_partition: gpu, gres: "gpu:1", gpu: 0, mem_mb: attempt * 400}'
 FIELDS = ("JobIDRaw", "Comment", "State", "Partition", "NodeList", "ReqMem", "TimelimitRaw", "ReqTRES", "Elapsed")
 
