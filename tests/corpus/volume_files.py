@@ -399,6 +399,19 @@ def packed_mrc(root: Path) -> Path:
 
 FLOATS = grey(dtype="float32")
 IMOD = struct.pack("<ii", 1146047817, 0)
+
+
+def longer(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    """The same file with bytes behind it."""
+
+    def appended(folder: Path) -> Path:
+        path = make(folder)
+        path.write_bytes(path.read_bytes() + bytes(240))
+        return path
+
+    return appended
+
+
 MRCS: dict[str, Case] = {
     **{
         f"MRC {dtype}": Case(mrc(grey(dtype=dtype)), grey(dtype=dtype))
@@ -412,6 +425,7 @@ MRCS: dict[str, Case] = {
     "MRC of ITK": Case(itk(FLOATS, "v.mrc", (40.0, 20.0, 10.0)), FLOATS, (4, 2, 1)),
     "MRC half precision": Case(mrc(grey(dtype="float16")), grey(dtype="float16").astype(np.float32)),
     "MRC of one section": Case(mrc(STACK[0]), STACK[:1]),
+    "MRC longer than it says": Case(longer(mrc(STACK)), refused=("v.mrc", "larger than expected")),
     "MRC complex": Case(mrc(STACK.astype(np.complex64)), refused=("v.mrc", "complex64")),
     "MRC cut": Case(cut(mrc(STACK), 0.7), refused=("v.mrc", "damaged or cut short")),
     "MRC cut in the header": Case(cut(mrc(STACK), 0.1), refused=("v.mrc", "damaged or cut short")),

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from txm2sem_core.errors import Txm2semError
 
 TOTAL = 2000 if os.environ.get("TXM2SEM_CASES") == "nightly" else 200
-SHARES = {"configs": 0.4, "sample tables": 0.3, "checkpoints": 0.3}  # images have a corpus and a test of their own
+SHARES = {"configs": 0.3, "sample tables": 0.2, "checkpoints": 0.2, "images": 0.3}
 OUTCOMES: Counter[tuple[str, str]] = Counter()
 
 

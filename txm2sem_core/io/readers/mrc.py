@@ -17,6 +17,7 @@ from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize
 
 MRC_SUFFIXES = (".mrc", ".rec", ".map", ".st", ".mrcs")
+_DAMAGE = (*DAMAGE, RuntimeWarning)  # what is odd in a header is a warning there, which is raised here
 _PACKED_SUFFIXES = (".gz", ".bz2")
 _IMOD_STAMP = 1146047817  # "IMOD", in the header's bytes 152 to 155; flag 1 in the next four: mode 0 is signed
 
@@ -45,7 +46,7 @@ def open_mrc(path: Path) -> Volume:
             _check_axes(path, mapped.header)
             voxels = _voxels(mapped)
             shape, stored, size_nm = voxels.shape, voxels.dtype, _voxel_size_nm(mapped)
-    except DAMAGE as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from error
     if len(shape) == 2:
         shape = (1, *shape)
@@ -58,7 +59,7 @@ def open_mrc(path: Path) -> Volume:
             with handle.use() as mapped:
                 before.check()  # a file that was cut short would end the process: it is mapped
                 slab = np.array(_voxels(mapped).reshape(shape)[z0:z1])
-        except DAMAGE as error:
+        except _DAMAGE as error:
             raise _damaged(path, error) from error
         before.check()
         return to_kept(slab)
@@ -68,7 +69,7 @@ def open_mrc(path: Path) -> Volume:
 
 def _mapped(path: Path) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)  # what is odd in a header is a warning there
+        warnings.simplefilter("error", RuntimeWarning)
         return mrcfile.mmap(path, mode="r")
 
 
