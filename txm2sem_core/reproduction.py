@@ -1,7 +1,7 @@
 """Whether two results folders of the same configuration agree: to the byte, or as far as two machines can.
 
-One machine gives the same bytes. Another one may add up in another order; a training then drifts apart, so weights are
-not compared by value, but what the networks predict, and how it is scored, must agree.
+One machine gives the same bytes. Another kind of processor adds up in another order; a training then drifts apart as
+with another seed, and so do its predictions. Their differences are shown, but it is the scores that must agree.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ _TIMED = {
     "report.html",
     ".raw_digests.json",
 }
-_KINDS = {"models": "weights", "volumes": "volumes", "predictions": "predictions", "metrics": "tables"}
+_KINDS = {"models": "models", "volumes": "volumes", "predictions": "predictions", "metrics": "tables"}
 _KINDS |= {"figures": "figures", "figures_data": "figures"}
 OTHERS = "data"  # raw, registered, patches: what is before the networks
-TOLERANCES = {"volumes": 0.1, "predictions": 0.1, "tables": 0.05}
-"""The greatest difference between two machines (see `Compared`), as measured in docs/reproduce.md."""
+SCORES = "summary.csv"  # the mean scores of every variant
+TOLERANCE = 0.15
+"""The greatest difference of the scores between two machines (see `Compared`), as measured in docs/reproduce.md."""
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,23 @@ class Compared:
 
     Attributes:
         name: path in the results folder; a volume is one result.
-        kind: weights, volumes, predictions, tables, figures or data.
+        kind: scores, models, volumes, predictions, tables, figures or data.
         same: the same bytes.
-        difference: where it is not the same and has a tolerance. Of voxels the root mean square difference in standard
+        difference: of voxels and tables that are not the same: of voxels the root mean square difference in standard
             deviations of the first; of a table the greatest difference in any column of numbers, in greatest values of
-            that column. Infinite where shapes, columns or texts differ, or one is missing.
+            that column. Infinite where shapes, columns or texts differ, or one of the two is missing.
     """
 
     name: str
     kind: str
     same: bool
     difference: float | None = None
+    missing: bool = False
 
     @property
     def agrees(self) -> bool:
-        """The same bytes, or within the tolerance; what is neither voxels nor table is not judged by value."""
-        return self.same or self.difference is None or self.difference <= TOLERANCES[self.kind]
+        """It is there, and if it holds the scores, they are within the tolerance."""
+        return self.same or not (self.missing or (self.kind == "scores" and (self.difference or 0) > TOLERANCE))
 
 
 def compare_results(first: Path, second: Path) -> list[Compared]:
@@ -74,12 +76,12 @@ def compare_results(first: Path, second: Path) -> list[Compared]:
 def agreement_text(compared: list[Compared]) -> str:
     """A table of the kinds, then a line for each result that is not the same to the byte."""
     lines = [f"{'':12}{'results':>8}{'same bytes':>12}{'largest difference':>20}{'tolerance':>11}"]
-    for kind in (*dict.fromkeys(_KINDS.values()), OTHERS):
+    for kind in ("scores", *dict.fromkeys(_KINDS.values()), OTHERS):
         own = [result for result in compared if result.kind == kind]
         if own:
             known = [result.difference for result in own if result.difference is not None]
             largest = f"{max(known):.3g}" if known else "-"
-            tolerance = f"{TOLERANCES[kind]:g}" if kind in TOLERANCES else "-"
+            tolerance = f"{TOLERANCE:g}" if kind == "scores" else "-"
             same = sum(result.same for result in own)
             lines.append(f"{kind:12}{len(own):>8}{same:>12}{largest:>20}{tolerance:>11}")
     for result in compared:
@@ -94,7 +96,7 @@ def _results(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         inside = any(part.endswith(".zarr") for part in name.parts[:-1])
-        hidden = path.name.startswith(".")
+        hidden = any(part.startswith(".") for part in name.parts)
         if name.parts[0] in _TIMED or inside or hidden:
             continue
         if path.is_file() or path.name.endswith(".zarr"):
@@ -104,15 +106,16 @@ def _results(folder: Path) -> Iterator[tuple[str, Path]]:
 def _compare(name: str, first: Path | None, second: Path | None) -> Compared:
     parts = Path(name).parts
     kind = _KINDS.get(parts[1], OTHERS) if len(parts) > 2 else OTHERS
-    judged = kind in TOLERANCES and Path(name).suffix in (".zarr", ".tif", ".csv")
+    kind = "scores" if kind == "tables" and parts[2] == SCORES else kind
     if first is None or second is None:
-        return Compared(name, kind, False, np.inf if judged else None)
+        return Compared(name, kind, False, np.inf, missing=True)
     if _bytes(first) == _bytes(second):
         return Compared(name, kind, True)
-    if not judged:
-        return Compared(name, kind, False)
-    differ = _table_difference if name.endswith(".csv") else _voxel_difference
-    return Compared(name, kind, False, differ(first, second))
+    if name.endswith(".csv"):
+        return Compared(name, kind, False, _table_difference(first, second))
+    if kind in ("volumes", "predictions") and Path(name).suffix in (".zarr", ".tif"):
+        return Compared(name, kind, False, _voxel_difference(first, second))
+    return Compared(name, kind, False)
 
 
 def _bytes(path: Path) -> dict[str, str]:
@@ -146,7 +149,8 @@ def _table_difference(first: Path, second: Path) -> float:
         texts = [table[column].astype(str)[np.isnan(own)] for table, own in zip((one, other), numbers, strict=True)]
         if not texts[0].equals(texts[1]):
             return np.inf
-        scale = np.nanmax(np.abs(numbers[0]), initial=0)
-        apart = np.nanmax(np.abs(numbers[0] - numbers[1]), initial=0)
+        scale = np.nanmax(np.abs(numbers[0]), initial=0, where=np.isfinite(numbers[0]))
+        with np.errstate(invalid="ignore"):  # of infinite ones, which may be the same
+            apart = np.nanmax(np.where(numbers[0] == numbers[1], 0, np.abs(numbers[0] - numbers[1])), initial=0)
         greatest = max(greatest, float(apart / scale) if scale else float(np.inf if apart else 0))
     return greatest
