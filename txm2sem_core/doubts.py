@@ -7,10 +7,15 @@ import pandas as pd
 # a registration is doubtful where it passed, but its slices agree little more than by chance or its halves disagree
 DOUBTFUL_SIMILARITY = 0.05  # normalised mutual information over that of the slices displaced
 DOUBTFUL_DISAGREEMENT_PX = 1.0
+DOUBTFUL_SCALE = 0.05  # of the scale that was found, to that of the pixel sizes which the files state
 
 
 def doubtful_registration(quality: pd.DataFrame) -> list[str]:
-    """Pairs that passed the registration with little margin; `quality` is its table."""
+    """Pairs that passed the registration with little margin, or at an odd scale; `quality` is its table."""
+    return [*_little_margin(quality), *_odd_scale(quality)]
+
+
+def _little_margin(quality: pd.DataFrame) -> list[str]:
     needed = {"accepted", "similarity_after", "similarity_chance", "disagreement_px"}
     if not needed <= set(quality.columns):
         return []
@@ -43,4 +48,20 @@ def adjacent_slices(pairs: pd.DataFrame) -> list[str]:
         f"The TXM slices of the test pairs {', '.join(beside[:5])}{' and more' if len(beside) > 5 else ''} lie "
         "directly beside slices that were trained on, and show nearly the same place: the scores are too "
         "good. Part the splits along z."
+    ]
+
+
+def _odd_scale(quality: pd.DataFrame) -> list[str]:
+    """Pairs whose slices match at another scale than their files' pixel sizes say."""
+    if not {"accepted", "scale", "stated_scale"} <= set(quality.columns):
+        return []
+    used = quality[quality["accepted"].astype(bool)]
+    apart = (used["stated_scale"] / used["scale"] - 1).abs() > DOUBTFUL_SCALE  # false where no size is stated
+    if not apart.any():
+        return []
+    first = used[apart].iloc[0]
+    return [
+        f"The files of {apart.sum()} of {len(used)} pairs state pixel sizes that do not fit their slices: in pair "
+        f"{first['pair']} a FIB-SEM pixel is {first['stated_scale']:.3g} TXM pixels by the files, and "
+        f"{first['scale']:.3g} as the slices match. If the TXM's size is the wrong one, all lengths of the volume are."
     ]

@@ -13,7 +13,7 @@ from small_data import blurred, sharp
 
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings, parse_settings
-from txm2sem_core.doubts import adjacent_slices
+from txm2sem_core.doubts import adjacent_slices, doubtful_registration
 from txm2sem_core.errors import InputError
 from txm2sem_core.patches import SPLITS, acceptable_positions, extract_patches, shared_slices, side_by_side, split_pairs
 
@@ -92,6 +92,12 @@ def test_a_doubtful_registration_goes_into_the_store(tmp_path: Path) -> None:
     (warning,) = store.warnings
     assert "1 of 2 pairs is doubtful, though it passed: 001" in warning
     assert io.read_patch_store(tmp_path / "patches").warnings == store.warnings
+
+
+@pytest.mark.parametrize(("stated", "told"), [(np.nan, False), (0.98, False), (2.0, True), (0.5, True)])
+def test_pixel_sizes_that_do_not_fit_the_slices_are_told(stated: float, told: bool) -> None:
+    quality = pd.DataFrame({"pair": ["000", "001"], "accepted": True, "scale": 1.01, "stated_scale": [1.0, stated]})
+    assert [text[:30] for text in doubtful_registration(quality)] == ["The files of 1 of 2 pairs stat"] * told
 
 
 # --- positions

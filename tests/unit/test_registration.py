@@ -264,6 +264,18 @@ def test_registered_pairs_pass_through_untouched(good_and_bad: list[RawPair], tm
             assert_array_equal(kept, given_)
 
 
+@pytest.mark.parametrize(("sem_size", "expected"), [((None, 16.0, 16.0), 0.5), (None, np.nan)])
+def test_the_scale_that_the_files_state(
+    good_and_bad: list[RawPair], tmp_path: Path, sem_size: io.VoxelSize | None, expected: float
+) -> None:
+    pair = good_and_bad[0]
+    for name, size in (("txm", (None, 32.0, 32.0)), ("sem", sem_size)):
+        io.write_tiff(tmp_path / f"{name}.tif", io.read_image(getattr(pair, name)), size)
+    pair = RawPair("000", 0, tmp_path / "txm.tif", tmp_path / "sem.tif")
+    register_pairs([pair], RegisterSettings(transform="none"), tmp_path)
+    assert io.read_csv(tmp_path / "quality.csv")["stated_scale"].tolist() == pytest.approx([expected], nan_ok=True)
+
+
 def test_registered_pairs_must_have_one_shape(good_and_bad: list[RawPair], tmp_path: Path) -> None:
     narrow = tmp_path / "narrow.tif"
     io.write_tiff(narrow, np.zeros((150, 170), np.uint8))

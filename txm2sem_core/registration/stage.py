@@ -210,11 +210,19 @@ def _quality_row(outcome: _Outcome) -> dict[str, Any]:
         "z": pair.z,
         "split": pair.split,
         **measures,
+        "stated_scale": _stated_scale(pair),
         "crop_height": crop.y1 - crop.y0,
         "crop_width": crop.x1 - crop.x0,
         "accepted": outcome.accepted,
         "reasons": "; ".join(outcome.reasons),
     }
+
+
+def _stated_scale(pair: RawPair) -> float:
+    """TXM pixels to a FIB-SEM pixel, as the files' own pixel sizes have it; NaN where one says nothing."""
+    txm, sem = (io.read_voxel_size_nm(path) for path in (pair.txm, pair.sem))
+    known = txm is not None and sem is not None and txm[2] and sem[2]
+    return sem[2] / txm[2] if known else float("nan")  # type: ignore[index, operator]
 
 
 def _index_row(outcome: _Outcome) -> dict[str, Any]:
