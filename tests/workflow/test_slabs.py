@@ -32,3 +32,9 @@ def test_slabs_are_jobs_of_their_own_and_change_no_byte(changed: Workflow) -> No
     assert {name: alone[name] for name in unit["files"]} == unit["files"]
     assert "1 of 1 units are there already" in result.stdout  # the closing job predicted nothing
     assert not list((changed.folder / TARGET).parent.glob(".sem.ome.zarr.units-*"))
+
+    # their code is a param, not inputs
+    tiling = changed.folder / "txm2sem_core/tiling.py"
+    tiling.write_text(tiling.read_text() + "\n# a comment\n")
+    planned = changed.planned(TARGET)
+    assert sorted(job.partition(" ")[0] for job in planned) == ["predict_slab"] * 3 + ["predict_volume"]
