@@ -16,16 +16,8 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
 
-# what holds times, or repeats what does; hidden files are Snakemake's own, and a cache by times of change
-_TIMED = {
-    "logs",
-    "benchmarks",
-    "crate",
-    "provenance.json",
-    "ro-crate-metadata.json",
-    "report.html",
-    ".raw_digests.json",
-}
+# what holds times, or repeats what does, and the folder's own description; hidden files are Snakemake's, or a cache
+_LEFT_OUT = {"logs", "benchmarks", "crate", "provenance.json", "ro-crate-metadata.json", "report.html", "README.md"}
 _KINDS = {"models": "models", "volumes": "volumes", "predictions": "predictions", "metrics": "tables"}
 _KINDS |= {"figures": "figures", "figures_data": "figures"}
 OTHERS = "data"  # raw, registered, patches: what is before the networks
@@ -97,7 +89,7 @@ def _results(folder: Path) -> Iterator[tuple[str, Path]]:
         name = path.relative_to(folder)
         inside = any(part.endswith(".zarr") for part in name.parts[:-1])
         hidden = any(part.startswith(".") for part in name.parts)
-        if name.parts[0] in _TIMED or inside or hidden:
+        if name.parts[0] in _LEFT_OUT or inside or hidden:
             continue
         if path.is_file() or path.name.endswith(".zarr"):
             yield name.as_posix(), path

@@ -35,7 +35,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
         (one / name).write_bytes(b"bytes")
     shutil.copytree(one, other)
     for number, folder in enumerate((one, other)):
-        for name in ("logs/x.log", "report.html", "provenance.json", ".raw_digests.json"):
+        for name in ("README.md", "logs/x.log", "report.html", "provenance.json", ".raw_digests.json"):
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(f"at {number}")
     return one, other
