@@ -32,6 +32,22 @@ def _little_margin(quality: pd.DataFrame) -> list[str]:
     ]
 
 
+def _odd_scale(quality: pd.DataFrame) -> list[str]:
+    """Pairs whose slices match at another scale than their files' pixel sizes say."""
+    if not {"accepted", "scale", "stated_scale"} <= set(quality.columns):
+        return []
+    used = quality[quality["accepted"].astype(bool)]
+    apart = (used["stated_scale"] / used["scale"] - 1).abs() > DOUBTFUL_SCALE  # false where no size is stated
+    if not apart.any():
+        return []
+    first = used[apart].iloc[0]
+    return [
+        f"The files of {apart.sum()} of {len(used)} pairs state pixel sizes that do not fit their slices: in pair "
+        f"{first['pair']} a FIB-SEM pixel is {first['stated_scale']:.3g} TXM pixels by the files, and "
+        f"{first['scale']:.3g} as the slices match. If the TXM's size is the wrong one, all lengths of the volume are."
+    ]
+
+
 def adjacent_slices(pairs: pd.DataFrame) -> list[str]:
     """Test pairs whose TXM slice lies directly beside one that was trained on.
 
@@ -48,20 +64,4 @@ def adjacent_slices(pairs: pd.DataFrame) -> list[str]:
         f"The TXM slices of the test pairs {', '.join(beside[:5])}{' and more' if len(beside) > 5 else ''} lie "
         "directly beside slices that were trained on, and show nearly the same place: the scores are too "
         "good. Part the splits along z."
-    ]
-
-
-def _odd_scale(quality: pd.DataFrame) -> list[str]:
-    """Pairs whose slices match at another scale than their files' pixel sizes say."""
-    if not {"accepted", "scale", "stated_scale"} <= set(quality.columns):
-        return []
-    used = quality[quality["accepted"].astype(bool)]
-    apart = (used["stated_scale"] / used["scale"] - 1).abs() > DOUBTFUL_SCALE  # false where no size is stated
-    if not apart.any():
-        return []
-    first = used[apart].iloc[0]
-    return [
-        f"The files of {apart.sum()} of {len(used)} pairs state pixel sizes that do not fit their slices: in pair "
-        f"{first['pair']} a FIB-SEM pixel is {first['stated_scale']:.3g} TXM pixels by the files, and "
-        f"{first['scale']:.3g} as the slices match. If the TXM's size is the wrong one, all lengths of the volume are."
     ]

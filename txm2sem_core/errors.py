@@ -77,7 +77,7 @@ def for_user(error: BaseException, target: Path | None = None) -> Txm2semError |
             "choose another."
         )
     return InputError(
-        f"{target}: cannot be written, {target.parent} has no space left ({reason}; {_free_mib(target.parent)} MiB are "
+        f"{target}: cannot be written, {target.parent} has no space left ({reason}; {free_mib(target.parent)} MiB are "
         "free). Make space there, and run the same again."
     )
 
@@ -91,6 +91,7 @@ def _error_number(error: BaseException) -> int:
     return errno.ENOSPC if isinstance(error, OSError) and "requested and" in str(error) else 0  # numpy's `tofile`
 
 
-def _free_mib(folder: Path) -> str:
+def free_mib(folder: Path) -> str:
+    """MiB that are free where `folder` is, or is to be, for messages."""
     there = next((place for place in (folder, *folder.parents) if place.exists()), Path("."))
     return f"{shutil.disk_usage(there).free / 2**20:.1f}"

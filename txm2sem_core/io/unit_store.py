@@ -14,7 +14,6 @@ has units and marks too, the metadata is written, and `volume/` becomes `sem.ome
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from txm2sem_core.errors import InputError
+from txm2sem_core.errors import InputError, free_mib
 from txm2sem_core.io.atomic import atomic_path, make_parent, put_in_place, remove, sync, told
 from txm2sem_core.io.locks import folder_lock
 from txm2sem_core.io.ome_zarr import Channel, write_metadata
@@ -151,11 +150,10 @@ class UnitStore:
             files = levels.write(level, blocks)
             write_json_synced(self._mark_path(level, unit), {**notes, "z0": unit.z0, "z1": unit.z1, "files": files})
         except OSError as error:
-            free = shutil.disk_usage(self.target.parent).free / 2**20
             raise InputError(
                 f"{self.target}: slices {unit.z0} to {unit.z1 - 1} of level {level} cannot be written "
-                f"({error.strerror}; {free:.1f} MiB are free in {self.target.parent}). Make space there or mend what "
-                f"it says, and run the same again: what is done is kept in {self.folder}."
+                f"({error.strerror}; {free_mib(self.target.parent)} MiB are free in {self.target.parent}). Make space "
+                f"there or mend what it says, and run the same again: what is done is kept in {self.folder}."
             ) from error
         self._checked.add((level, unit.index))
 
