@@ -13,6 +13,7 @@ from typing import Annotated, Optional
 import typer
 
 from txm2sem_core import __version__
+from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.errors import ConfigError, Txm2semError, for_user
 
 app = typer.Typer(
@@ -109,6 +110,7 @@ def predict(
 
     A prediction that was killed goes on where it stopped when the same command is given again.
     """
+    keep_freed_memory()
     from txm2sem_core.config import PredictSettings, parse_settings
 
     chosen = parse_settings(PredictSettings, settings)
@@ -163,6 +165,7 @@ def predict_test_patches(
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "test",
 ) -> None:
     """Predict the test patches and slices of a patch store; with several models, or --samples, the spread too."""
+    keep_freed_memory()
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
     from txm2sem_core.config import PredictSettings, parse_settings
@@ -196,6 +199,7 @@ def repair(
     settings: SettingsJson = "{}",
 ) -> None:
     """Repair a FIB-SEM slice where it is charged; all other pixels stay the very same."""
+    keep_freed_memory()
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
     from txm2sem_core.config import PredictSettings, parse_settings
@@ -228,6 +232,7 @@ def train(
     ] = None,
 ) -> None:
     """Train one model variant on a patch store; goes on where a killed training of the same settings stopped."""
+    keep_freed_memory()
     from txm2sem_core.config import TrainSettings, parse_settings
     from txm2sem_core.training import train_model
 

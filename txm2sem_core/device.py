@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.errors import ConfigError
 
 _LOOK_AGAIN_S = 1.0
@@ -25,7 +26,8 @@ def choose_device(device: str) -> torch.device:
     """Turn `auto` into the GPU where there is one, then Apple's, then the CPU, and say so on stderr.
 
     Of several visible GPUs, `auto` and `cuda` take one that no other process has taken, and wait where there is none;
-    a process keeps its GPU until it ends. `cuda:1` is the second visible one, taken or not.
+    a process keeps its GPU until it ends. `cuda:1` is the second visible one, taken or not. On the CPU the process
+    keeps the memory that it frees from now on (`allocator`).
 
     Raises:
         ConfigError: the device that was asked for by name is not there.
@@ -41,6 +43,8 @@ def choose_device(device: str) -> torch.device:
         there = [name for name, is_there in available.items() if is_there]
         there += [f"cuda:{number}" for number in range(count) if count > 1]
         raise ConfigError(f"device: {device!r} is not there. Choose auto or one of {', '.join(there)}.")
+    if device == "cpu":
+        keep_freed_memory()
     if count < 2 or not (numbered or device == "cuda"):
         return torch.device(device)
     number = _take(int(numbered[1])) if numbered else _take_a_free_one(count)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import interpolate
 from torch import Tensor
 
 from txm2sem_core.errors import InputError
@@ -52,6 +51,8 @@ def composed(output: Tensor, given: Tensor) -> Tensor:
 
 def interpolated(sem: NDArray[np.generic], damage: NDArray[np.bool_]) -> NDArray[np.float32]:
     """A repair that looks at nothing but the pixels around: linear between them, of the nearest beyond them."""
+    from scipy import interpolate  # here, not above: heavy, and imported with this module by every prediction
+
     known, wanted = np.argwhere(~damage), np.argwhere(damage)
     values = sem[~damage].astype(np.float64)
     filled = sem.astype(np.float32)

@@ -48,8 +48,8 @@ def same_output(tmp_path: Path, published: nn.Module, x: Tensor, **expected: obj
     network, architecture = import_reference_weights(path)
     assert {key: architecture[key] for key in expected} == expected
     assert not network.training
-    with torch.no_grad():
-        y, ours = published(x), network(x)
+    with torch.no_grad():  # random weights amplify float32's rounding, which differs with the order of sums
+        y, ours = published.double()(x.double()), network.double()(x.double())
     assert y.isfinite().any()
     assert y[y.isfinite()].std() > 0.01  # a comparison of something
     assert ours.isfinite().all()

@@ -25,6 +25,7 @@ GROUND = {
     "metrics",
     "networks",
     "progress",
+    "allocator",
     "device",
     "memory",
 }

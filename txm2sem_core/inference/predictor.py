@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from txm2sem_core.allocator import give_back_freed_memory
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.device import choose_device
 from txm2sem_core.inference.identity import network_digest
 from txm2sem_core.intensity import IntensityRange, Preparation, Spread
 from txm2sem_core.memory import memory_remedy, ran_out_of_memory
-from txm2sem_core.networks import ImageGenerator, inference
+from txm2sem_core.networks import ImageGenerator, folded, inference
 from txm2sem_core.tiling import padded_length, plan_tiles
 
 _ACTIVATION_BUDGET = 2 * 2**30  # bytes that a plane or tile may take in the network; the same on every machine
@@ -32,6 +33,8 @@ class Predictor:
     It predicts in the mode that the model was trained for, unless another is given (see `networks.inference`).
 
     Attributes:
+        generator: the network as it was trained.
+        network: the same, ready to predict.
         whole_planes: the network normalises by statistics of what it is given (instance norm, or batch norm in the mode
             `batch_statistics`), so that a tile would not give what the whole plane gives. It is never tiled then.
     """
@@ -54,6 +57,7 @@ class Predictor:
         self.width: int = description["generator"].get("width", 1)
         self.context = (self.generator.in_channels - 1) // 2
         self.whole_planes = self.generator.uses_image_statistics or self.mode == "batch_statistics"
+        self.network = self.generator if self.mode == "batch_statistics" else folded(self.generator)
         self._fitting_tile: int | None = None  # where a larger one did not fit into memory
         torch.manual_seed(0)  # dropout at test time, where the model asks for it, is repeatable
 
@@ -138,6 +142,7 @@ class Predictor:
                 if not ran_out_of_memory(error):
                     raise
             self._fitting_tile = smaller  # from here on the error no longer holds what was allocated
+            give_back_freed_memory()
             print(
                 f"warning: a tile of {tile} pixels needs more memory than there is; tiles of {smaller} are used from "
                 f"here on, which change no voxel by more than rounding. predict.tile_px = {smaller} begins with them.",
@@ -157,10 +162,10 @@ class Predictor:
             generator.size_multiple,
         )
         plane = np.zeros((generator.out_channels, height * f, width * f), dtype=np.float32)
-        with inference(generator, self.mode):
+        with inference(self.network, self.mode):
             for row, column in tiles:
                 part = unit[None, :, row.read_start : row.read_stop, column.read_start : column.read_stop]
-                predicted = generator(torch.from_numpy(np.ascontiguousarray(part)).to(self.device))[0].cpu().numpy()
+                predicted = self.network(torch.from_numpy(np.ascontiguousarray(part)).to(self.device))[0].cpu().numpy()
                 y0, x0 = row.keep_start - row.read_start, column.keep_start - column.read_start
                 kept = predicted[:, y0 * f :, x0 * f :]
                 kept = kept[:, : (row.keep_stop - row.keep_start) * f, : (column.keep_stop - column.keep_start) * f]
@@ -171,9 +176,9 @@ class Predictor:
 
     def predict_patches(self, txm: np.ndarray) -> np.ndarray:
         """Predict patches [B, C, Y, X], each in one pass as in training; returns [B, Y * factor, X * factor]."""
-        with inference(self.generator, self.mode):
+        with inference(self.network, self.mode):
             unit = torch.from_numpy(self.txm_range.to_unit(txm)).to(self.device)
-            return self.sem_range.from_unit(self.generator(unit)[:, 0].cpu().numpy())
+            return self.sem_range.from_unit(self.network(unit)[:, 0].cpu().numpy())
 
     def _tile(self, longest: int) -> int:
         """Side of a tile for a plane of this longest side."""

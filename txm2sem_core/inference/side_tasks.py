@@ -33,9 +33,9 @@ class ClassPredictor(Predictor):
 
     def predict_patches(self, txm: np.ndarray) -> np.ndarray:
         """Classes [B, Y, X] of patches [B, 1, Y, X]."""
-        with inference(self.generator, self.mode):
+        with inference(self.network, self.mode):
             unit = torch.from_numpy(self.txm_range.to_unit(txm)).to(self.device)
-            return predicted_classes(self.generator(unit).cpu().numpy())
+            return predicted_classes(self.network(unit).cpu().numpy())
 
 
 class Repairer(Predictor):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core import io
+from txm2sem_core.allocator import give_back_freed_memory
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError
@@ -233,6 +234,8 @@ class _VolumeJob:
                 content.update(np.ascontiguousarray(txm[predictor.context]).data)
                 voxels[..., z - unit.z0, :, :], here = self.answer.plane(txm)
                 clipped += here
+                # between layers it is kept; over slices, reading and writing would cut it up, and it would grow by half
+                give_back_freed_memory()
                 if z == unit.z1 - 1:
                     notes = {"clipped": clipped, "histogram": histogram.as_text(), "input_sha256": content.hexdigest()}
                     behind.put((unit, voxels, notes))

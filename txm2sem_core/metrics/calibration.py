@@ -14,14 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.stats import norm, spearmanr
 
 from txm2sem_core.errors import InputError
 
 Image = NDArray[np.generic]
 
-NOMINAL_1, NOMINAL_2 = (float(2 * norm.cdf(k) - 1) for k in (1, 2))  # 0.683 and 0.954 of a Gaussian
+NOMINAL_1, NOMINAL_2 = (math.erf(k / math.sqrt(2)) for k in (1, 2))  # 0.683 and 0.954 of a Gaussian
 _SMALLEST_FLOOR = 1e-6  # of the mean squared error: a variance of 0 has no likelihood
 _EDGES = np.geomspace(1e-4, 1e6, 2001)  # grey levels; classes are 1.2 % wide, so small whole numbers stay apart
 
@@ -76,6 +74,9 @@ def fit_calibration(error: Image, spread: Image) -> Calibration:
         ratio = squared_error / variance
         slope = (1 - ratio) / variance
         return float(np.mean(np.log(variance) + ratio)), np.array([np.mean(slope * squared_spread), slope.mean()])
+
+    # here, not above: a prediction, which applies what was fitted, is spared 50 MB
+    from scipy.optimize import minimize
 
     found = minimize(objective, (0.5, 0.5), jac=True, bounds=((0, None), (_SMALLEST_FLOOR, None)), method="L-BFGS-B")
     scale, floor = found.x
@@ -171,6 +172,8 @@ class CoverageMeter:
         pixels = int(self._pixels.sum())
         if pixels == 0:
             raise InputError("no pixel was given to compare a stated uncertainty with")
+        from scipy.stats import spearmanr
+
         curve = self._curve(bins)
         stated, error = (np.array([getattr(b, name) for b in curve]) for name in ("stated", "error"))
         shares = np.array([b.pixels for b in curve]) / pixels

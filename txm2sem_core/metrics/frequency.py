@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal.windows import hann
 
 from txm2sem_core.errors import InputError
 
@@ -117,7 +116,7 @@ class CorrelationMeter:
         self._inside = self._ring < count
         window = np.ones(shape)
         for axis, n in enumerate(shape):
-            window *= hann(n, sym=False).reshape([-1 if a == axis else 1 for a in range(len(shape))])
+            window *= np.hanning(n + 1)[:-1].reshape([-1 if a == axis else 1 for a in range(len(shape))])
         self._window, self._shape, self._width = window, shape, width
         self._numbers = np.bincount(self._ring[self._inside], minlength=count)
         self._sums = np.zeros((3, count))

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal.windows import hann
 from skimage.registration import phase_cross_correlation
 
 from txm2sem_core.errors import InputError
@@ -102,7 +101,7 @@ class LineSpectra:
                 self._gather(axis + 1, lines[..., start : start + self.length_px])
 
     def _gather(self, row: int, lines: Real) -> None:
-        window = hann(self.length_px, sym=False)
+        window = np.hanning(self.length_px + 1)[:-1]
         centred = lines - np.average(lines, axis=-1, weights=window)[..., None]
         power = np.abs(np.fft.rfft(centred * window)) ** 2
         self._sums[row] += power.reshape(-1, power.shape[-1]).sum(axis=0) / np.square(window).sum()
@@ -193,7 +192,7 @@ class NeighbourMeter:
         self._gather(0, 0, image - above)
         if min(image.shape) >= SSIM_WINDOW_PX:
             self._similarity[0].append(ssim(image, above, self._data_range))
-            windows = np.outer(*(hann(n + 2)[1:-1] for n in image.shape))
+            windows = np.outer(*(np.hanning(n + 2)[1:-1] for n in image.shape))
             both = [(plane - plane.mean()) * windows for plane in (above, image)]
             if all(plane.any() for plane in both):
                 # normalised by amplitude, noise of the highest frequencies would weigh as much as the structures

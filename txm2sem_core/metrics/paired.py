@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import wilcoxon
 
 from txm2sem_core.errors import InputError
 
@@ -117,4 +116,6 @@ def _interval(
 
 
 def _signed_rank(differences: NDArray[np.float64]) -> float:
+    from scipy.stats import wilcoxon  # here, not above: heavy, and imported with this package by every prediction
+
     return float(wilcoxon(differences).pvalue) if differences.any() else 1.0

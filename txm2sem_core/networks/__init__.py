@@ -8,6 +8,7 @@ from __future__ import annotations
 from txm2sem_core.networks import baselines, discriminators, filters, resnet, srresnet, unet  # noqa: F401
 from txm2sem_core.networks.base import ImageGenerator
 from txm2sem_core.networks.baselines import Baseline
+from txm2sem_core.networks.folding import folded
 from txm2sem_core.networks.initialisation import INITIALISATIONS
 from txm2sem_core.networks.layers import NORMS
 from txm2sem_core.networks.modes import has_dropout, inference
@@ -33,6 +34,7 @@ __all__ = [
     "build_discriminator",
     "build_generator",
     "discriminator_names",
+    "folded",
     "generator_names",
     "has_dropout",
     "inference",

@@ -22,7 +22,13 @@ class ImageGenerator(nn.Module):
         receptive_radius_px: an output pixel depends on input pixels at most this far away, in input pixels.
         uses_image_statistics: the network normalises by statistics of the image that it is given (instance norm), so
             that in evaluation mode an output also depends, weakly, on all of the input.
+        channels_last_on_cpu: the network lays its images out with channels innermost on a CPU, and is trained fastest
+            with its weights laid out alike.
+        folds_norms: every batch norm stands right after the convolution of the same name, `norm` for `conv`.
     """
+
+    channels_last_on_cpu = False
+    folds_norms = False
 
     in_channels: int
     out_channels: int

@@ -35,6 +35,8 @@ def initialise(network: nn.Module, scheme: str, gain: float) -> None:
     if scheme not in INITIALISATIONS:
         raise ConfigError(f"init: {scheme!r} is not known. Choose one of {', '.join(INITIALISATIONS)}.")
     draw = INITIALISATIONS[scheme]
+    if any(weight.is_meta for weight in network.parameters()):
+        return  # shapes alone; PyTorch would load its compiler, in seconds and 80 MB, to draw nothing
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             draw(layer.weight, gain)

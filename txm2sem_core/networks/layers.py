@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from txm2sem_core.errors import ConfigError
@@ -38,6 +39,11 @@ def bias_beside(norm: str) -> bool:
     return norm == "instance"
 
 
+def for_convolutions(x: Tensor) -> Tensor:
+    """The same images with channels innermost in memory on a CPU, where convolutions take them so without a copy."""
+    return x.to(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+
+
 class ResidualBlock(nn.Module):
     """`x + conv(activation(conv(x)))`, 3x3, reflected at the border, each convolution followed by its norm.
 
@@ -57,5 +63,5 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`[B, channels, Y, X]` to the same shape."""
         hidden = self.dropout(self.activation(self.norm1(self.conv1(x))))
-        residual: Tensor = x + self.norm2(self.conv2(hidden))
-        return residual
+        residual: Tensor = self.norm2(self.conv2(hidden))
+        return residual.add_(x)

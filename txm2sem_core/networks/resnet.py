@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core.networks.base import ImageGenerator
-from txm2sem_core.networks.layers import ResidualBlock, bias_beside, normalisation
+from txm2sem_core.networks.layers import ResidualBlock, bias_beside, for_convolutions, normalisation
+from txm2sem_core.networks.products import FewChannelConv2d
 from txm2sem_core.networks.receptive import convolution, receptive_radius, transposed_convolution
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
 
@@ -19,6 +20,9 @@ SAMPLINGS = 2  # halvings before the residual blocks, doublings after
 
 class ResNet(ImageGenerator):
     """7x7 convolution, two halvings, `blocks` residual blocks, two doublings, 7x7 convolution, tanh."""
+
+    channels_last_on_cpu = True
+    folds_norms = True
 
     def __init__(self, options: GeneratorOptions, blocks: int) -> None:
         layers = [
@@ -46,26 +50,31 @@ class ResNet(ImageGenerator):
         )
         self.down_norms = nn.ModuleList(normalisation(norm, inner) for _, inner in steps)
         self.blocks = nn.ModuleList(
-            ResidualBlock(widths[-1], norm, dropout=options.dropout, activation=nn.ReLU) for _ in range(blocks)
+            ResidualBlock(widths[-1], norm, dropout=options.dropout, activation=_relu) for _ in range(blocks)
         )
         self.up_convs = nn.ModuleList(
             nn.ConvTranspose2d(inner, outer, 3, stride=2, padding=1, output_padding=1, bias=bias)
             for outer, inner in reversed(steps)
         )
         self.up_norms = nn.ModuleList(normalisation(norm, outer) for outer, _ in reversed(steps))
-        self.last_conv = nn.Conv2d(widths[0], options.out_channels, 7, padding=3, padding_mode="reflect")
+        self.last_conv = FewChannelConv2d(widths[0], options.out_channels, 7, padding=3, padding_mode="reflect")
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y, X]` in [-1, 1]; InputError for a size that does not fit."""
         self.check_input(x)
-        x = functional.relu(self.first_norm(self.first_conv(x)))
+        x = for_convolutions(x)
+        x = functional.relu_(self.first_norm(self.first_conv(x)))
         for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
-            x = functional.relu(norm(conv(x)))
+            x = functional.relu_(norm(conv(x)))
         for block in self.blocks:
             x = block(x)
         for conv, norm in zip(self.up_convs, self.up_norms, strict=True):
-            x = functional.relu(norm(conv(x)))
+            x = functional.relu_(norm(conv(x)))
         return torch.tanh(self.last_conv(x))
+
+
+def _relu() -> nn.Module:
+    return nn.ReLU(inplace=True)  # of a norm's result, which its gradient does not need
 
 
 def _register(blocks: int) -> None:

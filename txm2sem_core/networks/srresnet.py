@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core.networks.base import ImageGenerator
-from txm2sem_core.networks.layers import ResidualBlock, bias_beside, normalisation
+from txm2sem_core.networks.layers import ResidualBlock, bias_beside, for_convolutions, normalisation
+from txm2sem_core.networks.products import FewChannelConv2d
 from txm2sem_core.networks.receptive import convolution, enlargement, receptive_radius
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
 
@@ -22,6 +23,9 @@ class SRResNet(ImageGenerator):
 
     All at the width of the first layer. Activations are PReLU with one slope each.
     """
+
+    channels_last_on_cpu = True
+    folds_norms = True
 
     def __init__(self, options: GeneratorOptions, blocks: int) -> None:
         doublings = int(math.log2(options.factor))
@@ -49,11 +53,12 @@ class SRResNet(ImageGenerator):
         self.middle_norm = normalisation(norm, width)
         self.up_convs = nn.ModuleList(nn.Conv2d(width, 4 * width, 3, padding=1, bias=bias) for _ in range(doublings))
         self.up_activations = nn.ModuleList(nn.PReLU() for _ in range(doublings))
-        self.last_conv = nn.Conv2d(width, options.out_channels, 7, padding=3, padding_mode="reflect")
+        self.last_conv = FewChannelConv2d(width, options.out_channels, 7, padding=3, padding_mode="reflect")
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, factor Y, factor X]` in [-1, 1]."""
         self.check_input(x)
+        x = for_convolutions(x)
         first = self.first_activation(self.first_conv(x))
         x = first
         for block in self.blocks:

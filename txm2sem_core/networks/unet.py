@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from txm2sem_core.networks.base import ImageGenerator
 from txm2sem_core.networks.layers import DROPOUT_SHARE, bias_beside, normalisation
+from txm2sem_core.networks.products import FewPixelConv2d, FewPixelConvTranspose2d
 from txm2sem_core.networks.receptive import convolution, receptive_radius, transposed_convolution
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
 
@@ -47,9 +48,9 @@ class UNet(ImageGenerator):
             incoming = options.in_channels if outermost else outer
             joined = inner if innermost else 2 * inner
             dropped = options.dropout and level >= FIRST_DROPOUT_LEVEL and not innermost
-            self.down_convs.append(nn.Conv2d(incoming, inner, 4, stride=2, padding=1, bias=bias))
+            self.down_convs.append(FewPixelConv2d(incoming, inner, 4, stride=2, padding=1, bias=bias))
             self.down_norms.append(normalisation("none" if outermost or innermost else options.norm, inner))
-            self.up_convs.append(nn.ConvTranspose2d(joined, outer, 4, stride=2, padding=1, bias=bias or outermost))
+            self.up_convs.append(FewPixelConvTranspose2d(joined, outer, 4, stride=2, padding=1, bias=bias or outermost))
             self.up_norms.append(normalisation("none" if outermost else options.norm, outer))
             self.dropouts.append(nn.Dropout(DROPOUT_SHARE if dropped else 0.0))
 

@@ -32,8 +32,10 @@ class Compute:
         return self.settings.precision == "float32"
 
     def place(self, network: nn.Module) -> nn.Module:
-        """Move a network to the device, in the memory format."""
-        if self.settings.channels_last:
+        """Move a network to the device, in the memory format that is asked for, or that it has on a CPU."""
+        if self.settings.channels_last or (
+            self.device.type == "cpu" and getattr(network, "channels_last_on_cpu", False)
+        ):
             return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network.to(self.device)
 

@@ -59,7 +59,7 @@ class Learner:
         adam = settings.optimiser
         betas = (adam.beta1, 0.999)
         self.optimiser = torch.optim.Adam(
-            self.generator.parameters(), lr=adam.learning_rate, betas=betas, weight_decay=adam.weight_decay
+            self.generator.parameters(), lr=adam.learning_rate, betas=betas, weight_decay=adam.weight_decay, fused=True
         )
         self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
         self.discriminator: nn.Module | None = None
@@ -70,7 +70,7 @@ class Learner:
             self.discriminator = self.compute.place(discriminator)
             self._judge = self.compute.fast(discriminator)
             self.discriminator_optimiser = torch.optim.Adam(
-                discriminator.parameters(), lr=adam.learning_rate, betas=betas
+                discriminator.parameters(), lr=adam.learning_rate, betas=betas, fused=True
             )
         self._generate = self.compute.fast(self.generator)
 

@@ -1,0 +1,111 @@
+"""Predict a TXM volume as a user of CAREamics would: its tiled prediction, with a network of one's own.
+
+Runs where this package is not installed; needs CAREamics, PyTorch, tifffile and zarr. `network.pt` and `model.json`
+come from `volume_inputs.py`. The last line on stdout is a JSON object: seconds, peak bytes and versions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import zarr
+from torchvision_stub import declare_operators
+
+OPERATORS = declare_operators()  # before CAREamics, which imports torchvision
+
+import careamics  # type: ignore[import-not-found]  # noqa: E402
+import lightning  # type: ignore[import-not-found]  # noqa: E402
+import tifffile  # noqa: E402
+from careamics.config import create_advanced_care_config  # type: ignore[import-not-found]  # noqa: E402
+from careamics.lightning.data import CareamicsDataModule  # type: ignore[import-not-found]  # noqa: E402
+from careamics.lightning.modules import CAREModule  # type: ignore[import-not-found]  # noqa: E402
+from careamics.lightning.prediction import convert_prediction  # type: ignore[import-not-found]  # noqa: E402
+
+TILE_PX = 256
+OVERLAP_PX = 48
+TILES_AT_ONCE = 1
+WORKERS = 0
+
+
+def predict(network_file: Path, description_file: Path, source: Path, target: Path) -> None:
+    """Predict the TIFF volume `source` into the zarr array `target`.
+
+    These are the steps of `CAREamist.predict`, which itself takes no network without a checkpoint of its own training:
+    all tiles of all slices are predicted, then stitched.
+    """
+    description = json.loads(description_file.read_text())
+    txm, sem = description["normalisation"]["txm"], description["normalisation"]["sem"]
+    middles = [(span["low"] + span["high"]) / 2 for span in (txm, sem)]
+    halves = [(span["high"] - span["low"]) / 2 for span in (txm, sem)]
+    tile = (TILE_PX, TILE_PX)
+    config = create_advanced_care_config(
+        experiment_name="volume",
+        data_type="tiff",
+        axes="SYX",
+        patch_size=tile,
+        batch_size=TILES_AT_ONCE,
+        num_workers=WORKERS,
+        normalization="mean_std",  # by which [low, high] becomes [-1, 1]
+        normalization_params={
+            "input_means": [middles[0]],
+            "input_stds": [halves[0]],
+            "target_means": [middles[1]],
+            "target_stds": [halves[1]],
+        },
+    )
+    data_config = config.data_config.convert_mode(
+        new_mode="predicting", new_patch_size=tile, overlap_size=(OVERLAP_PX, OVERLAP_PX)
+    )
+    module = CAREModule(config.algorithm_config)
+    module.model = torch.jit.load(network_file).eval()  # type: ignore[no-untyped-call]
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+    tiles = trainer.predict(module, datamodule=CareamicsDataModule(data_config, pred_data=source))
+    volumes, _ = convert_prediction(tiles, tiled=True, restore_shape=True)
+    write(volumes[0], np.dtype(description["sem_dtype"]), target)
+
+
+def write(volume: np.ndarray, dtype: np.dtype, target: Path) -> None:
+    """Round a volume [Z, Y, X] of grey levels to the SEM's dtype, as a zarr array, slice by slice."""
+    bounds = np.iinfo(dtype)
+    predicted = zarr.create_array(target, shape=volume.shape, chunks=(1, *volume.shape[1:]), dtype=dtype)
+    for z, plane in enumerate(volume):
+        predicted[z] = np.clip(np.rint(plane), bounds.min, bounds.max).astype(dtype)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had resident."""
+    kibibytes = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert kibibytes is not None
+    return int(kibibytes[1]) * 1024
+
+
+def main() -> None:
+    """Predict what the arguments name, and print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("network", "description", "input", "output"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    begun = time.perf_counter()
+    predict(chosen.network, chosen.description, chosen.input, chosen.output)
+    seconds = time.perf_counter() - begun
+    modules = (careamics, torch, lightning, tifffile, zarr, np)
+    versions = {module.__name__: str(module.__version__) for module in modules}
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(), "versions": versions}))
+
+
+if __name__ == "__main__":
+    main()

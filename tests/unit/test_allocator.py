@@ -1,0 +1,53 @@
+"""Freed memory is kept, unless the user has chosen otherwise; in processes of their own, as it cannot be undone."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep its memory")
+PAGES = 64 * 2**20 // 4096
+SCRIPT = """
+import resource, torch
+from txm2sem_core.allocator import give_back_freed_memory, keep_freed_memory
+from txm2sem_core.device import choose_device
+
+def faults(times):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        torch.ones(16 * 2**20)  # 64 MiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1])
+
+choose_device("cpu")
+faults(30)  # until the places that are left between aligned blocks are found again
+kept, most = faults(10), resident()
+give_back_freed_memory()
+print(kept, most - resident())
+"""
+
+
+def run(**variables: str) -> tuple[int, int]:
+    """Page faults of ten blocks of 64 MiB, one after another, and pages that were given back at last."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, env=os.environ | variables
+    )
+    faults, given_back = map(int, done.stdout.split())
+    return faults, given_back
+
+
+def test_freed_memory_is_kept_until_it_is_given_back() -> None:
+    faults, given_back = run()
+    assert faults < PAGES
+    assert given_back > PAGES / 2
+
+
+def test_the_users_own_choice_stands() -> None:
+    faults, _ = run(MALLOC_MMAP_THRESHOLD_="1000000")
+    assert faults > 5 * PAGES

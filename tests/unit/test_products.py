@@ -1,0 +1,128 @@
+"""Convolutions that a CPU computes in another order, beside the library's: values, and gradients twice over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from txm2sem_core.networks import build_generator, folded, inference, products
+from txm2sem_core.networks.products import FewChannelConv2d, FewPixelConv2d, FewPixelConvTranspose2d
+from txm2sem_core.training.compute import Compute
+
+LIMIT = 1e-10  # of float64: only the order of sums may differ
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def with_gradients(run: Callable[[Tensor], Tensor], layer: nn.Module, x: Tensor) -> list[Tensor]:
+    """Output, gradients, and the gradients of a sum of the squared input gradients, as the penalties take them."""
+    x = x.clone().requires_grad_()
+    weights = list(layer.parameters())
+    y = run(x)
+    first = torch.autograd.grad((y * draw(*y.shape, seed=1)).sum().tanh(), [x, *weights], create_graph=True)
+    second = torch.autograd.grad(first[0].square().sum(), [x, *weights], allow_unused=True)
+    return [y, *first, *(g for g in second if g is not None)]
+
+
+def same_as_parent(layer: nn.Module, x: Tensor, *, taken: bool = True) -> None:
+    layer = layer.double()
+    library = type(layer).__mro__[1].forward
+    assert (layer(x).grad_fn.name() != library(layer, x).grad_fn.name()) == taken  # else nothing is compared
+    for ours, theirs in zip(
+        with_gradients(layer, layer, x), with_gradients(lambda x: library(layer, x), layer, x), strict=True
+    ):
+        assert ours.shape == theirs.shape
+        assert float((ours - theirs).detach().abs().max()) < LIMIT * max(1.0, float(theirs.detach().abs().max()))
+
+
+few = st.integers(1, 3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(few, few, few, st.integers(4, 8), st.integers(4, 8), st.booleans())
+def test_few_pixels(batch: int, inner: int, outer: int, height: int, width: int, bias: bool) -> None:
+    x = draw(batch, inner, height, width)
+    pixels = batch * (height // 2) * (width // 2)
+    same_as_parent(FewPixelConv2d(inner, outer, 4, 2, 1, bias=bias), x, taken=pixels <= products.FEW_PIXELS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(few, few, st.integers(1, 6), st.integers(1, 8), st.integers(1, 8), st.booleans())
+def test_few_pixels_transposed(batch: int, inner: int, outer: int, height: int, width: int, bias: bool) -> None:
+    x = draw(batch, inner, height, width)
+    taken = batch * height * width <= products.FEW_PIXELS or outer <= products.FEW_CHANNELS
+    same_as_parent(FewPixelConvTranspose2d(inner, outer, 4, 2, 1, bias=bias), x, taken=taken)
+
+
+@settings(max_examples=40, deadline=None)
+@given(few, few, st.integers(1, 5), st.integers(4, 14), st.integers(4, 14), st.sampled_from(["reflect", "zeros"]))
+def test_few_channels(batch: int, inner: int, outer: int, height: int, width: int, mode: str) -> None:
+    x = draw(batch, inner, height, width)
+    layer = FewChannelConv2d(inner, outer, 7, padding=3, padding_mode=mode)
+    same_as_parent(layer, x, taken=outer <= products.FEW_CHANNELS)
+
+
+@pytest.mark.parametrize("name", ["resnet_2blocks", "sr_resnet_2blocks", "unet_32"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("side", [8, 32, 64])
+def test_layout_changes_no_gradient(name: str, channels: int, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Channels innermost in memory, which on planes of one pixel or channel is not told from the usual layout."""
+    if name == "unet_32" and side < 32:
+        pytest.skip("unet_32 takes multiples of 32")
+    from txm2sem_core.config import ComputeSettings
+
+    network = build_generator(
+        name=name, width=4, in_channels=channels, out_channels=1, factor=2 if "sr" in name else 1, seed=0
+    )
+    x = draw(2, channels, side, side)
+    plain = with_gradients(network.double().train(), network, x)
+    assert [n for n, m in network.named_modules() if isinstance(m, nn.BatchNorm2d)]
+    compute = Compute(ComputeSettings(channels_last=True), torch.device("cpu"))
+    placed = compute.place(network)
+    for ours, theirs in zip(with_gradients(placed, placed, compute.batch(x)), plain, strict=True):
+        assert float((ours - theirs).detach().abs().max()) < 1e-8 * max(1.0, float(theirs.abs().max()))
+    for module in ("resnet", "srresnet"):
+        monkeypatch.setattr(f"txm2sem_core.networks.{module}.for_convolutions", lambda x: x)
+    monkeypatch.setattr(products, "_in_plain_float", lambda _: False)
+    network = network.to(memory_format=torch.contiguous_format)
+    for ours, theirs in zip(with_gradients(network, network, x), plain, strict=True):
+        assert float((ours - theirs).detach().abs().max()) < 1e-8 * max(1.0, float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("name", ["resnet_3blocks", "sr_resnet_3blocks"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize("mode", ["evaluation", "dropout"])
+def test_folded_norms_change_nothing(name: str, norm: str, mode: str) -> None:
+    factor = 4 if "sr" in name else 1
+    network = build_generator(
+        name=name, width=4, in_channels=1, out_channels=1, factor=factor, norm=norm, dropout=True, seed=0
+    )
+    network.double().train()
+    for seed in range(3):  # running statistics that are not those of a fresh network
+        network(3 * draw(2, 1, 16, 16, seed=seed) + 1)
+    network.eval()
+    made = folded(network)
+    norms = [m for m in made.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert not norms
+    results = []
+    for one in (network, made):
+        torch.manual_seed(0)
+        with inference(one, mode):
+            results.append(one(draw(1, 1, 16, 16, seed=9)))
+    assert float((results[0] - results[1]).abs().max()) < LIMIT
+    assert any(isinstance(m, nn.BatchNorm2d) for m in network.modules()) == (norm == "batch")  # as it was
+
+
+def test_a_class_of_the_users_own_is_not_folded() -> None:
+    """It may inherit from ours and place its norms elsewhere."""
+    network = build_generator(name="resnet_1blocks", width=4, in_channels=1, out_channels=1, seed=0)
+    own = type("Own", (type(network),), {})
+    network.__class__ = own
+    assert folded(network) is network

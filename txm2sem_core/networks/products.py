@@ -1,0 +1,92 @@
+"""Convolutions that a CPU computes faster in another order.
+
+The library's direct convolution (oneDNN) comes close to the processor's matrix rate where an image has many pixels and
+a layer many channels. It is far from it where it reads large weights for a few pixels (the inner levels of a U-Net),
+and where it makes one channel out of many (a generator's last layer). There these layers sum the same products in
+another order, so that results agree within rounding; elsewhere, on a GPU, and in half precision they are the library's.
+Weights, and their names, are those of the layer that each is derived from.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+FEW_PIXELS = 64  # of a batch, on the smaller side of the layer: below it reading the weights takes the time
+FEW_CHANNELS = 4  # made of many
+BLOCK = 4  # side of the blocks that they are made in
+
+
+def _in_plain_float(x: Tensor) -> bool:
+    """Whether x is computed on a CPU, in the precision that it has."""
+    return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+
+
+def _padding(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int]:
+    assert not isinstance(layer.padding, str), "these layers are made with numbers"
+    y, x = layer.padding
+    return y, x
+
+
+class FewPixelConv2d(nn.Conv2d):
+    """`nn.Conv2d` (no groups, no dilation, zeros as padding) for layers that may come to see few pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
+        batch, (height, width) = x.shape[0], self._size(x)
+        if not (_in_plain_float(x) and batch * height * width <= FEW_PIXELS):
+            return super().forward(x)
+        windows = functional.unfold(x, self.kernel_size, padding=self.padding, stride=self.stride)  # type: ignore[arg-type]
+        windows = windows.transpose(0, 1).flatten(1)  # all images side by side: the weights are read once
+        made = (self.weight.flatten(1) @ windows).view(-1, batch, height, width).transpose(0, 1)
+        return made if self.bias is None else made + self.bias[:, None, None]
+
+    def _size(self, x: Tensor) -> tuple[int, int]:
+        (ky, kx), (sy, sx), (py, px) = self.kernel_size, self.stride, _padding(self)
+        return (x.shape[2] + 2 * py - ky) // sy + 1, (x.shape[3] + 2 * px - kx) // sx + 1
+
+
+class FewPixelConvTranspose2d(nn.ConvTranspose2d):
+    """`nn.ConvTranspose2d` (no groups, no dilation) for layers that may come to see few pixels, or make one channel."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
+        batch, _, height, width = x.shape
+        pays = batch * height * width <= FEW_PIXELS or self.out_channels <= FEW_CHANNELS
+        if not (_in_plain_float(x) and pays and output_size is None):
+            return super().forward(x, output_size)
+        pixels = x.transpose(0, 1).flatten(1)
+        # in this order the weights, which take the time, are read along the rows that they are stored in
+        windows = (pixels.t() @ self.weight.flatten(1)).view(batch, height * width, -1).transpose(1, 2)
+        made = functional.fold(windows, self._size(x), self.kernel_size, padding=self.padding, stride=self.stride)  # type: ignore[arg-type]
+        return made if self.bias is None else made + self.bias[:, None, None]
+
+    def _size(self, x: Tensor) -> tuple[int, int]:
+        (ky, kx), (sy, sx), (py, px) = self.kernel_size, self.stride, _padding(self)
+        oy, ox = self.output_padding
+        return (x.shape[2] - 1) * sy - 2 * py + ky + oy, (x.shape[3] - 1) * sx - 2 * px + kx + ox
+
+
+class FewChannelConv2d(nn.Conv2d):
+    """`nn.Conv2d` (stride 1, no groups, no dilation) that makes few channels out of many.
+
+    A block of 4 x 4 output pixels is made at once, as 16 channels of a convolution with stride 4 whose kernels are this
+    one's, shifted to each pixel of the block: twice as many products, at many times the rate.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
+        if not (_in_plain_float(x) and self.out_channels <= FEW_CHANNELS):
+            return super().forward(x)
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+        x = functional.pad(x, self._reversed_padding_repeated_twice, mode=mode)
+        ky, kx = self.kernel_size
+        side = math.gcd(BLOCK, x.shape[2] - ky + 1, x.shape[3] - kx + 1)
+        shifts = [(y, x) for y in range(side) for x in range(side)]
+        kernels = [functional.pad(self.weight, (x, side - 1 - x, y, side - 1 - y)) for y, x in shifts]
+        blocks = functional.conv2d(x, torch.stack(kernels, dim=1).flatten(0, 1), stride=side)
+        made = functional.pixel_shuffle(blocks, side)
+        return made if self.bias is None else made + self.bias[:, None, None]
