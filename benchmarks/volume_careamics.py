@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import zarr
+from process_memory import peak_bytes
 from torchvision_stub import declare_operators
 
 OPERATORS = declare_operators()  # before CAREamics, which imports torchvision
@@ -29,8 +29,8 @@ from careamics.lightning.prediction import convert_prediction  # type: ignore[im
 
 TILE_PX = 256
 OVERLAP_PX = 48
-TILES_AT_ONCE = 1
-WORKERS = 0
+TILES_AT_ONCE = 1  # measured with 2 threads: 4 take the same time within 8 %
+WORKERS = 0  # measured with 2 threads on 2 cores: a process that reads ahead takes 0.4 s more to start than it saves
 
 
 def predict(network_file: Path, description_file: Path, source: Path, target: Path) -> None:
@@ -79,16 +79,11 @@ def predict(network_file: Path, description_file: Path, source: Path, target: Pa
 def write(volume: np.ndarray, dtype: np.dtype, target: Path) -> None:
     """Round a volume [Z, Y, X] of grey levels to the SEM's dtype, as a zarr array, slice by slice."""
     bounds = np.iinfo(dtype)
-    predicted = zarr.create_array(target, shape=volume.shape, chunks=(1, *volume.shape[1:]), dtype=dtype)
+    predicted = zarr.create_array(
+        target, overwrite=True, shape=volume.shape, chunks=(1, *volume.shape[1:]), dtype=dtype
+    )
     for z, plane in enumerate(volume):
         predicted[z] = np.clip(np.rint(plane), bounds.min, bounds.max).astype(dtype)
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has had resident."""
-    kibibytes = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert kibibytes is not None
-    return int(kibibytes[1]) * 1024
 
 
 def main() -> None:

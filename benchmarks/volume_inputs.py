@@ -10,6 +10,7 @@ the weights; what comes out is a check that all programs compute the same.
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ def _measure_statistics(network: nn.Module) -> None:
 def _traced(network: nn.Module) -> torch.jit.ScriptModule:
     """The network as a program of its own, in evaluation mode."""
     rng = torch.Generator().manual_seed(SEED)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Converting a tensor")  # may not suit other sizes: see below
         x = torch.randn((1, 1, TRACED_PX, TRACED_PX), generator=rng)
         traced: torch.jit.ScriptModule = torch.jit.trace(network, x)  # type: ignore[no-untyped-call]
         for shape in OTHER_SHAPES:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from pathlib import Path
 
@@ -18,10 +17,11 @@ import tifffile
 import torch
 import zarr
 from monai.inferers import SlidingWindowInferer  # type: ignore[import-not-found]
+from process_memory import peak_bytes
 
 WINDOW_PX = 256
 OVERLAP = 0.25  # of a window
-WINDOWS_AT_ONCE = 1
+WINDOWS_AT_ONCE = 1  # measured with 2 threads: 4 take the same time within 5 %, and 50 to 110 MiB more
 
 
 def predict(network_file: Path, description_file: Path, source: Path, target: Path) -> None:
@@ -35,20 +35,13 @@ def predict(network_file: Path, description_file: Path, source: Path, target: Pa
     inferer = SlidingWindowInferer(window, overlap=OVERLAP, mode="gaussian", sw_batch_size=WINDOWS_AT_ONCE)
     with tifffile.TiffFile(source) as tiff, torch.inference_mode():
         shape = (len(tiff.pages), *tiff.pages[0].shape)
-        predicted = zarr.create_array(target, shape=shape, chunks=(1, *shape[1:]), dtype=dtype)
+        predicted = zarr.create_array(target, overwrite=True, shape=shape, chunks=(1, *shape[1:]), dtype=dtype)
         for z, page in enumerate(tiff.pages):
             image = page.asarray().astype(np.float32)
             unit = (image - txm["low"]) * (2 / (txm["high"] - txm["low"])) - 1
             plane = inferer(torch.from_numpy(unit)[None, None], network)[0, 0].numpy()
             grey = (plane + 1) * ((sem["high"] - sem["low"]) / 2) + sem["low"]
             predicted[z] = np.clip(np.rint(grey), bounds.min, bounds.max).astype(dtype)
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has had resident."""
-    kibibytes = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert kibibytes is not None
-    return int(kibibytes[1]) * 1024
 
 
 def main() -> None:

@@ -1,0 +1,190 @@
+"""Measure ours beside its rivals, in turns on this machine, and write what was found as docs/benchmarks.md.
+
+    make benchmark PUBLISHED=... JACOBIAN=... RIVALS=...      see benchmarks/README.md
+
+Every measurement is a process of its own. A figure is the median over the rounds; a ratio is one of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shale_images
+import volume_inputs
+import zarr
+from cases import PATCH_PX, PENALTY, PLANES, TRAINING, Case
+from report import write_report
+from turns import KEEP, Contender, take_turns
+
+from txm2sem_core import io
+
+HERE = Path(__file__).resolve().parent
+SHOWN = Path("docs/benchmarks.md")
+GENERATORS = ["resnet_6blocks", "unet_128"]  # of whole volumes
+VOLUME_WIDTH = 16
+Found = dict[str, dict[str, list[dict[str, Any]]]]
+
+
+class Bench:
+    """What the measurements have in common: where the rivals are, threads, rounds, and a folder for what is made."""
+
+    def __init__(self, chosen: argparse.Namespace, work: Path) -> None:
+        self.chosen, self.work = chosen, work
+        self.rounds: int = 1 if chosen.quick else chosen.rounds
+        self.threads = str(chosen.threads)
+        self.rival_python = chosen.rivals
+        self.absent = self._absent()
+        self.published = {"PYTHONPATH": os.pathsep.join(map(str, (chosen.published, chosen.jacobian)))}
+
+    @property
+    def has_published(self) -> bool:
+        """Whether the published code can be run."""
+        return not {"the published code", "its Jacobian penalty"} & set(self.absent)
+
+    def _absent(self) -> list[str]:
+        named = {"the published code": self.chosen.published, "its Jacobian penalty": self.chosen.jacobian}
+        absent = [name for name, place in named.items() if not place.is_dir()]
+        if shutil.which(self.rival_python) is None:
+            absent += ["MONAI", "CAREamics"]
+        return absent
+
+    def ours(self, script: str, *arguments: object) -> Contender:
+        """One of our scripts."""
+        return Contender([sys.executable, str(HERE / script), *map(str, arguments), "--threads", self.threads])
+
+    def rival(self, script: str, *arguments: object, keep: bool = False, where: Path | None = None) -> Contender:
+        """A rival's script; with `keep`, its C library keeps freed memory, as ours does by itself."""
+        command = [self.rival_python, str(HERE / script), *map(str, arguments), "--threads", self.threads]
+        environment = self.published | (KEEP if keep else {})
+        return Contender(command, environment, where)
+
+    def training(self) -> Found:
+        """Patches a second of each case, without a penalty and with one."""
+        found: Found = {}
+        images = self.work / "published"
+        shale_images.write_published_folders(images)
+        for name, case in TRAINING.items():
+            store = self.work / f"patches_x{case.factor}"
+            steps = self.chosen.steps if case.factor == 1 else 3 * self.chosen.steps
+            shale_images.write_store(store, PATCH_PX, case.factor, steps + 8)
+            for penalised in (False, True):
+                contenders = self._trainers(case, images, store, steps, penalised)
+                title = f"{name}, z-penalty" if penalised else name
+                print(title, file=sys.stderr, flush=True)
+                found[title] = take_turns(contenders, self.rounds)
+        return found
+
+    def _trainers(self, case: Case, images: Path, store: Path, steps: int, penalised: bool) -> dict[str, Contender]:
+        network = ["--family", case.family, "--generator", case.generator]
+        network += ["--factor", str(case.factor), "--width", str(case.width), "--steps", str(steps)]
+        theirs = [*network, "--patch", PATCH_PX, "--penalty", PENALTY if penalised else 0.0]
+        contenders = {}
+        if self.has_published:
+            for keep in (False, True):
+                label = "published, memory kept" if keep else "published"
+                contenders[label] = self.rival("train_published.py", *theirs, keep=keep, where=images)
+        own = [*network, "--patches", store, "--weight", PENALTY]
+        for penalty in ("projection", "perturbation") if penalised else ("none",):
+            label = f"ours, {penalty}" if penalised else "ours"
+            contenders[label] = self.ours("train_ours.py", *own, "--penalty", penalty)
+        if not penalised:
+            contenders["ours, bfloat16"] = self.ours(
+                "train_ours.py", *own, "--penalty", "none", "--precision", "bfloat16"
+            )
+        return contenders
+
+    def planes(self) -> Found:
+        """Seconds of a plane of each network."""
+        found: Found = {}
+        for name, (case, side) in PLANES.items() if self.has_published else ():
+            folder = self.work / "planes" / name.replace(" ", "_")
+            folder.mkdir(parents=True)
+            network = ["--family", case.family, "--generator", case.generator, "--factor", case.factor]
+            network += ["--width", case.width, "--side", side, "--planes", self.chosen.planes, "--folder", folder]
+            contenders = {
+                "published": self.rival("predict_planes.py", "--who", "published", *network),
+                "published, memory kept": self.rival("predict_planes.py", "--who", "published", *network, keep=True),
+                "ours": self.ours("predict_planes.py", "--who", "ours", *network),
+            }
+            print(f"plane, {name}", file=sys.stderr, flush=True)
+            found[name] = take_turns(contenders, self.rounds)
+        return found
+
+    def volumes(self, depth: int, rounds: int) -> Found:
+        """Seconds and memory of a volume of `depth` slices, from TIFF to zarr."""
+        found: Found = {}
+        side = self.chosen.side
+        source = self.work / f"volume_{depth}.tif"
+        volume_inputs.make_volume(source, (depth, side, side))
+        for generator in GENERATORS:
+            model = self.work / f"{generator}_{VOLUME_WIDTH}"
+            volume_inputs.make_model(model, generator, VOLUME_WIDTH)
+            output = self.work / "out"
+            own = ["--model", model, "--input", source, "--output", output / "ours.ome.zarr"]
+            contenders = {"ours": self.ours("volume_ours.py", *own)}
+            network = ["--network", model / volume_inputs.NETWORK_FILE, "--description", model / "model.json"]
+            rivals = {"MONAI": "volume_monai.py", "CAREamics": "volume_careamics.py"}
+            for label, script in rivals.items():
+                if label not in self.absent:
+                    theirs = [*network, "--input", source, "--output", output / f"{label}.zarr"]
+                    contenders[label] = self.rival(script, *theirs)
+                    contenders[f"{label}, memory kept"] = self.rival(script, *theirs, keep=True)
+            if rounds == 1:  # the whole volume: each rival as it is faster
+                contenders = {name: one for name, one in contenders.items() if "," not in name}
+            print(f"volume of {depth} slices, {generator}", file=sys.stderr, flush=True)
+            found[generator] = take_turns(contenders, rounds)
+            for label in rivals.keys() - set(self.absent):
+                found[generator][label][-1] |= differences(output / "ours.ome.zarr", output / f"{label}.zarr")
+        return found
+
+
+def differences(ours: Path, theirs: Path) -> dict[str, float]:
+    """How a rival's volume differs from ours: the mean in grey levels, and the share that differs by more than one."""
+    mine, other = io.open_volume(ours), zarr.open_array(theirs, mode="r")
+    total, unlike, voxels = 0.0, 0, 0
+    for z in range(mine.shape[0]):
+        change = np.abs(mine.read(z, z + 1)[0].astype(int) - np.asarray(other[z]).astype(int))
+        total, unlike, voxels = total + float(change.sum()), unlike + int((change > 1).sum()), voxels + change.size
+    return {"mean_difference": total / voxels, "unlike": unlike / voxels}
+
+
+def main() -> None:
+    """Measure and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--published", type=Path, default=Path("/nowhere"), help="checkout of suetri-a/TXM2SEM")
+    parser.add_argument("--jacobian", type=Path, default=Path("/nowhere"), help="checkout of jacobian_regularizer")
+    parser.add_argument("--rivals", default="nowhere", help="Python that has MONAI, CAREamics and torchvision")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=15, help="training steps; three times as many for the small ones")
+    parser.add_argument("--planes", type=int, default=3)
+    parser.add_argument("--side", type=int, default=1024, help="of whole volumes, in pixels")
+    parser.add_argument("--depths", type=int, nargs=2, default=[32, 256], help="slices of the volumes")
+    parser.add_argument("--quick", action="store_true", help="one round of everything, and only the thinner volume")
+    parser.add_argument("--only", nargs="+", choices=["training", "planes", "volumes"], help="leave the others out")
+    parser.add_argument("--output", type=Path, default=SHOWN)
+    chosen = parser.parse_args()
+    wanted = chosen.only or ["training", "planes", "volumes"]
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(chosen, Path(folder))
+        thin, thick = chosen.depths
+        found: dict[str, Found] = {}
+        if "training" in wanted:
+            found["training"] = bench.training()
+        if "planes" in wanted:
+            found["planes"] = bench.planes()
+        if "volumes" in wanted:
+            found["thin"] = bench.volumes(thin, bench.rounds)
+            found["thick"] = {} if chosen.quick else bench.volumes(thick, 1)
+        write_report(found, bench.absent, chosen, VOLUME_WIDTH)
+
+
+if __name__ == "__main__":
+    main()
