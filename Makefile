@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo reproduce lint test test-browser test-slurm test-faults soak audit lock
+.PHONY: help env demo reproduce lint test test-browser test-slurm test-faults soak benchmark audit lock
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-slurm   the road on a SLURM cluster of three nodes on this machine, which it makes: as root, with apt-get"
 	@echo "make test-faults   kill -9, full disks, missing rights, damaged files: all of the cases of which make test tries a few"
 	@echo "make soak   train, predict and measure in one process for MINUTES=60: do memory, files, threads and disk stay flat?"
+	@echo "make benchmark   speed and memory beside the rivals that PUBLISHED, JACOBIAN and RIVALS name (benchmarks/README.md)"
 	@echo "make lint   the first two of these alone"
 	@echo "make audit  look up the locked versions among known vulnerabilities (needs a network)"
 	@echo "make lock   renew requirements.lock with the newest versions that pyproject.toml allows"
@@ -70,6 +71,14 @@ MINUTES ?= 60
 OUTPUT ?= build/soak-$(shell date +%Y%m%d-%H%M%S)
 soak: $(STAMP)
 	OMP_NUM_THREADS=1 python benchmarks/soak.py --minutes $(MINUTES) --output $(OUTPUT)
+
+# rivals are never part of this repository: what is not named is left out
+PUBLISHED ?= nowhere
+JACOBIAN ?= nowhere
+RIVALS ?= nowhere
+benchmark: $(STAMP)
+	python benchmarks/run.py --published $(abspath $(PUBLISHED)) --jacobian $(abspath $(JACOBIAN)) --rivals $(RIVALS) \
+	  $(if $(QUICK),--quick) $(BENCHMARK_OPTIONS)
 
 # An environment of its own: none of the audit's packages belongs beside ours. Exit code 1: a vulnerability is known.
 AUDIT := $(VENV)/audit

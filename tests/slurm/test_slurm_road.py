@@ -20,8 +20,8 @@ from cluster_road import TRAINED, Road, Training, identity
 
 LONGEST_S = 1500  # what the cluster's run may take before it counts as hanging
 ON_GPU = ("train_model", "predict_test", "predict_slab")
-# the slabs ask for their GPU by --gres, and at first for less memory than they take with their Snakemake: 616 MiB
-SCARCE = '{slurm_partition: gpu, gres: "gpu:1", gpu: 0, mem_mb: attempt * 400}'
+# the slabs ask for their GPU by --gres, and at first for less memory than they take with their Snakemake
+SCARCE = '{slurm_partition: gpu, gres: "gpu:1", gpu: 0, mem_mb: attempt * 300}'
 FIELDS = ("JobIDRaw", "Comment", "State", "Partition", "NodeList", "ReqMem", "TimelimitRaw", "ReqTRES", "Elapsed")
 
 
@@ -158,7 +158,7 @@ def test_slabs_that_wanted_memory_came_back_with_more(story: Story) -> None:
         assert lost
         assert {row["State"] for row in lost} <= {"FAILED", "OUT_OF_MEMORY"}
         assert ended["State"] == "COMPLETED"
-        assert [row["ReqMem"] for row in (*lost, ended)] == [f"{400 * (i + 1)}M" for i in range(len(lost) + 1)]
+        assert [row["ReqMem"] for row in (*lost, ended)] == [f"{300 * (i + 1)}M" for i in range(len(lost) + 1)]
     logs = story.cluster_road.folder.glob(".snakemake/slurm_logs/rule_predict_slab/*/*.log")
     assert sum("exceeded memory limit" in log.read_text() for log in logs) == len(rows) - len(slabs)
 
