@@ -51,10 +51,10 @@ plain convolutions' operations, as a share of what a 2048 x 2048 float32 matrix 
 VOLUMES = """## Whole volumes
 
 From TIFF (uint16) to zarr, slices of {side} x {side}, networks {width} channels wide. MONAI: `SlidingWindowInferer`,
-windows of 256, overlap 0.25, Gaussian; CAREamics: tiles of 256, overlap 48, the steps of its own prediction. Both run the
-same network, traced from plain layers. Theirs stitch windows whose overlap is
-smaller than the network's receptive field, so seams are expected: "unlike" is the share of voxels that differ from ours
-by more than one grey level. Ours writes a pyramid, checksums and metadata as well.
+windows of 256, overlap 0.25, Gaussian; CAREamics: the steps of its own prediction, tiles of 256, overlap 48. Both run
+the same network, traced from plain layers. Theirs stitch windows whose overlap is smaller than the network's receptive
+field, so seams are expected: "unlike" is the share of voxels that differ from ours by more than one grey level. Ours
+writes a pyramid, checksums and metadata as well.
 
 """
 

@@ -3,8 +3,8 @@
     python benchmarks/volume_inputs.py --folder FOLDER --shape 64 1024 1024 --generator resnet_9blocks --width 64
 
 makes FOLDER/volume_64.tif and FOLDER/resnet_9blocks_64/, a model's folder. In it lies also `network.pt`, the same
-network of plain layers, traced, so that programs that do not have this package can run it. The speed depends on neither the noise nor
-the weights; what comes out is a check that all programs compute the same.
+network of plain layers, traced, so that programs that do not have this package can run it. The speed depends on neither
+the noise nor the weights; what comes out is a check that all programs compute the same.
 """
 
 from __future__ import annotations
