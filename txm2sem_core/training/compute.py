@@ -31,11 +31,10 @@ class Compute:
         """Whether networks compute in float32."""
         return self.settings.precision == "float32"
 
-    def place(self, network: nn.Module) -> nn.Module:
-        """Move a network to the device, in the memory format that is asked for, or that it has on a CPU."""
-        if self.settings.channels_last or (
-            self.device.type == "cpu" and getattr(network, "channels_last_on_cpu", False)
-        ):
+    def place(self, network: nn.Module, *, differentiated_twice: bool = False) -> nn.Module:
+        """Move a network to the device, in the memory format that is asked for, or in which it is fast on a CPU."""
+        on_cpu = self.device.type == "cpu" and getattr(network, "channels_last_on_cpu", False)
+        if self.settings.channels_last or (on_cpu and not differentiated_twice):
             return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network.to(self.device)
 

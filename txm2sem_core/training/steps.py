@@ -55,7 +55,7 @@ class Learner:
         self.generator = build_generator(**generator_arguments(settings), seed=seed)
         if isinstance(self.generator, Baseline):
             raise ConfigError(f"generator.name: {settings.generator.name!r} is fitted; give it the family baseline.")
-        self.compute.place(self.generator)
+        self.compute.place(self.generator, differentiated_twice=settings.z_penalty.projection > 0)
         adam = settings.optimiser
         betas = (adam.beta1, 0.999)
         self.optimiser = torch.optim.Adam(
