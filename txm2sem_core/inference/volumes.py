@@ -234,12 +234,12 @@ class _VolumeJob:
                 content.update(np.ascontiguousarray(txm[predictor.context]).data)
                 voxels[..., z - unit.z0, :, :], here = self.answer.plane(txm)
                 clipped += here
-                # between layers it is kept; over slices, reading and writing would cut it up, and it would grow by half
-                give_back_freed_memory()
                 if z == unit.z1 - 1:
                     notes = {"clipped": clipped, "histogram": histogram.as_text(), "input_sha256": content.hexdigest()}
                     behind.put((unit, voxels, notes))
                     del voxels
+                    # kept between layers and slices; over units, reading and writing would cut it up, and it would grow
+                    give_back_freed_memory()
                     made += 1
                 done += 1
                 if part.on_progress is not None:
