@@ -78,9 +78,7 @@ def weight_gradients(network: nn.Module, x: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("name", ["resnet_2blocks", "sr_resnet_2blocks", "unet_32"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("side", [8, 32, 64])
-def test_layout_changes_no_gradient(
-    name: str, channels: int, side: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_layout_changes_no_gradient(name: str, channels: int, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Channels innermost in memory, which on planes of one pixel or channel is not told from the usual layout."""
     if name == "unet_32" and side < 32:
         pytest.skip("unet_32 takes multiples of 32")
