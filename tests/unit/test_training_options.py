@@ -126,24 +126,32 @@ def after_steps(compute: dict[str, Any], steps: int = 4, **values: Any) -> tuple
         return losses, learner.generator.eval()(batch(99).txm)
 
 
-# what docs/method.md states, with a margin of two
-TOLERANCES = {"channels_last": 1e-3, "bfloat16": 0.05}
+PENALTIES: list[dict[str, float]] = [{}, {"projection": 0.1, "perturbation": 0.1, "stack": 0.1, "every": 2}]
 
 
-@pytest.mark.parametrize(
-    ("compute", "tolerance"),
-    [
-        ({"channels_last": True}, TOLERANCES["channels_last"]),
-        ({"precision": "bfloat16"}, TOLERANCES["bfloat16"]),
-        ({"precision": "bfloat16", "channels_last": True}, TOLERANCES["bfloat16"]),
-    ],
-)
-@pytest.mark.parametrize("penalty", [{}, {"projection": 0.1, "perturbation": 0.1, "stack": 0.1, "every": 2}])
-def test_faster_ways_agree_with_float32(compute: dict[str, Any], tolerance: float, penalty: dict[str, float]) -> None:
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_channels_last_changes_nothing_but_rounding(penalty: dict[str, float]) -> None:
+    """In float64: in float32 Adam's first steps, whose size is that of no gradient, make much of rounding."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        losses, predicted = after_steps({"channels_last": True}, z_penalty=penalty)
+        expected_losses, expected = after_steps({}, z_penalty=penalty)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert losses == pytest.approx(expected_losses, rel=1e-9)
+    assert float((predicted - expected).abs().max()) < 1e-9
+
+
+HALF_TOLERANCE = 0.05  # what docs/method.md states, with a margin
+
+
+@pytest.mark.parametrize("compute", [{"precision": "bfloat16"}, {"precision": "bfloat16", "channels_last": True}])
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_half_precision_agrees_with_float32(compute: dict[str, Any], penalty: dict[str, float]) -> None:
     losses, predicted = after_steps(compute, z_penalty=penalty)
     expected_losses, expected = after_steps({}, z_penalty=penalty)
-    assert losses == pytest.approx(expected_losses, rel=tolerance)
-    assert float((predicted - expected).abs().max()) < tolerance
+    assert losses == pytest.approx(expected_losses, rel=HALF_TOLERANCE)
+    assert float((predicted - expected).abs().max()) < HALF_TOLERANCE
     assert predicted.dtype == torch.float32
 
 
@@ -178,4 +186,4 @@ def test_half_precision_on_a_gpu(precision: str) -> None:
     for chosen in ("float32", precision):
         learner = Learner(tiny("pix2pix", compute={"precision": chosen}), 0, torch.device("cuda"))
         losses.append([float(learner.step(batch(step))["loss_generator"]) for step in range(4)])
-    assert losses[1] == pytest.approx(losses[0], rel=TOLERANCES["bfloat16"])
+    assert losses[1] == pytest.approx(losses[0], rel=HALF_TOLERANCE)
