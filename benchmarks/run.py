@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -49,11 +50,15 @@ class Bench:
         return not {"the published code", "its Jacobian penalty"} & set(self.absent)
 
     def _absent(self) -> list[str]:
+        packages = {"MONAI": "monai", "CAREamics": "careamics", "the published code": "torchvision"}
+        absent = [name for name, package in packages.items() if not self._rivals_have(package)]
         named = {"the published code": self.chosen.published, "its Jacobian penalty": self.chosen.jacobian}
-        absent = [name for name, place in named.items() if not place.is_dir()]
-        if shutil.which(self.rival_python) is None:
-            absent += ["MONAI", "CAREamics"]
-        return absent
+        return list(dict.fromkeys([*absent, *(name for name, place in named.items() if not place.is_dir())]))
+
+    def _rivals_have(self, package: str) -> bool:
+        look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"
+        python = shutil.which(self.rival_python)
+        return python is not None and subprocess.run([python, "-c", look], check=False).returncode == 0
 
     def ours(self, script: str, *arguments: object) -> Contender:
         """One of our scripts."""
@@ -136,7 +141,7 @@ class Bench:
                     theirs = [*network, "--input", source, "--output", output / f"{label}.zarr"]
                     contenders[label] = self.rival(script, *theirs)
                     contenders[f"{label}, memory kept"] = self.rival(script, *theirs, keep=True)
-            if rounds == 1:  # the whole volume: each rival as it is faster
+            if rounds == 1:  # minutes each: without the rivals' second way
                 contenders = {name: one for name, one in contenders.items() if "," not in name}
             print(f"volume of {depth} slices, {generator}", file=sys.stderr, flush=True)
             found[generator] = take_turns(contenders, rounds)

@@ -6,16 +6,14 @@ come from `volume_inputs.py`. The last line on stdout is a JSON object: seconds,
 
 from __future__ import annotations
 
-import argparse
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import zarr
-from process_memory import peak_bytes
 from torchvision_stub import declare_operators
+from volume_rival import measure, rounded
 
 OPERATORS = declare_operators()  # before CAREamics, which imports torchvision
 
@@ -78,29 +76,12 @@ def predict(network_file: Path, description_file: Path, source: Path, target: Pa
 
 def write(volume: np.ndarray, dtype: np.dtype, target: Path) -> None:
     """Round a volume [Z, Y, X] of grey levels to the SEM's dtype, as a zarr array, slice by slice."""
-    bounds = np.iinfo(dtype)
     predicted = zarr.create_array(
         target, overwrite=True, shape=volume.shape, chunks=(1, *volume.shape[1:]), dtype=dtype
     )
     for z, plane in enumerate(volume):
-        predicted[z] = np.clip(np.rint(plane), bounds.min, bounds.max).astype(dtype)
-
-
-def main() -> None:
-    """Predict what the arguments name, and print what it took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("network", "description", "input", "output"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=2)
-    chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
-    begun = time.perf_counter()
-    predict(chosen.network, chosen.description, chosen.input, chosen.output)
-    seconds = time.perf_counter() - begun
-    modules = (careamics, torch, lightning, tifffile, zarr, np)
-    versions = {module.__name__: str(module.__version__) for module in modules}
-    print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(), "versions": versions}))
+        predicted[z] = rounded(plane, dtype)
 
 
 if __name__ == "__main__":
-    main()
+    measure(predict, (careamics, torch, lightning, tifffile, zarr, np), __doc__ or "")

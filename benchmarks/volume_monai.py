@@ -6,9 +6,7 @@ from `volume_inputs.py`. The last line on stdout is a JSON object: seconds, peak
 
 from __future__ import annotations
 
-import argparse
 import json
-import time
 from pathlib import Path
 
 import monai  # type: ignore[import-not-found]
@@ -17,7 +15,7 @@ import tifffile
 import torch
 import zarr
 from monai.inferers import SlidingWindowInferer  # type: ignore[import-not-found]
-from process_memory import peak_bytes
+from volume_rival import measure, rounded
 
 WINDOW_PX = 256
 OVERLAP = 0.25  # of a window
@@ -30,7 +28,6 @@ def predict(network_file: Path, description_file: Path, source: Path, target: Pa
     description = json.loads(description_file.read_text())
     txm, sem = description["normalisation"]["txm"], description["normalisation"]["sem"]
     dtype = np.dtype(description["sem_dtype"])
-    bounds = np.iinfo(dtype)
     window = (WINDOW_PX, WINDOW_PX)
     inferer = SlidingWindowInferer(window, overlap=OVERLAP, mode="gaussian", sw_batch_size=WINDOWS_AT_ONCE)
     with tifffile.TiffFile(source) as tiff, torch.inference_mode():
@@ -41,24 +38,8 @@ def predict(network_file: Path, description_file: Path, source: Path, target: Pa
             unit = (image - txm["low"]) * (2 / (txm["high"] - txm["low"])) - 1
             plane = inferer(torch.from_numpy(unit)[None, None], network)[0, 0].numpy()
             grey = (plane + 1) * ((sem["high"] - sem["low"]) / 2) + sem["low"]
-            predicted[z] = np.clip(np.rint(grey), bounds.min, bounds.max).astype(dtype)
-
-
-def main() -> None:
-    """Predict what the arguments name, and print what it took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("network", "description", "input", "output"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=2)
-    chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
-    begun = time.perf_counter()
-    predict(chosen.network, chosen.description, chosen.input, chosen.output)
-    seconds = time.perf_counter() - begun
-    modules = (monai, torch, tifffile, zarr, np)
-    versions = {module.__name__: str(module.__version__) for module in modules}
-    print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(), "versions": versions}))
+            predicted[z] = rounded(grey, dtype)
 
 
 if __name__ == "__main__":
-    main()
+    measure(predict, (monai, torch, tifffile, zarr, np), __doc__ or "")
