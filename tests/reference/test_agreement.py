@@ -21,7 +21,7 @@ from published import (
     published_step,
 )
 
-from txm2sem_core.networks import products, resnet, srresnet
+from txm2sem_core.networks import products, resnet, srresnet, unet
 from txm2sem_core.training.steps import Learner
 
 pytestmark = needs_published
@@ -42,8 +42,8 @@ class Differences:
 def plain_order() -> Iterator[None]:
     """Sums in the order of the published code: without the layers, layouts and optimiser that are fast on a CPU."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(products, "_in_plain_float", lambda _: False)
-        for module in (resnet, srresnet):
+        patch.setattr(products, "in_plain_float", lambda _: False)
+        for module in (resnet, srresnet, unet):
             patch.setattr(module, "for_convolutions", lambda x: x)
         patch.setattr(resnet.ResNet, "channels_last_on_cpu", False)
         patch.setattr(srresnet.SRResNet, "channels_last_on_cpu", False)

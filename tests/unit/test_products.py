@@ -12,7 +12,12 @@ from torch import Tensor, nn
 
 from txm2sem_core.config import ComputeSettings
 from txm2sem_core.networks import build_generator, folded, inference, products
-from txm2sem_core.networks.products import FewChannelConv2d, FewPixelConv2d, FewPixelConvTranspose2d
+from txm2sem_core.networks.products import (
+    FewChannelConv2d,
+    FewChannelConvTranspose2d,
+    FewPixelConv2d,
+    FewPixelConvTranspose2d,
+)
 from txm2sem_core.training.compute import Compute
 
 LIMIT = 1e-10  # of float64: only the order of sums may differ
@@ -58,8 +63,27 @@ def test_few_pixels(batch: int, inner: int, outer: int, height: int, width: int,
 @given(few, few, st.integers(1, 6), st.integers(1, 8), st.integers(1, 8), st.booleans())
 def test_few_pixels_transposed(batch: int, inner: int, outer: int, height: int, width: int, bias: bool) -> None:
     x = draw(batch, inner, height, width)
-    taken = batch * height * width <= products.FEW_PIXELS or outer <= products.FEW_CHANNELS
+    taken = batch * height * width <= products.FEW_PIXELS
     same_as_parent(FewPixelConvTranspose2d(inner, outer, 4, 2, 1, bias=bias), x, taken=taken)
+
+
+@settings(max_examples=40, deadline=None)
+@given(few, few, st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.sampled_from([(4, 2, 1), (6, 3, 1)]))
+def test_few_channels_transposed(
+    batch: int, inner: int, outer: int, height: int, width: int, geometry: tuple[int, int, int]
+) -> None:
+    x = draw(batch, inner, height, width)
+    layer = FewChannelConvTranspose2d(inner, outer, *geometry)
+    same_as_parent(layer, x, taken=outer <= products.FEW_CHANNELS)
+
+
+@pytest.mark.parametrize("outer", [1, 8])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_images_in_parts_are_as_one(outer: int, layout: torch.memory_format) -> None:
+    layer = FewChannelConvTranspose2d(5, outer, 4, 2, 1).double()
+    whole = draw(2, 5, 6, 7).contiguous(memory_format=layout)
+    found = layer(whole[:, :2].contiguous(memory_format=layout), whole[:, 2:])
+    assert float((found - layer(whole)).detach().abs().max()) < LIMIT
 
 
 @settings(max_examples=40, deadline=None)
@@ -90,16 +114,16 @@ def test_layout_changes_no_gradient(name: str, channels: int, side: int, monkeyp
     compute = Compute(ComputeSettings(channels_last=True), torch.device("cpu"))
     placed = compute.place(network)
     found = [weight_gradients(placed, compute.batch(x)), with_gradients(placed, placed, compute.batch(x))]
-    for module in ("resnet", "srresnet"):
+    for module in ("resnet", "srresnet", "unet"):
         monkeypatch.setattr(f"txm2sem_core.networks.{module}.for_convolutions", lambda x: x)
-    monkeypatch.setattr(products, "_in_plain_float", lambda _: False)
+    monkeypatch.setattr(products, "in_plain_float", lambda _: False)
     network = network.to(memory_format=torch.contiguous_format)
     plain = [weight_gradients(network, x), with_gradients(network, network, x)]
     for ours, theirs in zip([*found[0], *found[1]], [*plain[0], *plain[1]], strict=True):
         assert float((ours - theirs).detach().abs().max()) < 1e-8 * max(1.0, float(theirs.detach().abs().max()))
 
 
-@pytest.mark.parametrize("name", ["resnet_3blocks", "sr_resnet_3blocks"])
+@pytest.mark.parametrize("name", ["resnet_3blocks", "sr_resnet_3blocks", "unet_32"])
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 @pytest.mark.parametrize("mode", ["evaluation", "dropout"])
 def test_folded_norms_change_nothing(name: str, norm: str, mode: str) -> None:
@@ -109,7 +133,7 @@ def test_folded_norms_change_nothing(name: str, norm: str, mode: str) -> None:
     )
     network.double().train()
     for seed in range(3):  # running statistics that are not those of a fresh network
-        network(3 * draw(2, 1, 16, 16, seed=seed) + 1)
+        network(3 * draw(2, 1, 32, 32, seed=seed) + 1)
     network.eval()
     made = folded(network)
     norms = [m for m in made.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -118,7 +142,7 @@ def test_folded_norms_change_nothing(name: str, norm: str, mode: str) -> None:
     for one in (network, made):
         torch.manual_seed(0)
         with inference(one, mode):
-            results.append(one(draw(1, 1, 16, 16, seed=9)))
+            results.append(one(draw(1, 1, 32, 32, seed=9)))
     assert float((results[0] - results[1]).abs().max()) < LIMIT
     assert any(isinstance(m, nn.BatchNorm2d) for m in network.modules()) == (norm == "batch")  # as it was
 

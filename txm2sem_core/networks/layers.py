@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from txm2sem_core.errors import ConfigError
+from txm2sem_core.networks.frames import Frame, frames_pay
 
 Norm = Literal["batch", "instance", "none"]
 NORMS: tuple[str, ...] = get_args(Norm)
@@ -68,3 +69,20 @@ class ResidualBlock(nn.Module):
         hidden = self.dropout(self.activation(self.norm1(self.conv1(x))))
         residual: Tensor = self.norm2(self.conv2(hidden))
         return residual.add_(x)
+
+
+class ResidualBlocks(nn.ModuleList):
+    """Residual blocks one after another."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, channels, Y, X]` to the same shape."""
+        if not frames_pay(x):
+            for block in self:
+                x = block(x)
+            return x
+        frame = Frame.of(x, 1, nn.Identity())
+        for block in self:
+            assert isinstance(block, ResidualBlock)
+            within = Frame.of(block.norm1(frame.convolved(block.conv1)), 1, block.activation, block.dropout)
+            frame.add(block.norm2(within.convolved(block.conv2)))
+        return frame.image

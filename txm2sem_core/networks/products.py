@@ -20,7 +20,7 @@ FEW_CHANNELS = 4  # made of many
 BLOCK = 4  # side of the blocks that they are made in
 
 
-def _in_plain_float(x: Tensor) -> bool:
+def in_plain_float(x: Tensor) -> bool:
     """Whether x is computed on a CPU, in the precision that it has."""
     return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
@@ -37,7 +37,7 @@ class FewPixelConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
         batch, (height, width) = x.shape[0], self._size(x)
-        if not (_in_plain_float(x) and batch * height * width <= FEW_PIXELS):
+        if not (in_plain_float(x) and batch * height * width <= FEW_PIXELS):
             return super().forward(x)
         windows = functional.unfold(x, self.kernel_size, padding=self.padding, stride=self.stride)  # type: ignore[arg-type]
         windows = windows.transpose(0, 1).flatten(1)  # all images side by side: the weights are read once
@@ -50,13 +50,12 @@ class FewPixelConv2d(nn.Conv2d):
 
 
 class FewPixelConvTranspose2d(nn.ConvTranspose2d):
-    """`nn.ConvTranspose2d` (no groups, no dilation) for layers that may come to see few pixels, or make one channel."""
+    """`nn.ConvTranspose2d` (no groups, no dilation) for layers that may come to see few pixels."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
         batch, _, height, width = x.shape
-        pays = batch * height * width <= FEW_PIXELS or self.out_channels <= FEW_CHANNELS
-        if not (_in_plain_float(x) and pays and output_size is None):
+        if not (in_plain_float(x) and batch * height * width <= FEW_PIXELS and output_size is None):
             return super().forward(x, output_size)
         pixels = x.transpose(0, 1).flatten(1)
         # in this order the weights, which take the time, are read along the rows that they are stored in
@@ -79,14 +78,48 @@ class FewChannelConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
-        if not (_in_plain_float(x) and self.out_channels <= FEW_CHANNELS):
+        if not (in_plain_float(x) and self.out_channels <= FEW_CHANNELS):
             return super().forward(x)
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
-        x = functional.pad(x, self._reversed_padding_repeated_twice, mode=mode)
+        return self.inside(functional.pad(x, self._reversed_padding_repeated_twice, mode=mode))
+
+    def inside(self, x: Tensor) -> Tensor:
+        """The same of an image that has its border already; `[B, in_channels, Y + 2 padding, X + 2 padding]`."""
         ky, kx = self.kernel_size
         side = math.gcd(BLOCK, x.shape[2] - ky + 1, x.shape[3] - kx + 1)
         shifts = [(y, x) for y in range(side) for x in range(side)]
         kernels = [functional.pad(self.weight, (x, side - 1 - x, y, side - 1 - y)) for y, x in shifts]
         blocks = functional.conv2d(x, torch.stack(kernels, dim=1).flatten(0, 1), stride=side)
         made = functional.pixel_shuffle(blocks, side)
+        return made if self.bias is None else made + self.bias[:, None, None]
+
+
+class FewChannelConvTranspose2d(nn.ConvTranspose2d):
+    """`nn.ConvTranspose2d` (kernel of twice the stride, no groups, no dilation) that makes few channels out of many.
+
+    With strides of s, a block of s x s output pixels depends on 2 x 2 input pixels: one product of all pixels with all
+    weights, and a sum of four images of blocks, each shifted to its place. What is to be concatenated along channels is
+    given as several images, and is summed over without being put together.
+    """
+
+    def forward(self, *images: Tensor) -> Tensor:  # type: ignore[override]
+        """Images `[B, channels, Y, X]`, in_channels together, to `[B, out_channels, Y', X']`, as the parent's."""
+        if not (in_plain_float(images[0]) and self.out_channels <= FEW_CHANNELS):
+            return super().forward(torch.cat(images, dim=1))
+        s, (py, px) = self.stride[0], _padding(self)
+        batch, _, height, width = images[0].shape
+        inner = self.in_channels
+        # by the neighbour that they belong to, above or below, left or right, then by pixel of the block
+        weights = self.weight.reshape(inner, -1, 2, s, 2, s).permute(2, 4, 1, 3, 5, 0).flatten(0, 4)
+        shares = torch.split(weights, [image.shape[1] for image in images], dim=1)
+        parts = shares[0] @ images[0].flatten(2)
+        for share, image in zip(shares[1:], images[1:], strict=True):
+            parts = torch.baddbmm(parts, share.expand(batch, -1, -1), image.flatten(2))
+        parts = parts.view(batch, 2, 2, -1, height, width)
+        blocks = functional.pad(parts[:, 0, 0], (0, 1, 0, 1))
+        blocks[:, :, 1:, :-1] += parts[:, 1, 0]
+        blocks[:, :, :-1, 1:] += parts[:, 0, 1]
+        blocks[:, :, 1:, 1:] += parts[:, 1, 1]
+        made = functional.pixel_shuffle(blocks, s)
+        made = made[:, :, py : made.shape[2] - py, px : made.shape[3] - px]
         return made if self.bias is None else made + self.bias[:, None, None]

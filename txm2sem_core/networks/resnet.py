@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core.networks.base import ImageGenerator
-from txm2sem_core.networks.layers import ResidualBlock, bias_beside, for_convolutions, normalisation
+from txm2sem_core.networks.frames import convolved
+from txm2sem_core.networks.layers import (
+    ResidualBlock,
+    ResidualBlocks,
+    bias_beside,
+    for_convolutions,
+    normalisation,
+)
 from txm2sem_core.networks.products import FewChannelConv2d
 from txm2sem_core.networks.receptive import convolution, receptive_radius, transposed_convolution
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
@@ -49,7 +56,7 @@ class ResNet(ImageGenerator):
             nn.Conv2d(outer, inner, 3, stride=2, padding=1, bias=bias) for outer, inner in steps
         )
         self.down_norms = nn.ModuleList(normalisation(norm, inner) for _, inner in steps)
-        self.blocks = nn.ModuleList(
+        self.blocks = ResidualBlocks(
             ResidualBlock(widths[-1], norm, dropout=options.dropout, activation=_relu) for _ in range(blocks)
         )
         self.up_convs = nn.ModuleList(
@@ -66,11 +73,11 @@ class ResNet(ImageGenerator):
         x = functional.relu_(self.first_norm(self.first_conv(x)))
         for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
             x = functional.relu_(norm(conv(x)))
-        for block in self.blocks:
-            x = block(x)
-        for conv, norm in zip(self.up_convs, self.up_norms, strict=True):
+        x = self.blocks(x)
+        for conv, norm in zip(self.up_convs[:-1], self.up_norms[:-1], strict=True):
             x = functional.relu_(norm(conv(x)))
-        return torch.tanh(self.last_conv(x))
+        x = self.up_norms[-1](self.up_convs[-1](x))
+        return torch.tanh(convolved(self.last_conv, x, _relu()))
 
 
 def _relu() -> nn.Module:

@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core.networks.base import ImageGenerator
-from txm2sem_core.networks.layers import ResidualBlock, bias_beside, for_convolutions, normalisation
+from txm2sem_core.networks.frames import convolved, doubled, frames_pay
+from txm2sem_core.networks.layers import (
+    ResidualBlock,
+    ResidualBlocks,
+    bias_beside,
+    for_convolutions,
+    normalisation,
+)
 from txm2sem_core.networks.products import FewChannelConv2d
 from txm2sem_core.networks.receptive import convolution, enlargement, receptive_radius
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
@@ -46,7 +53,7 @@ class SRResNet(ImageGenerator):
         width, norm, bias = options.width, options.norm, bias_beside(options.norm)
         self.first_conv = nn.Conv2d(options.in_channels, width, 9, padding=4, padding_mode="reflect", bias=bias)
         self.first_activation = nn.PReLU()
-        self.blocks = nn.ModuleList(
+        self.blocks = ResidualBlocks(
             ResidualBlock(width, norm, dropout=options.dropout, activation=nn.PReLU) for _ in range(blocks)
         )
         self.middle_conv = nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect", bias=bias)
@@ -60,13 +67,19 @@ class SRResNet(ImageGenerator):
         self.check_input(x)
         x = for_convolutions(x)
         first = self.first_activation(self.first_conv(x))
-        x = first
-        for block in self.blocks:
-            x = block(x)
-        x = first + self.middle_norm(self.middle_conv(x))
+        x = first + self.middle_norm(convolved(self.middle_conv, self.blocks(first), nn.Identity()))
+        if frames_pay(x) and len(self.up_convs):
+            return self._enlarged(x)
         for conv, activation in zip(self.up_convs, self.up_activations, strict=True):
             x = activation(functional.pixel_shuffle(conv(x), 2))
         return torch.tanh(self.last_conv(x))
+
+    def _enlarged(self, x: Tensor) -> Tensor:
+        """The end of `forward`, from the pixel shuffles on, by frames."""
+        for conv, activation in zip(self.up_convs[:-1], self.up_activations[:-1], strict=True):
+            x = doubled(conv, activation, x, 0).image
+        frame = doubled(self.up_convs[-1], self.up_activations[-1], x, 3)
+        return torch.tanh(frame.convolved(self.last_conv))
 
 
 def _register(blocks: int) -> None:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core.networks.base import ImageGenerator
-from txm2sem_core.networks.layers import DROPOUT_SHARE, bias_beside, normalisation
-from txm2sem_core.networks.products import FewPixelConv2d, FewPixelConvTranspose2d
+from txm2sem_core.networks.layers import DROPOUT_SHARE, bias_beside, for_convolutions, normalisation
+from txm2sem_core.networks.products import FewChannelConvTranspose2d, FewPixelConv2d, FewPixelConvTranspose2d
 from txm2sem_core.networks.receptive import convolution, receptive_radius, transposed_convolution
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
 
@@ -23,6 +23,8 @@ class UNet(ImageGenerator):
     multiples of N. Level k has `width * min(2^k, 8)` channels. The outermost level has no norm, and the encoder's
     innermost has none, as the statistics of one pixel would be empty.
     """
+
+    folds_norms = True
 
     def __init__(self, options: GeneratorOptions, depth: int) -> None:
         down = [convolution(4, 2, 1)] * depth
@@ -50,24 +52,31 @@ class UNet(ImageGenerator):
             dropped = options.dropout and level >= FIRST_DROPOUT_LEVEL and not innermost
             self.down_convs.append(FewPixelConv2d(incoming, inner, 4, stride=2, padding=1, bias=bias))
             self.down_norms.append(normalisation("none" if outermost or innermost else options.norm, inner))
-            self.up_convs.append(FewPixelConvTranspose2d(joined, outer, 4, stride=2, padding=1, bias=bias or outermost))
+            up_conv = FewChannelConvTranspose2d if outermost else FewPixelConvTranspose2d
+            self.up_convs.append(up_conv(joined, outer, 4, stride=2, padding=1, bias=bias or outermost))
             self.up_norms.append(normalisation("none" if outermost else options.norm, outer))
             self.dropouts.append(nn.Dropout(DROPOUT_SHARE if dropped else 0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y, X]` in [-1, 1]; InputError for a size that does not fit."""
         self.check_input(x)
+        laid_out = _as_it_is if torch.is_grad_enabled() else for_convolutions  # gradients would be slower
+        x = laid_out(x)
         skips: list[Tensor] = []
-        for level, (conv, norm) in enumerate(zip(self.down_convs, self.down_norms, strict=True)):
-            x = norm(conv(functional.leaky_relu(x, 0.2) if level else x))
-            skips.append(x)
-        x = skips.pop()
-        for level in reversed(range(len(self.up_convs))):
-            x = self.up_norms[level](self.up_convs[level](functional.relu(x)))
-            x = self.dropouts[level](x)
-            if level:
-                x = torch.cat([skips.pop(), x], dim=1)
+        for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
+            x = functional.leaky_relu_(norm(conv(x)), 0.2)
+            skips.append(x)  # its relu, which the way up takes, is that of what it was before
+        x = functional.relu(skips.pop())
+        for level in reversed(range(1, len(self.up_convs))):
+            x = self.dropouts[level](self.up_norms[level](self.up_convs[level](laid_out(x))))
+            if level > 1:
+                x = functional.relu_(torch.cat([skips.pop(), laid_out(x)], dim=1))
+        x = self.up_convs[0](functional.relu(skips.pop()), functional.relu_(laid_out(x)))
         return torch.tanh(x)
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 def _register(depth: int) -> None:

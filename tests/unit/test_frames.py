@@ -1,0 +1,70 @@
+"""Images within their reflected border: the same as by layers that make their border themselves."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+
+from txm2sem_core.networks import build_generator, folded, frames, inference
+from txm2sem_core.networks.frames import Frame
+
+SETTINGS = [
+    ("resnet_2blocks", 1, "evaluation"),
+    ("resnet_2blocks", 1, "dropout"),
+    ("resnet_2blocks", 1, "batch_statistics"),
+    ("sr_resnet_2blocks", 1, "evaluation"),
+    ("sr_resnet_2blocks", 2, "dropout"),
+    ("sr_resnet_2blocks", 4, "evaluation"),
+]
+
+
+def draw(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(4, 9), st.integers(4, 9), st.integers(0, 3))
+def test_border(batch: int, channels: int, height: int, width: int, margin: int) -> None:
+    x = draw(batch, channels, height, width)
+    frame = Frame.of(x, margin, nn.ReLU())
+    assert torch.equal(frame.whole, functional.pad(x.relu(), [margin] * 4, mode="reflect"))
+    frame.add(x)
+    assert torch.equal(frame.whole, functional.pad(x.relu() + x, [margin] * 4, mode="reflect"))
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.PReLU(init=0.3), nn.PReLU(4), nn.Tanh()])
+def test_pixel_shuffle(activation: nn.Module) -> None:
+    x, conv = draw(2, 3, 5, 6), nn.Conv2d(3, 16, 3, padding=1)
+    with torch.no_grad():
+        made = frames.doubled(conv, activation, x, 2).image
+        assert torch.equal(made, activation(functional.pixel_shuffle(conv(x), 2)))
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize(("name", "factor", "mode"), SETTINGS)
+def test_networks(name: str, factor: int, mode: str, norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = build_generator(name=name, width=8, factor=factor, norm=norm, dropout=True, seed=0).double()
+    network(draw(2, 1, 16, 16).double())  # running statistics that are not those of a fresh network
+    for layer in network.modules():
+        if isinstance(layer, nn.PReLU):
+            nn.init.uniform_(layer.weight, 0.1, 0.9)
+    network = network if mode == "batch_statistics" else folded(network)
+    results = []
+    for least in (0, frames.FRAMED_VALUES):
+        monkeypatch.setattr(frames, "FRAMED_VALUES", least)
+        torch.manual_seed(1)
+        with inference(network, mode):
+            results.append(network(draw(2, 1, 16, 12).double()))
+    assert float((results[0] - results[1]).abs().max()) < 1e-12
+
+
+def test_training_computes_without() -> None:
+    """In-place sums would lose what gradients need."""
+    x = torch.zeros(frames.FRAMED_VALUES)
+    assert not frames.frames_pay(x)
+    with torch.no_grad():
+        assert frames.frames_pay(x)

@@ -1,0 +1,113 @@
+"""Images that lie within their reflected border, for prediction on a CPU.
+
+A convolution with a reflected border first copies its input into a larger image. Where no gradient is wanted, the layer
+before it writes into the middle of that image at once, and only the border is copied. The convolutions themselves run
+close to the processor's matrix rate, so that passes over an image are what there is to save.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from txm2sem_core.networks import products
+
+FRAMED_VALUES = 2**21  # of an image, all channels: smaller ones lie in the processor's cache
+
+
+def frames_pay(x: Tensor) -> bool:
+    """Whether what follows on an image is to be computed by frames."""
+    return products.in_plain_float(x) and not torch.is_grad_enabled() and x.numel() >= FRAMED_VALUES
+
+
+class Frame:
+    """An image `[B, C, Y, X]` in the middle of `[B, C, Y + 2 margin, X + 2 margin]`, channels innermost in memory.
+
+    Attributes:
+        margin: width of the border in pixels.
+        whole: the image with its border.
+        image: the image, a view of the former. Whoever writes into it calls `reflect` thereafter.
+    """
+
+    def __init__(self, shape: tuple[int, int, int, int], margin: int, dtype: torch.dtype) -> None:
+        batch, channels, height, width = shape
+        size = (batch, channels, height + 2 * margin, width + 2 * margin)
+        self.margin = margin
+        self.whole = torch.empty(size, dtype=dtype, memory_format=torch.channels_last)
+        self.image = self.whole[:, :, margin : margin + height, margin : margin + width]
+
+    @classmethod
+    def of(cls, x: Tensor, margin: int, activation: nn.Module, dropout: nn.Module | None = None) -> Self:
+        """A frame around dropout(activation(x))."""
+        batch, channels, height, width = x.shape
+        frame = cls((batch, channels, height, width), margin, x.dtype)
+        if dropout is not None and dropout.training:
+            frame.image.copy_(dropout(activation(x)))
+        else:
+            write_activated(activation, x, frame.image)
+        frame.reflect()
+        return frame
+
+    def add(self, x: Tensor) -> None:
+        """Add x to the image."""
+        self.image += x
+        self.reflect()
+
+    def reflect(self) -> None:
+        """Make the border anew: what is next to the edge, mirrored at the outermost pixels, which are not repeated."""
+        bottom, right = (n - 1 for n in self.whole.shape[2:])
+        inner_rows = slice(self.margin, bottom + 1 - self.margin)
+        steps = [(near, 2 * self.margin - near) for near in range(self.margin)]
+        for near, far in steps:
+            self.whole[:, :, inner_rows, near] = self.whole[:, :, inner_rows, far]
+            self.whole[:, :, inner_rows, right - near] = self.whole[:, :, inner_rows, right - far]
+        for near, far in steps:
+            self.whole[:, :, near] = self.whole[:, :, far]
+            self.whole[:, :, bottom - near] = self.whole[:, :, bottom - far]
+
+    def convolved(self, conv: nn.Module) -> Tensor:
+        """What a convolution that reflects this margin makes of the image."""
+        if isinstance(conv, products.FewChannelConv2d):
+            return conv.inside(self.whole)
+        assert isinstance(conv, nn.Conv2d)
+        return functional.conv2d(self.whole, conv.weight, conv.bias, conv.stride)
+
+
+def convolved(conv: nn.Conv2d, x: Tensor, activation: nn.Module) -> Tensor:
+    """conv(activation(x)), where the convolution reflects its border."""
+    if frames_pay(x):
+        return Frame.of(x, int(conv.padding[0]), activation).convolved(conv)
+    made: Tensor = conv(activation(x))
+    return made
+
+
+def doubled(conv: nn.Module, activation: nn.Module, x: Tensor, margin: int) -> Frame:
+    """A frame around activation(pixel_shuffle(conv(x), 2)).
+
+    The convolution makes its channels in the order of the pixels that they become, so that each of the four is
+    activated and put in its place in one pass.
+    """
+    assert isinstance(conv, nn.Conv2d)
+    channels = conv.out_channels // 4
+    weight = conv.weight.reshape(channels, 4, -1).transpose(0, 1).reshape(conv.weight.shape)
+    bias = None if conv.bias is None else conv.bias.view(channels, 4).t().flatten()
+    made = functional.conv2d(x, weight, bias, conv.stride, conv.padding)
+    batch, _, height, width = made.shape
+    frame = Frame((batch, channels, 2 * height, 2 * width), margin, made.dtype)
+    for number, pixels in enumerate(made.chunk(4, dim=1)):
+        write_activated(activation, pixels, frame.image[:, :, number // 2 :: 2, number % 2 :: 2])
+    frame.reflect()
+    return frame
+
+
+def write_activated(activation: nn.Module, x: Tensor, out: Tensor) -> None:
+    """Write activation(x) into out; in one pass for the activations of our networks."""
+    if isinstance(activation, nn.ReLU):
+        torch.clamp_min(x, 0, out=out)
+    elif isinstance(activation, nn.PReLU) and activation.weight.numel() == 1:
+        torch.ops.aten.leaky_relu.out(x, float(activation.weight), out=out)
+    else:
+        out.copy_(activation(x))
