@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import math
+import mmap
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # of <malloc.h>
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
@@ -37,6 +43,26 @@ def give_back_freed_memory() -> None:
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
+
+
+def empty_apart(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array in a mapping of its own, which the system has back with it: for what lives long beside a network.
+
+    Among the blocks that a network frees and asks for again, it would cut up what is kept of them.
+
+    Raises:
+        MemoryError: there is not so much.
+    """
+    import numpy as np  # here, not above: `txm2sem --help` needs none
+
+    if _glibc() is None:
+        return np.empty(shape, dtype)
+    size = math.prod(shape) * dtype.itemsize
+    try:
+        memory = mmap.mmap(-1, max(size, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError(f"{size} bytes for an array of shape {shape}") from error
+    return np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -61,12 +61,13 @@ def main() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _version(
+def _before_any_command(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         print(f"txm2sem {__version__}")
         raise typer.Exit
+    keep_freed_memory()  # before any thread has a heap of its own
 
 
 @app.command()
@@ -110,7 +111,6 @@ def predict(
 
     A prediction that was killed goes on where it stopped when the same command is given again.
     """
-    keep_freed_memory()
     from txm2sem_core.config import PredictSettings, parse_settings
 
     chosen = parse_settings(PredictSettings, settings)
@@ -165,7 +165,6 @@ def predict_test_patches(
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "test",
 ) -> None:
     """Predict the test patches and slices of a patch store; with several models, or --samples, the spread too."""
-    keep_freed_memory()
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
     from txm2sem_core.config import PredictSettings, parse_settings
@@ -199,7 +198,6 @@ def repair(
     settings: SettingsJson = "{}",
 ) -> None:
     """Repair a FIB-SEM slice where it is charged; all other pixels stay the very same."""
-    keep_freed_memory()
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
     from txm2sem_core.config import PredictSettings, parse_settings
@@ -232,7 +230,6 @@ def train(
     ] = None,
 ) -> None:
     """Train one model variant on a patch store; goes on where a killed training of the same settings stopped."""
-    keep_freed_memory()
     from txm2sem_core.config import TrainSettings, parse_settings
     from txm2sem_core.training import train_model
 

@@ -7,7 +7,10 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from txm2sem_core.allocator import empty_apart
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep its memory")
 PAGES = 64 * 2**20 // 4096
@@ -51,3 +54,24 @@ def test_freed_memory_is_kept_until_it_is_given_back() -> None:
 def test_the_users_own_choice_stands() -> None:
     faults, _ = run(MALLOC_MMAP_THRESHOLD_="1000000")
     assert faults > 5 * PAGES
+
+
+def test_an_array_apart_is_given_back_with_its_last_view() -> None:
+    array = empty_apart((3, 16, 2**20), np.dtype(np.uint16))  # 96 MiB
+    array[...] = 7
+    view, full = array[1], resident()
+    assert view.sum() == 7 * view.size
+    del array
+    assert resident() > full - PAGES / 4
+    del view
+    assert resident() < full - PAGES
+
+
+def test_too_large_an_array_apart_is_a_memory_error() -> None:
+    with pytest.raises(MemoryError, match="of shape"):
+        empty_apart((2**50,), np.dtype(np.uint8))
+
+
+def resident() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1])

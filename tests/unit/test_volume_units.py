@@ -20,6 +20,7 @@ from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.inference import Predictor, load_spread_predictor, predict_volume
 from txm2sem_core.io import Volume
+from txm2sem_core.io.zarr_levels import mean_of_eight
 
 DEPTH, UNITS = 70, 5
 NAMES = ["v.ome.zarr", "v.tif"]
@@ -253,6 +254,22 @@ def test_shards_have_whole_units_and_no_shard_has_two(place: Path) -> None:
         assert array.chunks[0] == 16
         files = [file for file in (place / "v.ome.zarr" / level / "c").rglob("*") if file.is_file()]
         assert len(files) == -(-array.shape[0] // 16)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.float32])
+@pytest.mark.parametrize("shape", [(4, 6, 8), (3, 5, 7), (1, 1, 9), (2, 3, 4, 5)])
+def test_means_of_the_pyramid(shape: tuple[int, ...], dtype: type) -> None:
+    """Against means in float64, rounded by NumPy; whole range of the dtype, with many halves among them."""
+    rng, whole = np.random.default_rng(0), np.dtype(dtype).kind in "iu"
+    bounds = (np.iinfo(dtype).min, np.iinfo(dtype).max) if whole else (-1e3, 1e3)
+    for low, high in (bounds, (0, 4)):
+        voxels = rng.uniform(low, high, shape).round(0 if whole else 3).astype(dtype)
+        padded = np.pad(voxels, [(0, 0)] * (len(shape) - 3) + [(0, n % 2) for n in shape[-3:]], mode="edge")
+        z, y, x = (n // 2 for n in padded.shape[-3:])
+        expected = padded.reshape(*shape[:-3], z, 2, y, 2, x, 2).astype(np.float64).mean(axis=(-5, -3, -1))
+        found = mean_of_eight(voxels)
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, np.rint(expected) if whole else expected, atol=0 if whole else 1e-3)
 
 
 def test_every_slice_is_read_once(place: Path, tmp_path: Path) -> None:

@@ -124,7 +124,8 @@ class Predictor:
         _, height, width = unit.shape
         generator = self.generator
         padded = [padded_length(n, generator.size_multiple, generator.minimum_size) for n in (height, width)]
-        unit = np.pad(unit, ((0, 0), (0, padded[0] - height), (0, padded[1] - width)), mode="symmetric")
+        if padded != [height, width]:
+            unit = np.pad(unit, ((0, 0), (0, padded[0] - height), (0, padded[1] - width)), mode="symmetric")
         return self._by_fitting_tiles(unit)[:, : height * self.factor, : width * self.factor]
 
     def _by_fitting_tiles(self, unit: np.ndarray) -> np.ndarray:
@@ -161,18 +162,25 @@ class Predictor:
             generator.receptive_radius_px,
             generator.size_multiple,
         )
-        plane = np.zeros((generator.out_channels, height * f, width * f), dtype=np.float32)
         with inference(self.network, self.mode):
+            if len(tiles) == 1:
+                return self._made(unit)
+            plane = np.zeros((generator.out_channels, height * f, width * f), dtype=np.float32)
             for row, column in tiles:
-                part = unit[None, :, row.read_start : row.read_stop, column.read_start : column.read_stop]
-                predicted = self.network(torch.from_numpy(np.ascontiguousarray(part)).to(self.device))[0].cpu().numpy()
+                made = self._made(unit[:, row.read_start : row.read_stop, column.read_start : column.read_stop])
                 y0, x0 = row.keep_start - row.read_start, column.keep_start - column.read_start
-                kept = predicted[:, y0 * f :, x0 * f :]
+                kept = made[:, y0 * f :, x0 * f :]
                 kept = kept[:, : (row.keep_stop - row.keep_start) * f, : (column.keep_stop - column.keep_start) * f]
                 plane[:, row.keep_start * f : row.keep_stop * f, column.keep_start * f : column.keep_stop * f] += (
                     kept * np.outer(row.weights(f), column.weights(f))
                 )
         return plane
+
+    def _made(self, unit: np.ndarray) -> np.ndarray:
+        """What the network makes of one tile, or of a whole plane."""
+        given = torch.from_numpy(np.ascontiguousarray(unit))[None].to(self.device)
+        made: np.ndarray = self.network(given)[0].cpu().numpy()
+        return made
 
     def predict_patches(self, txm: np.ndarray) -> np.ndarray:
         """Predict patches [B, C, Y, X], each in one pass as in training; returns [B, Y * factor, X * factor]."""

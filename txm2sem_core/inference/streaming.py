@@ -15,7 +15,7 @@ from txm2sem_core.io import Volume
 from txm2sem_core.tiling import Unit, plan_reads
 
 Item = TypeVar("Item")
-_READ_BYTES = 32 * 2**20  # that are read at once, but one slice at least
+_READ_BYTES = 16 * 2**20  # that are read at once, but one slice at least
 _MOST_SLICES = 16  # read at once: volumes stored in chunks are seldom thicker
 _WAITING = 2  # slices that wait for the network
 _POLL_S = 0.1

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core import io
-from txm2sem_core.allocator import give_back_freed_memory
+from txm2sem_core.allocator import empty_apart
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError
@@ -238,8 +238,6 @@ class _VolumeJob:
                     notes = {"clipped": clipped, "histogram": histogram.as_text(), "input_sha256": content.hexdigest()}
                     behind.put((unit, voxels, notes))
                     del voxels
-                    # kept between layers and slices; over units, reading and writing would cut it up, and it would grow
-                    give_back_freed_memory()
                     made += 1
                 done += 1
                 if part.on_progress is not None:
@@ -249,7 +247,7 @@ class _VolumeJob:
     def _empty(self, unit: Unit) -> np.ndarray:
         several = len(self.answer.channels)
         shape = (unit.z1 - unit.z0, *self.shape[1:])
-        return np.empty((several, *shape) if several else shape, dtype=self.answer.predictor.sem_dtype)
+        return empty_apart((several, *shape) if several else shape, self.answer.predictor.sem_dtype)
 
     def _write(self, item: tuple[Unit, np.ndarray, dict[str, Any]]) -> None:
         self.store.write(*item)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tifffile
 
+from txm2sem_core.allocator import empty_apart
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.guards import Fingerprint, Handle
 from txm2sem_core.io.tiff import (
@@ -166,7 +167,7 @@ def _side_by_side(path: Path, layout: _Layout) -> Reader:
     handle: Handle[FileIO] = Handle(partial(FileIO, path), lambda file: file.close())
 
     def read(z0: int, z1: int) -> np.ndarray:
-        slab = np.empty((z1 - z0, height, width), layout.dtype)
+        slab = empty_apart((z1 - z0, height, width), layout.dtype)
         assert layout.offset is not None
         with handle.use() as file:
             file.seek(layout.offset + z0 * height * width * layout.dtype.itemsize)
