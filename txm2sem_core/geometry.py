@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 Array = NDArray[Any]
 Matrix = NDArray[np.float64]
@@ -69,6 +68,8 @@ def warp(moving: Array, matrix: Matrix, shape: tuple[int, int], order: int = 3, 
         [Y, X] of the moving image's type. Integers are rounded, and kept within the moving image's own range: a
         cubic spline overshoots at edges.
     """
+    from scipy import ndimage  # here, not above: heavy, and imported with this module by every prediction
+
     coordinates = _moving_coordinates(matrix, shape)
     outside = ~_inside(coordinates, moving.shape)
     if moving.dtype == np.bool_:

@@ -6,15 +6,18 @@ of known truth that repair is trained and judged on (Anderson et al. 2020).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import window_share
 from txm2sem_core.io import PatchStore
 from txm2sem_core.metrics import psnr, ssim
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CLASSES = ("background", "low density", "high density")
 # The networks end in tanh. Times this, one class can have up to 1 - 1e-4 of the probability.
@@ -39,6 +42,8 @@ def repair_input(txm: Tensor, sem: Tensor, mask: Tensor) -> Tensor:
     The SEM is white under the mask, whatever it was: the charge itself tells nothing, and is of another size in every
     place. The mask is 1 where the SEM is to be repaired and -1 elsewhere.
     """
+    import torch  # here, not above: the stages without a network need none, and their conda environment has none
+
     masked = mask.bool()
     white = torch.full_like(sem, WHITE)
     return torch.cat([txm, torch.where(masked, white, sem), masked.to(sem) * 2 - 1], dim=1)
@@ -46,7 +51,7 @@ def repair_input(txm: Tensor, sem: Tensor, mask: Tensor) -> Tensor:
 
 def composed(output: Tensor, given: Tensor) -> Tensor:
     """The repaired image: the network's output under the mask of what it was given, the SEM elsewhere, unchanged."""
-    return torch.where(given[:, -1:] > 0, output, given[:, -2:-1])
+    return output.where(given[:, -1:] > 0, given[:, -2:-1])
 
 
 def interpolated(sem: NDArray[np.generic], damage: NDArray[np.bool_]) -> NDArray[np.float32]:

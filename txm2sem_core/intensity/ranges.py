@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from skimage import exposure
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,8 @@ class Preparation:
     def _apply(self, plane: np.ndarray) -> np.ndarray:
         low, high = float(plane.min()), float(plane.max())
         if self.equalise and high > low:
+            from skimage import exposure  # here, not above: few prepare, and every prediction imports this module
+
             share = exposure.equalize_adapthist((plane - low) / (high - low), clip_limit=self.equalise)
             plane = (low + share * (high - low)).astype(np.float32)
         mean = plane.mean(dtype=np.float64)

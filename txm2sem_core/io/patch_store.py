@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -21,6 +20,9 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import IntensityRange, Preparation
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -59,6 +60,8 @@ def write_csv(path: str | Path, table: pd.DataFrame) -> None:
 
 def read_csv(path: str | Path, text_columns: tuple[str, ...] = ("pair",)) -> pd.DataFrame:
     """Read a CSV table. Columns named in `text_columns` stay text, so that the pair `000` is not the number 0."""
+    import pandas as pd  # here, not above: heavy, and imported with this package by every prediction
+
     try:
         return pd.read_csv(path, dtype=dict.fromkeys(text_columns, str), keep_default_na=True)
     except FileNotFoundError as error:

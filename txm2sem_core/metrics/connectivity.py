@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from txm2sem_core.errors import InputError
 
@@ -47,6 +46,8 @@ def percolating(pore: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
     Raises:
         InputError: see `check_pore`.
     """
+    from scipy import ndimage
+
     check_pore(pore, axis)
     labels = ndimage.label(pore)[0]
     ends = np.moveaxis(labels, axis, 0)

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.registration import phase_cross_correlation
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.continuity import relative
@@ -189,6 +188,8 @@ class NeighbourMeter:
             self._similarity[1].append(float(np.mean(similar)))
 
     def _add_neighbour(self, above: Real, image: Real) -> None:
+        from skimage.registration import phase_cross_correlation
+
         self._gather(0, 0, image - above)
         if min(image.shape) >= SSIM_WINDOW_PX:
             self._similarity[0].append(ssim(image, above, self._data_range))

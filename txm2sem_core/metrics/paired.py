@@ -116,6 +116,6 @@ def _interval(
 
 
 def _signed_rank(differences: NDArray[np.float64]) -> float:
-    from scipy.stats import wilcoxon  # here, not above: heavy, and imported with this package by every prediction
+    from scipy.stats import wilcoxon
 
     return float(wilcoxon(differences).pvalue) if differences.any() else 1.0

@@ -13,16 +13,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyamg
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.linalg import LinearOperator, cg
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.connectivity import check_pore, percolating, voxel_size_zyx
 from txm2sem_core.metrics.stokes import assemble_stokes
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 NANODARCY_M2 = 9.869233e-22  # one darcy is 9.869233e-13 m^2
 
@@ -145,6 +146,9 @@ def _flow(
     pore: NDArray[np.bool_], axis: int, size: NDArray[np.float64], tolerance: float, max_iterations: int
 ) -> tuple[float, int, float, bool]:
     """Mean velocity under a gradient of 1 (in squares of the unit), iterations, last change, and convergence."""
+    import pyamg
+    from scipy import sparse
+
     equations = assemble_stokes(pore, axis, size)
     friction, gradient, weights = equations.friction, equations.gradient, equations.weights
     response = [_velocity(matrix, force) for matrix, force in zip(friction, weights, strict=True)]
@@ -186,6 +190,8 @@ def _flow(
 
 def _velocity(matrix: sparse.csr_matrix, force: NDArray[np.float64]) -> NDArray[np.float64]:
     """Velocity of one component under a force without pressure: pores are narrow, so this takes few iterations."""
+    from scipy.sparse.linalg import LinearOperator, cg
+
     if not matrix.shape[0]:
         return np.zeros(0)
     inverse = 1 / matrix.diagonal()

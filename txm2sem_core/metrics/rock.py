@@ -15,7 +15,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.filters import threshold_multiotsu
 
 from txm2sem_core.errors import InputError
 
@@ -81,6 +80,8 @@ def multi_otsu_thresholds(pixels: NDArray[np.generic], phases: int) -> tuple[flo
 
 
 def _of_histogram(counts: NDArray[np.int64], edges: NDArray[np.float64], phases: int) -> tuple[float, ...]:
+    from skimage.filters import threshold_multiotsu
+
     centres = (edges[:-1] + edges[1:]) / 2
     thresholds = threshold_multiotsu(classes=phases, hist=(counts, centres))  # type: ignore[no-untyped-call]
     return tuple(float(threshold) for threshold in thresholds)

@@ -8,10 +8,13 @@ that drives the flow are 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 FloatArray = NDArray[np.float64]
 
@@ -49,6 +52,8 @@ def _component(
     pore: NDArray[np.bool_], numbers: NDArray[np.int32], component: int, axis: int, size: FloatArray
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix, FloatArray]:
     """Friction, gradient and weights of one component."""
+    from scipy import sparse
+
     pad = [(1, 1) if a == component == axis else (0, 0) for a in range(3)]
     wide = np.pad(numbers, pad, constant_values=-2)  # -2: beyond an end plane, where the pressure is 0
     whole = (slice(None),) * component

@@ -11,8 +11,6 @@ from matplotlib.colors import LightSource
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.measure import marching_cubes
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.figure_settings import CommonStyle, PoreSpaceStyle
@@ -102,6 +100,9 @@ def _draw_block(
 
 def _wall(space: PoreSpace) -> NDArray[np.float64]:
     """Triangles `[N, 3, 3]` of the pores' walls, corners as (x, z, height above the floor) in nm; y runs down."""
+    from scipy import ndimage  # here, not above: heavy, and imported with this package by every figure
+    from skimage.measure import marching_cubes
+
     smooth = ndimage.gaussian_filter(np.asarray(space.pore, dtype=np.float32), _SMOOTHING_PX)
     closed = np.pad(smooth, 1)  # pores are closed where the block cuts them
     if closed.max() <= _MIDDLE:

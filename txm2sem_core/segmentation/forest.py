@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.feature import multiscale_basic_features
 
 from txm2sem_core.config import ForestSettings
 from txm2sem_core.errors import ConfigError, InputError
@@ -85,5 +84,7 @@ def _features(image: NDArray[np.generic], settings: ForestSettings) -> NDArray[n
     plane = np.asarray(image, dtype=np.float32)
     if not np.isfinite(plane).all():
         raise InputError("the image to segment holds values that are not finite; mask them first")
+    from skimage.feature import multiscale_basic_features  # here, not above: heavy, and few part phases by forests
+
     stack = multiscale_basic_features(plane, sigma_min=1, sigma_max=settings.largest_px)  # type: ignore[no-untyped-call]
     return np.asarray(stack, np.float32).reshape(plane.size, -1)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import h5py
 import numpy as np
 
 from txm2sem_core.errors import InputError
@@ -15,6 +14,9 @@ from txm2sem_core.io.guards import Fingerprint, Handle, check_fits
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype, to_kept
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize
+
+if TYPE_CHECKING:
+    import h5py
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".nxs")
 _UM_NM = 1e3
@@ -49,6 +51,8 @@ def open_hdf5(path: Path, dataset: str | None) -> Volume:
     Raises:
         InputError: no HDF5, no such dataset or several, not 3D, of an odd type, or with voxels in other files.
     """
+    import h5py  # here, not above: heavy, and imported with this package by every prediction
+
     before = Fingerprint.of(path)
     try:
         with h5py.File(path, "r") as file:
@@ -95,6 +99,8 @@ def _is_volume(dataset: h5py.Dataset) -> bool:
 
 def _volumes(file: h5py.File) -> list[str]:
     """Datasets that could be meant: 3D, of numbers. Links to other files are not followed."""
+    import h5py
+
     found: list[str] = []
 
     def visit(_: str, entry: object) -> None:
@@ -117,6 +123,8 @@ def _only(path: Path, file: h5py.File) -> str:
 
 
 def _named(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    import h5py
+
     entry = file.get(name)
     if not isinstance(entry, h5py.Dataset):
         what = "no such dataset" if entry is None else "a group, not a dataset"

@@ -1,0 +1,56 @@
+"""What a job loads before it begins: no more than its conda environment has, and nothing heavy that it does not use."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "workflow/scripts"
+WITHOUT_TORCH = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+"""
+HEAVY = ("h5py", "matplotlib", "pandas", "pyamg", "scipy", "skimage", "sympy")
+
+
+def scripts_without_torch() -> list[str]:
+    """Scripts of the rules that run in the environment of imaging."""
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    blocks = re.split(r"\n(?:use )?rule ", rules)
+    named = [re.search(r'"\.\./scripts/(\w+\.py)"', block) for block in blocks if "envs/imaging.yaml" in block]
+    return sorted({found[1] for found in named if found})
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPTS, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", scripts_without_torch())
+def test_scripts_of_the_imaging_environment_need_no_torch(script: str) -> None:
+    nodes = ast.parse((SCRIPTS / script).read_text()).body
+    imports = [ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
+    run("\n".join([WITHOUT_TORCH, *imports]))
+
+
+def test_most_scripts_are_of_that_environment() -> None:
+    assert {"draw_montage.py", "extract_patches.py", "measure_volume.py"} < set(scripts_without_torch())
+
+
+@pytest.mark.parametrize("package", ["inference", "checkpoint"])
+def test_a_prediction_loads_nothing_heavy_but_torch(package: str) -> None:
+    code = f"import sys, txm2sem_core.{package}; print(*sorted(set(sys.modules) & set({HEAVY!r})))"
+    assert run(code).split() == []
