@@ -11,10 +11,9 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.image import SSIM_WINDOW_PX, Image, Mask, check_data_range, check_pair
+from txm2sem_core.metrics.image import SSIM_WINDOW_PX, Image, Mask, check_data_range, check_pair, with_odd_rows
 
 Real = NDArray[np.float64]
 
@@ -195,6 +194,8 @@ def _halved(image: Real) -> Real:
 
 
 def _gradient(image: Real) -> Real:
+    from scipy import ndimage
+
     along_x, along_y = ndimage.convolve(image, _PREWITT), ndimage.convolve(image, _PREWITT.T)
     magnitude: Real = np.hypot(along_x, along_y)
     return magnitude
@@ -218,5 +219,8 @@ def _window_moments(first: Real, second: Real) -> tuple[tuple[Real, Real], Real]
 
 
 def _smooth(image: Real) -> Real:
-    filtered: Real = ndimage.gaussian_filter(image, 1.5, radius=_BORDER)
-    return filtered
+    """Gaussian means `[Y, X]`, which hold within `_INTERIOR`."""
+    from scipy import ndimage
+
+    filtered: Real = ndimage.gaussian_filter(with_odd_rows(image), 1.5, radius=_BORDER)
+    return filtered[:, : image.shape[1]]

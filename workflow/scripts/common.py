@@ -4,6 +4,7 @@ import contextlib
 import sys
 from pathlib import Path
 
+from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.errors import Txm2semError, for_user
 
 
@@ -34,6 +35,7 @@ def folder_or_none(name):
 @contextlib.contextmanager
 def logged(snakemake):
     """Send stderr to the rule's log too; end with exit code 1 and the message alone on a user's mistake."""
+    keep_freed_memory()
     with open(snakemake.log[0], "wb", buffering=0) as log:  # nothing is kept back that closing would have to write
         terminal = sys.stderr
         sys.stderr = Tee(terminal, log)
