@@ -48,6 +48,12 @@ The same weights and plane in both; greatest difference of the output, which is 
 plain convolutions' operations, as a share of what a 2048 x 2048 float32 matrix product reaches in the same process.
 
 """
+STAGES = """## Cost against size, without a network
+
+Eight pairs of 512 x 512, 32 patches of 128 x 128, and a volume of 32 x 256 x 256 beside its truth, against eight times
+as many pairs and patches, and a volume of 64 x 512 x 512.
+
+"""
 VOLUMES = """## Whole volumes
 
 From TIFF (uint16) to zarr, slices of {side} x {side}, networks {width} channels wide. MONAI: `SlidingWindowInferer`,
@@ -163,6 +169,16 @@ def volumes(thin: dict[str, Runs], thick: dict[str, Runs], chosen: argparse.Name
     return text
 
 
+def stages(found: dict[str, Runs]) -> str:
+    """Time a voxel on inputs of one size and of eight times as much."""
+    rows = []
+    for stage, runs in found.items():
+        small, large = (median_of(ones, "seconds") / ones[0]["voxels"] * 1e9 for ones in runs.values())
+        rows.append([stage, f"{small:.0f}", f"{large:.0f}", f"{large / small - 1:+.1%}"])
+    head = ["stage", "ns a voxel", "of 8 times the voxels", "change (goal: within 10 %)"]
+    return STAGES + table(head, rows)
+
+
 def _per_slice(thin: list[dict[str, Any]], thick: list[dict[str, Any]], depths: Sequence[int]) -> list[str]:
     few, many = (median_of(runs, "seconds") / depth for runs, depth in zip((thin, thick), depths, strict=True))
     return [f"{few:.3f}", f"{many:.3f}", f"{many / few - 1:+.1%}"]
@@ -183,5 +199,7 @@ def write_report(
         text += planes(found["planes"])
     if "thin" in found:
         text += volumes(found["thin"], found["thick"], chosen, width)
+    if "stages" in found:
+        text += stages(found["stages"])
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     chosen.output.write_text(text.rstrip("\n") + "\n", encoding="utf-8")

@@ -22,6 +22,7 @@ import volume_inputs
 import zarr
 from cases import PATCH_PX, PENALTY, PLANES, TRAINING, Case
 from report import write_report
+from stage_sizes import STAGES
 from turns import KEEP, Contender, take_turns
 
 from txm2sem_core import io
@@ -30,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 SHOWN = Path("docs/benchmarks.md")
 GENERATORS = ["resnet_6blocks", "unet_128"]  # of whole volumes
 VOLUME_WIDTH = 16
+KINDS = ["training", "planes", "volumes", "stages"]
 Found = dict[str, dict[str, list[dict[str, Any]]]]
 
 
@@ -149,6 +151,20 @@ class Bench:
                 found[generator][label][-1] |= differences(output / "ours.ome.zarr", output / f"{label}.zarr")
         return found
 
+    def stages(self) -> Found:
+        """Seconds of the stages without a network, on inputs of one size and of eight times as much."""
+        found: Found = {}
+        for stage in STAGES:
+            contenders = {
+                str(times): self.ours(
+                    "stage_sizes.py", "--stage", stage, "--times", times, "--folder", self.work / f"{stage}_{times}"
+                )
+                for times in (1, 8)
+            }
+            print(f"size, {stage}", file=sys.stderr, flush=True)
+            found[stage] = take_turns(contenders, self.rounds)
+        return found
+
 
 def differences(ours: Path, theirs: Path) -> dict[str, float]:
     """How a rival's volume differs from ours: the mean in grey levels, and the share that differs by more than one."""
@@ -173,10 +189,10 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1024, help="of whole volumes, in pixels")
     parser.add_argument("--depths", type=int, nargs=2, default=[32, 256], help="slices of the volumes")
     parser.add_argument("--quick", action="store_true", help="one round of everything, and only the thinner volume")
-    parser.add_argument("--only", nargs="+", choices=["training", "planes", "volumes"], help="leave the others out")
+    parser.add_argument("--only", nargs="+", choices=KINDS, help="leave the others out")
     parser.add_argument("--output", type=Path, default=SHOWN)
     chosen = parser.parse_args()
-    wanted = chosen.only or ["training", "planes", "volumes"]
+    wanted = chosen.only or KINDS
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(chosen, Path(folder))
         thin, thick = chosen.depths
@@ -188,6 +204,8 @@ def main() -> None:
         if "volumes" in wanted:
             found["thin"] = bench.volumes(thin, bench.rounds)
             found["thick"] = {} if chosen.quick else bench.volumes(thick, 1)
+        if "stages" in wanted:
+            found["stages"] = bench.stages()
         write_report(found, bench.absent, chosen, VOLUME_WIDTH)
 
 

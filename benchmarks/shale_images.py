@@ -46,8 +46,8 @@ def write_published_folders(folder: Path) -> None:
                 io.write_tiff(place / f"{name}{number:03d}.tif", image)
 
 
-def write_store(folder: Path, size_px: int, factor: int, patches: int) -> None:
-    """The same pairs as a patch store, with `patches` training patches in random places."""
+def write_store(folder: Path, size_px: int, factor: int, patches: int, split: str = "train") -> None:
+    """The same pairs as a patch store, with `patches` patches of one split in random places."""
     rng = np.random.default_rng(0)
     pairs = {}
     for number in range(PAIRS):
@@ -56,7 +56,7 @@ def write_store(folder: Path, size_px: int, factor: int, patches: int) -> None:
         pairs[f"{number:03d}"] = PairImages(coarse, sem, np.ones_like(sem))
     places = rng.integers(0, (SIDE_PX - size_px) // factor, (patches, 2)) * factor
     rows = [
-        {"patch": n, "split": "train", "pair": f"{n % PAIRS:03d}", "z": n % PAIRS, "y": int(y), "x": int(x)}
+        {"patch": n, "split": split, "pair": f"{n % PAIRS:03d}", "z": n % PAIRS, "y": int(y), "x": int(x)}
         for n, (y, x) in enumerate(places)
     ]
     preparation = Preparation()
