@@ -71,8 +71,10 @@ class UNet(ImageGenerator):
             x = self.dropouts[level](self.up_norms[level](self.up_convs[level](laid_out(x))))
             if level > 1:
                 x = functional.relu_(torch.cat([skips.pop(), laid_out(x)], dim=1))
-        x = self.up_convs[0](functional.relu(skips.pop()), functional.relu_(laid_out(x)))
-        return torch.tanh(x)
+        images = [skips.pop(), laid_out(x)]
+        if torch.is_grad_enabled():
+            images = [torch.cat(images, dim=1)]  # as published, to the bit
+        return torch.tanh(self.up_convs[0](*map(functional.relu_, images)))
 
 
 def _as_it_is(x: Tensor) -> Tensor:
