@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_structure import rules, section
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
@@ -27,9 +28,8 @@ HEAVY = ("h5py", "matplotlib", "pandas", "pyamg", "scipy", "skimage", "sympy")
 
 def scripts_without_torch() -> list[str]:
     """Scripts of the rules that run in the environment of imaging."""
-    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    blocks = re.split(r"\n(?:use )?rule ", rules)
-    named = [re.search(r'"\.\./scripts/(\w+\.py)"', block) for block in blocks if "envs/imaging.yaml" in block]
+    texts = [text for _, text in rules() if "envs/imaging.yaml" in (section(text, "conda") or "")]
+    named = [re.search(r'"\.\./scripts/(\w+\.py)"', section(text, "script") or "") for text in texts]
     return sorted({found[1] for found in named if found})
 
 
