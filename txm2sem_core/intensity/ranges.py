@@ -16,13 +16,19 @@ class IntensityRange:
 
     def to_unit(self, image: np.ndarray) -> np.ndarray:
         """Intensities to float32, `low` to -1 and `high` to 1."""
-        scale = np.float32(2.0 / (self.high - self.low))
-        return (image.astype(np.float32) - np.float32(self.low)) * scale - np.float32(1.0)
+        unit = image.astype(np.float32)
+        unit -= np.float32(self.low)
+        unit *= np.float32(2.0 / (self.high - self.low))
+        unit -= np.float32(1.0)
+        return unit
 
     def from_unit(self, image: np.ndarray) -> np.ndarray:
         """The inverse of `to_unit`, as float32 intensities."""
-        half = np.float32((self.high - self.low) / 2.0)
-        return (image.astype(np.float32) + np.float32(1.0)) * half + np.float32(self.low)
+        grey = image.astype(np.float32)
+        grey += np.float32(1.0)
+        grey *= np.float32((self.high - self.low) / 2.0)
+        grey += np.float32(self.low)
+        return grey
 
     def as_dict(self) -> dict[str, float]:
         """For JSON."""
@@ -53,6 +59,8 @@ def to_dtype(image: np.ndarray, dtype: np.dtype | str) -> tuple[np.ndarray, int]
         return image.astype(dtype), 0
     info = np.iinfo(dtype)
     rounded = np.rint(image)
+    if info.min <= rounded.min(initial=0) and rounded.max(initial=0) <= info.max:  # by far the most images
+        return rounded.astype(dtype), 0
     clipped = int(np.count_nonzero((rounded < info.min) | (rounded > info.max)))
     return np.clip(rounded, info.min, info.max).astype(dtype), clipped
 

@@ -110,7 +110,7 @@ class ZarrLevels:
                 chunks=(1, *chunks) if several else chunks,
                 shards=(1, *shards) if several else shards,
                 # a checksum after each chunk: one that was changed later cannot be read, whoever reads it
-                compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()],
+                compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
                 dimension_names=("c", "z", "y", "x") if several else ("z", "y", "x"),
             )
         try:

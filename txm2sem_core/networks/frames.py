@@ -85,10 +85,10 @@ def convolved(conv: nn.Conv2d, x: Tensor, activation: nn.Module) -> Tensor:
 
 
 def doubled(conv: nn.Module, activation: nn.Module, x: Tensor, margin: int) -> Frame:
-    """A frame around activation(pixel_shuffle(conv(x), 2)).
+    """A frame around activation(pixel_shuffle(conv(x), 2)), where the activation is the same for all channels.
 
-    The convolution makes its channels in the order of the pixels that they become, so that each of the four is
-    activated and put in its place in one pass.
+    The convolution makes its channels in the order of the pixels that they become. The two pixels of a row then lie
+    beside each other in its result as in the frame, and all are activated and put in their places in one pass.
     """
     assert isinstance(conv, nn.Conv2d)
     channels = conv.out_channels // 4
@@ -97,8 +97,9 @@ def doubled(conv: nn.Module, activation: nn.Module, x: Tensor, margin: int) -> F
     made = functional.conv2d(x, weight, bias, conv.stride, conv.padding)
     batch, _, height, width = made.shape
     frame = Frame((batch, channels, 2 * height, 2 * width), margin, made.dtype)
-    for number, pixels in enumerate(made.chunk(4, dim=1)):
-        write_activated(activation, pixels, frame.image[:, :, number // 2 :: 2, number % 2 :: 2])
+    two_rows = made.permute(0, 2, 3, 1).unflatten(3, (2, -1)).transpose(2, 3)
+    places = frame.image.permute(0, 2, 3, 1).unflatten(2, (width, 2)).flatten(3).unflatten(1, (height, 2))
+    write_activated(activation, two_rows, places)
     frame.reflect()
     return frame
 
