@@ -24,18 +24,17 @@ from txm2sem_core.metrics import (
     gmsd,
     histogram_distance,
     holm,
-    local_structure,
     mae,
-    ms_ssim,
     paired_test,
     psnr,
     self_continuity,
     shell_figures,
-    ssim,
     summarise,
 )
-from txm2sem_core.metrics.image import psnr_8bit, ssim_8bit, to_8bit
+from txm2sem_core.metrics.image import check_pair, mean_similarity, psnr_8bit, ssim_8bit, to_8bit
 from txm2sem_core.metrics.neighbours import plane_step
+from txm2sem_core.metrics.structure import mean_structure, multi_scale_similarity
+from txm2sem_core.metrics.windows import WindowPair
 from txm2sem_core.score_tables import latex_table, markdown_table, table_rows
 from txm2sem_core.segmentation import fit_segmenter
 
@@ -100,15 +99,16 @@ def measure_patches(
         target, mask = store.sem_patch(*place), store.mask_patch(*place)
         rings["prediction"].add(prediction, target, mask)
         rings["txm"].add(store.txm_patch(*place, context=0)[0], target, mask)
+        pair = WindowPair.of(*check_pair(prediction, target))
         images_8bit = to_8bit(prediction, low, high), to_8bit(target, low, high)
         table.append(
             {
                 **{key: row[key] for key in ("patch", "pair", "z", "y", "x")},
                 "psnr": psnr(prediction, target, full, mask),
-                "ssim": ssim(prediction, target, full, mask),
+                "ssim": mean_similarity(pair, full, mask),
                 "mae": mae(prediction, target, full, mask),
-                "ms_ssim": ms_ssim(prediction, target, full, mask),
-                "structure": local_structure(prediction, target, full, mask),
+                "ms_ssim": multi_scale_similarity(pair, full, mask),
+                "structure": mean_structure(pair, full, mask),
                 "gmsd": gmsd(prediction, target, full, mask),
                 "histogram_distance": histogram_distance(prediction, target, full, mask),
                 "psnr_8bit": psnr_8bit(*images_8bit),

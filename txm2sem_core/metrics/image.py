@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.metrics.windows import INTERIOR, WindowPair
 
-SSIM_WINDOW_PX = 11  # Gaussian window of Wang et al. 2004: sigma 1.5, cut at 5 pixels
 SSIM_WINDOW_8BIT_PX = 7  # uniform window, scikit-image's default
 
 Image = NDArray[np.generic]
@@ -69,33 +69,14 @@ def ssim(prediction: Image, target: Image, data_range: float, mask: Mask | None 
     Raises:
         InputError: as `psnr`, and for images smaller than the window.
     """
-    from skimage.metrics import structural_similarity
+    return mean_similarity(WindowPair.of(*check_pair(prediction, target)), data_range, mask)
 
+
+def mean_similarity(pair: WindowPair, data_range: float, mask: Mask | None = None) -> float:
+    """`ssim` of two images whose windows are known."""
     check_data_range(data_range)
-    predicted, measured = check_pair(prediction, target)
-    _check_window(predicted, SSIM_WINDOW_PX)
-    _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
-        with_odd_rows(predicted),
-        with_odd_rows(measured),
-        data_range=data_range,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        full=True,
-    )
-    border = SSIM_WINDOW_PX // 2
-    interior = (slice(border, -border), slice(border, -border))
-    inner_mask = None if mask is None else _check_mask(mask, predicted)[interior]
-    return float(np.mean(_selected(similarity[:, : predicted.shape[1]][interior], inner_mask)))
-
-
-def with_odd_rows(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The image, with one more column where its width is a multiple of 128, for filters whose border is cut off.
-
-    Pixels below each other would otherwise share a few places of the processor's cache, and a filter along y takes
-    two to three times as long.
-    """
-    return np.pad(image, ((0, 0), (0, 1)), mode="edge") if image.shape[1] % 128 == 0 else image
+    inner_mask = None if mask is None else _check_mask(mask, pair.first.image)[INTERIOR]
+    return float(np.mean(_selected(pair.similarity(data_range), inner_mask)))
 
 
 def to_8bit(image: Image, low: float, high: float) -> NDArray[np.uint8]:
@@ -109,9 +90,7 @@ def to_8bit(image: Image, low: float, high: float) -> NDArray[np.uint8]:
     """
     if not high > low:
         raise InputError(f"cannot map grey levels to 8 bits: high ({high}) must be above low ({low})")
-    values = np.asarray(image, dtype=np.float64)
-    _check_finite(values, "image")
-    return np.clip((values - low) / (high - low) * 255.0 + 1e-3, 0, 255).astype(np.uint8)
+    return np.clip((as_real(image, "image") - low) / (high - low) * 255.0 + 1e-3, 0, 255).astype(np.uint8)
 
 
 def psnr_8bit(prediction: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
@@ -144,10 +123,14 @@ def check_pair(prediction: Image, target: Image) -> tuple[NDArray[np.float64], N
             f"the prediction is {_size(prediction)} and the target {_size(target)} pixels (Y x X); "
             "crop or resample one onto the other before comparing them"
         )
-    predicted, measured = prediction.astype(np.float64), target.astype(np.float64)
-    _check_finite(predicted, "prediction")
-    _check_finite(measured, "target")
-    return predicted, measured
+    return as_real(prediction, "prediction"), as_real(target, "target")
+
+
+def as_real(image: Image, name: str) -> NDArray[np.float64]:
+    """The image as float64, no copy where it is; InputError for values that are not finite."""
+    values = np.asarray(image, dtype=np.float64)
+    _check_finite(values, name)
+    return values
 
 
 def check_data_range(data_range: float) -> None:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.continuity import relative
-from txm2sem_core.metrics.image import SSIM_WINDOW_PX, check_pair, ssim
+from txm2sem_core.metrics.image import as_real, mean_similarity
+from txm2sem_core.metrics.windows import SSIM_WINDOW_PX, WindowPair, Windows
 
 Image = NDArray[np.generic]
 Real = NDArray[np.float64]
@@ -26,6 +27,7 @@ VoxelSize = tuple[float | None, float | None, float | None]
 
 LINE_PX = 32  # of the spectra along the axes
 SHIFT_STEPS = 10  # a pixel
+_BLOCK_VALUES = 2**17  # of lines along z that are put together at once: they lie in the processor's cache
 
 
 def plane_step(voxel_size_nm: VoxelSize | None) -> int:
@@ -93,7 +95,9 @@ class LineSpectra:
         self._held.append(plane)
         self._slices += 1
         if self._slices >= self.length_px and (self._slices - self.length_px) % step == 0:
-            self._gather(0, np.stack(list(self._held), axis=-1))
+            rows = max(1, _BLOCK_VALUES // (plane.shape[1] * self.length_px))
+            for top in range(0, plane.shape[0], rows):
+                self._gather(0, np.stack([held[top : top + rows] for held in self._held], axis=-1))
         for axis in (0, 1):
             lines = np.moveaxis(plane, axis, -1)
             for start in range(0, lines.shape[-1] - self.length_px + 1, step):
@@ -141,8 +145,9 @@ class NeighbourMeter:
     """Gathers `Neighbours` from the slices of a volume, given in the order of z."""
 
     def __init__(self, data_range: float, plane_step_px: int = 1, line_px: int = LINE_PX) -> None:
-        self._data_range, self._step = data_range, plane_step_px
+        self._range, self._step = data_range, plane_step_px
         self._last: deque[Real] = deque(maxlen=2)
+        self._last_windows: Windows | None = None
         self.spectra = LineSpectra(line_px)
         self._similarity: tuple[list[float], list[float]] = ([], [])
         self._means: list[float] = []
@@ -159,46 +164,69 @@ class NeighbourMeter:
 
     def add(self, image: Image) -> None:
         """Take the next slice `[Y, X]`."""
-        current, _ = check_pair(image, image)
+        if image.ndim != 2:
+            raise InputError(f"a slice must be [Y, X]; this one has shape {image.shape}")
+        current = as_real(image, "slice")
+        self._add(current, Windows.of(current) if min(current.shape) >= SSIM_WINDOW_PX else None)
+
+    def add_windows(self, windows: Windows) -> None:
+        """Take the next slice, whose windows are known."""
+        self._add(windows.image, windows)
+
+    def _add(self, current: Real, windows: Windows | None) -> None:
         if self._last and self._last[-1].shape != current.shape:
             raise InputError(f"slice shapes differ within the volume: {self._last[-1].shape}, {current.shape}")
         self.spectra.add(current)
         self._means.append(float(current.mean()))
-        self._add_plane(current)
+        for along in (current, current.T):
+            self._add_plane(along)
+        if windows is not None:
+            self._add_similarity_in_plane(windows)
         if self._last:
-            self._add_neighbour(self._last[-1], current)
+            self._gather(0, 0, current - self._last[-1])
+        if self._last_windows is not None and windows is not None:
+            self._add_similarity(self._last_windows, windows)
+            self._add_shift(self._last[-1], current)
         if len(self._last) == 2:
             self._gather(1, 0, current - 2 * self._last[1] + self._last[0])
         self._last.append(current)
+        self._last_windows = windows
 
     def _gather(self, order: int, direction: int, change: Real) -> None:
         (self._first, self._second)[order][direction] += float(np.square(change).sum())
         self._numbers[order, direction] += change.size
 
-    def _add_plane(self, image: Real) -> None:
+    def _add_plane(self, along: Real) -> None:
+        """Differences along the first axis."""
         step = self._step
-        similar = []
-        for along in (image, image.T):
-            if along.shape[0] > 2 * step:
-                self._gather(0, 1, along[step:] - along[:-step])
-                self._gather(1, 1, along[2 * step :] - 2 * along[step:-step] + along[: -2 * step])
-            if min(along.shape[0] - step, along.shape[1]) >= SSIM_WINDOW_PX:
-                similar.append(ssim(along[step:], along[:-step], self._data_range))
+        if along.shape[0] > 2 * step:
+            self._gather(0, 1, along[step:] - along[:-step])
+            self._gather(1, 1, along[2 * step :] - 2 * along[step:-step] + along[: -2 * step])
+
+    def _add_similarity_in_plane(self, windows: Windows) -> None:
+        step = self._step
+        similar = [
+            mean_similarity(
+                WindowPair(windows.without(axis, first=step), windows.without(axis, last=step)), self._range
+            )
+            for axis, length in enumerate(windows.image.shape)
+            if length - step >= SSIM_WINDOW_PX
+        ]
         if similar:
             self._similarity[1].append(float(np.mean(similar)))
 
-    def _add_neighbour(self, above: Real, image: Real) -> None:
+    def _add_similarity(self, above: Windows, windows: Windows) -> None:
+        self._similarity[0].append(mean_similarity(WindowPair(windows, above), self._range))
+
+    def _add_shift(self, above: Real, image: Real) -> None:
         from skimage.registration import phase_cross_correlation
 
-        self._gather(0, 0, image - above)
-        if min(image.shape) >= SSIM_WINDOW_PX:
-            self._similarity[0].append(ssim(image, above, self._data_range))
-            windows = np.outer(*(np.hanning(n + 2)[1:-1] for n in image.shape))
-            both = [(plane - plane.mean()) * windows for plane in (above, image)]
-            if all(plane.any() for plane in both):
-                # normalised by amplitude, noise of the highest frequencies would weigh as much as the structures
-                shift, *_ = phase_cross_correlation(*both, upsample_factor=SHIFT_STEPS, normalization=None)  # type: ignore[no-untyped-call]
-                self._shifts.append(np.asarray(shift))
+        windows = np.outer(*(np.hanning(n + 2)[1:-1] for n in image.shape))
+        both = [(plane - plane.mean()) * windows for plane in (above, image)]
+        if all(plane.any() for plane in both):
+            # normalised by amplitude, noise of the highest frequencies would weigh as much as the structures
+            shift, *_ = phase_cross_correlation(*both, upsample_factor=SHIFT_STEPS, normalization=None)  # type: ignore[no-untyped-call]
+            self._shifts.append(np.asarray(shift))
 
     def result(self) -> Neighbours:
         """Give the figures so far; InputError before the second slice."""

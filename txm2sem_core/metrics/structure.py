@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.image import SSIM_WINDOW_PX, Image, Mask, check_data_range, check_pair, with_odd_rows
+from txm2sem_core.metrics.image import Image, Mask, check_data_range, check_pair
+from txm2sem_core.metrics.windows import INTERIOR, SSIM_WINDOW_PX, WindowPair
 
 Real = NDArray[np.float64]
 
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, from the finest scale
 GMSD_CONSTANT = 170.0  # Xue et al. 2014, for 8-bit images
 FLAT = 1e-6  # of the data range: a window with less deviation is flat, what is left is rounding
-_BORDER = SSIM_WINDOW_PX // 2
-_INTERIOR = (slice(_BORDER, -_BORDER), slice(_BORDER, -_BORDER))
 _PREWITT = np.array([[1.0, 0.0, -1.0]] * 3) / 3
 
 
@@ -45,28 +44,29 @@ def ms_ssim(prediction: Image, target: Image, data_range: float, mask: Mask | No
     Raises:
         InputError: as `image.ssim`.
     """
+    return multi_scale_similarity(WindowPair.of(*check_pair(prediction, target)), data_range, mask)
+
+
+def multi_scale_similarity(pair: WindowPair, data_range: float, mask: Mask | None = None) -> float:
+    """`ms_ssim` of two images whose windows are known."""
     check_data_range(data_range)
-    first, second = check_pair(prediction, target)
+    first, second = pair.first.image, pair.second.image
     scales = ms_ssim_scales(first.shape)
-    if scales == 0:
-        raise InputError(
-            f"images of {first.shape[0]} x {first.shape[1]} pixels are smaller than SSIM's window of "
-            f"{SSIM_WINDOW_PX} pixels"
-        )
     weight = _weights(first, mask)
-    if mask is not None and mask.any():
+    if mask is not None and mask.any() and not mask.all():
         flat = float(second[mask].mean())
         first, second = np.where(mask, first, flat), np.where(mask, second, flat)
+        pair = WindowPair.of(first, second)
     terms: list[tuple[float, float]] = []
     for scale in range(scales):
         if scale:
             first, second, weight = (_halved(image) for image in (first, second, weight))
-        inner = weight[_INTERIOR]
+            pair = WindowPair.of(first, second)
+        inner = weight[INTERIOR]
         if inner.any():
-            luminance, contrast_structure = _components(first, second, data_range)
-            similarity = contrast_structure * (luminance if scale == scales - 1 else 1.0)
-            mean = float(np.average(similarity[_INTERIOR], weights=inner))
-            terms.append((MS_SSIM_WEIGHTS[scale], max(mean, 0.0)))
+            last = scale == scales - 1
+            agreement = pair.similarity(data_range) if last else pair.contrast_structure(data_range)
+            terms.append((MS_SSIM_WEIGHTS[scale], max(float(np.average(agreement, weights=inner)), 0.0)))
     if not terms:
         raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
     total = sum(exponent for exponent, _ in terms)
@@ -85,15 +85,17 @@ def local_structure(prediction: Image, target: Image, data_range: float, mask: M
     Raises:
         InputError: as `image.ssim`.
     """
+    return mean_structure(WindowPair.of(*check_pair(prediction, target)), data_range, mask)
+
+
+def mean_structure(pair: WindowPair, data_range: float, mask: Mask | None = None) -> float:
+    """`local_structure` of two images whose windows are known."""
     check_data_range(data_range)
-    first, second = check_pair(prediction, target)
-    if min(first.shape) < SSIM_WINDOW_PX:
-        raise InputError(f"images of shape {first.shape} are smaller than the window of {SSIM_WINDOW_PX} pixels")
-    variances, covariance = _window_moments(first, second)
-    deviations = [np.sqrt(np.where(v > (FLAT * data_range) ** 2, v, 0.0))[_INTERIOR] for v in variances]
+    variances = pair.first.variance, pair.second.variance
+    deviations = [np.sqrt(np.where(v > (FLAT * data_range) ** 2, v, 0.0)) for v in variances]
     product = deviations[0] * deviations[1]
-    correlation = np.divide(covariance[_INTERIOR], product, out=np.zeros_like(product), where=product > 0)
-    weights = _weights(first, mask)[_INTERIOR]
+    correlation = np.divide(pair.covariance, product, out=np.zeros_like(product), where=product > 0)
+    weights = _weights(pair.first.image, mask)[INTERIOR]
     if weights.any() and not (weights * deviations[1]).any():
         return float(not (weights * deviations[0]).any())
     return _average(correlation, weights * deviations[1])
@@ -199,28 +201,3 @@ def _gradient(image: Real) -> Real:
     along_x, along_y = ndimage.convolve(image, _PREWITT), ndimage.convolve(image, _PREWITT.T)
     magnitude: Real = np.hypot(along_x, along_y)
     return magnitude
-
-
-def _components(first: Real, second: Real, data_range: float) -> tuple[Real, Real]:
-    """Luminance, and contrast times structure, of SSIM: maps `[Y, X]`."""
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    mean_1, mean_2 = _smooth(first), _smooth(second)
-    variances, covariance = _window_moments(first, second)
-    luminance = (2 * mean_1 * mean_2 + c1) / (mean_1**2 + mean_2**2 + c1)
-    return luminance, (2 * covariance + c2) / (variances[0] + variances[1] + c2)
-
-
-def _window_moments(first: Real, second: Real) -> tuple[tuple[Real, Real], Real]:
-    """Variances of both images and their covariance within the window around each pixel, `[Y, X]` each."""
-    mean_1, mean_2 = _smooth(first), _smooth(second)
-    variance_1 = np.maximum(_smooth(first**2) - mean_1**2, 0)  # rounding may leave less than nothing
-    variance_2 = np.maximum(_smooth(second**2) - mean_2**2, 0)
-    return (variance_1, variance_2), _smooth(first * second) - mean_1 * mean_2
-
-
-def _smooth(image: Real) -> Real:
-    """Gaussian means `[Y, X]`, which hold within `_INTERIOR`."""
-    from scipy import ndimage
-
-    filtered: Real = ndimage.gaussian_filter(with_odd_rows(image), 1.5, radius=_BORDER)
-    return filtered[:, : image.shape[1]]

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.continuity import ContinuityMeter, paired_slices
 from txm2sem_core.metrics.frequency import BLOCK_PX, Correlation, CorrelationMeter, blocks
-from txm2sem_core.metrics.image import mae, mse, psnr_from_mse, ssim
+from txm2sem_core.metrics.image import check_pair, mae, mean_similarity, mse, psnr_from_mse
 from txm2sem_core.metrics.neighbours import NeighbourMeter, VoxelSize
 from txm2sem_core.metrics.rock import Segmenter, confusion, dice_from_confusion
-from txm2sem_core.metrics.structure import HistogramMeter, gmsd, local_structure, ms_ssim
+from txm2sem_core.metrics.structure import HistogramMeter, gmsd, mean_structure, multi_scale_similarity
 from txm2sem_core.metrics.two_point import TwoPointMeter, two_point_errors
+from txm2sem_core.metrics.windows import WindowPair
 
 Image = NDArray[np.generic]
 SMALLEST_CUBE_PX = 16  # of a shell correlation: eight shells
@@ -81,11 +82,12 @@ def compare_volumes(
     darkest: tuple[TwoPointMeter, TwoPointMeter] | None = None
     for predicted, measured in paired_slices(prediction, truth):
         mask = None if mask_slices is None else _next_mask(mask_slices, sums.slices)
-        _add_slice(sums, predicted, measured, data_range, mask)
+        pair = WindowPair.of(*check_pair(predicted, measured))
+        _add_slice(sums, pair, data_range, mask)
         histogram.add(predicted, measured, mask)
         meter.add(predicted, measured)
-        for fit_of_volume, plane in zip(fit, (predicted, measured), strict=True):
-            fit_of_volume.add(plane)
+        for fit_of_volume, windows in zip(fit, (pair.first, pair.second), strict=True):
+            fit_of_volume.add_windows(windows)
         if segmenter is not None:
             labels = segmenter(predicted), segmenter(measured)
             counts += confusion(*labels, phases, mask)
@@ -171,17 +173,16 @@ def _next_mask(masks: Iterator[NDArray[np.bool_]], z: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _add_slice(
-    sums: _Sums, predicted: Image, measured: Image, data_range: float, mask: NDArray[np.bool_] | None
-) -> None:
+def _add_slice(sums: _Sums, pair: WindowPair, data_range: float, mask: NDArray[np.bool_] | None) -> None:
+    predicted, measured = pair.first.image, pair.second.image
     pixels = predicted.size if mask is None else int(np.count_nonzero(mask))
     sums.slices += 1
     sums.pixels += pixels
     sums.squared_error += mse(predicted, measured, mask) * pixels
     sums.absolute_error += mae(predicted, measured, data_range, mask) * pixels
-    sums.similarity += ssim(predicted, measured, data_range, mask)
-    sums.multi_scale += ms_ssim(predicted, measured, data_range, mask)
-    sums.structure += local_structure(predicted, measured, data_range, mask)
+    sums.similarity += mean_similarity(pair, data_range, mask)
+    sums.multi_scale += multi_scale_similarity(pair, data_range, mask)
+    sums.structure += mean_structure(pair, data_range, mask)
     sums.gradients += gmsd(predicted, measured, data_range, mask)
 
 

@@ -97,8 +97,9 @@ def doubled(conv: nn.Module, activation: nn.Module, x: Tensor, margin: int) -> F
     made = functional.conv2d(x, weight, bias, conv.stride, conv.padding)
     batch, _, height, width = made.shape
     frame = Frame((batch, channels, 2 * height, 2 * width), margin, made.dtype)
-    two_rows = made.permute(0, 2, 3, 1).unflatten(3, (2, -1)).transpose(2, 3)
-    places = frame.image.permute(0, 2, 3, 1).unflatten(2, (width, 2)).flatten(3).unflatten(1, (height, 2))
+    two_rows = made.permute(0, 2, 3, 1).view(batch, height, width, 2, 2 * channels).transpose(2, 3)
+    rows = frame.image.permute(0, 2, 3, 1)
+    places = rows.view(batch, height, 2, width, 2 * channels)
     write_activated(activation, two_rows, places)
     frame.reflect()
     return frame

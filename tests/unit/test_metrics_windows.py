@@ -1,0 +1,81 @@
+"""Moments within SSIM's windows, which several scores share: the same as each computes by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.metrics import structural_similarity
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.metrics import NeighbourMeter, compare_volumes, local_structure, ms_ssim, ssim
+from txm2sem_core.metrics.windows import WindowPair, Windows
+
+SHAPES = st.tuples(st.integers(11, 40), st.sampled_from([11, 24, 37, 128, 256]))
+
+
+def noisy(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(0, 255, shape)
+
+
+def by_skimage(first: np.ndarray, second: np.ndarray) -> float:
+    options = {"data_range": 255, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return float(structural_similarity(first, second, **options))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), shape=SHAPES)
+def test_similarity_is_scikit_image_s(seed: int, shape: tuple[int, int]) -> None:
+    first, second = noisy(seed, *shape), noisy(seed + 1, *shape)
+    second = 0.7 * first + 0.3 * second
+    found = WindowPair.of(first, second).similarity(255.0)
+    assert found.shape == (shape[0] - 10, shape[1] - 10)
+    assert found.mean() == pytest.approx(by_skimage(first, second), abs=1e-12)
+    assert ssim(first, second, 255.0) == found.mean()
+
+
+@settings(max_examples=40, deadline=None)
+@given(shape=SHAPES, axis=st.integers(0, 1), data=st.data())
+def test_a_part_has_the_windows_that_lie_in_it(shape: tuple[int, int], axis: int, data: st.DataObject) -> None:
+    image = noisy(0, *shape)
+    first = data.draw(st.integers(0, shape[axis] - 11))
+    last = data.draw(st.integers(0, shape[axis] - 11 - first))
+    kept = np.moveaxis(np.moveaxis(image, axis, 0)[first : shape[axis] - last], 0, axis)
+    found, expected = Windows.of(image).without(axis, first, last), Windows.of(kept)
+    assert np.array_equal(found.image, kept)
+    for name in ("mean", "variance"):
+        assert np.allclose(getattr(found, name), getattr(expected, name), rtol=1e-12, atol=1e-9)
+
+
+def test_an_image_below_the_window_has_none() -> None:
+    with pytest.raises(InputError, match="10 x 30 pixels are smaller than SSIM's window of 11"):
+        Windows.of(np.zeros((10, 30)))
+
+
+@pytest.mark.parametrize(("shape", "step"), [((4, 20, 31), 1), ((3, 24, 128), 3), ((3, 40, 12), 2)])
+def test_neighbours_are_as_similar_as_pair_by_pair(shape: tuple[int, int, int], step: int) -> None:
+    """Along an axis that is too short for two windows a step apart, there is no similarity in the plane."""
+    volume = noisy(3, *shape)
+    volume[1:] = 0.5 * volume[1:] + 0.5 * volume[:-1]
+    meter = NeighbourMeter(255.0, plane_step_px=step)
+    for plane in volume:
+        meter.add(plane)
+    pairs = [[by_skimage(volume[z], volume[z - 1]) for z in range(1, len(volume))]]
+    moved = [
+        [by_skimage(along[step:], along[:-step]) for along in (plane, plane.T) if along.shape[0] - step >= 11]
+        for plane in volume
+    ]
+    assert meter.result().ssim_z == pytest.approx(np.mean(pairs), abs=1e-12)
+    assert meter.result().ssim_plane == pytest.approx(np.mean([np.mean(both) for both in moved]), abs=1e-12)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_scores_of_a_volume_are_means_of_its_slices_scores(masked: bool) -> None:
+    truth = noisy(0, 3, 48, 56)
+    prediction = 0.6 * truth + 0.4 * noisy(1, 3, 48, 56)
+    masks = noisy(2, 3, 48, 56) > 100 if masked else None
+    found = compare_volumes(prediction, truth, 255.0, masks=masks)
+    for name, score in (("ssim", ssim), ("ms_ssim", ms_ssim), ("structure", local_structure)):
+        scores = [score(prediction[z], truth[z], 255.0, masks[z] if masked else None) for z in range(3)]
+        assert found[name] == pytest.approx(np.mean(scores), rel=1e-12)
