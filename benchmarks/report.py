@@ -20,6 +20,7 @@ MEGABYTE = 1e6
 GOAL_TRAINING, GOAL_LEAST, GOAL_PENALISED = 1.7, 1.3, 2.5
 GOAL_RATE, GOAL_UNET = 0.8, 2.0
 GOAL_VOLUME, GOAL_MEMORY_MB = 2.0, 700
+GOAL_OVERHEAD_PERCENT, GOAL_DRY_RUN_S, GOAL_HELP_S = 15, 5, 0.3
 
 HEAD = """# Benchmarks
 
@@ -52,6 +53,13 @@ STAGES = """## Cost against size, without a network
 
 Eight pairs of 512 x 512, 32 patches of 128 x 128, and a volume of 32 x 256 x 256 beside its truth, against eight times
 as many pairs and patches, and a volume of 64 x 512 x 512.
+
+"""
+WORKFLOW = """## The workflow's own part
+
+The demo of `make demo` on two cores: {jobs:.0f} jobs in {wall} s. "Waiting" is what the jobs' times lack to both cores
+over all that time: planning, handing over, and jobs that wait for others. "Starting" is to start a Python, load a job's
+libraries and end, measured apart for each kind of job. Shares are of both cores' time.
 
 """
 VOLUMES = """## Whole volumes
@@ -179,6 +187,19 @@ def stages(found: dict[str, Runs]) -> str:
     return STAGES + table(head, rows)
 
 
+def workflow(runs: list[dict[str, Any]]) -> str:
+    """What the demo's time went into beside the work of its stages."""
+    both = statistics.median(100 * (one["waiting"] + one["starting"]) for one in runs)
+    rows = [
+        ["demo, waiting", "", f"{100 * median_of(runs, 'waiting'):.0f} %"],
+        ["demo, waiting and starting", f"{GOAL_OVERHEAD_PERCENT} %", f"{both:.0f} %"],
+        ["`snakemake -n` of the full comparison", f"{GOAL_DRY_RUN_S:.0f} s", f"{spread_of(runs, 'dry_run_s', 1)} s"],
+        ["`txm2sem --help`", f"{GOAL_HELP_S} s", f"{spread_of(runs, 'help_s')} s"],
+    ]
+    text = WORKFLOW.format(jobs=median_of(runs, "jobs"), wall=spread_of(runs, "wall_s", 0))
+    return text + table(["", "goal, at most", "measured"], rows)
+
+
 def _per_slice(thin: list[dict[str, Any]], thick: list[dict[str, Any]], depths: Sequence[int]) -> list[str]:
     few, many = (median_of(runs, "seconds") / depth for runs, depth in zip((thin, thick), depths, strict=True))
     return [f"{few:.3f}", f"{many:.3f}", f"{many / few - 1:+.1%}"]
@@ -201,5 +222,7 @@ def write_report(
         text += volumes(found["thin"], found["thick"], chosen, width)
     if "stages" in found:
         text += stages(found["stages"])
+    if "workflow" in found:
+        text += workflow(found["workflow"]["demo"]["ours"])
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     chosen.output.write_text(text.rstrip("\n") + "\n", encoding="utf-8")

@@ -23,7 +23,7 @@ import zarr
 from cases import PATCH_PX, PENALTY, PLANES, TRAINING, Case
 from report import write_report
 from stage_sizes import STAGES
-from turns import KEEP, Contender, take_turns
+from turns import KEEP, Contender, run, take_turns
 
 from txm2sem_core import io
 
@@ -31,7 +31,7 @@ HERE = Path(__file__).resolve().parent
 SHOWN = Path("docs/benchmarks.md")
 GENERATORS = ["resnet_6blocks", "unet_128"]  # of whole volumes
 VOLUME_WIDTH = 16
-KINDS = ["training", "planes", "volumes", "stages"]
+KINDS = ["training", "planes", "volumes", "stages", "workflow"]
 Found = dict[str, dict[str, list[dict[str, Any]]]]
 
 
@@ -165,6 +165,13 @@ class Bench:
             found[stage] = take_turns(contenders, self.rounds)
         return found
 
+    def workflow(self) -> Found:
+        """Seconds of the demo, and how much of them its jobs did not work."""
+        print("the demo", file=sys.stderr, flush=True)
+        folders = [self.work / f"demo_{number}" for number in range(self.rounds)]
+        runs = [run(self.ours("demo_overhead.py", "--folder", folder)) for folder in folders]
+        return {"demo": {"ours": runs}}
+
 
 def differences(ours: Path, theirs: Path) -> dict[str, float]:
     """How a rival's volume differs from ours: the mean in grey levels, and the share that differs by more than one."""
@@ -206,6 +213,8 @@ def main() -> None:
             found["thick"] = {} if chosen.quick else bench.volumes(thick, 1)
         if "stages" in wanted:
             found["stages"] = bench.stages()
+        if "workflow" in wanted:
+            found["workflow"] = bench.workflow()
         write_report(found, bench.absent, chosen, VOLUME_WIDTH)
 
 

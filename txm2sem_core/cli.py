@@ -15,6 +15,7 @@ import typer
 from txm2sem_core import __version__
 from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.errors import ConfigError, Txm2semError, for_user
+from txm2sem_core.startup import collect_seldom
 
 app = typer.Typer(
     add_completion=False,
@@ -47,6 +48,7 @@ VoxelSize = Annotated[
 
 def main() -> None:
     """Run the command. A mistake of the user's ends with its message and exit code 1, without a traceback."""
+    collect_seldom()
     try:
         app()
     except (Txm2semError, OSError, MemoryError) as error:

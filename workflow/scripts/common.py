@@ -6,6 +6,9 @@ from pathlib import Path
 
 from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.errors import Txm2semError, for_user
+from txm2sem_core.startup import collect_seldom
+
+collect_seldom()  # scripts import this module before those that take time
 
 
 class Tee:
