@@ -28,6 +28,7 @@ GROUND = {
     "allocator",
     "device",
     "memory",
+    "startup",
 }
 MIDDLE = {
     "side_tasks",
