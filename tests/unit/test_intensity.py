@@ -54,6 +54,16 @@ def test_clipped_pixels_are_counted(dtype: str) -> None:
     np.testing.assert_array_equal(out, [info.min, info.min, info.max, info.max, info.max, 6])
 
 
+@pytest.mark.parametrize("dtype", ["uint32", "int32"])
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_bounds_that_a_float_does_not_know_are_not_passed(dtype: str, real: type[np.floating]) -> None:
+    """The greatest of them is 2^32 - 1, which float32 rounds up to a value that would wrap round to 0."""
+    info = np.iinfo(dtype)
+    out, clipped = to_dtype(np.array([info.max + 1.0, 1e15, 7.0, info.min - 1e6], real), dtype)
+    assert clipped == 3
+    np.testing.assert_allclose(out.astype(float), [info.max, info.max, 7, info.min], rtol=1e-7)
+
+
 def test_floats_are_only_cast() -> None:
     out, clipped = to_dtype(np.array([-1e9, 0.25]), "float32")
     assert clipped == 0

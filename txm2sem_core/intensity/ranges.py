@@ -57,12 +57,19 @@ def to_dtype(image: np.ndarray, dtype: np.dtype | str) -> tuple[np.ndarray, int]
     dtype = np.dtype(dtype)
     if dtype.kind not in "iu":
         return image.astype(dtype), 0
-    info = np.iinfo(dtype)
     rounded = np.rint(image)
-    if info.min <= rounded.min(initial=0) and rounded.max(initial=0) <= info.max:  # by far the most images
+    low, high = _bounds(dtype, rounded.dtype)
+    if low <= rounded.min(initial=0) and rounded.max(initial=0) <= high:  # by far the most images
         return rounded.astype(dtype), 0
-    clipped = int(np.count_nonzero((rounded < info.min) | (rounded > info.max)))
-    return np.clip(rounded, info.min, info.max).astype(dtype), clipped
+    clipped = int(np.count_nonzero((rounded < low) | (rounded > high)))
+    return np.clip(rounded, low, high).astype(dtype), clipped
+
+
+def _bounds(dtype: np.dtype, real: np.dtype) -> tuple[np.floating, np.floating]:
+    """The least and the greatest value of a real dtype that an integer dtype holds."""
+    info, floating = np.iinfo(dtype), np.dtype(real).type
+    low, high = floating(info.min), floating(info.max)
+    return low, high if float(high) <= info.max else np.nextafter(high, floating(0))  # float32 knows no 2^32 - 1
 
 
 def deviation_to_dtype(deviation: np.ndarray, dtype: np.dtype | str) -> tuple[np.ndarray, int]:

@@ -58,15 +58,31 @@ class Frame:
 
     def reflect(self) -> None:
         """Make the border anew: what is next to the edge, mirrored at the outermost pixels, which are not repeated."""
-        bottom, right = (n - 1 for n in self.whole.shape[2:])
-        inner_rows = slice(self.margin, bottom + 1 - self.margin)
-        steps = [(near, 2 * self.margin - near) for near in range(self.margin)]
-        for near, far in steps:
-            self.whole[:, :, inner_rows, near] = self.whole[:, :, inner_rows, far]
-            self.whole[:, :, inner_rows, right - near] = self.whole[:, :, inner_rows, right - far]
-        for near, far in steps:
+        self.reflect_columns()
+        self.reflect_top()
+        self.reflect_bottom()
+
+    def reflect_columns(self) -> None:
+        """The border's left and right, of all rows."""
+        right = self.whole.shape[3] - 1
+        for near, far in self._mirrored():
+            self.whole[:, :, :, near] = self.whole[:, :, :, far]
+            self.whole[:, :, :, right - near] = self.whole[:, :, :, right - far]
+
+    def reflect_top(self) -> None:
+        """The border above, after its left and right."""
+        for near, far in self._mirrored():
             self.whole[:, :, near] = self.whole[:, :, far]
+
+    def reflect_bottom(self) -> None:
+        """The border below, after its left and right."""
+        bottom = self.whole.shape[2] - 1
+        for near, far in self._mirrored():
             self.whole[:, :, bottom - near] = self.whole[:, :, bottom - far]
+
+    def _mirrored(self) -> list[tuple[int, int]]:
+        """Lines of the border and what they mirror, counted from an edge."""
+        return [(near, 2 * self.margin - near) for near in range(self.margin)]
 
     def convolved(self, conv: nn.Module) -> Tensor:
         """What a convolution that reflects this margin makes of the image."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from txm2sem_core.networks.bands import bands_pay, doubled_at_last, halved
 from txm2sem_core.networks.base import ImageGenerator
 from txm2sem_core.networks.frames import convolved
 from txm2sem_core.networks.layers import (
@@ -70,14 +71,25 @@ class ResNet(ImageGenerator):
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y, X]` in [-1, 1]; InputError for a size that does not fit."""
         self.check_input(x)
         x = for_convolutions(x)
-        x = functional.relu_(self.first_norm(self.first_conv(x)))
-        for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
+        by_bands = self._has_no_norms() and bands_pay(x, self.first_conv.out_channels)
+        if by_bands:
+            x = functional.relu_(halved(self.first_conv, _relu(), self.down_convs[0], x))
+        else:
+            x = functional.relu_(self.first_norm(self.first_conv(x)))
+            x = functional.relu_(self.down_norms[0](self.down_convs[0](x)))
+        for conv, norm in zip(self.down_convs[1:], self.down_norms[1:], strict=True):
             x = functional.relu_(norm(conv(x)))
         x = self.blocks(x)
         for conv, norm in zip(self.up_convs[:-1], self.up_norms[:-1], strict=True):
             x = functional.relu_(norm(conv(x)))
+        if by_bands:
+            return torch.tanh(doubled_at_last(self.up_convs[-1], _relu(), self.last_conv, x))
         x = self.up_norms[-1](self.up_convs[-1](x))
         return torch.tanh(convolved(self.last_conv, x, _relu()))
+
+    def _has_no_norms(self) -> bool:
+        """Whether no norm stands between the layers at full resolution, as after folding."""
+        return all(isinstance(norm, nn.Identity) for norm in (self.first_norm, self.down_norms[0], self.up_norms[-1]))
 
 
 def _relu() -> nn.Module:
