@@ -47,9 +47,9 @@ def bounded(mebibytes: int, *arguments: object) -> subprocess.CompletedProcess[s
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models, and a plane of 1024 x 1024: 32 channels of it take 128 MiB a layer."""
+    """Models, and a plane of 1024 x 1024: 32 channels of it take 128 MiB; 64 by bands need 360 in all, tiles 240."""
     folder = tmp_path_factory.mktemp("memory")
-    make_model(folder / "tiled", width=32)
+    make_model(folder / "tiled", width=64)
     make_model(folder / "whole planes", width=32, norm="instance")
     make_source(folder / "txm.tif", (1, 1024, 1024))
     return folder
