@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo reproduce lint test test-browser test-slurm test-faults soak benchmark audit lock
+.PHONY: help env demo demo-into reproduce lint test test-browser test-slurm test-faults soak benchmark audit lock
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
@@ -33,16 +33,21 @@ $(STAMP): requirements.lock pyproject.toml
 
 # networks as small as the demo's: two jobs of one thread are faster than one of two
 DEMO_THREADS := --set-threads train_model=1 predict_test=1 predict_volume=1
+DEMO := snakemake --configfile config/demo.yaml --cores 2 --resources gpu=2 $(DEMO_THREADS) --quiet rules
 
 demo: $(STAMP)
-	snakemake --configfile config/demo.yaml --cores 2 --resources gpu=2 $(DEMO_THREADS) --quiet rules
+	$(DEMO)
 	@echo "Done. Open $(CURDIR)/results/report.html in a browser."
 
 # the demo once more beside the one that is there, and both compared
 reproduce: demo
 	rm -rf build/again
-	snakemake --configfile config/demo.yaml --config results_dir=build/again --cores 2 --resources gpu=2 $(DEMO_THREADS) --quiet rules
+	$(MAKE) demo-into RESULTS=build/again
 	txm2sem compare results build/again
+
+# for what runs the demo beside the one that is there
+demo-into: $(STAMP)
+	$(DEMO) --config results_dir=$(or $(RESULTS),$(error RESULTS must name a folder))
 
 lint: $(STAMP)
 	ruff check .

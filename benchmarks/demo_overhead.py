@@ -21,15 +21,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from process_memory import peak_bytes
-
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
 DRAWN_BY = {"draw_phases": "draw_rock", "draw_pore_space": "draw_rock"}  # rules that are not named as their script
 COMMANDS = {"train_model": "training", "fit_baseline": "training", "predict": "inference"}  # and what they import
-CORES = 2
-DEMO = ["--configfile", "config/demo.yaml", "--cores", str(CORES), "--resources", "gpu=2", "--quiet", "all"]
-THREADS = ["--set-threads", "train_model=1", "predict_test=1", "predict_volume=1"]
+CORES = 2  # that the demo takes
 STARTS = 3
 
 
@@ -63,11 +59,9 @@ def main() -> None:
     """Run the demo and tell where its time went."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=CORES, help="not used: the demo's jobs have one thread")
     chosen = parser.parse_args()
     results = chosen.folder.resolve()
-    snakemake = [sys.executable, "-m", "snakemake"]
-    wall = seconds_of([*snakemake, *DEMO, "--config", f"results_dir={results}", *THREADS])
+    wall = seconds_of(["make", "demo-into", f"RESULTS={results}"])
     worked, jobs = 0.0, Counter[str]()
     for file in sorted((results / "benchmarks").rglob("*.tsv")):
         with file.open(newline="") as lines:
@@ -75,7 +69,7 @@ def main() -> None:
         parts = file.relative_to(results / "benchmarks").with_suffix("").parts
         jobs[imports_of(parts[0] if len(parts) == 1 else parts[1])] += 1
     starting = sum(number * start_of(code) for code, number in jobs.items())
-    full = [*snakemake, "-n", "--cores", "8", "--resources", "gpu=1", "--quiet"]
+    full = [sys.executable, "-m", "snakemake", "-n", "--cores", "8", "--resources", "gpu=1", "--quiet"]
     found = {
         "wall_s": wall,
         "jobs": jobs.total(),
@@ -85,7 +79,6 @@ def main() -> None:
         "help_s": statistics.median(
             seconds_of([sys.executable, "-m", "txm2sem_core", "--help"]) for _ in range(STARTS)
         ),
-        "peak_bytes": peak_bytes(),
     }
     print(json.dumps(found))
 

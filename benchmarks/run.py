@@ -63,8 +63,8 @@ class Bench:
         return python is not None and subprocess.run([python, "-c", look], check=False).returncode == 0
 
     def ours(self, script: str, *arguments: object) -> Contender:
-        """One of our scripts."""
-        return Contender([sys.executable, str(HERE / script), *map(str, arguments), "--threads", self.threads])
+        """One of our scripts that compute with a network."""
+        return script_of_ours(script, *arguments, "--threads", self.threads)
 
     def rival(self, script: str, *arguments: object, keep: bool = False, where: Path | None = None) -> Contender:
         """A rival's script; with `keep`, its C library keeps freed memory, as ours does by itself."""
@@ -156,7 +156,7 @@ class Bench:
         found: Found = {}
         for stage in STAGES:
             contenders = {
-                str(times): self.ours(
+                str(times): script_of_ours(
                     "stage_sizes.py", "--stage", stage, "--times", times, "--folder", self.work / f"{stage}_{times}"
                 )
                 for times in (1, 8)
@@ -169,8 +169,13 @@ class Bench:
         """Seconds of the demo, and how much of them its jobs did not work."""
         print("the demo", file=sys.stderr, flush=True)
         folders = [self.work / f"demo_{number}" for number in range(self.rounds)]
-        runs = [run(self.ours("demo_overhead.py", "--folder", folder)) for folder in folders]
+        runs = [run(script_of_ours("demo_overhead.py", "--folder", folder)) for folder in folders]
         return {"demo": {"ours": runs}}
+
+
+def script_of_ours(script: str, *arguments: object) -> Contender:
+    """A script of this folder, in this environment."""
+    return Contender([sys.executable, str(HERE / script), *map(str, arguments)])
 
 
 def differences(ours: Path, theirs: Path) -> dict[str, float]:

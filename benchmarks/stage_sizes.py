@@ -93,7 +93,6 @@ def main() -> None:
     parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument("--times", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=2, help="not used: these stages compute in one")
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()  # as the workflow's scripts do

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.windows import INTERIOR, WindowPair
+from txm2sem_core.metrics.windows import INTERIOR, WindowPair, check_window
 
 SSIM_WINDOW_8BIT_PX = 7  # uniform window, scikit-image's default
 
@@ -108,7 +108,7 @@ def ssim_8bit(prediction: NDArray[np.uint8], target: NDArray[np.uint8]) -> float
 
     _check_8bit(prediction, target)
     predicted, measured = check_pair(prediction, target)
-    _check_window(predicted, SSIM_WINDOW_8BIT_PX)
+    check_window(predicted, SSIM_WINDOW_8BIT_PX)
     return float(structural_similarity(predicted, measured, data_range=255.0))  # type: ignore[no-untyped-call]
 
 
@@ -127,8 +127,8 @@ def check_pair(prediction: Image, target: Image) -> tuple[NDArray[np.float64], N
 
 
 def as_real(image: Image, name: str) -> NDArray[np.float64]:
-    """The image as float64, no copy where it is; InputError for values that are not finite."""
-    values = np.asarray(image, dtype=np.float64)
+    """A float64 copy of the image, which may be kept; InputError for values that are not finite."""
+    values = np.array(image, dtype=np.float64)
     _check_finite(values, name)
     return values
 
@@ -150,11 +150,6 @@ def _check_finite(values: NDArray[np.float64], name: str) -> None:
             f"the {name} holds {int(bad.sum())} values that are not finite, the first at {where} (Y, X); "
             "mask or repair them first"
         )
-
-
-def _check_window(image: NDArray[np.float64], window_px: int) -> None:
-    if min(image.shape) < window_px:
-        raise InputError(f"images of {_size(image)} pixels are smaller than SSIM's window of {window_px} pixels")
 
 
 def _check_8bit(prediction: Image, target: Image) -> None:

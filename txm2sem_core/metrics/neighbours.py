@@ -145,7 +145,7 @@ class NeighbourMeter:
     """Gathers `Neighbours` from the slices of a volume, given in the order of z."""
 
     def __init__(self, data_range: float, plane_step_px: int = 1, line_px: int = LINE_PX) -> None:
-        self._range, self._step = data_range, plane_step_px
+        self._data_range, self._step = data_range, plane_step_px
         self._last: deque[Real] = deque(maxlen=2)
         self._last_windows: Windows | None = None
         self.spectra = LineSpectra(line_px)
@@ -185,7 +185,8 @@ class NeighbourMeter:
         if self._last:
             self._gather(0, 0, current - self._last[-1])
         if self._last_windows is not None and windows is not None:
-            self._add_similarity(self._last_windows, windows)
+            pair = WindowPair(windows, self._last_windows)
+            self._similarity[0].append(mean_similarity(pair, self._data_range))
             self._add_shift(self._last[-1], current)
         if len(self._last) == 2:
             self._gather(1, 0, current - 2 * self._last[1] + self._last[0])
@@ -205,18 +206,14 @@ class NeighbourMeter:
 
     def _add_similarity_in_plane(self, windows: Windows) -> None:
         step = self._step
-        similar = [
-            mean_similarity(
-                WindowPair(windows.without(axis, first=step), windows.without(axis, last=step)), self._range
-            )
+        pairs = [
+            WindowPair(windows.without(axis, first=step), windows.without(axis, last=step))
             for axis, length in enumerate(windows.image.shape)
             if length - step >= SSIM_WINDOW_PX
         ]
+        similar = [mean_similarity(pair, self._data_range) for pair in pairs]
         if similar:
             self._similarity[1].append(float(np.mean(similar)))
-
-    def _add_similarity(self, above: Windows, windows: Windows) -> None:
-        self._similarity[0].append(mean_similarity(WindowPair(windows, above), self._range))
 
     def _add_shift(self, above: Real, image: Real) -> None:
         from skimage.registration import phase_cross_correlation

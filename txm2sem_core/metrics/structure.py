@@ -61,11 +61,11 @@ def multi_scale_similarity(pair: WindowPair, data_range: float, mask: Mask | Non
     for scale in range(scales):
         if scale:
             first, second, weight = (_halved(image) for image in (first, second, weight))
-            pair = WindowPair.of(first, second)
         inner = weight[INTERIOR]
         if inner.any():
+            here = WindowPair.of(first, second) if scale else pair
             last = scale == scales - 1
-            agreement = pair.similarity(data_range) if last else pair.contrast_structure(data_range)
+            agreement = here.similarity(data_range) if last else here.contrast_structure(data_range)
             terms.append((MS_SSIM_WEIGHTS[scale], max(float(np.average(agreement, weights=inner)), 0.0)))
     if not terms:
         raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")

@@ -40,20 +40,15 @@ class Windows:
     @classmethod
     def of(cls, image: Real) -> Windows:
         """Compute them; InputError for an image smaller than the window."""
-        if min(image.shape) < SSIM_WINDOW_PX:
-            raise InputError(
-                f"images of {image.shape[0]} x {image.shape[1]} pixels are smaller than SSIM's window of "
-                f"{SSIM_WINDOW_PX} pixels"
-            )
+        check_window(image, SSIM_WINDOW_PX)
         mean = _smooth(image)
         variance = np.maximum(_smooth(np.square(image)) - np.square(mean), 0)  # rounding may leave less than nothing
         return cls(image, mean, variance)
 
     def without(self, axis: int, first: int = 0, last: int = 0) -> Windows:
         """The same of the image without its `first` and `last` lines along an axis."""
-        cut = tuple(slice(first, n - last) if axis == a else slice(None) for a, n in enumerate(self.image.shape))
-        inner = tuple(slice(first, n - last) if axis == a else slice(None) for a, n in enumerate(self.mean.shape))
-        return Windows(self.image[cut], self.mean[inner], self.variance[inner])
+        maps = (np.moveaxis(values, axis, 0) for values in (self.image, self.mean, self.variance))
+        return Windows(*(np.moveaxis(values[first : len(values) - last], 0, axis) for values in maps))
 
 
 class WindowPair:
@@ -92,6 +87,13 @@ class WindowPair:
     def similarity(self, data_range: float) -> Real:
         """SSIM of each window (eq. 13)."""
         return self.luminance(data_range) * self.contrast_structure(data_range)
+
+
+def check_window(image: Real, window_px: int) -> None:
+    """InputError unless a window of so many pixels a side fits into the image `[Y, X]`."""
+    height, width = image.shape
+    if min(height, width) < window_px:
+        raise InputError(f"images of {height} x {width} pixels are smaller than SSIM's window of {window_px} pixels")
 
 
 def _smooth(image: Real) -> Real:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from txm2sem_core.networks import products
-from txm2sem_core.networks.frames import Frame, write_activated
+from txm2sem_core.networks.frames import Frame, in_plain_prediction, write_activated
+from txm2sem_core.networks.products import FewChannelConv2d
 
 BANDED_VALUES = 2**23  # of an image, all channels: smaller ones need little memory
 BAND_ROWS = 64  # of the full resolution, a multiple of 4
@@ -22,8 +22,7 @@ BAND_ROWS = 64  # of the full resolution, a multiple of 4
 
 def bands_pay(x: Tensor, channels: int) -> bool:
     """Whether layers that make an image of so many channels out of x are to be computed by bands."""
-    size = x.shape[0] * channels * x.shape[2] * x.shape[3]
-    return products.in_plain_float(x) and not torch.is_grad_enabled() and size >= BANDED_VALUES
+    return in_plain_prediction(x) and x.numel() // x.shape[1] * channels >= BANDED_VALUES
 
 
 def halved(first: nn.Conv2d, activation: nn.Module, down: nn.Module, x: Tensor) -> Tensor:
@@ -38,15 +37,14 @@ def halved(first: nn.Conv2d, activation: nn.Module, down: nn.Module, x: Tensor) 
     made = _empty(x.dtype, (batch, down.out_channels, height // 2, width // 2))
     for top, bottom in _bands(height):
         above = max(top - 1, 0)  # one more row than it makes goes into each band, but for the first
-        full = functional.conv2d(framed[:, :, above : bottom + 2 * margin], first.weight, first.bias)
-        full = activation(full)
+        full = activation(functional.conv2d(framed[:, :, above : bottom + 2 * margin], first.weight, first.bias))
         if top == 0:
             full = functional.pad(full, (0, 0, 1, 0))
         made[:, :, top // 2 : bottom // 2] = functional.conv2d(full, down.weight, down.bias, stride=2, padding=(0, 1))
     return made
 
 
-def doubled_at_last(up: nn.Module, activation: nn.Module, last: products.FewChannelConv2d, x: Tensor) -> Tensor:
+def doubled_at_last(up: nn.Module, activation: nn.Module, last: FewChannelConv2d, x: Tensor) -> Tensor:
     """last(activation(up(x))).
 
     `up` has 3 x 3 pixels and doubles the size; `last` reflects its border and keeps the size.

@@ -20,7 +20,12 @@ FRAMED_VALUES = 2**21  # of an image, all channels: smaller ones lie in the proc
 
 def frames_pay(x: Tensor) -> bool:
     """Whether what follows on an image is to be computed by frames."""
-    return products.in_plain_float(x) and not torch.is_grad_enabled() and x.numel() >= FRAMED_VALUES
+    return in_plain_prediction(x) and x.numel() >= FRAMED_VALUES
+
+
+def in_plain_prediction(x: Tensor) -> bool:
+    """Whether x is computed on a CPU, in the precision that it has, and no gradient is wanted."""
+    return products.in_plain_float(x) and not torch.is_grad_enabled()
 
 
 class Frame:
@@ -114,8 +119,7 @@ def doubled(conv: nn.Module, activation: nn.Module, x: Tensor, margin: int) -> F
     batch, _, height, width = made.shape
     frame = Frame((batch, channels, 2 * height, 2 * width), margin, made.dtype)
     two_rows = made.permute(0, 2, 3, 1).view(batch, height, width, 2, 2 * channels).transpose(2, 3)
-    rows = frame.image.permute(0, 2, 3, 1)
-    places = rows.view(batch, height, 2, width, 2 * channels)
+    places = frame.image.permute(0, 2, 3, 1).view(batch, height, 2, width, 2 * channels)
     write_activated(activation, two_rows, places)
     frame.reflect()
     return frame
