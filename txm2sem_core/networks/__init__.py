@@ -8,6 +8,7 @@ from __future__ import annotations
 from txm2sem_core.networks import baselines, discriminators, filters, resnet, srresnet, unet  # noqa: F401
 from txm2sem_core.networks.base import ImageGenerator
 from txm2sem_core.networks.baselines import Baseline
+from txm2sem_core.networks.first_calls import make_first_calls
 from txm2sem_core.networks.folding import folded
 from txm2sem_core.networks.initialisation import INITIALISATIONS
 from txm2sem_core.networks.layers import NORMS
@@ -23,6 +24,8 @@ from txm2sem_core.networks.registry import (
     register_discriminator,
     register_generator,
 )
+
+make_first_calls()
 
 __all__ = [
     "INITIALISATIONS",
