@@ -21,7 +21,7 @@ from published import (
     published_step,
 )
 
-from txm2sem_core.networks import products, resnet, srresnet, unet
+from txm2sem_core.networks import products, resnet, srresnet, unet, winograd
 from txm2sem_core.training.steps import Learner
 
 pytestmark = needs_published
@@ -87,6 +87,16 @@ def test_three_steps_as_a_user_runs_them(case: str, count: int) -> None:
     print(  # the rows of the table in docs/agreement.md: pytest -s
         f"| {case} | {count} | {found.losses:.1e} | {found.weights:.1e} | {found.outputs:.1e} |"
     )
+    assert max(found.losses, found.weights, found.outputs) < TOLERANCE
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "resnet" in settings_of(case).generator.name])
+def test_three_steps_with_fewer_products(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The convolutions that are computed so where a layer has many channels, in all layers of these narrow networks."""
+    monkeypatch.setattr(winograd, "FEWEST_PIXELS", 0)
+    monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 0)
+    with double_precision():
+        found = compare(case, 2)
     assert max(found.losses, found.weights, found.outputs) < TOLERANCE
 
 

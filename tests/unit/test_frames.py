@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from txm2sem_core.networks import build_generator, folded, frames, inference
 from txm2sem_core.networks.frames import Frame
+from txm2sem_core.networks.winograd import WinogradConv2d
 
 SETTINGS = [
     ("resnet_2blocks", 1, "evaluation"),
@@ -38,7 +39,7 @@ def test_border(batch: int, channels: int, height: int, width: int, margin: int)
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.PReLU(init=0.3), nn.Tanh()])
 def test_pixel_shuffle(activation: nn.Module) -> None:
-    x, conv = draw(2, 3, 5, 6), nn.Conv2d(3, 16, 3, padding=1)
+    x, conv = draw(2, 3, 5, 6), WinogradConv2d(3, 16, 3, padding=1)
     with torch.no_grad():
         made = frames.doubled(conv, activation, x, 2).image
         assert torch.equal(made, activation(functional.pixel_shuffle(conv(x), 2)))

@@ -11,9 +11,9 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from txm2sem_core.networks import products
+from txm2sem_core.networks.winograd import WinogradConv2d
 
 FRAMED_VALUES = 2**21  # of an image, all channels: smaller ones lie in the processor's cache
 
@@ -91,10 +91,10 @@ class Frame:
 
     def convolved(self, conv: nn.Module) -> Tensor:
         """What a convolution that reflects this margin makes of the image."""
-        if isinstance(conv, products.FewChannelConv2d):
-            return conv.inside(self.whole)
-        assert isinstance(conv, nn.Conv2d)
-        return functional.conv2d(self.whole, conv.weight, conv.bias, conv.stride)
+        assert isinstance(conv, (products.FewChannelConv2d, WinogradConv2d)), (
+            "layers whose border is reflected are made of these"
+        )
+        return conv.inside(self.whole)
 
 
 def convolved(conv: nn.Conv2d, x: Tensor, activation: nn.Module) -> Tensor:
@@ -111,11 +111,11 @@ def doubled(conv: nn.Module, activation: nn.Module, x: Tensor, margin: int) -> F
     The convolution makes its channels in the order of the pixels that they become. The two pixels of a row then lie
     beside each other in its result as in the frame, and all are activated and put in their places in one pass.
     """
-    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(conv, WinogradConv2d)
     channels = conv.out_channels // 4
     weight = conv.weight.reshape(channels, 4, -1).transpose(0, 1).reshape(conv.weight.shape)
     bias = None if conv.bias is None else conv.bias.view(channels, 4).t().flatten()
-    made = functional.conv2d(x, weight, bias, conv.stride, conv.padding)
+    made = conv.convolved(x, weight, bias)
     batch, _, height, width = made.shape
     frame = Frame((batch, channels, 2 * height, 2 * width), margin, made.dtype)
     two_rows = made.permute(0, 2, 3, 1).view(batch, height, width, 2, 2 * channels).transpose(2, 3)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.networks.frames import Frame, frames_pay
+from txm2sem_core.networks.winograd import WinogradConv2d
 
 Norm = Literal["batch", "instance", "none"]
 NORMS: tuple[str, ...] = get_args(Norm)
@@ -57,11 +58,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, norm: str, *, dropout: bool, activation: Callable[[], nn.Module]) -> None:
         super().__init__()
         bias = bias_beside(norm)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias)
+        self.conv1 = WinogradConv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias)
         self.norm1 = normalisation(norm, channels)
         self.activation = activation()
         self.dropout = nn.Dropout(DROPOUT_SHARE if dropout else 0.0)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias)
+        self.conv2 = WinogradConv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias)
         self.norm2 = normalisation(norm, channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from txm2sem_core.networks.layers import (
 from txm2sem_core.networks.products import FewChannelConv2d
 from txm2sem_core.networks.receptive import convolution, enlargement, receptive_radius
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
+from txm2sem_core.networks.winograd import WinogradConv2d
 
 BLOCKS = range(1, 17)  # sr_resnet_1blocks to sr_resnet_16blocks; published: 6 and 9
 FACTORS = (1, 2, 4, 8, 16)
@@ -56,9 +57,11 @@ class SRResNet(ImageGenerator):
         self.blocks = ResidualBlocks(
             ResidualBlock(width, norm, dropout=options.dropout, activation=nn.PReLU) for _ in range(blocks)
         )
-        self.middle_conv = nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect", bias=bias)
+        self.middle_conv = WinogradConv2d(width, width, 3, padding=1, padding_mode="reflect", bias=bias)
         self.middle_norm = normalisation(norm, width)
-        self.up_convs = nn.ModuleList(nn.Conv2d(width, 4 * width, 3, padding=1, bias=bias) for _ in range(doublings))
+        self.up_convs = nn.ModuleList(
+            WinogradConv2d(width, 4 * width, 3, padding=1, bias=bias) for _ in range(doublings)
+        )
         self.up_activations = nn.ModuleList(nn.PReLU() for _ in range(doublings))
         self.last_conv = FewChannelConv2d(width, options.out_channels, 7, padding=3, padding_mode="reflect")
 

@@ -1,0 +1,35 @@
+"""Whether a layer of ours gives what the library's gives that it is derived from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+LIMIT = 1e-10  # of float64: only the order of sums may differ
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def with_gradients(run: Callable[[Tensor], Tensor], layer: nn.Module, x: Tensor) -> list[Tensor]:
+    """Output, gradients, and the gradients of a sum of the squared input gradients, as the penalties take them."""
+    x = x.clone().requires_grad_()
+    weights = list(layer.parameters())
+    y = run(x)
+    first = torch.autograd.grad((y * draw(*y.shape, seed=1)).sum().tanh(), [x, *weights], create_graph=True)
+    second = torch.autograd.grad(first[0].square().sum(), [x, *weights], allow_unused=True)
+    return [y, *first, *(g for g in second if g is not None)]
+
+
+def same_as_parent(layer: nn.Module, x: Tensor, *, taken: bool = True) -> None:
+    layer = layer.double()
+    library = type(layer).__mro__[1].forward
+    assert (layer(x).grad_fn.name() != library(layer, x).grad_fn.name()) == taken  # else nothing is compared
+    for ours, theirs in zip(
+        with_gradients(layer, layer, x), with_gradients(lambda x: library(layer, x), layer, x), strict=True
+    ):
+        assert ours.shape == theirs.shape
+        assert float((ours - theirs).detach().abs().max()) < LIMIT * max(1.0, float(theirs.detach().abs().max()))

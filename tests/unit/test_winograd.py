@@ -1,0 +1,86 @@
+"""3 x 3 convolutions with fewer products, beside the library's: values, gradients twice over, and rounding."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from same_layers import LIMIT, draw, same_as_parent
+from torch import Tensor, nn
+from torch.nn import functional
+
+from txm2sem_core.networks import build_generator, folded, frames, inference, winograd
+from txm2sem_core.networks.winograd import WinogradConv2d, winograd_pays
+
+few = st.integers(1, 3)
+sides = st.integers(3, 14)
+
+
+def innermost(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def everywhere(patch: pytest.MonkeyPatch) -> None:
+    """Of few pixels and channels as well, and of two tiles at once."""
+    patch.setattr(winograd, "FEWEST_PIXELS", 0)
+    patch.setattr(winograd, "FEWEST_CHANNELS", 0)
+    patch.setattr(winograd, "TILES_AT_ONCE", 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(few, st.integers(2, 4), few, sides, sides, st.booleans(), st.sampled_from(["reflect", "zeros"]))
+def test_layer(batch: int, inner: int, outer: int, height: int, width: int, bias: bool, mode: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        everywhere(patch)
+        x = innermost(draw(batch, inner, height, width))
+        layer = WinogradConv2d(inner, outer, 3, padding=1, padding_mode=mode, bias=bias)
+        same_as_parent(layer, x)
+        with torch.no_grad():
+            expected = nn.Conv2d.forward(layer, x)
+            bordered = functional.pad(x, [1] * 4, mode="constant" if mode == "zeros" else mode)
+            for found in (layer(x), layer.inside(bordered)):
+                assert found.shape == expected.shape
+                assert float((found - expected).abs().max()) < LIMIT
+            other = layer.convolved(x, 2 * layer.weight, None)
+            assert float((other - functional.conv2d(bordered, 2 * layer.weight)).abs().max()) < LIMIT
+
+
+def test_rounding_is_that_of_float32() -> None:
+    """Twice the library's, on the values that a layer sees after its activation; the exact sums are float64's."""
+    x = innermost(draw(1, 256, 34, 34).relu().float())
+    weight = draw(256, 256, 3, 3, seed=1).float() / 48
+    exact = functional.conv2d(x.double(), weight.double())
+    ours = (winograd.winograd(x, weight, None) - exact).square().mean().sqrt() / exact.square().mean().sqrt()
+    library = (functional.conv2d(x, weight) - exact).square().mean().sqrt() / exact.square().mean().sqrt()
+    assert float(ours) < min(2e-6, 4 * float(library))
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"), [("resnet_2blocks", 1), ("sr_resnet_2blocks", 1), ("sr_resnet_2blocks", 4)]
+)
+@pytest.mark.parametrize("framed", [0, 2**40])
+def test_networks(name: str, factor: int, framed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = build_generator(name=name, width=4, factor=factor, norm="batch", seed=0).double()
+    network(draw(2, 1, 16, 16))  # running statistics that are not those of a fresh network
+    network = folded(network)
+    monkeypatch.setattr(frames, "FRAMED_VALUES", framed)
+    results = []
+    for patched in (False, True):
+        if patched:
+            everywhere(monkeypatch)
+        with inference(network, "evaluation"):
+            results.append(network(draw(2, 1, 44, 52)))
+    assert 0 < float((results[0] - results[1]).abs().max()) < LIMIT  # 0: nothing was compared
+
+
+def test_where_it_pays() -> None:
+    x, weight = innermost(torch.zeros(1, 256, 32, 32)), torch.zeros(256, 256, 3, 3)
+    assert winograd_pays(x, weight)
+    assert winograd_pays(innermost(torch.zeros(1, 64, 64, 64)), torch.zeros(256, 64, 3, 3))
+    assert not winograd_pays(x[:, :, :16], weight)  # few pixels
+    assert not winograd_pays(innermost(torch.zeros(1, 64, 64, 64)), torch.zeros(64, 64, 3, 3))  # few channels
+    assert not winograd_pays(x.contiguous(), weight)  # another layout
+    assert not winograd_pays(x.bfloat16(), weight.bfloat16())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not winograd_pays(x, weight)
