@@ -84,3 +84,11 @@ def test_where_it_pays() -> None:
     assert not winograd_pays(x.bfloat16(), weight.bfloat16())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert not winograd_pays(x, weight)
+
+
+def test_training_after_inference_mode() -> None:
+    x, layer = innermost(torch.ones(1, 96, 32, 32)), WinogradConv2d(96, 96, 3, padding=1)
+    with torch.inference_mode():
+        layer(x)
+    layer(x).sum().backward()
+    assert layer.weight.grad is not None and bool(layer.weight.grad.any())

@@ -162,7 +162,8 @@ class _Kept(threading.local):
     def empty(self, dtype: torch.dtype, *shape: int) -> Tensor:
         """A tensor of that shape, valid until the next call."""
         if self.memory.dtype != dtype or self.memory.numel() < math.prod(shape):
-            self.memory = torch.empty(math.prod(shape), dtype=dtype)
+            with torch.inference_mode(False):  # or no training could use it after
+                self.memory = torch.empty(math.prod(shape), dtype=dtype)
         return self.memory[: math.prod(shape)].view(shape)
 
 
