@@ -46,7 +46,8 @@ weights (docs/agreement.md). bfloat16 (`compute.precision`) is another computati
 PLANES = """## Prediction of a plane
 
 The same weights and plane in both; greatest difference of the output, which is in [-1, 1]. The rate is that of the
-plain convolutions' operations, as a share of what a 2048 x 2048 float32 matrix product reaches in the same process.
+plain convolutions' operations, as a share of what a 2048 x 2048 float32 matrix product reaches in the same process; it
+can be above 100 %, as ours computes some convolutions with fewer operations (docs/method.md, "On a CPU").
 
 """
 STAGES = """## Cost against size, without a network

@@ -91,4 +91,5 @@ def test_training_after_inference_mode() -> None:
     with torch.inference_mode():
         layer(x)
     layer(x).sum().backward()
-    assert layer.weight.grad is not None and bool(layer.weight.grad.any())
+    assert layer.weight.grad is not None
+    assert bool(layer.weight.grad.any())
