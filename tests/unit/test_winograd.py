@@ -28,6 +28,11 @@ def everywhere(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(winograd, "TILES_AT_ONCE", 2)
 
 
+def once(layer: nn.Module, y: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+    """Gradients as a training takes them, which are not differentiated again."""
+    return torch.autograd.grad((y * draw(*y.shape, seed=1)).sum(), [x, *layer.parameters()])
+
+
 @settings(max_examples=60, deadline=None)
 @given(few, st.integers(2, 4), few, sides, sides, st.booleans(), st.sampled_from(["reflect", "zeros"]))
 def test_layer(batch: int, inner: int, outer: int, height: int, width: int, bias: bool, mode: str) -> None:
@@ -36,6 +41,9 @@ def test_layer(batch: int, inner: int, outer: int, height: int, width: int, bias
         x = innermost(draw(batch, inner, height, width))
         layer = WinogradConv2d(inner, outer, 3, padding=1, padding_mode=mode, bias=bias)
         same_as_parent(layer, x)
+        x.requires_grad_()
+        for ours, theirs in zip(once(layer, layer(x), x), once(layer, nn.Conv2d.forward(layer, x), x), strict=True):
+            assert float((ours - theirs).abs().max()) < LIMIT * max(1.0, float(theirs.abs().max()))
         with torch.no_grad():
             expected = nn.Conv2d.forward(layer, x)
             bordered = functional.pad(x, [1] * 4, mode="constant" if mode == "zeros" else mode)

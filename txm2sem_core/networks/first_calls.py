@@ -1,7 +1,7 @@
 """Elementary functions on a CPU, called once by one thread before several threads call them at once.
 
 Intel's library (MKL before 2025.0, as in PyTorch's wheels) chooses how it computes such a function when it is first
-called. Where two threads make that call together, one of them may compute its part with 11 instead of 24 bits
+called. Where two threads make that call together, one of them may compute its part with 14 instead of 24 bits
 (pytorch/pytorch#188792): of a process's first prediction, half a plane was off by 5e-5 of its values in one process of
 four.
 """

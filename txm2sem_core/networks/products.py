@@ -25,6 +25,12 @@ def in_plain_float(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
+def bordered(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """An image `[B, C, Y, X]` with the border that the layer makes: `[B, C, Y + 2 padding, X + 2 padding]`."""
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    return functional.pad(x, layer._reversed_padding_repeated_twice, mode=mode)
+
+
 def _padding(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int]:
     assert not isinstance(layer.padding, str), "these layers are made with numbers"
     y, x = layer.padding
@@ -80,8 +86,7 @@ class FewChannelConv2d(nn.Conv2d):
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
         if not (in_plain_float(x) and self.out_channels <= FEW_CHANNELS):
             return super().forward(x)
-        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
-        return self.inside(functional.pad(x, self._reversed_padding_repeated_twice, mode=mode))
+        return self.inside(bordered(self, x))
 
     def inside(self, x: Tensor) -> Tensor:
         """The same of an image that has its border already; `[B, in_channels, Y + 2 padding, X + 2 padding]`."""

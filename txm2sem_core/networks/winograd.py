@@ -30,7 +30,7 @@ SEEN = SIDE + TAPS - 1  # side of what an output tile depends on
 POINTS = (0.0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)  # and infinity; 0, 1, -1, 2, -2 round twice as badly
 FEWEST_PIXELS = 1024  # of a batch: below it transforming the weights takes as long as is gained
 FEWEST_CHANNELS = 48  # inner * outer / (inner + outer): below it transforming the images does
-TILES_AT_ONCE = 512  # in prediction
+TILES_AT_ONCE = 512  # of a band: what they are transformed into stays in the cache, without too many calls
 
 
 def _transforms() -> tuple[Tensor, Tensor, Tensor]:
@@ -65,8 +65,7 @@ class WinogradConv2d(nn.Conv2d):
         """The same with other weights of the same shape."""
         if not winograd_pays(x, weight):
             return self._conv_forward(x, weight, bias)
-        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
-        return winograd(functional.pad(x, self._reversed_padding_repeated_twice, mode=mode), weight, bias)
+        return winograd(products.bordered(self, x), weight, bias)
 
     def inside(self, x: Tensor) -> Tensor:
         """The same of an image that has its border already; `[B, in_channels, Y + 2 padding, X + 2 padding]`."""
@@ -159,8 +158,10 @@ class _Kept(threading.local):
 
     memory = torch.empty(0)
 
-    def empty(self, dtype: torch.dtype, *shape: int) -> Tensor:
-        """A tensor of that shape, valid until the next call."""
+    def out(self, dtype: torch.dtype, *shape: int) -> Tensor | None:
+        """A tensor of that shape to write into, valid until the next call; None where what is written has gradients."""
+        if torch.is_grad_enabled():
+            return None
         if self.memory.dtype != dtype or self.memory.numel() < math.prod(shape):
             with torch.inference_mode(False):  # or no training could use it after
                 self.memory = torch.empty(math.prod(shape), dtype=dtype)
@@ -171,10 +172,10 @@ _kept = _Kept()
 
 
 def _transformed(weight: Tensor) -> Tensor:
-    """`[C', C, 3, 3]` to `[36, C', C]`, without gradients in the memory that is kept."""
+    """`[C', C, 3, 3]` to `[36, C', C]`."""
     outer, inner = weight.shape[:2]
     taps = weight.permute(0, 2, 3, 1).reshape(outer, TAPS**2, inner)
-    made = None if torch.is_grad_enabled() else _kept.empty(weight.dtype, outer, SEEN**2, inner)
+    made = _kept.out(weight.dtype, outer, SEEN**2, inner)
     return torch.matmul(_FROM_WEIGHTS.to(weight.dtype), taps, out=made).transpose(0, 1)
 
 
@@ -197,7 +198,7 @@ class _Winograd(torch.autograd.Function):
         of_products = (_TO_PIXELS.t().to(x.dtype) @ of_pixels).view(SEEN**2, -1, outer)
         of_points = torch.bmm(of_products, _transformed(weight)).view(SEEN**2, -1)
         points = (_FROM_PIXELS.to(x.dtype) @ _windows(x).reshape(SEEN**2, -1)).view(SEEN**2, -1, inner)
-        made = None if torch.is_grad_enabled() else _kept.empty(weight.dtype, SEEN**2, outer, inner)
+        made = _kept.out(weight.dtype, SEEN**2, outer, inner)
         of_kernels = torch.bmm(of_products.transpose(1, 2), points, out=made).transpose(0, 1)
         of_weight = (_FROM_WEIGHTS.t().to(x.dtype) @ of_kernels).view(outer, TAPS, TAPS, inner).permute(0, 3, 1, 2)
         return _put_together(_FROM_PIXELS.t().to(x.dtype) @ of_points, x.shape), of_weight
