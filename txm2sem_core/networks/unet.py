@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core.networks.base import ImageGenerator
+from txm2sem_core.networks.halving import DoublingConvTranspose2d, HalvingConv2d
 from txm2sem_core.networks.layers import DROPOUT_SHARE, bias_beside, for_convolutions, normalisation
-from txm2sem_core.networks.products import FewChannelConvTranspose2d, FewPixelConv2d, FewPixelConvTranspose2d
+from txm2sem_core.networks.products import FewChannelConvTranspose2d
 from txm2sem_core.networks.receptive import convolution, receptive_radius, transposed_convolution
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
 
@@ -50,9 +51,9 @@ class UNet(ImageGenerator):
             incoming = options.in_channels if outermost else outer
             joined = inner if innermost else 2 * inner
             dropped = options.dropout and level >= FIRST_DROPOUT_LEVEL and not innermost
-            self.down_convs.append(FewPixelConv2d(incoming, inner, 4, stride=2, padding=1, bias=bias))
+            self.down_convs.append(HalvingConv2d(incoming, inner, 4, stride=2, padding=1, bias=bias))
             self.down_norms.append(normalisation("none" if outermost or innermost else options.norm, inner))
-            up_conv = FewChannelConvTranspose2d if outermost else FewPixelConvTranspose2d
+            up_conv = FewChannelConvTranspose2d if outermost else DoublingConvTranspose2d
             self.up_convs.append(up_conv(joined, outer, 4, stride=2, padding=1, bias=bias or outermost))
             self.up_norms.append(normalisation("none" if outermost else options.norm, outer))
             self.dropouts.append(nn.Dropout(DROPOUT_SHARE if dropped else 0.0))

@@ -1,20 +1,24 @@
-r"""3 x 3 convolutions with fewer products, on a CPU: minimal filtering (Winograd 1980; Lavin and Gray 2015).
+r"""Convolutions with fewer products, on a CPU: minimal filtering (Winograd 1980; Lavin and Gray 2015).
 
-A tile of 4 x 4 output pixels depends on 6 x 6 input pixels and 9 weights. Instead of 144 products for each pair of
-channels, as many as the layer has taps in the tile, both are transformed, multiplied at 36 points, and transformed
-back (arXiv 1509.09308, equation 8, here with both of its one-dimensional transforms in one matrix):
+A tile of 4 x 4 output pixels of a 3 x 3 convolution depends on 6 x 6 input pixels and 9 weights. Instead of 144
+products for each pair of channels, as many as the layer has taps in the tile, both are transformed, multiplied at 36
+points, and transformed back (arXiv 1509.09308, equation 8, here with both of its one-dimensional transforms in one
+matrix):
 
     output = A ((G weights) * (B input)),    A = A1 x A1, G = G1 x G1, B = B1 x B1 (Kronecker products)
 
 The products at a point are a matrix product over channels. The result differs from the library's by rounding: with the
 points below by 1.2e-6 of its root mean square in float32, where the library's sums are off by 0.6e-6.
+
+A 2 x 2 convolution, as which `halving` computes a U-Net's layers, has 25 points instead of 64 products.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -25,33 +29,61 @@ from torch.nn import functional
 from txm2sem_core.networks import products
 
 SIDE = 4  # of an output tile
-TAPS = 3
-SEEN = SIDE + TAPS - 1  # side of what an output tile depends on
-POINTS = (0.0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)  # and infinity; 0, 1, -1, 2, -2 round twice as badly
+POINTS = {  # by the kernel's side, and infinity; small whole numbers round twice as badly
+    2: (0.0, 1 / 2, -1.0, 3 / 2),
+    3: (0.0, 5 / 8, -5 / 8, 3 / 2, -3 / 2),
+}
 FEWEST_PIXELS = 1024  # of a batch: below it transforming the weights takes as long as is gained
 FEWEST_CHANNELS = 48  # inner * outer / (inner + outer): below it transforming the images does
 TILES_AT_ONCE = 512  # of a band: what they are transformed into stays in the cache, without too many calls
 
 
-def _transforms() -> tuple[Tensor, Tensor, Tensor]:
-    """A, G, B, in float64 `[16, 36]`, `[36, 9]`, `[36, 36]`: Cook and Toom's polynomials at `POINTS` and infinity.
+@dataclass(frozen=True)
+class Filtering:
+    """The transforms for a kernel of `taps` x `taps`; a tile depends on `seen` x `seen` pixels.
 
-    Barabasz et al. 2020 (arXiv 1803.10986), section 2.
+    A, G, B are `to_pixels`, `from_weights`, `from_pixels`, in float64 `[16, seen^2]`, `[seen^2, taps^2]` and
+    `[seen^2, seen^2]`: Cook and Toom's polynomials at `POINTS` and infinity (Barabasz et al. 2020, arXiv 1803.10986,
+    section 2).
     """
-    points = np.array(POINTS)
-    a, g, b = np.zeros((SIDE, SEEN)), np.zeros((SEEN, TAPS)), np.zeros((SEEN, SEEN))
-    for number, point in enumerate(points):
-        others = np.delete(points, number)
-        a[:, number] = point ** np.arange(SIDE)
-        g[number] = point ** np.arange(TAPS) / np.prod(point - others)
-        b[number, :-1] = np.poly(others)[::-1]
-    a[-1, -1] = g[-1, -1] = 1
-    b[-1] = np.poly(points)[::-1]
-    made = [torch.from_numpy(np.kron(matrix, matrix)) for matrix in (a, g, b)]
-    return made[0], made[1], made[2]
+
+    taps: int
+    seen: int
+    to_pixels: Tensor
+    from_weights: Tensor
+    from_pixels: Tensor
+
+    @classmethod
+    def of(cls, taps: int) -> Self:
+        """The filtering of a kernel with that side."""
+        points, seen = np.array(POINTS[taps]), SIDE + taps - 1
+        a, g, b = np.zeros((SIDE, seen)), np.zeros((seen, taps)), np.zeros((seen, seen))
+        for number, point in enumerate(points):
+            others = np.delete(points, number)
+            a[:, number] = point ** np.arange(SIDE)
+            g[number] = point ** np.arange(taps) / np.prod(point - others)
+            b[number, :-1] = np.poly(others)[::-1]
+        a[-1, -1] = g[-1, -1] = 1
+        b[-1] = np.poly(points)[::-1]
+        return cls(taps, seen, *(torch.from_numpy(np.kron(matrix, matrix)) for matrix in (a, g, b)))
+
+    def count(self, shape: torch.Size) -> tuple[int, int, int]:
+        """Images, and tiles down and across each, of `[B, Y + taps - 1, X + taps - 1, ...]`."""
+        return shape[0], (shape[1] - self.taps + 1) // SIDE, (shape[2] - self.taps + 1) // SIDE
+
+    def windows(self, x: Tensor) -> Tensor:
+        """A view of an image as counted by `count`, as overlapping tiles `[seen, seen, B, down, across, ...]`."""
+        return x.unfold(1, self.seen, SIDE).unfold(2, self.seen, SIDE).movedim((-2, -1), (0, 1))
+
+    def transformed(self, weight: Tensor) -> Tensor:
+        """`[C', C, taps, taps]` to `[seen^2, C', C]`."""
+        outer, inner = weight.shape[:2]
+        taps = weight.permute(0, 2, 3, 1).reshape(outer, self.taps**2, inner)
+        made = _kept.out(weight.dtype, outer, self.seen**2, inner)
+        return torch.matmul(self.from_weights.to(weight.dtype), taps, out=made).transpose(0, 1)
 
 
-_TO_PIXELS, _FROM_WEIGHTS, _FROM_PIXELS = _transforms()
+FILTERINGS = {taps: Filtering.of(taps) for taps in POINTS}
 
 
 class WinogradConv2d(nn.Conv2d):
@@ -75,33 +107,37 @@ class WinogradConv2d(nn.Conv2d):
 
 
 def winograd_pays(x: Tensor, weight: Tensor) -> bool:
-    """Whether this is the faster way for an image and a layer's weights.
-
-    Not where channels are not innermost in memory, as where the input's own gradient is wanted.
-    """
+    """Whether this is the faster way for an image and a layer's weights."""
     batch, inner, height, width = x.shape
     outer = weight.shape[0]
     return (
-        products.in_plain_float(x)
-        and x.dtype in (torch.float32, torch.float64)
-        and x.stride(1) == 1
+        can_be_filtered(x)
         and inner * outer >= FEWEST_CHANNELS * (inner + outer)
         and batch * height * width >= FEWEST_PIXELS
     )
+
+
+def can_be_filtered(x: Tensor) -> bool:
+    """Whether an image is on a CPU in the precision that it has, with channels innermost in memory.
+
+    They are not where the input's own gradient is wanted.
+    """
+    return products.in_plain_float(x) and x.dtype in (torch.float32, torch.float64) and x.stride(1) == 1
 
 
 def winograd(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve an image with its border.
 
     Args:
-        x: `[B, C, Y + 2, X + 2]`.
-        weight: `[C', C, 3, 3]`.
+        x: `[B, C, Y + taps - 1, X + taps - 1]`.
+        weight: `[C', C, taps, taps]`, two or three taps.
         bias: `[C']`.
 
     Returns:
         `[B, C', Y, X]`.
     """
-    height, width = x.shape[2] - TAPS + 1, x.shape[3] - TAPS + 1
+    taps = weight.shape[2]
+    height, width = x.shape[2] - taps + 1, x.shape[3] - taps + 1
     if height % SIDE or width % SIDE:
         x = functional.pad(x, (0, -width % SIDE, 0, -height % SIDE))
         return winograd(x, weight, bias)[:, :, :height, :width]
@@ -110,44 +146,38 @@ def winograd(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         made: Tensor = _Winograd.apply(x, weight)  # type: ignore[no-untyped-call]
         made = made if bias is None else made + bias
     else:
-        made = _by_bands(x, weight, bias)
+        made = by_bands(x, weight, bias)
     return made.flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
 
 
-def _by_bands(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Output tiles `[B, down, 4, across, 4, C']` of an image `[B, Y + 2, X + 2, C]`.
+def by_bands(x: Tensor, weight: Tensor, bias: Tensor | None, made: Tensor | None = None) -> Tensor:
+    """Output tiles `[B, down, 4, across, 4, C']` of an image `[B, Y + taps - 1, X + taps - 1, C]`.
 
-    Band after band of them in the same memory, which stays in the cache.
+    Band after band of them in the same memory, which stays in the cache. Channels may have more than one dimension, in
+    the image and in `made`, which is written into where it is given.
     """
-    batch, down, across = _count(x.shape)
+    filtering, outer = FILTERINGS[weight.shape[2]], weight.shape[0]
+    batch, down, across = filtering.count(x.shape)
+    if made is None:
+        made = x.new_empty(batch, down, SIDE, across, SIDE, outer)
     bands = -(-down * batch * across // TILES_AT_ONCE)
     rows = -(-down // bands)
-    tiles, outer = batch * rows * across, weight.shape[0]
-    seen = x.new_empty(SEEN, SEEN, batch, rows, across, x.shape[3])
-    points = x.new_empty(SEEN**2, tiles, x.shape[3])
-    multiplied = x.new_empty(SEEN**2, tiles, outer)
-    pixels = x.new_empty(SIDE, SIDE, batch, rows, across, outer)
-    made = x.new_empty(batch, down, SIDE, across, SIDE, outer)
-    from_pixels, to_pixels = _FROM_PIXELS.to(x.dtype), _TO_PIXELS.to(x.dtype)
-    kernels = _transformed(weight).transpose(1, 2)
+    tiles, side, channels = batch * rows * across, filtering.seen, made.shape[5:]
+    seen = x.new_empty(side, side, batch, rows, across, *x.shape[3:])
+    points = x.new_empty(side**2, tiles, weight.shape[1])
+    multiplied = x.new_empty(side**2, tiles, outer)
+    pixels = x.new_empty(SIDE, SIDE, batch, rows, across, *channels)
+    from_pixels, to_pixels = filtering.from_pixels.to(x.dtype), filtering.to_pixels.to(x.dtype)
+    kernels = filtering.transformed(weight).transpose(1, 2)
     for top in range(0, down, rows):
         first = min(top, down - rows)  # the last band may do some rows again
-        seen.copy_(_windows(x[:, SIDE * first : SIDE * (first + rows) + TAPS - 1]))
-        torch.mm(from_pixels, seen.view(SEEN**2, -1), out=points.view(SEEN**2, -1))
+        seen.copy_(filtering.windows(x[:, SIDE * first : SIDE * (first + rows) + filtering.taps - 1]))
+        torch.mm(from_pixels, seen.view(side**2, -1), out=points.view(side**2, -1))
         torch.bmm(points, kernels, out=multiplied)
-        torch.mm(to_pixels, multiplied.view(SEEN**2, -1), out=pixels.view(SIDE**2, -1))
-        torch.add(pixels.permute(2, 3, 0, 4, 1, 5), 0 if bias is None else bias, out=made[:, first : first + rows])
+        torch.mm(to_pixels, multiplied.view(side**2, -1), out=pixels.view(SIDE**2, -1))
+        tiled = pixels.permute(2, 3, 0, 4, 1, *range(5, pixels.dim()))
+        torch.add(tiled, 0 if bias is None else bias, out=made[:, first : first + rows])
     return made
-
-
-def _count(shape: torch.Size) -> tuple[int, int, int]:
-    """Images, and tiles down and across each, of `[B, Y + 2, X + 2, C]`."""
-    return shape[0], (shape[1] - TAPS + 1) // SIDE, (shape[2] - TAPS + 1) // SIDE
-
-
-def _windows(x: Tensor) -> Tensor:
-    """A view of an image `[B, Y + 2, X + 2, C]` as overlapping tiles `[6, 6, B, down, across, C]`."""
-    return x.unfold(1, SEEN, SIDE).unfold(2, SEEN, SIDE).permute(4, 5, 0, 1, 2, 3)
 
 
 class _Kept(threading.local):
@@ -171,16 +201,8 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
-def _transformed(weight: Tensor) -> Tensor:
-    """`[C', C, 3, 3]` to `[36, C', C]`."""
-    outer, inner = weight.shape[:2]
-    taps = weight.permute(0, 2, 3, 1).reshape(outer, TAPS**2, inner)
-    made = _kept.out(weight.dtype, outer, SEEN**2, inner)
-    return torch.matmul(_FROM_WEIGHTS.to(weight.dtype), taps, out=made).transpose(0, 1)
-
-
 class _Winograd(torch.autograd.Function):
-    """`_by_bands` with gradients, and gradients of those.
+    """`by_bands` with gradients, and gradients of those.
 
     As the library does, it keeps the image and the weights for them, not what these are transformed into.
     """
@@ -188,29 +210,34 @@ class _Winograd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _by_bands(x, weight, None)
+        return by_bands(x, weight, None)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = ctx.saved_tensors
-        outer, inner = weight.shape[:2]
+        (outer, inner, taps), filtering = weight.shape[:3], FILTERINGS[weight.shape[2]]
+        points_of_tile = filtering.seen**2
         of_pixels = gradients[0].permute(2, 4, 0, 1, 3, 5).reshape(SIDE**2, -1)
-        of_products = (_TO_PIXELS.t().to(x.dtype) @ of_pixels).view(SEEN**2, -1, outer)
-        of_points = torch.bmm(of_products, _transformed(weight)).view(SEEN**2, -1)
-        points = (_FROM_PIXELS.to(x.dtype) @ _windows(x).reshape(SEEN**2, -1)).view(SEEN**2, -1, inner)
-        made = _kept.out(weight.dtype, SEEN**2, outer, inner)
+        of_products = (filtering.to_pixels.t().to(x.dtype) @ of_pixels).view(points_of_tile, -1, outer)
+        of_points = torch.bmm(of_products, filtering.transformed(weight)).view(points_of_tile, -1)
+        points = (filtering.from_pixels.to(x.dtype) @ filtering.windows(x).reshape(points_of_tile, -1)).view(
+            points_of_tile, -1, inner
+        )
+        made = _kept.out(weight.dtype, points_of_tile, outer, inner)
         of_kernels = torch.bmm(of_products.transpose(1, 2), points, out=made).transpose(0, 1)
-        of_weight = (_FROM_WEIGHTS.t().to(x.dtype) @ of_kernels).view(outer, TAPS, TAPS, inner).permute(0, 3, 1, 2)
-        return _put_together(_FROM_PIXELS.t().to(x.dtype) @ of_points, x.shape), of_weight
+        of_weight = (
+            (filtering.from_weights.t().to(x.dtype) @ of_kernels).view(outer, taps, taps, inner).permute(0, 3, 1, 2)
+        )
+        return _put_together(filtering.from_pixels.t().to(x.dtype) @ of_points, filtering, x.shape), of_weight
 
 
-def _put_together(tiles: Tensor, shape: torch.Size) -> Tensor:
-    """The sum of overlapping tiles `[36, B down across C]`, each in its place of an image `[B, Y + 2, X + 2, C]`.
+def _put_together(tiles: Tensor, filtering: Filtering, shape: torch.Size) -> Tensor:
+    """The sum of overlapping tiles `[seen^2, B down across C]`, each in its place of an image `[B, Y, X, C]`.
 
     The library's own gradient of windows takes ten times as long.
     """
-    batch, down, across = _count(shape)
-    tiles = tiles.view(SEEN, SEEN, batch, down, across, -1).permute(2, 3, 0, 4, 1, 5)
+    batch, down, across = filtering.count(shape)
+    tiles = tiles.view(filtering.seen, filtering.seen, batch, down, across, -1).permute(2, 3, 0, 4, 1, 5)
     made = tiles.new_zeros(batch, down + 1, SIDE, across + 1, SIDE, shape[3])
     for y in range(2):  # a tile reaches into the next one below and to the right
         for x in range(2):
