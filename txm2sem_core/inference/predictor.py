@@ -58,6 +58,7 @@ class Predictor:
         self.context = (self.generator.in_channels - 1) // 2
         self.whole_planes = self.generator.uses_image_statistics or self.mode == "batch_statistics"
         self.network = self.generator if self.mode == "batch_statistics" else folded(self.generator)
+        self.network.eval()  # threads that share it find, and leave, what `inference` sets for evaluation
         self._fitting_tile: int | None = None  # where a larger one did not fit into memory
         torch.manual_seed(0)  # dropout at test time, where the model asks for it, is repeatable
 
@@ -91,6 +92,18 @@ class Predictor:
     def origin(self) -> dict[str, Any]:
         """Which model it is, for files that hold its predictions."""
         return {"model_sha256": self.description.get("weights_sha256")}
+
+    def planes_at_once(self, height: int, width: int) -> int:
+        """How many threads may, and had better, call `predict_plane` at once for planes of that size: two or one.
+
+        Two where neither random numbers nor the network itself hold one back, and where a plane, or a tile, takes so
+        little memory that two need no more than one may.
+        """
+        free = self.mode == "evaluation" and vars(type(self.network)).get("reentrant")  # not inherited, as of `folded`
+        if self.device.type != "cpu" or not free or torch.get_num_threads() % 2:
+            return 1
+        side = self._tile(max(height, width)) + 2 * self.generator.receptive_radius_px + self.settings.overlap_px
+        return 2 if 2 * min(height, side) * min(width, side) <= self._most_pixels() else 1
 
     def start_slice(self, z: int) -> None:
         """Begin slice `z` of a volume: its random numbers, if any, are its own, whichever slices came before."""
@@ -142,7 +155,8 @@ class Predictor:
             except (MemoryError, RuntimeError) as error:
                 if not ran_out_of_memory(error):
                     raise
-            self._fitting_tile = smaller  # from here on the error no longer holds what was allocated
+            # from here on the error no longer holds what was allocated
+            self._fitting_tile = min(smaller, self._fitting_tile or smaller)
             give_back_freed_memory()
             print(
                 f"warning: a tile of {tile} pixels needs more memory than there is; tiles of {smaller} are used from "
@@ -197,9 +211,12 @@ class Predictor:
 
     def _largest_tile(self, longest: int) -> int:
         """The whole plane where its activations fit into the budget, else the largest tile that does with its halo."""
-        pixels = _ACTIVATION_BUDGET / (4 * _LIVE_LAYERS * max(self.width, 1) * self.factor**2)
-        side = int(pixels**0.5)
+        side = int(self._most_pixels() ** 0.5)
         if longest <= side:
             return longest
         halo = self.generator.receptive_radius_px
         return max(_SMALLEST_TILE, side - 2 * halo - self.settings.overlap_px)
+
+    def _most_pixels(self) -> float:
+        """Pixels whose activations fit into the budget."""
+        return _ACTIVATION_BUDGET / (4 * _LIVE_LAYERS * max(self.width, 1) * self.factor**2)

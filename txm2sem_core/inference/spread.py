@@ -60,6 +60,10 @@ class SpreadPredictor:
         """Which models they are, for files that hold their predictions."""
         return {"model_sha256": [member.description.get("weights_sha256") for member in self.members]}
 
+    def planes_at_once(self, height: int, width: int) -> int:
+        """One: `predict_plane` sets the random numbers of every pass."""
+        return 1
+
     def start_slice(self, z: int) -> None:
         """Nothing: every slice has the same random numbers."""
 

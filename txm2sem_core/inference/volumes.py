@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core import io
-from txm2sem_core.allocator import empty_apart
+from txm2sem_core.allocator import empty_apart, give_back_freed_memory
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.inference.answers import Answer, Prediction, WithUncertainty
 from txm2sem_core.inference.identity import job_digest
 from txm2sem_core.inference.predictor import Predictor
+from txm2sem_core.inference.side_by_side import side_by_side
 from txm2sem_core.inference.side_tasks import load_predictor
 from txm2sem_core.inference.spread import SpreadPredictor
 from txm2sem_core.inference.streaming import Behind, sources, with_neighbours
@@ -157,6 +159,18 @@ def predict_volume_with_uncertainty(
     return predict_volume(predictor, source, output, calibration=calibration, voxel_size_nm=voxel_size_nm, name=name)
 
 
+@dataclass(frozen=True)
+class _Answered:
+    """A predicted slice: what it is of, and what `_VolumeJob` makes of it."""
+
+    unit: Unit
+    z: int
+    txm: np.ndarray  # [Y, X], the slice itself
+    histogram: Histogram  # of that
+    voxels: np.ndarray  # [Y, X], or [C, Y, X] with channels
+    clipped: int
+
+
 class _VolumeJob:
     """One volume: its units, and how they become a file."""
 
@@ -215,34 +229,51 @@ class _VolumeJob:
         total = sum(unit.z1 - unit.z0 for unit in own)
         done = total - sum(unit.z1 - unit.z0 for unit in missing)
         predictor = self.answer.predictor
+        depth, height, width = self.source.shape
         made = 0
         if part.on_progress is not None:
             part.on_progress(done, total)
         with (
             sources(self.source, missing, predictor.context, predictor.preparation) as ahead,
             Behind(self._write) as behind,
+            closing(
+                side_by_side(
+                    self._answered,
+                    with_neighbours(iter(ahead), missing, predictor.context, depth),
+                    predictor.planes_at_once(height, width),
+                )
+            ) as answered,
         ):
-            slices = with_neighbours(iter(ahead), missing, predictor.context, self.source.shape[0])
-            for unit, z, txm in progress(slices, f"predict {self.name}", total, "slices", done):
+            for slice_ in progress(answered, f"predict {self.name}", total, "slices", done):
                 if part.should_stop is not None and part.should_stop():
                     break
-                if z == unit.z0:
+                unit = slice_.unit
+                if slice_.z == unit.z0:
                     voxels, clipped, histogram = self._empty(unit), 0, Histogram.empty()
                     content = hashlib.sha256()
-                predictor.start_slice(z)
-                histogram += Histogram.of_pixels(predictor.txm_range.to_unit(thinned(txm[predictor.context])))
-                content.update(np.ascontiguousarray(txm[predictor.context]).data)
-                voxels[..., z - unit.z0, :, :], here = self.answer.plane(txm)
-                clipped += here
-                if z == unit.z1 - 1:
+                content.update(slice_.txm.data)
+                voxels[..., slice_.z - unit.z0, :, :] = slice_.voxels
+                histogram += slice_.histogram
+                clipped += slice_.clipped
+                if slice_.z == unit.z1 - 1:
                     notes = {"clipped": clipped, "histogram": histogram.as_text(), "input_sha256": content.hexdigest()}
                     behind.put((unit, voxels, notes))
                     del voxels
+                    give_back_freed_memory()  # or gaps between what is kept would grow from unit to unit
                     made += 1
                 done += 1
                 if part.on_progress is not None:
                     part.on_progress(done, total)
         return made
+
+    def _answered(self, slice_: tuple[Unit, int, np.ndarray]) -> _Answered:
+        """Predict a slice; in a thread of its own where planes are predicted at once."""
+        unit, z, txm = slice_
+        predictor = self.answer.predictor
+        predictor.start_slice(z)
+        seen = np.ascontiguousarray(txm[predictor.context])
+        histogram = Histogram.of_pixels(predictor.txm_range.to_unit(thinned(seen)))
+        return _Answered(unit, z, seen, histogram, *self.answer.plane(txm))
 
     def _empty(self, unit: Unit) -> np.ndarray:
         several = len(self.answer.channels)

@@ -25,10 +25,13 @@ class ImageGenerator(nn.Module):
         channels_last_on_cpu: the network lays its images out with channels innermost on a CPU, and is trained fastest
             with its weights laid out alike.
         folds_norms: every batch norm stands right after the convolution of the same name, `norm` for `conv`.
+        reentrant: in evaluation mode `forward` leaves nothing behind in the network, so that threads may call it at
+            once.
     """
 
     channels_last_on_cpu = False
     folds_norms = False
+    reentrant = False
 
     in_channels: int
     out_channels: int

@@ -82,8 +82,12 @@ class ResidualBlocks(nn.ModuleList):
                 x = block(x)
             return x
         frame = Frame.of(x, 1, nn.Identity())
+        self.within(frame)
+        return frame.image
+
+    def within(self, frame: Frame) -> None:
+        """The same of the image in a frame with a margin of one, in its place."""
         for block in self:
             assert isinstance(block, ResidualBlock)
             within = Frame.of(block.norm1(frame.convolved(block.conv1)), 1, block.activation, block.dropout)
             frame.add(block.norm2(within.convolved(block.conv2)))
-        return frame.image

@@ -119,7 +119,7 @@ class FewChannelConvTranspose2d(nn.ConvTranspose2d):
         shares = torch.split(weights, [image.shape[1] for image in images], dim=1)
         parts = shares[0] @ images[0].flatten(2)
         for share, image in zip(shares[1:], images[1:], strict=True):
-            parts = torch.baddbmm(parts, share.expand(batch, -1, -1), image.flatten(2))
+            parts.baddbmm_(share.expand(batch, -1, -1), image.flatten(2))
         parts = parts.view(batch, 2, 2, -1, height, width)
         blocks = functional.pad(parts[:, 0, 0], (0, 1, 0, 1))
         blocks[:, :, 1:, :-1] += parts[:, 1, 0]

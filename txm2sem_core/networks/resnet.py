@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from txm2sem_core.networks.bands import bands_pay, doubled_at_last, halved
 from txm2sem_core.networks.base import ImageGenerator
-from txm2sem_core.networks.frames import convolved
+from txm2sem_core.networks.frames import Frame, convolved, frames_pay
 from txm2sem_core.networks.layers import (
     ResidualBlock,
     ResidualBlocks,
@@ -31,6 +31,7 @@ class ResNet(ImageGenerator):
 
     channels_last_on_cpu = True
     folds_norms = True
+    reentrant = True
 
     def __init__(self, options: GeneratorOptions, blocks: int) -> None:
         layers = [
@@ -79,7 +80,14 @@ class ResNet(ImageGenerator):
             x = functional.relu_(self.down_norms[0](self.down_convs[0](x)))
         for conv, norm in zip(self.down_convs[1:], self.down_norms[1:], strict=True):
             x = functional.relu_(norm(conv(x)))
-        x = self.blocks(x)
+        if frames_pay(x):
+            frame = Frame.of(x, 1, nn.Identity())
+            x = frame.image  # what it was is no longer needed
+            self.blocks.within(frame)
+            x = x.contiguous(memory_format=torch.channels_last)  # the next layer would copy it, and keep the frame
+            del frame
+        else:
+            x = self.blocks(x)
         for conv, norm in zip(self.up_convs[:-1], self.up_norms[:-1], strict=True):
             x = functional.relu_(norm(conv(x)))
         if by_bands:

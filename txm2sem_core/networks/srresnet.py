@@ -34,6 +34,7 @@ class SRResNet(ImageGenerator):
 
     channels_last_on_cpu = True
     folds_norms = True
+    reentrant = True
 
     def __init__(self, options: GeneratorOptions, blocks: int) -> None:
         doublings = int(math.log2(options.factor))

@@ -26,6 +26,7 @@ class UNet(ImageGenerator):
     """
 
     folds_norms = True
+    reentrant = True
 
     def __init__(self, options: GeneratorOptions, depth: int) -> None:
         down = [convolution(4, 2, 1)] * depth
