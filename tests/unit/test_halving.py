@@ -26,7 +26,7 @@ def everywhere(patch: pytest.MonkeyPatch) -> list[str]:
     patch.setattr(halving, "FEWEST_PIXELS", 0)
     patch.setattr(halving, "FEWEST_CHANNELS", 0)
     patch.setattr(winograd, "TILES_AT_ONCE", 2)
-    for name in ("halved", "doubled"):
+    for name in ("halving_convolution", "doubling_convolution"):
         original = getattr(halving, name)
         patch.setattr(halving, name, lambda *given, f=original, n=name: (called.append(n), f(*given))[1])
     return called
@@ -44,7 +44,7 @@ def test_layers(batch: int, inner: int, outer: int, height: int, width: int, bia
             expected, found = library.forward(layer, x), layer(innermost(x))
             assert found.shape == expected.shape
             assert float((found - expected).abs().max()) < LIMIT
-        assert called == ["halved", "doubled"]
+        assert called == ["halving_convolution", "doubling_convolution"]
 
 
 def test_odd_sizes_are_the_librarys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_network(norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
         expected = network(x)
         called = everywhere(monkeypatch)
         found = network(x)
-    assert {"halved", "doubled"} <= set(called)
+    assert {"halving_convolution", "doubling_convolution"} <= set(called)
     assert 0 < float((found - expected).abs().max()) < LIMIT
 
 
@@ -82,9 +82,9 @@ def test_where_it_pays() -> None:
     pays = halving._pays
     with torch.inference_mode():
         x = innermost(torch.zeros(1, 2, 128, 128))
-        assert pays(x, x, 512, 512)
-        assert pays(x, x, 512, 256)
-        assert not pays(x, x, 256, 256)  # few channels
-        assert not pays(x, x[:, :, ::4, ::4], 512, 512)  # few pixels
-        assert not pays(x.contiguous(), x, 512, 512)  # another layout
-    assert not pays(x, x, 512, 512)  # gradients
+        assert pays(x, 4096, 512, 512)
+        assert pays(x, 4096, 512, 256)
+        assert not pays(x, 4096, 256, 256)  # few channels
+        assert not pays(x, 1024, 512, 512)  # few pixels
+        assert not pays(x.contiguous(), 4096, 512, 512)  # another layout
+    assert not pays(x, 4096, 512, 512)  # gradients

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from txm2sem_core.networks.products import FewPixelConv2d, FewPixelConvTranspose2d
-from txm2sem_core.networks.winograd import FILTERINGS, SIDE, by_bands, can_be_filtered
+from txm2sem_core.networks.winograd import FILTERINGS, SIDE, are_enough, by_bands, can_be_filtered
 
 FEWEST_PIXELS = 4096  # of a batch, on the smaller side of the layer: as for `winograd`, of layers with larger weights
 FEWEST_CHANNELS = 150  # inner * outer / (inner + outer) of the 2 x 2 convolution
@@ -23,8 +23,8 @@ class HalvingConv2d(FewPixelConv2d):
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y / 2, X / 2]`, as the parent's."""
         even = x.shape[2] % 2 == x.shape[3] % 2 == 0
-        if even and _pays(x, x[:, :, ::2, ::2], 4 * self.in_channels, self.out_channels):
-            return halved(x, self.weight, self.bias)
+        if even and _pays(x, _pixels(x) // 4, 4 * self.in_channels, self.out_channels):
+            return halving_convolution(x, self.weight, self.bias)
         return super().forward(x)
 
 
@@ -33,22 +33,21 @@ class DoublingConvTranspose2d(FewPixelConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, 2 Y, 2 X]`, as the parent's."""
-        if output_size is None and _pays(x, x, self.in_channels, 4 * self.out_channels):
-            return doubled(x, self.weight, self.bias)
+        if output_size is None and _pays(x, _pixels(x), self.in_channels, 4 * self.out_channels):
+            return doubling_convolution(x, self.weight, self.bias)
         return super().forward(x, output_size)
 
 
-def _pays(x: Tensor, smaller: Tensor, inner: int, outer: int) -> bool:
-    batch, _, height, width = smaller.shape
-    return (
-        not torch.is_grad_enabled()
-        and can_be_filtered(x)
-        and inner * outer >= FEWEST_CHANNELS * (inner + outer)
-        and batch * height * width >= FEWEST_PIXELS
-    )
+def _pixels(x: Tensor) -> int:
+    return x.shape[0] * x.shape[2] * x.shape[3]
 
 
-def halved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _pays(x: Tensor, pixels: int, inner: int, outer: int) -> bool:
+    large = are_enough(pixels, inner, outer, FEWEST_PIXELS, FEWEST_CHANNELS)
+    return large and not torch.is_grad_enabled() and can_be_filtered(x)
+
+
+def halving_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """What `HalvingConv2d` makes. The first block begins in the border.
 
     Args:
@@ -69,7 +68,7 @@ def halved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return made.flatten(1, 2).flatten(2, 3)[:, :height, :width].permute(0, 3, 1, 2)
 
 
-def doubled(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def doubling_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """What `DoublingConvTranspose2d` makes. The first block begins in the border, which is cut off.
 
     Args:

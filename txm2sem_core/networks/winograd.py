@@ -108,13 +108,14 @@ class WinogradConv2d(nn.Conv2d):
 
 def winograd_pays(x: Tensor, weight: Tensor) -> bool:
     """Whether this is the faster way for an image and a layer's weights."""
-    batch, inner, height, width = x.shape
-    outer = weight.shape[0]
-    return (
-        can_be_filtered(x)
-        and inner * outer >= FEWEST_CHANNELS * (inner + outer)
-        and batch * height * width >= FEWEST_PIXELS
-    )
+    outer, inner = weight.shape[:2]
+    pixels = x.numel() // inner
+    return can_be_filtered(x) and are_enough(pixels, inner, outer, FEWEST_PIXELS, FEWEST_CHANNELS)
+
+
+def are_enough(pixels: int, inner: int, outer: int, fewest_pixels: int, fewest_channels: int) -> bool:
+    """Whether a layer has so many pixels and channels that fewer products save more than the transforms take."""
+    return pixels >= fewest_pixels and inner * outer >= fewest_channels * (inner + outer)
 
 
 def can_be_filtered(x: Tensor) -> bool:
@@ -181,7 +182,7 @@ def by_bands(x: Tensor, weight: Tensor, bias: Tensor | None, made: Tensor | None
 
 
 class _Kept(threading.local):
-    """Memory of this thread for transformed weights, four times as large as the weights and needed for one product.
+    """Memory of this thread for transformed weights, four to six times as large as the weights, needed for one product.
 
     Freed after every layer it would leave gaps that smaller images cut up: 90 MB in the training of `resnet_9blocks`.
     """
