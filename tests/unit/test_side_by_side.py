@@ -16,7 +16,7 @@ from torch import Tensor
 from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
-from txm2sem_core.inference import Predictor, predict_volume
+from txm2sem_core.inference import Predictor, load_spread_predictor, predict_volume
 from txm2sem_core.inference.side_by_side import side_by_side
 from txm2sem_core.networks.unet import UNet
 
@@ -69,14 +69,17 @@ def test_an_error_comes_out_where_its_result_would() -> None:
     assert torch.get_num_threads() == 4
 
 
-@pytest.mark.parametrize("generator", ["unet_32", "resnet_2blocks"])
-def test_a_volume_is_what_it_is_plane_by_plane(tmp_path: Path, generator: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_model(tmp_path / "model", name=generator)
+@pytest.mark.parametrize("generators", [["unet_32"], ["resnet_2blocks"], ["resnet_1blocks", "resnet_2blocks"]])
+def test_a_volume_is_what_it_is_plane_by_plane(
+    tmp_path: Path, generators: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [make_model(tmp_path / name, name=name) for name in generators]
     make_source(tmp_path / "txm.tif", (20, 48, 80))
-    predictor = Predictor(load_model(tmp_path / "model"), PredictSettings(), "cpu")
+    alone = Predictor(load_model(models[0]), PredictSettings(), "cpu")
+    predictor = load_spread_predictor(models, PredictSettings(), "cpu") if len(models) > 1 else alone
     assert predictor.planes_at_once(48, 80) == 2
     predict_volume(predictor, tmp_path / "txm.tif", tmp_path / "two.tif")
-    monkeypatch.setattr(Predictor, "planes_at_once", lambda *_: 1)
+    monkeypatch.setattr(Predictor, "planes_at_once", lambda *_: 1)  # which an ensemble asks, too
     predict_volume(predictor, tmp_path / "txm.tif", tmp_path / "one.tif")
     two, one = (io.open_volume(tmp_path / f"{name}.tif").read(0, 20).astype(int) for name in ("two", "one"))
     assert np.ptp(one) > 10

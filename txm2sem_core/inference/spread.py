@@ -61,8 +61,8 @@ class SpreadPredictor:
         return {"model_sha256": [member.description.get("weights_sha256") for member in self.members]}
 
     def planes_at_once(self, height: int, width: int) -> int:
-        """One: `predict_plane` sets the random numbers of every pass."""
-        return 1
+        """As of a `Predictor`: as many as every model allows, and so one with dropout."""
+        return min(member.planes_at_once(height, width) for member in self.members)
 
     def start_slice(self, z: int) -> None:
         """Nothing: every slice has the same random numbers."""

@@ -171,6 +171,30 @@ class _Answered:
     clipped: int
 
 
+class _GrowingUnit:
+    """A unit to which slices are added in order."""
+
+    def __init__(self, unit: Unit, voxels: np.ndarray) -> None:
+        """With room for its voxels, [Z, Y, X] or [C, Z, Y, X]."""
+        self.unit, self.voxels = unit, voxels
+        self._clipped, self._histogram, self._content = 0, Histogram.empty(), hashlib.sha256()
+
+    def add(self, slice_: _Answered) -> None:
+        """The next slice."""
+        self.voxels[..., slice_.z - self.unit.z0, :, :] = slice_.voxels
+        self._clipped += slice_.clipped
+        self._histogram += slice_.histogram
+        self._content.update(slice_.txm.data)
+
+    def notes(self) -> dict[str, Any]:
+        """What its mark keeps."""
+        return {
+            "clipped": self._clipped,
+            "histogram": self._histogram.as_text(),
+            "input_sha256": self._content.hexdigest(),
+        }
+
+
 class _VolumeJob:
     """One volume: its units, and how they become a file."""
 
@@ -244,21 +268,15 @@ class _VolumeJob:
                 )
             ) as answered,
         ):
+            growing: _GrowingUnit | None = None
             for slice_ in progress(answered, f"predict {self.name}", total, "slices", done):
                 if part.should_stop is not None and part.should_stop():
                     break
-                unit = slice_.unit
-                if slice_.z == unit.z0:
-                    voxels, clipped, histogram = self._empty(unit), 0, Histogram.empty()
-                    content = hashlib.sha256()
-                content.update(slice_.txm.data)
-                voxels[..., slice_.z - unit.z0, :, :] = slice_.voxels
-                histogram += slice_.histogram
-                clipped += slice_.clipped
-                if slice_.z == unit.z1 - 1:
-                    notes = {"clipped": clipped, "histogram": histogram.as_text(), "input_sha256": content.hexdigest()}
-                    behind.put((unit, voxels, notes))
-                    del voxels
+                growing = growing or _GrowingUnit(slice_.unit, self._empty(slice_.unit))
+                growing.add(slice_)
+                if slice_.z == slice_.unit.z1 - 1:
+                    behind.put((growing.unit, growing.voxels, growing.notes()))
+                    growing = None
                     give_back_freed_memory()  # or gaps between what is kept would grow from unit to unit
                     made += 1
                 done += 1
