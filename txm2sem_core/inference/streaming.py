@@ -122,8 +122,10 @@ def prepared_slices(
     depth, height, width = source.shape
     most = max(1, min(_MOST_SLICES, _READ_BYTES // (height * width * source.dtype.itemsize)))
     for start, stop in plan_reads(units, context, depth, most):
-        for z, plane in enumerate(source.read(start, stop), start):
-            yield z, preparation.apply(plane)
+        slab = source.read(start, stop)
+        for z in range(start, stop):
+            yield z, preparation.apply(slab[z - start].copy())  # a view would keep all of the slab
+        del slab  # before the next is read
 
 
 def with_neighbours(
