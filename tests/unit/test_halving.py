@@ -6,18 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from same_layers import LIMIT, draw
-from torch import Tensor, nn
+from same_layers import LIMIT, draw, innermost
+from torch import nn
 
 from txm2sem_core.networks import build_generator, folded, halving, inference, winograd
 from txm2sem_core.networks.halving import DoublingConvTranspose2d, HalvingConv2d
 
 few = st.integers(1, 3)
 sides = st.integers(1, 12)
-
-
-def innermost(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def everywhere(patch: pytest.MonkeyPatch) -> list[str]:

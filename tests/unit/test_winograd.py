@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from same_layers import LIMIT, draw, same_as_parent
+from same_layers import LIMIT, draw, innermost, same_as_parent
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,10 +15,6 @@ from txm2sem_core.networks.winograd import WinogradConv2d, winograd_pays
 
 few = st.integers(1, 3)
 sides = st.integers(3, 14)
-
-
-def innermost(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def everywhere(patch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ class Predictor:
         Two where neither random numbers nor the network itself hold one back, and where a plane, or a tile, takes so
         little memory that two need no more than one may.
         """
-        free = self.mode == "evaluation" and vars(type(self.network)).get("reentrant")  # not inherited, as of `folded`
+        free = self.mode == "evaluation" and self.network.declares("reentrant")
         if self.device.type != "cpu" or not free or torch.get_num_threads() % 2:
             return 1
         side = self._tile(max(height, width)) + 2 * self.generator.receptive_radius_px + self.settings.overlap_px

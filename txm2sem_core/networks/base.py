@@ -61,6 +61,10 @@ class ImageGenerator(nn.Module):
         self.receptive_radius_px = receptive_radius_px
         self.uses_image_statistics = uses_image_statistics
 
+    def declares(self, attribute: str) -> bool:
+        """Whether the network's own class says so: a class of a user's, derived from it, may do things otherwise."""
+        return bool(vars(type(self)).get(attribute))
+
     def check_size(self, height: int, width: int) -> None:
         """Raise `InputError` unless an input of `height` x `width` pixels can be taken."""
         for axis, size in (("Y", height), ("X", width)):

@@ -16,7 +16,7 @@ def folded(network: ImageGenerator) -> ImageGenerator:
     A pass over the image less after every convolution, and the same but for rounding. Only of networks that say that
     they can be folded, and only right with running statistics; any other network is returned as it is.
     """
-    if not vars(type(network)).get("folds_norms"):  # not inherited: a class of the user's may place its norms elsewhere
+    if not network.declares("folds_norms"):
         return network
     made = copy.deepcopy(network)
     modules = dict(made.named_modules())
