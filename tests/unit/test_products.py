@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from same_layers import LIMIT, draw, same_as_parent, with_gradients
+from same_layers import LIMIT, draw, innermost, same_as_parent, with_gradients
 from torch import Tensor, nn
 
 from txm2sem_core.config import ComputeSettings
@@ -62,7 +62,8 @@ def test_images_in_parts_are_as_one(outer: int, layout: torch.memory_format) -> 
 def test_few_channels(batch: int, inner: int, outer: int, height: int, width: int, mode: str) -> None:
     x = draw(batch, inner, height, width)
     layer = FewChannelConv2d(inner, outer, 7, padding=3, padding_mode=mode)
-    same_as_parent(layer, x, taken=outer <= products.FEW_CHANNELS)
+    for laid_out in (x, innermost(x)):
+        same_as_parent(layer, laid_out, taken=outer <= products.FEW_CHANNELS)
 
 
 def weight_gradients(network: nn.Module, x: Tensor) -> list[Tensor]:

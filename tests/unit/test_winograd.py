@@ -50,6 +50,16 @@ def test_layer(batch: int, inner: int, outer: int, height: int, width: int, bias
             assert float((other - functional.conv2d(bordered, 2 * layer.weight)).abs().max()) < LIMIT
 
 
+@pytest.mark.parametrize("limit", ["KEPT_VALUES", "TILES_AT_ONCE"])
+def test_images_that_are_transformed_once_more(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For gradients: what they are transformed into is kept of small images alone."""
+    x, layer = innermost(draw(1, 96, 34, 34)).requires_grad_(), WinogradConv2d(96, 96, 3).double()
+    kept = once(layer, layer(x), x)
+    monkeypatch.setattr(winograd, limit, 0 if limit == "KEPT_VALUES" else 32)
+    for ours, theirs in zip(once(layer, layer(x), x), kept, strict=True):
+        assert float((ours - theirs).abs().max()) < LIMIT * float(theirs.abs().max())
+
+
 @pytest.mark.parametrize("taps", [2, 3])
 def test_rounding_is_that_of_float32(taps: int) -> None:
     """Twice the library's, on the values that a layer sees after its activation; the exact sums are float64's."""

@@ -83,7 +83,7 @@ def doubling_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tens
     x = functional.pad(x, (1, 1 + -(width + 1) % SIDE, 1, 1 + -(height + 1) % SIDE)).permute(0, 2, 3, 1)
     # later taps belong to earlier pixels: [row, column, C', C, tap, tap]
     taps = weight.view(inner, outer, 2, 2, 2, 2).flip(2, 4).permute(3, 5, 1, 0, 2, 4)
-    _, down, across = FILTERINGS[2].count(x.shape)
+    _, down, across = FILTERINGS[2, x.dtype].count(x.shape)
     made = x.new_empty(batch, down, SIDE, 2, across, SIDE, 2 * outer)
     tiles = made.permute(0, 1, 2, 4, 5, 3, 6)
     by_bands(x, taps.reshape(4 * outer, inner, 2, 2), None if bias is None else bias.repeat(2), tiles)

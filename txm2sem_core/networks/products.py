@@ -3,16 +3,18 @@
 The library's direct convolution (oneDNN) comes close to the processor's matrix rate where an image has many pixels and
 a layer many channels. It is far from it where it reads large weights for a few pixels (the inner levels of a U-Net),
 and where it makes one channel out of many (a generator's last layer). There these layers sum the same products in
-another order, so that results agree within rounding; elsewhere, on a GPU, and in half precision they are the library's.
-Weights, and their names, are those of the layer that each is derived from.
+another order, so that results agree within rounding; elsewhere, on a GPU, in half precision, and compiled they are the
+library's. Weights, and their names, are those of the layer that each is derived from.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
 FEW_PIXELS = 64  # of a batch, on the smaller side of the layer: below it reading the weights takes the time
@@ -21,8 +23,17 @@ BLOCK = 4  # side of the blocks that they are made in
 
 
 def in_plain_float(x: Tensor) -> bool:
-    """Whether x is computed on a CPU, in the precision that it has."""
-    return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    """Whether x is computed on a CPU, in the precision that it has, and as it is written, not compiled."""
+    return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+
+
+def innermost_in_plain_float(x: Tensor) -> bool:
+    """The same, of images with channels innermost in memory.
+
+    They are not where the input's own gradient is wanted, so that gradients of gradients, and `torch.func`, take the
+    library's way.
+    """
+    return in_plain_float(x) and x.stride(1) == 1
 
 
 def bordered(layer: nn.Conv2d, x: Tensor) -> Tensor:
@@ -90,13 +101,52 @@ class FewChannelConv2d(nn.Conv2d):
 
     def inside(self, x: Tensor) -> Tensor:
         """The same of an image that has its border already; `[B, in_channels, Y + 2 padding, X + 2 padding]`."""
-        ky, kx = self.kernel_size
-        side = math.gcd(BLOCK, x.shape[2] - ky + 1, x.shape[3] - kx + 1)
-        shifts = [(y, x) for y in range(side) for x in range(side)]
-        kernels = [functional.pad(self.weight, (x, side - 1 - x, y, side - 1 - y)) for y, x in shifts]
-        blocks = functional.conv2d(x, torch.stack(kernels, dim=1).flatten(0, 1), stride=side)
-        made = functional.pixel_shuffle(blocks, side)
+        made: Tensor
+        if torch.is_grad_enabled() and innermost_in_plain_float(x):
+            made = _FewChannels.apply(x, self.weight)  # type: ignore[no-untyped-call]
+        else:
+            made = _by_blocks(x, self.weight)
         return made if self.bias is None else made + self.bias[:, None, None]
+
+
+def _by_blocks(x: Tensor, weight: Tensor) -> Tensor:
+    """Convolve an image that has its border: `[B, C, Y + ky - 1, X + kx - 1]` to `[B, few, Y, X]`."""
+    ky, kx = weight.shape[2:]
+    side = math.gcd(BLOCK, x.shape[2] - ky + 1, x.shape[3] - kx + 1)
+    last = side - 1
+    kernels = [
+        functional.pad(weight, (right, last - right, down, last - down))
+        for down in range(side)
+        for right in range(side)
+    ]
+    blocks = functional.conv2d(x, torch.stack(kernels, dim=1).flatten(0, 1), stride=side)
+    return functional.pixel_shuffle(blocks, side)
+
+
+class _FewChannels(torch.autograd.Function):
+    """`_by_blocks` with gradients of its own, for channels innermost in memory.
+
+    The gradient of the image is a convolution of few channels to many; that of the weights is the weight gradient of
+    that one, with the image for its output's gradient. Those of the blocks' convolution would take twice the products.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _by_blocks(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        ky, kx = weight.shape[2:]
+        around = functional.pad(gradients[0], (kx - 1, kx - 1, ky - 1, ky - 1))
+        # laid out so, or the library would copy the image into the layout of few channels
+        turned = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
+        ones, none = (1, 1), (0, 0)
+        of_weight = torch.ops.aten.convolution_backward(
+            x, around, turned, None, ones, none, ones, False, none, 1, (False, True, False)
+        )[1]
+        return functional.conv2d(around, turned), of_weight.flip(2, 3).transpose(0, 1)
 
 
 class FewChannelConvTranspose2d(nn.ConvTranspose2d):

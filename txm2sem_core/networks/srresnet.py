@@ -17,6 +17,7 @@ from txm2sem_core.networks.layers import (
     for_convolutions,
     normalisation,
 )
+from txm2sem_core.networks.prelu import OneSlopePReLU
 from txm2sem_core.networks.products import FewChannelConv2d
 from txm2sem_core.networks.receptive import convolution, enlargement, receptive_radius
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
@@ -54,16 +55,16 @@ class SRResNet(ImageGenerator):
         )
         width, norm, bias = options.width, options.norm, bias_beside(options.norm)
         self.first_conv = nn.Conv2d(options.in_channels, width, 9, padding=4, padding_mode="reflect", bias=bias)
-        self.first_activation = nn.PReLU()
+        self.first_activation = OneSlopePReLU()
         self.blocks = ResidualBlocks(
-            ResidualBlock(width, norm, dropout=options.dropout, activation=nn.PReLU) for _ in range(blocks)
+            ResidualBlock(width, norm, dropout=options.dropout, activation=OneSlopePReLU) for _ in range(blocks)
         )
         self.middle_conv = WinogradConv2d(width, width, 3, padding=1, padding_mode="reflect", bias=bias)
         self.middle_norm = normalisation(norm, width)
         self.up_convs = nn.ModuleList(
             WinogradConv2d(width, 4 * width, 3, padding=1, bias=bias) for _ in range(doublings)
         )
-        self.up_activations = nn.ModuleList(nn.PReLU() for _ in range(doublings))
+        self.up_activations = nn.ModuleList(OneSlopePReLU() for _ in range(doublings))
         self.last_conv = FewChannelConv2d(width, options.out_channels, 7, padding=3, padding_mode="reflect")
 
     def forward(self, x: Tensor) -> Tensor:

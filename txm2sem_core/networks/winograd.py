@@ -23,11 +23,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
 from txm2sem_core.networks import products
 
+DTYPES = torch.float32, torch.float64
 SIDE = 4  # of an output tile
 POINTS = {  # by the kernel's side, and infinity; small whole numbers round twice as badly
     2: (0.0, 1 / 2, -1.0, 3 / 2),
@@ -35,6 +35,7 @@ POINTS = {  # by the kernel's side, and infinity; small whole numbers round twic
 }
 FEWEST_PIXELS = 1024  # of a batch: below it transforming the weights takes as long as is gained
 FEWEST_CHANNELS = 48  # inner * outer / (inner + outer): below it transforming the images does
+KEPT_VALUES = 2**21  # of a transformed image: larger ones are transformed once more for gradients
 TILES_AT_ONCE = 512  # of a band: what they are transformed into stays in the cache, without too many calls
 
 
@@ -42,9 +43,8 @@ TILES_AT_ONCE = 512  # of a band: what they are transformed into stays in the ca
 class Filtering:
     """The transforms for a kernel of `taps` x `taps`; a tile depends on `seen` x `seen` pixels.
 
-    A, G, B are `to_pixels`, `from_weights`, `from_pixels`, in float64 `[16, seen^2]`, `[seen^2, taps^2]` and
-    `[seen^2, seen^2]`: Cook and Toom's polynomials at `POINTS` and infinity (Barabasz et al. 2020, arXiv 1803.10986,
-    section 2).
+    A, G, B are `to_pixels`, `from_weights`, `from_pixels`, `[16, seen^2]`, `[seen^2, taps^2]` and `[seen^2, seen^2]`:
+    Cook and Toom's polynomials at `POINTS` and infinity (Barabasz et al. 2020, arXiv 1803.10986, section 2).
     """
 
     taps: int
@@ -54,8 +54,8 @@ class Filtering:
     from_pixels: Tensor
 
     @classmethod
-    def of(cls, taps: int) -> Self:
-        """The filtering of a kernel with that side."""
+    def of(cls, taps: int, dtype: torch.dtype) -> Self:
+        """The filtering of a kernel with that side, in float32 or float64."""
         points, seen = np.array(POINTS[taps]), SIDE + taps - 1
         a, g, b = np.zeros((SIDE, seen)), np.zeros((seen, taps)), np.zeros((seen, seen))
         for number, point in enumerate(points):
@@ -65,7 +65,7 @@ class Filtering:
             b[number, :-1] = np.poly(others)[::-1]
         a[-1, -1] = g[-1, -1] = 1
         b[-1] = np.poly(points)[::-1]
-        return cls(taps, seen, *(torch.from_numpy(np.kron(matrix, matrix)) for matrix in (a, g, b)))
+        return cls(taps, seen, *(torch.from_numpy(np.kron(matrix, matrix)).to(dtype) for matrix in (a, g, b)))
 
     def count(self, shape: torch.Size) -> tuple[int, int, int]:
         """Images, and tiles down and across each, of `[B, Y + taps - 1, X + taps - 1, ...]`."""
@@ -80,10 +80,10 @@ class Filtering:
         outer, inner = weight.shape[:2]
         taps = weight.permute(0, 2, 3, 1).reshape(outer, self.taps**2, inner)
         made = _kept.out(weight.dtype, outer, self.seen**2, inner)
-        return torch.matmul(self.from_weights.to(weight.dtype), taps, out=made).transpose(0, 1)
+        return torch.matmul(self.from_weights, taps, out=made).transpose(0, 1)
 
 
-FILTERINGS = {taps: Filtering.of(taps) for taps in POINTS}
+FILTERINGS = {(taps, dtype): Filtering.of(taps, dtype) for taps in POINTS for dtype in DTYPES}
 
 
 class WinogradConv2d(nn.Conv2d):
@@ -119,11 +119,8 @@ def are_enough(pixels: int, inner: int, outer: int, fewest_pixels: int, fewest_c
 
 
 def can_be_filtered(x: Tensor) -> bool:
-    """Whether an image is on a CPU in the precision that it has, with channels innermost in memory.
-
-    They are not where the input's own gradient is wanted.
-    """
-    return products.in_plain_float(x) and x.dtype in (torch.float32, torch.float64) and x.stride(1) == 1
+    """Whether an image is on a CPU in the precision that it has, with channels innermost in memory."""
+    return products.innermost_in_plain_float(x) and x.dtype in DTYPES
 
 
 def winograd(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -151,13 +148,16 @@ def winograd(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return made.flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
 
 
-def by_bands(x: Tensor, weight: Tensor, bias: Tensor | None, made: Tensor | None = None) -> Tensor:
+def by_bands(
+    x: Tensor, weight: Tensor, bias: Tensor | None, made: Tensor | None = None, points: Tensor | None = None
+) -> Tensor:
     """Output tiles `[B, down, 4, across, 4, C']` of an image `[B, Y + taps - 1, X + taps - 1, C]`.
 
     Band after band of them in the same memory, which stays in the cache. Channels may have more than one dimension, in
-    the image and in `made`, which is written into where it is given.
+    the image and in `made`, which is written into where it is given. So is `points` `[seen^2, tiles, C]`, what an image
+    of one band is transformed into.
     """
-    filtering, outer = FILTERINGS[weight.shape[2]], weight.shape[0]
+    filtering, outer = FILTERINGS[weight.shape[2], weight.dtype], weight.shape[0]
     batch, down, across = filtering.count(x.shape)
     if made is None:
         made = x.new_empty(batch, down, SIDE, across, SIDE, outer)
@@ -165,17 +165,17 @@ def by_bands(x: Tensor, weight: Tensor, bias: Tensor | None, made: Tensor | None
     rows = -(-down // bands)
     tiles, side, channels = batch * rows * across, filtering.seen, made.shape[5:]
     seen = x.new_empty(side, side, batch, rows, across, *x.shape[3:])
-    points = x.new_empty(side**2, tiles, weight.shape[1])
+    if points is None:
+        points = x.new_empty(side**2, tiles, weight.shape[1])
     multiplied = x.new_empty(side**2, tiles, outer)
     pixels = x.new_empty(SIDE, SIDE, batch, rows, across, *channels)
-    from_pixels, to_pixels = filtering.from_pixels.to(x.dtype), filtering.to_pixels.to(x.dtype)
     kernels = filtering.transformed(weight).transpose(1, 2)
     for top in range(0, down, rows):
         first = min(top, down - rows)  # the last band may do some rows again
         seen.copy_(filtering.windows(x[:, SIDE * first : SIDE * (first + rows) + filtering.taps - 1]))
-        torch.mm(from_pixels, seen.view(side**2, -1), out=points.view(side**2, -1))
+        torch.mm(filtering.from_pixels, seen.view(side**2, -1), out=points.view(side**2, -1))
         torch.bmm(points, kernels, out=multiplied)
-        torch.mm(to_pixels, multiplied.view(side**2, -1), out=pixels.view(SIDE**2, -1))
+        torch.mm(filtering.to_pixels, multiplied.view(side**2, -1), out=pixels.view(SIDE**2, -1))
         tiled = pixels.permute(2, 3, 0, 4, 1, *range(5, pixels.dim()))
         torch.add(tiled, 0 if bias is None else bias, out=made[:, first : first + rows])
     return made
@@ -205,31 +205,34 @@ _kept = _Kept()
 class _Winograd(torch.autograd.Function):
     """`by_bands` with gradients, and gradients of those.
 
-    As the library does, it keeps the image and the weights for them, not what these are transformed into.
+    It keeps the image and the weights for them, as the library does, and what a small image was transformed into.
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return by_bands(x, weight, None)
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        filtering = FILTERINGS[weight.shape[2], weight.dtype]
+        tiles = math.prod(filtering.count(x.shape))
+        shape = filtering.seen**2, tiles, weight.shape[1]
+        kept = tiles <= TILES_AT_ONCE and math.prod(shape) <= KEPT_VALUES
+        points = x.new_empty(shape) if kept else None
+        ctx.save_for_backward(x, weight, points)
+        return by_bands(x, weight, None, points=points)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
-        (outer, inner, taps), filtering = weight.shape[:3], FILTERINGS[weight.shape[2]]
+        x, weight, points = ctx.saved_tensors
+        (outer, inner, taps), filtering = weight.shape[:3], FILTERINGS[weight.shape[2], weight.dtype]
         points_of_tile = filtering.seen**2
         of_pixels = gradients[0].permute(2, 4, 0, 1, 3, 5).reshape(SIDE**2, -1)
-        of_products = (filtering.to_pixels.t().to(x.dtype) @ of_pixels).view(points_of_tile, -1, outer)
+        of_products = (filtering.to_pixels.t() @ of_pixels).view(points_of_tile, -1, outer)
         of_points = torch.bmm(of_products, filtering.transformed(weight)).view(points_of_tile, -1)
-        points = (filtering.from_pixels.to(x.dtype) @ filtering.windows(x).reshape(points_of_tile, -1)).view(
-            points_of_tile, -1, inner
-        )
+        if points is None or torch.is_grad_enabled():  # gradients of gradients are wanted, through the image
+            points = filtering.from_pixels @ filtering.windows(x).reshape(points_of_tile, -1)
+            points = points.view(points_of_tile, -1, inner)
         made = _kept.out(weight.dtype, points_of_tile, outer, inner)
         of_kernels = torch.bmm(of_products.transpose(1, 2), points, out=made).transpose(0, 1)
-        of_weight = (
-            (filtering.from_weights.t().to(x.dtype) @ of_kernels).view(outer, taps, taps, inner).permute(0, 3, 1, 2)
-        )
-        return _put_together(filtering.from_pixels.t().to(x.dtype) @ of_points, filtering, x.shape), of_weight
+        of_weight = (filtering.from_weights.t() @ of_kernels).view(outer, taps, taps, inner).permute(0, 3, 1, 2)
+        return _put_together(filtering.from_pixels.t() @ of_points, filtering, x.shape), of_weight
 
 
 def _put_together(tiles: Tensor, filtering: Filtering, shape: torch.Size) -> Tensor:

@@ -26,6 +26,7 @@ from txm2sem_core.losses import (
 )
 from txm2sem_core.networks import Baseline, ImageGenerator, build_discriminator, build_generator
 from txm2sem_core.side_tasks import CLASSES, LOGIT_SCALE, composed
+from txm2sem_core.training.adam import Adam
 from txm2sem_core.training.average import WeightAverage
 from txm2sem_core.training.batches import Batch
 from txm2sem_core.training.compute import Compute
@@ -58,8 +59,8 @@ class Learner:
         self.compute.place(self.generator, differentiated_twice=settings.z_penalty.projection > 0)
         adam = settings.optimiser
         betas = (adam.beta1, 0.999)
-        self.optimiser = torch.optim.Adam(
-            self.generator.parameters(), lr=adam.learning_rate, betas=betas, weight_decay=adam.weight_decay, fused=True
+        self.optimiser = Adam(
+            self.generator.parameters(), lr=adam.learning_rate, betas=betas, weight_decay=adam.weight_decay
         )
         self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
         self.discriminator: nn.Module | None = None
@@ -69,9 +70,7 @@ class Learner:
             discriminator = build_discriminator(**own, in_channels=channels, seed=seed + _DISCRIMINATOR_SEED)
             self.discriminator = self.compute.place(discriminator)
             self._judge = self.compute.fast(discriminator)
-            self.discriminator_optimiser = torch.optim.Adam(
-                discriminator.parameters(), lr=adam.learning_rate, betas=betas, fused=True
-            )
+            self.discriminator_optimiser = Adam(discriminator.parameters(), lr=adam.learning_rate, betas=betas)
         self._generate = self.compute.fast(self.generator)
 
     @property

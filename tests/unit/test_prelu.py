@@ -1,0 +1,30 @@
+"""PReLU with one slope beside the library's: values, gradients, and gradients of those."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from same_layers import LIMIT, draw, innermost, same_as_parent
+
+from txm2sem_core.networks.prelu import OneSlopePReLU
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(2, 5), min_size=4, max_size=4), st.floats(-2, 2), st.booleans())
+def test_layer(shape: list[int], slope: float, channels_innermost: bool) -> None:
+    layer = OneSlopePReLU()
+    with torch.no_grad():
+        layer.weight.fill_(slope)
+    x = innermost(draw(*shape)) if channels_innermost else draw(*shape)
+    same_as_parent(layer, x, taken=channels_innermost)
+    x[0, 0, 0, 0] = 0  # where it has no derivative, both take the slope
+    x.requires_grad_()
+    expected = torch.autograd.grad(torch.prelu(x, layer.weight).sin().sum(), [x, layer.weight])
+    for ours, theirs in zip(torch.autograd.grad(layer(x).sin().sum(), [x, layer.weight]), expected, strict=True):
+        assert float((ours - theirs).abs().max()) < LIMIT * max(1.0, float(theirs.abs().max()))
+
+
+def test_the_gradient_keeps_the_layout() -> None:
+    x = innermost(draw(1, 3, 4, 5)).requires_grad_()
+    assert torch.autograd.grad(OneSlopePReLU().double()(x).sum(), x)[0].stride() == x.stride()

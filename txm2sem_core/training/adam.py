@@ -1,0 +1,40 @@
+"""Adam (Kingma and Ba 2015) over weights as they lie in memory.
+
+PyTorch's pass over all moments and weights at once pairs them by their places in memory: it copies gradients with
+channels innermost although it then does not read the copy, and pairs wrongly what is laid out in two ways.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import StateDict
+
+
+class Adam(torch.optim.Adam):
+    """`torch.optim.Adam` in one pass, without copies, whichever layout the weights have."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options, fused=True)
+
+    def load_state_dict(self, state_dict: StateDict) -> None:
+        """As the parent's; moments that another layout was saved with are laid out as the weights are."""
+        super().load_state_dict(state_dict)
+        for weight, state in self.state.items():
+            for name, moment in state.items():
+                if moment.shape == weight.shape:
+                    state[name] = torch.empty_like(weight, requires_grad=False).copy_(moment)
+
+    def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
+        """Fill the lists of weights, gradients and moments, here with views of them in the order of memory."""
+        is_complex: bool = super()._init_group(group, *lists)  # type: ignore[no-untyped-call]
+        for tensors in lists:
+            tensors[:] = map(_as_it_lies, tensors)
+        return is_complex
+
+
+def _as_it_lies(x: Tensor) -> Tensor:
+    innermost = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return x.permute(0, 2, 3, 1) if innermost and not x.is_contiguous() else x
