@@ -58,9 +58,10 @@ as many pairs and patches, and a volume of 64 x 512 x 512.
 """
 WORKFLOW = """## The workflow's own part
 
-The demo of `make demo` on two cores: {jobs:.0f} jobs in {wall} s. "Waiting" is what the jobs' times lack to both cores
-over all that time: planning, handing over, and jobs that wait for others. "Starting" is to start a Python, load a job's
-libraries and end, measured apart for each kind of job. Shares are of both cores' time.
+The demo of `make demo` on two cores: {jobs:.0f} jobs in {wall} s. "Waiting" is what the jobs' times (their processor
+time where that is longer, as they take both cores) lack to both cores over all that time: planning, handing over, and
+jobs that wait for others. "Starting" is to start a Python, load a job's libraries and end, measured apart for each kind
+of job. Shares are of both cores' time.
 
 """
 VOLUMES = """## Whole volumes
