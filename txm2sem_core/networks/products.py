@@ -30,8 +30,8 @@ def in_plain_float(x: Tensor) -> bool:
 def innermost_in_plain_float(x: Tensor) -> bool:
     """The same, of images with channels innermost in memory.
 
-    They are not where the input's own gradient is wanted, so that gradients of gradients, and `torch.func`, take the
-    library's way.
+    They do not lie so where the input's own gradient is wanted (`layers.for_convolutions`), so that `torch.func`, for
+    which our gradients are not made, takes the library's way.
     """
     return in_plain_float(x) and x.stride(1) == 1
 
