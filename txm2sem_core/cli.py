@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -84,6 +84,10 @@ def predict(
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Side of a tile in TXM pixels; whole planes where memory allows if not given."),
     ] = None,
+    precision: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of the network: float32, bfloat16, or on a GPU float16; as the settings say if not given."),
+    ] = None,
     voxel_size_nm: VoxelSize = None,
     samples: Samples = 0,
     seed: DropoutSeed = 0,
@@ -115,9 +119,11 @@ def predict(
     """
     from txm2sem_core.config import PredictSettings, parse_settings
 
-    chosen = parse_settings(PredictSettings, settings)
-    if tile is not None:
-        chosen = chosen.model_copy(update={"tile_px": tile})
+    options: dict[str, Any] = {} if tile is None else {"tile_px": tile}
+    if precision is not None:
+        compute = parse_settings(PredictSettings, settings).compute.model_dump()
+        options["compute"] = {**compute, "precision": precision}
+    chosen = parse_settings(PredictSettings, settings, **options)
     _check_voxel_size(voxel_size_nm)
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import zarr
 from scipy import ndimage
 from small_data import make_store, sharp, tiny
 
@@ -79,6 +80,13 @@ def test_predict(command: Command, place: Path, tmp_path: Path, source: str, out
     np.testing.assert_array_equal(whole.read(0, 3), tiled.read(0, 3))
     correlation = np.corrcoef(whole.read(0, 3).ravel(), sharp((3, 40, 44), 0).ravel())[0, 1]
     assert abs(correlation) > 0.9  # an affine map of the intensities, clipped at the ends
+
+
+def test_the_precision_stands_above_that_of_the_settings(command: Command, place: Path, tmp_path: Path) -> None:
+    output = tmp_path / "v.ome.zarr"
+    settings = '{"tile_px": 16, "compute": {"precision": "float32", "channels_last": true}}'
+    assert command(*predict(place, output=output, settings=settings, precision="bfloat16")) == 0
+    assert zarr.open_group(output, mode="r").attrs["txm2sem"]["precision"] == "bfloat16"  # type: ignore[call-overload,index]
 
 
 def test_predict_keeps_the_voxel_size_of_the_file(command: Command, place: Path, tmp_path: Path) -> None:
@@ -160,6 +168,8 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[object]], list[str]]] = {
     "suffix": (lambda p: predict(p, output=p / "x.png"), ["x.png", ".ome.zarr or .tif"]),
     "device": (lambda p: predict(p, device="gpu"), ["device", "'gpu'", "cpu"]),
     "settings": (lambda p: predict(p, settings='{"tile": 3}'), ["tile", "'tile_px'"]),
+    "precision": (lambda p: predict(p, precision="half"), ["compute.precision", "'half'", "bfloat16"]),
+    "precision of a GPU": (lambda p: predict(p, precision="float16"), ["compute.precision", "needs a GPU", "bfloat16"]),
     "settings that are no JSON": (lambda p: predict(p, settings="tile"), ["settings", "not JSON"]),
     "voxel size": (lambda p: [*predict(p), "--voxel-size-nm", 1, 2, 0], ["--voxel-size-nm", "greater than 0"]),
     "no patches": (

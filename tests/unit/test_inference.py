@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from small_data import VOXEL_SIZE_NM, make_store, sharp
 
 from txm2sem_core import io
 from txm2sem_core.checkpoint import LoadedModel, load_model, save_model
-from txm2sem_core.config import PredictSettings
+from txm2sem_core.config import ComputeSettings, PredictSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.inference import Predictor, predict_test, predict_volume
 from txm2sem_core.io import Volume
@@ -108,6 +109,74 @@ def test_what_normalises_by_the_plane_is_given_whole_planes_and_says_so(
     assert "tile_px = 24 is not used" in capsys.readouterr().err
     (warning,) = zarr.open_group(tmp_path / "v.ome.zarr", mode="r").attrs["txm2sem"]["warnings"]
     assert "statistics of the whole plane" in warning
+
+
+# --- precision, memory format, compilation
+
+HALF_TOLERANCE = 0.02  # of the spread of what is predicted, root mean square
+
+
+def computing(loaded: LoadedModel, device: str = "cpu", **compute: Any) -> Predictor:
+    return Predictor(loaded, PredictSettings(tile_px=48, overlap_px=16, compute=ComputeSettings(**compute)), device)
+
+
+def off(found: np.ndarray, expected: np.ndarray) -> float:
+    """Root mean square of the difference, as a share of the spread."""
+    return float(np.sqrt(np.square(found - expected).mean()) / expected.std())
+
+
+@pytest.mark.parametrize("name", ["resnet_2blocks", "sr_resnet_2blocks", "unet_32"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_bfloat16_predicts_nearly_the_same(name: str, channels_last: bool) -> None:
+    loaded, txm = model(name, width=8, factor=2 if "sr" in name else 1), plane(1, 90, 100)
+    made = computing(loaded, precision="bfloat16", channels_last=channels_last).predict_plane(txm)
+    expected = computing(loaded).predict_plane(txm)
+    assert made.dtype == np.float32
+    assert 1e-4 < off(made, expected) < HALF_TOLERANCE  # it was used
+    patches = plane(3, 1, 64, 64)
+    made = computing(loaded, precision="bfloat16", channels_last=channels_last).predict_patches(patches)
+    assert off(made, computing(loaded).predict_patches(patches)) < HALF_TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["resnet_2blocks", "sr_resnet_2blocks", "unet_32"])
+def test_the_memory_format_changes_nothing_but_rounding(name: str) -> None:
+    loaded, txm = model(name, width=8, factor=2 if "sr" in name else 1), plane(1, 90, 100)
+    expected = computing(loaded).predict_plane(txm)
+    np.testing.assert_allclose(computing(loaded, channels_last=True).predict_plane(txm), expected, atol=1e-5)
+
+
+@pytest.mark.slow  # building C++ code for a network takes half a minute
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+def test_a_compiled_network_predicts_the_same() -> None:
+    loaded, txm = model("resnet_1blocks", width=8), plane(1, 90, 100)
+    compiled = computing(loaded, compile=True)
+    assert compiled.planes_at_once(90, 100) == 1  # one at a time builds it
+    np.testing.assert_allclose(compiled.predict_plane(txm), computing(loaded).predict_plane(txm), atol=1e-4)
+
+
+def test_a_volume_says_how_precisely_it_was_computed_and_is_not_mixed(tmp_path: Path) -> None:
+    loaded, txm = model("resnet_1blocks", width=8, high=1000.0), Volume.of_array(plane(20, 40, 40) * 1000)
+    target = tmp_path / "v.ome.zarr"
+    predict_volume(computing(loaded), txm, target, slab=(1, 2))
+    made = predict_volume(computing(loaded, precision="bfloat16"), txm, target)
+    assert made.made == 2  # the unit of the other precision is none of its own
+    assert zarr.open_group(target, mode="r").attrs["txm2sem"]["precision"] == "bfloat16"  # type: ignore[call-overload,index]
+
+
+def test_float16_is_refused_without_a_gpu() -> None:
+    with pytest.raises(ConfigError, match=r"compute\.precision: float16 needs a GPU, this is cpu"):
+        computing(model("resnet_1blocks", width=8), precision="float16")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", ["resnet_2blocks", "sr_resnet_2blocks", "unet_32"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_gpu_predicts_nearly_the_same(name: str, precision: str) -> None:
+    loaded, txm = model(name, width=8, factor=2 if "sr" in name else 1), plane(1, 90, 100)
+    expected = computing(loaded).predict_plane(txm)
+    for channels_last in (False, True):
+        made = computing(loaded, "cuda", precision=precision, channels_last=channels_last).predict_plane(txm)
+        assert off(made, expected) < HALF_TOLERANCE
 
 
 @pytest.mark.parametrize("overlap", [0, 1, 9, 200])

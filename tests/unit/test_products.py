@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from same_layers import LIMIT, draw, innermost, same_as_parent, with_gradients
 from torch import Tensor, nn
 
+from txm2sem_core.compute import Compute
 from txm2sem_core.config import ComputeSettings
 from txm2sem_core.networks import build_generator, folded, inference, products
 from txm2sem_core.networks.products import (
@@ -17,7 +18,6 @@ from txm2sem_core.networks.products import (
     FewPixelConv2d,
     FewPixelConvTranspose2d,
 )
-from txm2sem_core.training.compute import Compute
 
 few = st.integers(1, 3)
 

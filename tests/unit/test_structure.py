@@ -37,6 +37,7 @@ MIDDLE = {
     "config",
     "figure_settings",
     "checkpoint",
+    "compute",
     "samples",
     "provenance",
     "plotting",

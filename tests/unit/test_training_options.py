@@ -13,6 +13,7 @@ from small_data import make_store, tiny
 from torch import Tensor, nn
 
 from txm2sem_core.checkpoint import load_model
+from txm2sem_core.compute import Compute
 from txm2sem_core.config import ComputeSettings, TrainSettings
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.losses import r1_penalty
@@ -20,7 +21,6 @@ from txm2sem_core.networks import build_discriminator, build_generator, winograd
 from txm2sem_core.training import train_model
 from txm2sem_core.training.average import WeightAverage
 from txm2sem_core.training.batches import Batch
-from txm2sem_core.training.compute import Compute
 from txm2sem_core.training.steps import Learner
 
 torch.set_num_threads(1)

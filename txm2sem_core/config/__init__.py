@@ -7,6 +7,7 @@ key is an error that names the nearest known one.
 
 from txm2sem_core.config.base import Name, Settings
 from txm2sem_core.config.checking import validated
+from txm2sem_core.config.compute import ComputeSettings
 from txm2sem_core.config.generators import FILTERS
 from txm2sem_core.config.loading import Config, load_config, parse_settings
 from txm2sem_core.config.stages import (
@@ -26,7 +27,6 @@ from txm2sem_core.config.train import (
     ADVERSARIAL,
     SIDE_TASKS,
     SUPER_RESOLUTION,
-    ComputeSettings,
     DiscriminatorSettings,
     GeneratorSettings,
     OptimiserSettings,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from txm2sem_core.config.base import Fraction, NonNegative, Positive, PositiveInt, Seed, Settings, Triple
+from txm2sem_core.config.compute import ComputeSettings
 
 
 class PhantomSettings(Settings):
@@ -118,6 +119,7 @@ class PredictSettings(Settings):
     tile_px: Annotated[int, Field(ge=0)] = 0  # side of a tile in TXM pixels; 0 = whole planes where they fit
     overlap_px: Annotated[int, Field(ge=0)] = 32  # width over which neighbouring tiles are blended
     jobs: Annotated[int, Field(ge=1, le=1000)] = 1  # a volume is predicted by so many, a slab of whole slices each
+    compute: ComputeSettings = ComputeSettings()
     uncertainty: UncertaintySettings = UncertaintySettings()
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from txm2sem_core.config.base import Factor, Fraction, NonNegative, Positive, PositiveInt, Settings, Text, Width
+from txm2sem_core.config.compute import ComputeSettings
 from txm2sem_core.config.generators import BUILT_IN, FILTERS
 
 WITHOUT_DROPOUT = ("unet_32", *FILTERS)  # networks where `dropout` finds no place
@@ -55,14 +56,6 @@ class ZPenaltySettings(Settings):
         """Those that are on."""
         each = {"projection": self.projection, "perturbation": self.perturbation, "stack": self.stack}
         return {name: weight for name, weight in each.items() if weight > 0}
-
-
-class ComputeSettings(Settings):
-    """How a training step is computed. What departs from float32 changes results a little."""
-
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the networks; losses are always float32
-    compile: bool = False  # by torch.compile
-    channels_last: bool = False  # memory format
 
 
 class OptimiserSettings(Settings):

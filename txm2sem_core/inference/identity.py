@@ -18,7 +18,7 @@ from txm2sem_core.io import Volume
 from txm2sem_core.networks import ImageGenerator
 from txm2sem_core.provenance import source_digest
 
-_CODE = ("networks", "inference", "tiling", "intensity", "io/ome_zarr", "io/zarr_levels", "io/unit_store")
+_CODE = ("networks", "inference", "compute", "tiling", "intensity", "io/ome_zarr", "io/zarr_levels", "io/unit_store")
 
 
 def job_digest(model: Mapping[str, Any], source: Volume, output: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from txm2sem_core.allocator import give_back_freed_memory
 from txm2sem_core.checkpoint import LoadedModel
+from txm2sem_core.compute import Compute
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.device import choose_device
 from txm2sem_core.inference.identity import network_digest
@@ -45,6 +46,7 @@ class Predictor:
         self.settings = settings
         self.description = dict(model.description)
         self.device = choose_device(device)
+        self.compute = Compute(settings.compute, self.device)
         self.generator: ImageGenerator = model.generator.to(self.device)
         description: dict[str, Any] = model.description
         self.txm_range = IntensityRange(**description["normalisation"]["txm"])
@@ -59,6 +61,9 @@ class Predictor:
         self.whole_planes = self.generator.uses_image_statistics or self.mode == "batch_statistics"
         self.network = self.generator if self.mode == "batch_statistics" else folded(self.generator)
         self.network.eval()  # threads that share it find, and leave, what `inference` sets for evaluation
+        if settings.compute.channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._run = self.compute.fast(self.network)
         self._fitting_tile: int | None = None  # where a larger one did not fit into memory
         torch.manual_seed(0)  # dropout at test time, where the model asks for it, is repeatable
 
@@ -87,11 +92,15 @@ class Predictor:
             "mode": self.mode,
             "tile_px": self.settings.tile_px,
             "overlap_px": self.settings.overlap_px,
+            "compute": self.settings.compute.model_dump(),
         }
 
     def origin(self) -> dict[str, Any]:
-        """Which model it is, for files that hold its predictions."""
-        return {"model_sha256": self.description.get("weights_sha256")}
+        """Which model it is, and how precisely it computed, for files that hold its predictions."""
+        return {
+            "model_sha256": self.description.get("weights_sha256"),
+            "precision": self.settings.compute.precision,
+        }
 
     def planes_at_once(self, height: int, width: int) -> int:
         """How many threads may, and had better, call `predict_plane` at once for planes of that size: two or one.
@@ -99,7 +108,7 @@ class Predictor:
         Two where neither random numbers nor the network itself hold one back, and where a plane, or a tile, takes so
         little memory that two need no more than one may.
         """
-        free = self.mode == "evaluation" and self.network.declares("reentrant")
+        free = self.mode == "evaluation" and self.network.declares("reentrant") and not self.settings.compute.compile
         if self.device.type != "cpu" or not free or torch.get_num_threads() % 2:
             return 1
         side = self._tile(max(height, width)) + 2 * self.generator.receptive_radius_px + self.settings.overlap_px
@@ -178,10 +187,11 @@ class Predictor:
         )
         with inference(self.network, self.mode):
             if len(tiles) == 1:
-                return self._made(unit)
+                return self._made(unit[None])[0]
             plane = np.zeros((generator.out_channels, height * f, width * f), dtype=np.float32)
             for row, column in tiles:
-                made = self._made(unit[:, row.read_start : row.read_stop, column.read_start : column.read_stop])
+                read = unit[:, row.read_start : row.read_stop, column.read_start : column.read_stop]
+                made = self._made(read[None])[0]
                 y0, x0 = row.keep_start - row.read_start, column.keep_start - column.read_start
                 kept = made[:, y0 * f :, x0 * f :]
                 kept = kept[:, : (row.keep_stop - row.keep_start) * f, : (column.keep_stop - column.keep_start) * f]
@@ -190,17 +200,20 @@ class Predictor:
                 )
         return plane
 
-    def _made(self, unit: np.ndarray) -> np.ndarray:
-        """What the network makes of one tile, or of a whole plane."""
-        given = torch.from_numpy(np.ascontiguousarray(unit))[None].to(self.device)
-        made: np.ndarray = self.network(given)[0].cpu().numpy()
-        return made
-
     def predict_patches(self, txm: np.ndarray) -> np.ndarray:
         """Predict patches [B, C, Y, X], each in one pass as in training; returns [B, Y * factor, X * factor]."""
+        return self.sem_range.from_unit(self.network_patches(self.txm_range.to_unit(txm))[:, 0])
+
+    def network_patches(self, unit: np.ndarray) -> np.ndarray:
+        """What the network makes of patches [B, C, Y, X] in [-1, 1] in one pass: float32, [B, out_channels, ...]."""
         with inference(self.network, self.mode):
-            unit = torch.from_numpy(self.txm_range.to_unit(txm)).to(self.device)
-            return self.sem_range.from_unit(self.network(unit)[:, 0].cpu().numpy())
+            return self._made(unit)
+
+    def _made(self, unit: np.ndarray) -> np.ndarray:
+        """What the network makes of tiles, or of whole planes, within `inference`: [B, C, Y, X], likewise."""
+        given = self.compute.batch(torch.from_numpy(np.ascontiguousarray(unit)))
+        made: np.ndarray = self._run(given).cpu().numpy()
+        return made
 
     def _tile(self, longest: int) -> int:
         """Side of a tile for a plane of this longest side."""

@@ -13,7 +13,6 @@ from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.intensity import to_dtype
-from txm2sem_core.networks import inference
 from txm2sem_core.side_tasks import DamageBank, predicted_classes, repair_input
 
 
@@ -33,9 +32,7 @@ class ClassPredictor(Predictor):
 
     def predict_patches(self, txm: np.ndarray) -> np.ndarray:
         """Classes [B, Y, X] of patches [B, 1, Y, X]."""
-        with inference(self.network, self.mode):
-            unit = torch.from_numpy(self.txm_range.to_unit(txm)).to(self.device)
-            return predicted_classes(self.network(unit).cpu().numpy())
+        return predicted_classes(self.network_patches(self.txm_range.to_unit(txm)))
 
 
 class Repairer(Predictor):

@@ -57,8 +57,9 @@ class SpreadPredictor:
         return {**self.describe(), "members": [member.identity() for member in self.members]}
 
     def origin(self) -> dict[str, Any]:
-        """Which models they are, for files that hold their predictions."""
-        return {"model_sha256": [member.description.get("weights_sha256") for member in self.members]}
+        """Which models they are, and how precisely they computed, for files that hold their predictions."""
+        each = [member.origin() for member in self.members]
+        return {"model_sha256": [one["model_sha256"] for one in each], "precision": each[0]["precision"]}
 
     def planes_at_once(self, height: int, width: int) -> int:
         """As of a `Predictor`: as many as every model allows, and so one with dropout."""

@@ -45,7 +45,9 @@ class Reached:
 
 def state_key(store: PatchStore, neighbours: NeighbourSlices | None, settings: TrainSettings, seed: int) -> str:
     """What must be the same for a training to go on where another one stopped."""
-    code = source_digest("training", "networks", "losses", "zpenalty", "intensity", "metrics/image", "metrics/rock")
+    code = source_digest(
+        "training", "compute", "networks", "losses", "zpenalty", "intensity", "metrics/image", "metrics/rock"
+    )
     text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
     text += f"|{plugin_of(settings.generator.name)}"
     text += f"|{neighbours.fingerprint()}" if neighbours else ""

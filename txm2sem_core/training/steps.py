@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core import zpenalty
+from txm2sem_core.compute import Compute
 from txm2sem_core.config import ADVERSARIAL, TrainSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.losses import (
@@ -29,7 +30,6 @@ from txm2sem_core.side_tasks import CLASSES, LOGIT_SCALE, composed
 from txm2sem_core.training.adam import Adam
 from txm2sem_core.training.average import WeightAverage
 from txm2sem_core.training.batches import Batch
-from txm2sem_core.training.compute import Compute
 from txm2sem_core.training.tasks import input_channels
 
 _DISCRIMINATOR_SEED = 1_000_003  # added to the variant's seed, so that the two networks start from different draws

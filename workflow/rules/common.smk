@@ -137,7 +137,7 @@ def dropout_options(run):
     return "" if Path(run).name == "ensemble" else f"--samples {chosen.dropout_samples} --seed {chosen.seed}"
 
 
-def tile_settings():
+def predict_settings():
     """What a prediction without uncertainty needs of `predict:`, as one canonical string."""
     return json.dumps(CONFIG.predict.model_dump(mode="json", exclude={"uncertainty", "jobs"}), sort_keys=True)
 

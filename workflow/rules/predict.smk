@@ -9,7 +9,7 @@ rule predict_test:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
-        code=network_code("inference", "tiling", "intensity"),
+        code=network_code("inference", "compute", "tiling", "intensity"),
     output:
         patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
         slices=directory("<results>/{sample}/predictions/{variant}/seed{seed}/slices"),
@@ -27,7 +27,7 @@ rule predict_test:
         mem_mb=grows(8000),
         runtime=grows(60),
     params:
-        settings=tile_settings(),
+        settings=predict_settings(),
         model=lambda w, input: folder_of(input.model),
         patches=lambda w, input: folder_of(input.description),
         output=lambda w, output: folder_of(output.patches),
@@ -60,8 +60,8 @@ rule predict_slab:
         mem_mb=grows(8000),
         runtime=grows(720),
     params:
-        code=network_code_digest("inference", "tiling", "intensity", *UNIT_CODE),
-        settings=tile_settings(),
+        code=network_code_digest("inference", "compute", "tiling", "intensity", *UNIT_CODE),
+        settings=predict_settings(),
         model=lambda w, input: folder_of(input.model),
         volume=lambda w: volume_input(w.sample, w.variant),
         voxel_size=lambda w: voxel_size_option(w.sample, w.variant),
@@ -83,7 +83,7 @@ rule predict_volume:
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.variant),
         slabs=lambda w: slabs_of(f"{RESULTS}/{w.sample}/volumes/{w.variant}/seed{w.seed}"),
-        code=network_code("inference", "tiling", "intensity", *UNIT_CODE),
+        code=network_code("inference", "compute", "tiling", "intensity", *UNIT_CODE),
     output:
         volume=directory("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
     log:
@@ -100,7 +100,7 @@ rule predict_volume:
         mem_mb=grows(8000),
         runtime=grows(720),
     params:
-        settings=tile_settings(),
+        settings=predict_settings(),
         model=lambda w, input: folder_of(input.model),
         volume=lambda w: volume_input(w.sample, w.variant),
         voxel_size=lambda w: voxel_size_option(w.sample, w.variant),
@@ -117,7 +117,7 @@ rule predict_test_uncertainty:
         weights=lambda w: run_models(w.sample, w.run, "generator.safetensors"),
         models=lambda w: run_models(w.sample, w.run, "model.json"),
         description=lambda w: f"{patches_folder(w.sample, w.run.split('/')[0])}/store.json",
-        code=network_code("inference", "tiling", "intensity", "metrics/calibration"),
+        code=network_code("inference", "compute", "tiling", "intensity", "metrics/calibration"),
     output:
         patches="<results>/{sample}/predictions/{run}/patches.tif",
         spread="<results>/{sample}/predictions/{run}/spread.tif",
@@ -135,7 +135,7 @@ rule predict_test_uncertainty:
         mem_mb=grows(8000),
         runtime=grows(120),
     params:
-        settings=tile_settings(),
+        settings=predict_settings(),
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
         patches=lambda w, input: folder_of(input.description),
@@ -167,8 +167,8 @@ rule predict_slab_uncertainty:
         mem_mb=grows(8000),
         runtime=grows(1440),
     params:
-        code=network_code_digest("inference", "tiling", "intensity", "metrics/calibration", *UNIT_CODE),
-        settings=tile_settings(),
+        code=network_code_digest("inference", "compute", "tiling", "intensity", "metrics/calibration", *UNIT_CODE),
+        settings=predict_settings(),
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
         volume=lambda w: volume_input(w.sample, w.run.split("/")[0]),
@@ -191,7 +191,7 @@ rule predict_volume_uncertainty:
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.run.split("/")[0]),
         slabs=lambda w: slabs_of(f"{RESULTS}/{w.sample}/volumes/{w.run}"),
-        code=network_code("inference", "tiling", "intensity", "metrics/calibration", *UNIT_CODE),
+        code=network_code("inference", "compute", "tiling", "intensity", "metrics/calibration", *UNIT_CODE),
     output:
         volume=directory("<results>/{sample}/volumes/{run}/sem.ome.zarr"),
     log:
@@ -206,7 +206,7 @@ rule predict_volume_uncertainty:
         mem_mb=grows(8000),
         runtime=grows(1440),
     params:
-        settings=tile_settings(),
+        settings=predict_settings(),
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
         volume=lambda w: volume_input(w.sample, w.run.split("/")[0]),

@@ -1,4 +1,4 @@
-"""How a step is computed, where it need not be plain float32: half precision, compiled, channels last."""
+"""How networks compute, where it need not be plain float32: half precision, compiled, channels last."""
 
 from __future__ import annotations
 
