@@ -12,6 +12,7 @@ import pytest
 import torch
 from small_data import VOXEL_SIZE_NM, make_store, tiny
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
@@ -20,7 +21,7 @@ from txm2sem_core.errors import ConfigError, TrainingError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.losses import gradient_penalty
 from txm2sem_core.metrics import psnr, ssim
-from txm2sem_core.networks import build_generator
+from txm2sem_core.networks import build_generator, products
 from txm2sem_core.training import loop, train_model
 from txm2sem_core.training.batches import Batch, epoch_batches, evaluation_batches, orient
 from txm2sem_core.training.resume import Checkpoint
@@ -179,6 +180,32 @@ def test_steps_on_one_batch_lower_the_pixel_loss(name: str) -> None:
     torch.manual_seed(0)
     losses = [float(learner.step(batch)["loss_pixel"]) for _ in range(40)]
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would have a GPU waited for: values that the program itself asks for."""
+
+    count = 0
+
+    def __torch_dispatch__(self, operator: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        asked = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal")
+        self.count += operator.overloadpacket.__name__ in asked
+        return operator(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_step_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a GPU takes it, without what is computed otherwise on a CPU; from the second on, when moments are there."""
+    monkeypatch.setattr(products, "in_plain_float", lambda _: False)
+    settings = VARIANTS[name]
+    learner, one = Learner(settings, 0, CPU), a_batch(settings)
+    learner.step(one)
+    with Waits() as waits:
+        for _ in range(4):
+            learner.step(one)
+        assert waits.count == 0
+        float(learner.step(one)["loss_generator"])
+    assert waits.count == 1  # it counts
 
 
 def test_the_discriminator_learns_to_tell_and_the_generator_does_not_move_in_critic_steps() -> None:

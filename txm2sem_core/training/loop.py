@@ -279,7 +279,7 @@ def _run_epoch(
 
 
 def _check_losses(terms: dict[str, torch.Tensor], limit: float, reached: Reached, checkpoint_: Checkpoint) -> None:
-    values = {name: float(value) for name, value in terms.items()}
+    values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))  # a GPU is waited for once
     if all(abs(value) <= limit for value in values.values()):  # false for what is not a number, too
         return
     finite = all(math.isfinite(value) for value in values.values())

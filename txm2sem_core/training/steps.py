@@ -72,6 +72,7 @@ class Learner:
             self._judge = self.compute.fast(discriminator)
             self.discriminator_optimiser = Adam(discriminator.parameters(), lr=adam.learning_rate, betas=betas)
         self._generate = self.compute.fast(self.generator)
+        self._updates = 0  # of the generator; Adam's own count lies on the device, which nothing here waits for
 
     @property
     def kept_generator(self) -> ImageGenerator:
@@ -95,13 +96,15 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next steps depend on, save torch's global random state."""
-        return {name: part.state_dict() for name, part in self._stateful().items()} | {"noise": self.noise.get_state()}
+        states = {name: part.state_dict() for name, part in self._stateful().items()}
+        return states | {"noise": self.noise.get_state(), "updates": self._updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
         for name, part in self._stateful().items():
             part.load_state_dict(state[name])
         self.noise.set_state(state["noise"])
+        self._updates = state["updates"]
 
     def step(self, batch: Batch, update_generator: bool = True) -> dict[str, Tensor]:
         """Take one step on a batch and return its loss terms (detached, on the device).
@@ -126,6 +129,7 @@ class Learner:
             answered = predicted if plain or not penalties else network(txm)
             penalised = self._z_penalties(network, penalties, txm, answered, batch)
             losses |= self._step_generator(txm, self._content_loss(predicted, sem, mask, batch), predicted, penalised)
+            self._updates += 1
             if self.average is not None:
                 self.average.update(self.generator)
         return losses
@@ -184,8 +188,7 @@ class Learner:
         Lazy regularisation (Karras et al. 2020, arXiv 1912.04958, appendix B): the mean gradient is the same.
         """
         z_penalty = self.settings.z_penalty
-        state = next(iter(self.optimiser.state.values()), None)  # Adam's own count is saved and resumed with it
-        due = state is None or int(state["step"]) % z_penalty.every == 0
+        due = self._updates % z_penalty.every == 0
         weights = {name: weight * z_penalty.every for name, weight in z_penalty.weights.items() if due}
         return weights | ({"projection": z_penalty.projection} if z_penalty.projection else {})
 
