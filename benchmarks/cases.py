@@ -1,4 +1,4 @@
-"""What training and the prediction of single planes are measured on: the published networks, 64 channels wide."""
+"""What training and the prediction of single planes are measured on: the published networks."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ TRAINING = {
     "sr_resnet_9blocks x2": Case("srcnn", "sr_resnet_9blocks", 2),
     "sr_resnet_9blocks x4": Case("srcnn", "sr_resnet_9blocks", 4),
 }
+TRAINING_ON_GPU = {"SRGAN x4, width 256": Case("srgan", "sr_resnet_9blocks", 4, 256)}  # the published size, as well
 # with the side of a plane of the network's input, in pixels
 PLANES = {
     "resnet_9blocks": (Case("feedforward", "resnet_9blocks"), 512),
@@ -32,3 +33,28 @@ PLANES = {
     "sr_resnet_9blocks x4": (Case("srcnn", "sr_resnet_9blocks", 4), 256),
     "unet_128": (Case("pix2pix", "unet_128"), 1024),
 }
+LARGER_ON_GPU = 2  # times the side: the small planes keep no GPU busy
+PLANES_ON_GPU = {"sr_resnet_9blocks x4, width 256": (Case("srgan", "sr_resnet_9blocks", 4, 256), 256)}
+
+# how ours computes: as a rule, and by what users may choose
+WAYS: dict[str, dict[str, tuple[str, ...]]] = {
+    "cpu": {"ours": (), "ours, bfloat16": ("--precision", "bfloat16")},
+    "cuda": {
+        "ours": (),
+        "ours, bfloat16": ("--precision", "bfloat16", "--channels-last"),
+        "ours, bfloat16, compiled": ("--precision", "bfloat16", "--channels-last", "--compile"),
+    },
+}
+
+
+def training_cases(device: str) -> dict[str, Case]:
+    """What is trained on a device."""
+    return TRAINING | (TRAINING_ON_GPU if device == "cuda" else {})
+
+
+def plane_cases(device: str) -> dict[str, tuple[Case, int]]:
+    """Networks with the side of the plane that they predict on a device."""
+    if device == "cpu":
+        return PLANES
+    cases = PLANES | PLANES_ON_GPU
+    return {name: (case, LARGER_ON_GPU * side) for name, (case, side) in cases.items()}

@@ -4,37 +4,34 @@
     python benchmarks/predict_planes.py --who ours ...         reads the weights, and compares its answer
 
 The published code runs in evaluation mode without gradients, which is the fastest it offers. The last line on stdout is
-a JSON object: planes a second, operations of a plane, the float32 matrix rate of the same process, peak bytes.
+a JSON object: seconds a plane, from and to the processor's memory; the rates of a matrix product and of memory in the
+same process; peak bytes; and of the published code the operations of a plane and the values that they read and write.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from process_memory import peak_bytes
+from devices import (
+    add_compute,
+    add_device,
+    chosen_compute,
+    chosen_device,
+    finish,
+    matrix_rate,
+    memory_rate,
+    peak_bytes,
+)
 from torch import Tensor, nn
 
-MATRIX_SIDE = 2048
 LARGEST_SHARE = 1 / 8  # of the measured plane that the operations are counted on
-
-
-def matrix_rate() -> float:
-    """Floating-point operations a second of a float32 matrix product, the median of seven."""
-    a, b = torch.randn(2, MATRIX_SIDE, MATRIX_SIDE)
-    made = torch.mm(a, b)
-    seconds = []
-    for _ in range(7):
-        begun = time.perf_counter()
-        torch.mm(a, b, out=made)
-        seconds.append(time.perf_counter() - begun)
-    return 2 * MATRIX_SIDE**3 / statistics.median(seconds)
 
 
 def published_network(chosen: argparse.Namespace) -> nn.Module:
@@ -52,33 +49,51 @@ def published_network(chosen: argparse.Namespace) -> nn.Module:
 def our_plane(chosen: argparse.Namespace) -> Callable[[np.ndarray], np.ndarray]:
     """Our prediction of a plane [Y, X] in [-1, 1] with the published weights, as a user's command runs it."""
     from txm2sem_core.checkpoint import import_reference_model, load_model
-    from txm2sem_core.config import PredictSettings
+    from txm2sem_core.config import ComputeSettings, PredictSettings
     from txm2sem_core.inference import load_predictor
 
     model = chosen.folder / "model"
     import_reference_model(chosen.folder / "latest_net_G.pth", model, {}, "evaluation")
-    predictor = load_predictor(load_model(model), PredictSettings(), "cpu")
+    settings = PredictSettings(compute=ComputeSettings(**chosen_compute(chosen)))
+    predictor = load_predictor(load_model(model), settings, chosen.device)
     return lambda plane: predictor.network_plane(plane[None])[0]
 
 
-def operations(network: nn.Module, x: Tensor) -> float:
-    """Multiplications and additions of the convolutions, the plain way, for an input."""
-    counted = [0.0]
+@dataclass
+class Work:
+    """Of a network's convolutions for an input, computed the plain way: multiplications and additions, values of the
+    images that they read and write, and values of their weights.
+    """
 
-    def count(layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+    operations: float = 0.0
+    image_values: float = 0.0
+    weight_values: float = 0.0
+
+    def count(self, layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+        """Add a layer, as a forward hook."""
         taps = layer.kernel_size[0] * layer.kernel_size[1]  # type: ignore[index,operator,union-attr]
         inner, outer = given[0].shape[1], made.shape[1]
         pixels = given[0].shape[2:].numel() if isinstance(layer, nn.ConvTranspose2d) else made.shape[2:].numel()
-        counted[0] += 2.0 * taps * inner * outer * pixels
+        self.operations += 2.0 * taps * inner * outer * pixels
+        self.image_values += given[0].numel() + made.numel()
+        self.weight_values += layer.weight.numel()  # type: ignore[operator,union-attr]
 
-    hooks = [
-        m.register_forward_hook(count) for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))
-    ]
+
+def work_of(network: nn.Module, side: int) -> dict[str, float]:
+    """Operations of a plane of that side, and values that are read and written; counted on a smaller one."""
+    counted_side = int(side * LARGEST_SHARE) // 128 * 128 or 128
+    work = Work()
+    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
+    hooks = [layer.register_forward_hook(work.count) for layer in layers]
     with torch.no_grad():
-        network(x)
+        network(torch.zeros(1, 1, counted_side, counted_side))
     for hook in hooks:
         hook.remove()
-    return counted[0]
+    larger = (side / counted_side) ** 2
+    return {
+        "operations": work.operations * larger,
+        "values": work.image_values * larger + work.weight_values,
+    }
 
 
 def main() -> None:
@@ -87,38 +102,39 @@ def main() -> None:
     parser.add_argument("--who", choices=["published", "ours"], required=True)
     for name in ("family", "generator"):
         parser.add_argument(f"--{name}", required=True)
-    for name in ("factor", "width", "side", "planes", "threads"):
+    for name in ("factor", "width", "side", "planes"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    add_compute(parser)
+    add_device(parser)
     chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
-    side = chosen.side
+    device, side = chosen_device(chosen), chosen.side
     plane = np.random.default_rng(0).uniform(-1, 1, (side, side)).astype(np.float32)
     said: dict[str, float | str] = {"torch": torch.__version__}
     answer = chosen.folder / "answer.npy"
     predict: Callable[[np.ndarray], np.ndarray]
     if chosen.who == "published":
         network = published_network(chosen)
-        counted_side = int(side * LARGEST_SHARE) // 128 * 128 or 128
-        counted = operations(network, torch.zeros(1, 1, counted_side, counted_side))
-        said["operations"] = counted * (side / counted_side) ** 2
+        said |= work_of(network, side)
+        network.to(device)
 
         def predict(plane: np.ndarray) -> np.ndarray:
             with torch.no_grad():
-                made: np.ndarray = network(torch.from_numpy(plane)[None, None])[0, 0].numpy()
+                made: np.ndarray = network(torch.from_numpy(plane)[None, None].to(device))[0, 0].cpu().numpy()
             return made
 
         np.save(answer, predict(plane))
     else:
         predict = our_plane(chosen)
         said["difference"] = float(np.abs(predict(plane) - np.load(answer)).max())
-    rate = matrix_rate()
+    rates = {"matrix_rate": matrix_rate(device, chosen.precision), "memory_rate": memory_rate(device)}
     predict(plane)
+    finish(device)
     begun = time.perf_counter()
     for _ in range(chosen.planes):
         predict(plane)
     seconds = (time.perf_counter() - begun) / chosen.planes
-    print(json.dumps({"seconds": seconds, "matrix_rate": rate, "peak_bytes": peak_bytes(), **said}))
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(device), **rates, **said}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Measure ours beside its rivals, in turns on this machine, and write what was found as docs/benchmarks.md.
 
     make benchmark PUBLISHED=... JACOBIAN=... RIVALS=...      see benchmarks/README.md
+    ... BENCHMARK_OPTIONS="--device cuda"                     on a GPU, as docs/benchmarks-gpu.md
 
 Every measurement is a process of its own. A figure is the median over the rounds; a ratio is one of medians.
 """
@@ -13,14 +14,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shale_images
+import torch
 import volume_inputs
 import zarr
-from cases import PATCH_PX, PENALTY, PLANES, TRAINING, Case
+from cases import PATCH_PX, PENALTY, WAYS, Case, plane_cases, training_cases
+from devices import WARM_UP
 from report import write_report
 from stage_sizes import STAGES
 from turns import KEEP, Contender, run, take_turns
@@ -28,10 +32,12 @@ from turns import KEEP, Contender, run, take_turns
 from txm2sem_core import io
 
 HERE = Path(__file__).resolve().parent
-SHOWN = Path("docs/benchmarks.md")
+SHOWN = {"cpu": Path("docs/benchmarks.md"), "cuda": Path("docs/benchmarks-gpu.md")}
 GENERATORS = ["resnet_6blocks", "unet_128"]  # of whole volumes
 VOLUME_WIDTH = 16
-KINDS = ["training", "planes", "volumes", "stages", "workflow"]
+WITH_NETWORKS = ["training", "planes", "volumes"]
+KINDS = [*WITH_NETWORKS, "stages", "workflow"]
+STEPS, PLANES = {"cpu": 15, "cuda": 300}, {"cpu": 3, "cuda": 50}  # that are measured
 Found = dict[str, dict[str, list[dict[str, Any]]]]
 
 
@@ -41,7 +47,9 @@ class Bench:
     def __init__(self, chosen: argparse.Namespace, work: Path) -> None:
         self.chosen, self.work = chosen, work
         self.rounds: int = 1 if chosen.quick else chosen.rounds
-        self.threads = str(chosen.threads)
+        self.on = ("--device", chosen.device, "--threads", str(chosen.threads))
+        self.ways = WAYS[chosen.device]
+        self.kept = (False, True) if chosen.device == "cpu" else (False,)  # a GPU's memory is kept by PyTorch
         self.rival_python = chosen.rivals
         self.absent = self._absent()
         self.published = {"PYTHONPATH": os.pathsep.join(map(str, (chosen.published, chosen.jacobian)))}
@@ -64,11 +72,11 @@ class Bench:
 
     def ours(self, script: str, *arguments: object) -> Contender:
         """One of our scripts that compute with a network."""
-        return script_of_ours(script, *arguments, "--threads", self.threads)
+        return script_of_ours(script, *arguments, *self.on)
 
     def rival(self, script: str, *arguments: object, keep: bool = False, where: Path | None = None) -> Contender:
         """A rival's script; with `keep`, its C library keeps freed memory, as ours does by itself."""
-        command = [self.rival_python, str(HERE / script), *map(str, arguments), "--threads", self.threads]
+        command = [self.rival_python, str(HERE / script), *map(str, arguments), *self.on]
         environment = self.published | (KEEP if keep else {})
         return Contender(command, environment, where)
 
@@ -77,10 +85,10 @@ class Bench:
         found: Found = {}
         images = self.work / "published"
         shale_images.write_published_folders(images)
-        for name, case in TRAINING.items():
+        for name, case in training_cases(self.chosen.device).items():
             store = self.work / f"patches_x{case.factor}"
             steps = self.chosen.steps if case.factor == 1 else 3 * self.chosen.steps
-            shale_images.write_store(store, PATCH_PX, case.factor, steps + 8)
+            shale_images.write_store(store, PATCH_PX, case.factor, WARM_UP[self.chosen.device] + steps)
             for penalised in (False, True):
                 contenders = self._trainers(case, images, store, steps, penalised)
                 title = f"{name}, z-penalty" if penalised else name
@@ -94,32 +102,32 @@ class Bench:
         theirs = [*network, "--patch", PATCH_PX, "--penalty", PENALTY if penalised else 0.0]
         contenders = {}
         if self.has_published:
-            for keep in (False, True):
+            for keep in self.kept:
                 label = "published, memory kept" if keep else "published"
                 contenders[label] = self.rival("train_published.py", *theirs, keep=keep, where=images)
         own = [*network, "--patches", store, "--weight", PENALTY]
-        for penalty in ("projection", "perturbation") if penalised else ("none",):
-            label = f"ours, {penalty}" if penalised else "ours"
-            contenders[label] = self.ours("train_ours.py", *own, "--penalty", penalty)
-        if not penalised:
-            contenders["ours, bfloat16"] = self.ours(
-                "train_ours.py", *own, "--penalty", "none", "--precision", "bfloat16"
-            )
+        if penalised:
+            for penalty in ("projection", "perturbation"):
+                contenders[f"ours, {penalty}"] = self.ours("train_ours.py", *own, "--penalty", penalty)
+        else:
+            for label, way in self.ways.items():
+                contenders[label] = self.ours("train_ours.py", *own, "--penalty", "none", *way)
         return contenders
 
     def planes(self) -> Found:
         """Seconds of a plane of each network."""
         found: Found = {}
-        for name, (case, side) in PLANES.items() if self.has_published else ():
+        for name, (case, side) in plane_cases(self.chosen.device).items() if self.has_published else ():
             folder = self.work / "planes" / name.replace(" ", "_")
             folder.mkdir(parents=True)
             network = ["--family", case.family, "--generator", case.generator, "--factor", case.factor]
             network += ["--width", case.width, "--side", side, "--planes", self.chosen.planes, "--folder", folder]
-            contenders = {
-                "published": self.rival("predict_planes.py", "--who", "published", *network),
-                "published, memory kept": self.rival("predict_planes.py", "--who", "published", *network, keep=True),
-                "ours": self.ours("predict_planes.py", "--who", "ours", *network),
-            }
+            contenders = {}
+            for keep in self.kept:
+                label = "published, memory kept" if keep else "published"
+                contenders[label] = self.rival("predict_planes.py", "--who", "published", *network, keep=keep)
+            for label, way in self.ways.items():
+                contenders[label] = self.ours("predict_planes.py", "--who", "ours", *network, *way)
             print(f"plane, {name}", file=sys.stderr, flush=True)
             found[name] = take_turns(contenders, self.rounds)
         return found
@@ -134,21 +142,23 @@ class Bench:
             model = self.work / f"{generator}_{VOLUME_WIDTH}"
             volume_inputs.make_model(model, generator, VOLUME_WIDTH)
             output = self.work / "out"
-            own = ["--model", model, "--input", source, "--output", output / "ours.ome.zarr"]
-            contenders = {"ours": self.ours("volume_ours.py", *own)}
+            contenders = {}
+            for label, way in self.ways.items():
+                own = ["--model", model, "--input", source, "--output", output / f"{label}.ome.zarr", *way]
+                contenders[label] = self.ours("volume_ours.py", *own)
             network = ["--network", model / volume_inputs.NETWORK_FILE, "--description", model / "model.json"]
             rivals = {"MONAI": "volume_monai.py", "CAREamics": "volume_careamics.py"}
             for label, script in rivals.items():
                 if label not in self.absent:
                     theirs = [*network, "--input", source, "--output", output / f"{label}.zarr"]
                     contenders[label] = self.rival(script, *theirs)
-                    contenders[f"{label}, memory kept"] = self.rival(script, *theirs, keep=True)
-            if rounds == 1:  # minutes each: without the rivals' second way
-                contenders = {name: one for name, one in contenders.items() if "," not in name}
+                    if rounds > 1 and True in self.kept:  # minutes each
+                        contenders[f"{label}, memory kept"] = self.rival(script, *theirs, keep=True)
             print(f"volume of {depth} slices, {generator}", file=sys.stderr, flush=True)
             found[generator] = take_turns(contenders, rounds)
-            for label in rivals.keys() - set(self.absent):
-                found[generator][label][-1] |= differences(output / "ours.ome.zarr", output / f"{label}.zarr")
+            for label in (*self.ways.keys() - {"ours"}, *rivals.keys() - set(self.absent)):
+                other = output / (f"{label}.ome.zarr" if label in self.ways else f"{label}.zarr")
+                found[generator][label][-1] |= differences(output / "ours.ome.zarr", other)
         return found
 
     def stages(self) -> Found:
@@ -179,13 +189,19 @@ def script_of_ours(script: str, *arguments: object) -> Contender:
 
 
 def differences(ours: Path, theirs: Path) -> dict[str, float]:
-    """How a rival's volume differs from ours: the mean in grey levels, and the share that differs by more than one."""
-    mine, other = io.open_volume(ours), zarr.open_array(theirs, mode="r")
+    """How another volume differs from ours: the mean in grey levels, and the share that differs by more than one."""
+    mine = io.open_volume(ours)
+    other = zarr.open_array(theirs / "0" if theirs.name.endswith(".ome.zarr") else theirs, mode="r")
     total, unlike, voxels = 0.0, 0, 0
     for z in range(mine.shape[0]):
         change = np.abs(mine.read(z, z + 1)[0].astype(int) - np.asarray(other[z]).astype(int))
         total, unlike, voxels = total + float(change.sum()), unlike + int((change > 1).sum()), voxels + change.size
     return {"mean_difference": total / voxels, "unlike": unlike / voxels}
+
+
+def told(defaults: Mapping[str, object]) -> str:
+    """Defaults of each device, for the help."""
+    return "by default " + ", ".join(f"{value} ({device})" for device, value in defaults.items())
 
 
 def main() -> None:
@@ -194,17 +210,23 @@ def main() -> None:
     parser.add_argument("--published", type=Path, default=Path("/nowhere"), help="checkout of suetri-a/TXM2SEM")
     parser.add_argument("--jacobian", type=Path, default=Path("/nowhere"), help="checkout of jacobian_regularizer")
     parser.add_argument("--rivals", default="nowhere", help="Python that has MONAI, CAREamics and torchvision")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=WAYS, default="cpu", help="of several GPUs the first visible one")
+    parser.add_argument("--threads", type=int, default=2, help="of the CPU")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=15, help="training steps; three times as many for the small ones")
-    parser.add_argument("--planes", type=int, default=3)
+    parser.add_argument("--steps", type=int, help=f"of training, 3 times as many for small networks; {told(STEPS)}")
+    parser.add_argument("--planes", type=int, help=f"that are predicted in a turn; {told(PLANES)}")
     parser.add_argument("--side", type=int, default=1024, help="of whole volumes, in pixels")
     parser.add_argument("--depths", type=int, nargs=2, default=[32, 256], help="slices of the volumes")
     parser.add_argument("--quick", action="store_true", help="one round of everything, and only the thinner volume")
     parser.add_argument("--only", nargs="+", choices=KINDS, help="leave the others out")
-    parser.add_argument("--output", type=Path, default=SHOWN)
+    parser.add_argument("--output", type=Path, help=f"the page; {told(SHOWN)}")
     chosen = parser.parse_args()
-    wanted = chosen.only or KINDS
+    if chosen.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: no GPU is there, or this PyTorch is built without CUDA")
+    chosen.steps = chosen.steps or STEPS[chosen.device]
+    chosen.planes = chosen.planes or PLANES[chosen.device]
+    chosen.output = chosen.output or SHOWN[chosen.device]
+    wanted = chosen.only or (KINDS if chosen.device == "cpu" else WITH_NETWORKS)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(chosen, Path(folder))
         thin, thick = chosen.depths

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import torch
-from process_memory import peak_bytes
+from devices import add_device, chosen_device, peak_bytes
 
 
 def rounded(plane: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -20,16 +20,19 @@ def rounded(plane: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.clip(np.rint(plane), bounds.min, bounds.max).astype(dtype)
 
 
-def measure(predict: Callable[[Path, Path, Path, Path], None], modules: tuple[ModuleType, ...], about: str) -> None:
-    """Call `predict` with network, description, source and target, and print what it took."""
+Predict = Callable[[Path, Path, Path, Path, torch.device], None]
+
+
+def measure(predict: Predict, modules: tuple[ModuleType, ...], about: str) -> None:
+    """Call `predict` with network, description, source, target and device, and print what it took."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("network", "description", "input", "output"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=2)
+    add_device(parser)
     chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
+    device = chosen_device(chosen)
     begun = time.perf_counter()
-    predict(chosen.network, chosen.description, chosen.input, chosen.output)
+    predict(chosen.network, chosen.description, chosen.input, chosen.output, device)
     seconds = time.perf_counter() - begun
     versions = {module.__name__: str(module.__version__) for module in modules}
-    print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(), "versions": versions}))
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(device), "versions": versions}))

@@ -13,6 +13,7 @@ import statistics
 import time
 
 import torch
+from devices import add_device, chosen_device, finish
 
 from txm2sem_core.config import TrainSettings, parse_settings
 from txm2sem_core.training.batches import Batch
@@ -36,7 +37,7 @@ NETWORKS = [
 ]
 
 
-def learner(name: str, width: int, factor: int, penalty: dict[str, float]) -> Learner:
+def learner(name: str, width: int, factor: int, penalty: dict[str, float], device: torch.device) -> Learner:
     """A variant's networks and optimiser, as training makes them."""
     settings = parse_settings(
         TrainSettings,
@@ -46,7 +47,7 @@ def learner(name: str, width: int, factor: int, penalty: dict[str, float]) -> Le
         generator={"name": name, "width": width},
         z_penalty=penalty,
     )
-    made = Learner(settings, 0, torch.device("cpu"))
+    made = Learner(settings, 0, device)
     made.generator.train()
     return made
 
@@ -60,9 +61,11 @@ def random_batch(factor: int, size: int, count: int) -> Batch:
     return Batch(txm, sem, torch.ones_like(sem, dtype=torch.bool), stack)
 
 
-def ratios(name: str, width: int, factor: int, size: int, count: int, rounds: int) -> dict[str, float]:
+def ratios(
+    name: str, width: int, factor: int, size: int, count: int, rounds: int, device: torch.device
+) -> dict[str, float]:
     """Median ratio of each penalty."""
-    learners = {label: learner(name, width, factor, penalty) for label, penalty in PENALTIES.items()}
+    learners = {label: learner(name, width, factor, penalty, device) for label, penalty in PENALTIES.items()}
     batch = random_batch(factor, size, count)
     found: dict[str, list[float]] = {label: [] for label in PENALTIES}
     for round_number in range(rounds + 1):
@@ -71,6 +74,7 @@ def ratios(name: str, width: int, factor: int, size: int, count: int, rounds: in
             start = time.perf_counter()
             for _ in range(EVERY):
                 one.step(batch)
+            finish(device)
             seconds[label] = time.perf_counter() - start
         for label, value in seconds.items() if round_number else ():  # the first round warms up
             found[label].append(value / seconds["none"])
@@ -80,15 +84,15 @@ def ratios(name: str, width: int, factor: int, size: int, count: int, rounds: in
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2)
+    add_device(parser)
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    device = chosen_device(arguments)
     labels = [label for label in PENALTIES if label != "none"]
     print("| network, width, patch, batch | " + " | ".join(labels) + " |")
     print("|---" * (len(labels) + 1) + "|")
     for name, width, factor, size, count in NETWORKS:
-        found = ratios(name, width, factor, size, count, arguments.rounds)
+        found = ratios(name, width, factor, size, count, arguments.rounds, device)
         row = [f"{found[label]:.2f}" for label in labels]
         print(f"| {name}, {width}, {size}, {count} | " + " | ".join(row) + " |", flush=True)
 

@@ -1,0 +1,80 @@
+"""The benchmarks' own arithmetic, and that their scripts of ours still run; what they measure is asserted nowhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sections
+from predict_planes import work_of
+from shale_images import write_store
+from torch import nn
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def script(name: str, *arguments: object) -> dict[str, Any]:
+    """What a script says in its last line."""
+    command = [sys.executable, str(BENCHMARKS / name), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_the_work_of_a_plane() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=2, padding=1, bias=False), nn.ConvTranspose2d(4, 1, 2, stride=2, bias=False)
+    )
+    found = work_of(network, 256)
+    down, up = 2 * 9 * 4 * 128**2, 2 * 4 * 4 * 128**2
+    images = 256**2 + 4 * 128**2 + 4 * 128**2 + 256**2
+    assert found == {"operations": down + up, "values": images + 36 + 16}
+
+
+def test_training_runs(tmp_path: Path) -> None:
+    write_store(tmp_path / "patches", 32, 1, 5)
+    network = ["--family", "feedforward", "--generator", "resnet_1blocks", "--factor", 1, "--width", 4, "--steps", 2]
+    own = ["--patches", tmp_path / "patches", "--penalty", "perturbation", "--weight", 1e-4]
+    found = script("train_ours.py", *network, *own, "--precision", "bfloat16", "--threads", 1)
+    assert found["patches_per_s"] > 0
+    assert found["peak_bytes"] > 1e8
+
+
+def runs(**patches_per_s: float) -> sections.Runs:
+    return {name.replace("_", ", "): [{"patches_per_s": value}] for name, value in patches_per_s.items()}
+
+
+def test_goals_on_a_cpu() -> None:
+    memory_kept = {"published, memory kept": [{"patches_per_s": 4.0}]}
+    found = {
+        "a": runs(published=2.0, ours=4.0, ours_bfloat16=9.0) | memory_kept,
+        "b": runs(published=1.0, ours=8.0) | memory_kept,
+        "a, z-penalty": runs(published=1.0, ours_projection=1.0, ours_perturbation=3.0) | memory_kept,
+    }
+    assert [row[2] for row in sections.goals_on_cpu(found)] == ["4.00", "2.00", "1.00", "3.00"]
+
+
+def test_goals_on_a_gpu_are_of_the_fastest_way() -> None:
+    found = {
+        "SRGAN x4": runs(published=2.0, ours=4.0, ours_bfloat16=9.0),
+        "b": runs(published=9.0, ours=8.0, ours_bfloat16=1.0),
+        "b, z-penalty": runs(published=1.0, ours_projection=1.0),
+    }
+    assert sections.goals_on_gpu(found) == [
+        ["SRGAN x4", "5.0", "4.50 (ours, bfloat16)"],
+        ["b", "4.0", "0.89 (ours)"],
+    ]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_volumes_run(tmp_path: Path, precision: str) -> None:
+    inputs = ["--folder", tmp_path, "--shape", 3, 64, 64, "--generator", "unet_32", "--width", 2]
+    subprocess.run([sys.executable, str(BENCHMARKS / "volume_inputs.py"), *map(str, inputs)], check=True)
+    own = ["--model", tmp_path / "unet_32_2", "--input", tmp_path / "volume_3.tif"]
+    script("volume_ours.py", *own, "--output", tmp_path / "v.ome.zarr", "--precision", precision, "--threads", 1)
+    assert (tmp_path / "v.ome.zarr" / "zarr.json").is_file()
