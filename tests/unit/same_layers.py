@@ -28,6 +28,11 @@ def with_gradients(run: Callable[[Tensor], Tensor], layer: nn.Module, x: Tensor)
     return [y, *first, *(g for g in second if g is not None)]
 
 
+def once(layer: nn.Module, y: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+    """Gradients as a training takes them, which are not differentiated again."""
+    return torch.autograd.grad((y * draw(*y.shape, seed=1)).sum(), [x, *layer.parameters()])
+
+
 def same_as_parent(layer: nn.Module, x: Tensor, *, taken: bool = True) -> None:
     layer = layer.double()
     library = type(layer).__mro__[1].forward

@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from same_layers import LIMIT, draw, innermost, same_as_parent
-from torch import Tensor, nn
+from same_layers import LIMIT, draw, innermost, once, same_as_parent
+from torch import nn
 from torch.nn import functional
 
 from txm2sem_core.networks import build_generator, folded, frames, inference, winograd
@@ -22,11 +22,6 @@ def everywhere(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(winograd, "FEWEST_PIXELS", 0)
     patch.setattr(winograd, "FEWEST_CHANNELS", 0)
     patch.setattr(winograd, "TILES_AT_ONCE", 2)
-
-
-def once(layer: nn.Module, y: Tensor, x: Tensor) -> tuple[Tensor, ...]:
-    """Gradients as a training takes them, which are not differentiated again."""
-    return torch.autograd.grad((y * draw(*y.shape, seed=1)).sum(), [x, *layer.parameters()])
 
 
 @settings(max_examples=60, deadline=None)

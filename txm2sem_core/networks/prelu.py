@@ -24,7 +24,7 @@ class OneSlopePReLU(nn.PReLU):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images `[B, C, Y, X]` to the same shape, as the parent's."""
-        if torch.is_grad_enabled() and products.innermost_in_plain_float(x):
+        if products.by_own_gradients(x):
             made: Tensor = _PReLU.apply(x, self.weight)  # type: ignore[no-untyped-call]
             return made
         return super().forward(x)

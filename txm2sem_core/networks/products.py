@@ -10,6 +10,7 @@ library's. Weights, and their names, are those of the layer that each is derived
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,6 +35,11 @@ def innermost_in_plain_float(x: Tensor) -> bool:
     which our gradients are not made, takes the library's way.
     """
     return in_plain_float(x) and x.stride(1) == 1
+
+
+def by_own_gradients(x: Tensor) -> bool:
+    """Whether gradients are taken, and by a layer's own way: of such images it is made for."""
+    return torch.is_grad_enabled() and innermost_in_plain_float(x)
 
 
 def bordered(layer: nn.Conv2d, x: Tensor) -> Tensor:
@@ -101,11 +107,8 @@ class FewChannelConv2d(nn.Conv2d):
 
     def inside(self, x: Tensor) -> Tensor:
         """The same of an image that has its border already; `[B, in_channels, Y + 2 padding, X + 2 padding]`."""
-        made: Tensor
-        if torch.is_grad_enabled() and innermost_in_plain_float(x):
-            made = _FewChannels.apply(x, self.weight)  # type: ignore[no-untyped-call]
-        else:
-            made = _by_blocks(x, self.weight)
+        run: Callable[[Tensor, Tensor], Tensor] = _FewChannels.apply if by_own_gradients(x) else _by_blocks
+        made = run(x, self.weight)
         return made if self.bias is None else made + self.bias[:, None, None]
 
 

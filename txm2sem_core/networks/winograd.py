@@ -75,6 +75,10 @@ class Filtering:
         """A view of an image as counted by `count`, as overlapping tiles `[seen, seen, B, down, across, ...]`."""
         return x.unfold(1, self.seen, SIDE).unfold(2, self.seen, SIDE).movedim((-2, -1), (0, 1))
 
+    def points(self, tiles: int, channels: int) -> tuple[int, int, int]:
+        """Shape of what so many tiles are transformed into."""
+        return self.seen**2, tiles, channels
+
     def transformed(self, weight: Tensor) -> Tensor:
         """`[C', C, taps, taps]` to `[seen^2, C', C]`."""
         outer, inner = weight.shape[:2]
@@ -166,8 +170,8 @@ def by_bands(
     tiles, side, channels = batch * rows * across, filtering.seen, made.shape[5:]
     seen = x.new_empty(side, side, batch, rows, across, *x.shape[3:])
     if points is None:
-        points = x.new_empty(side**2, tiles, weight.shape[1])
-    multiplied = x.new_empty(side**2, tiles, outer)
+        points = x.new_empty(filtering.points(tiles, weight.shape[1]))
+    multiplied = x.new_empty(filtering.points(tiles, outer))
     pixels = x.new_empty(SIDE, SIDE, batch, rows, across, *channels)
     kernels = filtering.transformed(weight).transpose(1, 2)
     for top in range(0, down, rows):
@@ -212,7 +216,7 @@ class _Winograd(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         filtering = FILTERINGS[weight.shape[2], weight.dtype]
         tiles = math.prod(filtering.count(x.shape))
-        shape = filtering.seen**2, tiles, weight.shape[1]
+        shape = filtering.points(tiles, weight.shape[1])
         kept = tiles <= TILES_AT_ONCE and math.prod(shape) <= KEPT_VALUES
         points = x.new_empty(shape) if kept else None
         ctx.save_for_backward(x, weight, points)
