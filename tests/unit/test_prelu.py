@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,3 +28,14 @@ def test_layer(shape: list[int], slope: float, channels_innermost: bool) -> None
 def test_the_gradient_keeps_the_layout() -> None:
     x = innermost(draw(1, 3, 4, 5)).requires_grad_()
     assert torch.autograd.grad(OneSlopePReLU().double()(x).sum(), x)[0].stride() == x.stride()
+
+
+def test_in_half_precision_the_gradients_are_the_librarys() -> None:
+    layer, x = OneSlopePReLU(), innermost(draw(2, 8, 9, 10)).bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        ours, theirs = layer(x), torch.prelu(x, layer.weight)
+    assert ours.grad_fn.name() != theirs.grad_fn.name()
+    found, expected = (torch.autograd.grad(y.float().square().sum(), [x, layer.weight]) for y in (ours, theirs))
+    assert torch.equal(ours, theirs)
+    assert torch.equal(found[0], expected[0])
+    assert float(found[1]) == pytest.approx(float(expected[1]), rel=0.01)

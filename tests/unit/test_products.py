@@ -66,6 +66,19 @@ def test_few_channels(batch: int, inner: int, outer: int, height: int, width: in
         same_as_parent(layer, laid_out, taken=outer <= products.FEW_CHANNELS)
 
 
+@pytest.mark.parametrize(
+    "layer", [FewPixelConv2d(8, 6, 4, stride=2, padding=1), FewPixelConvTranspose2d(8, 6, 4, stride=2, padding=1)]
+)
+def test_few_pixels_are_not_rounded_to_half_precision(layer: nn.Module) -> None:
+    """Their time is that of reading the weights, which would be written once more."""
+    x = draw(2, 8, 4, 4).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        made = layer(x)
+    assert torch.equal(made, layer(x.float()))
+    gradients = torch.autograd.grad(made.sum(), list(layer.parameters()))
+    assert all(gradient.dtype == torch.float32 for gradient in gradients)
+
+
 def weight_gradients(network: nn.Module, x: Tensor) -> list[Tensor]:
     y = network(x)
     return [y, *torch.autograd.grad((y * draw(*y.shape, seed=1)).sum(), list(network.parameters()))]

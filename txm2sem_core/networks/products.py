@@ -23,23 +23,28 @@ FEW_CHANNELS = 4  # made of many
 BLOCK = 4  # side of the blocks that they are made in
 
 
+def as_written(x: Tensor) -> bool:
+    """Whether x is computed on a CPU, and as it is written, not compiled."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def in_plain_float(x: Tensor) -> bool:
-    """Whether x is computed on a CPU, in the precision that it has, and as it is written, not compiled."""
-    return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+    """The same, in the precision that it has."""
+    return as_written(x) and not torch.is_autocast_enabled("cpu")
 
 
-def innermost_in_plain_float(x: Tensor) -> bool:
-    """The same, of images with channels innermost in memory.
+def innermost_as_written(x: Tensor) -> bool:
+    """As `as_written`, of images with channels innermost in memory.
 
     They do not lie so where the input's own gradient is wanted (`layers.for_convolutions`), so that `torch.func`, for
     which our gradients are not made, takes the library's way.
     """
-    return in_plain_float(x) and x.stride(1) == 1
+    return as_written(x) and x.stride(1) == 1
 
 
 def by_own_gradients(x: Tensor) -> bool:
     """Whether gradients are taken, and by a layer's own way: of such images it is made for."""
-    return torch.is_grad_enabled() and innermost_in_plain_float(x)
+    return torch.is_grad_enabled() and innermost_as_written(x)
 
 
 def bordered(layer: nn.Conv2d, x: Tensor) -> Tensor:
@@ -55,17 +60,23 @@ def _padding(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int]:
 
 
 class FewPixelConv2d(nn.Conv2d):
-    """`nn.Conv2d` (no groups, no dilation, zeros as padding) for layers that may come to see few pixels."""
+    """`nn.Conv2d` (no groups, no dilation, zeros as padding) for layers that may come to see few pixels.
+
+    The time is that of reading the weights, so that half precision, for which they would be read and written before,
+    is not used.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
         batch, (height, width) = x.shape[0], self._size(x)
-        if not (in_plain_float(x) and batch * height * width <= FEW_PIXELS):
+        if not (as_written(x) and batch * height * width <= FEW_PIXELS):
             return super().forward(x)
-        windows = functional.unfold(x, self.kernel_size, padding=self.padding, stride=self.stride)  # type: ignore[arg-type]
-        windows = windows.transpose(0, 1).flatten(1)  # all images side by side: the weights are read once
-        made = (self.weight.flatten(1) @ windows).view(-1, batch, height, width).transpose(0, 1)
-        return made if self.bias is None else made + self.bias[:, None, None]
+        with torch.autocast("cpu", enabled=False):
+            x = x.to(self.weight.dtype)
+            windows = functional.unfold(x, self.kernel_size, padding=self.padding, stride=self.stride)  # type: ignore[arg-type]
+            windows = windows.transpose(0, 1).flatten(1)  # all images side by side: the weights are read once
+            made = (self.weight.flatten(1) @ windows).view(-1, batch, height, width).transpose(0, 1)
+            return made if self.bias is None else made + self.bias[:, None, None]
 
     def _size(self, x: Tensor) -> tuple[int, int]:
         (ky, kx), (sy, sx), (py, px) = self.kernel_size, self.stride, _padding(self)
@@ -73,18 +84,19 @@ class FewPixelConv2d(nn.Conv2d):
 
 
 class FewPixelConvTranspose2d(nn.ConvTranspose2d):
-    """`nn.ConvTranspose2d` (no groups, no dilation) for layers that may come to see few pixels."""
+    """`nn.ConvTranspose2d` (no groups, no dilation) for layers that may come to see few pixels; as `FewPixelConv2d`."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
         batch, _, height, width = x.shape
-        if not (in_plain_float(x) and batch * height * width <= FEW_PIXELS and output_size is None):
+        if not (as_written(x) and batch * height * width <= FEW_PIXELS and output_size is None):
             return super().forward(x, output_size)
-        pixels = x.transpose(0, 1).flatten(1)
-        # in this order the weights, which take the time, are read along the rows that they are stored in
-        windows = (pixels.t() @ self.weight.flatten(1)).view(batch, height * width, -1).transpose(1, 2)
-        made = functional.fold(windows, self._size(x), self.kernel_size, padding=self.padding, stride=self.stride)  # type: ignore[arg-type]
-        return made if self.bias is None else made + self.bias[:, None, None]
+        with torch.autocast("cpu", enabled=False):
+            pixels = x.to(self.weight.dtype).transpose(0, 1).flatten(1)
+            # in this order the weights, which take the time, are read along the rows that they are stored in
+            windows = (pixels.t() @ self.weight.flatten(1)).view(batch, height * width, -1).transpose(1, 2)
+            made = functional.fold(windows, self._size(x), self.kernel_size, padding=self.padding, stride=self.stride)  # type: ignore[arg-type]
+            return made if self.bias is None else made + self.bias[:, None, None]
 
     def _size(self, x: Tensor) -> tuple[int, int]:
         (ky, kx), (sy, sx), (py, px) = self.kernel_size, self.stride, _padding(self)

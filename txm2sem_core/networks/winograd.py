@@ -124,7 +124,7 @@ def are_enough(pixels: int, inner: int, outer: int, fewest_pixels: int, fewest_c
 
 def can_be_filtered(x: Tensor) -> bool:
     """Whether an image is on a CPU in the precision that it has, with channels innermost in memory."""
-    return products.innermost_in_plain_float(x) and x.dtype in DTYPES
+    return products.in_plain_float(x) and products.innermost_as_written(x) and x.dtype in DTYPES
 
 
 def winograd(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
