@@ -196,7 +196,7 @@ class Waits(TorchDispatchMode):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_step_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a GPU takes it, without what is computed otherwise on a CPU; from the second on, when moments are there."""
-    monkeypatch.setattr(products, "in_plain_float", lambda _: False)
+    monkeypatch.setattr(products, "as_written", lambda _: False)
     settings = VARIANTS[name]
     learner, one = Learner(settings, 0, CPU), a_batch(settings)
     learner.step(one)

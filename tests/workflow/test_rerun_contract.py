@@ -173,6 +173,17 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("variant:z_penalty", {"stack": 0.1}, ONE_AGAIN),
     ("predict.tile_px", 64, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
     ("predict.overlap_px", 16, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
+    (
+        "predict.compute.precision",
+        "bfloat16",
+        jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS),
+    ),
+    ("predict.compute.compile", True, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
+    (
+        "predict.compute.channels_last",
+        True,
+        jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS),
+    ),
     ("predict.jobs", 2, SLABS | jobs_of("predict_volume") | AFTER_VOLUMES),
     ("predict.uncertainty.ensemble", True, NEW_SEED | ENSEMBLES),
     ("predict.uncertainty.dropout_samples", 2, DROPOUT),
