@@ -32,6 +32,13 @@ def test_for_programs(tmp_path: Path) -> None:
     assert found["usable"] is True
     assert found["facts"]["versions"]["torch"] == torch.__version__
     assert found["facts"]["write_mib_per_s"] > 0
+    assert found["facts"]["bfloat16"].startswith("multiplied ")
+
+
+@pytest.mark.parametrize(("gain", "words"), [(5.04, "5.0 times as fast as float32: predict --prec"), (0.2, "nothing")])
+def test_whether_half_precision_pays(tmp_path: Path, gain: float, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "bfloat16_gain", lambda _: gain)
+    assert words in diagnose(tmp_path).facts["bfloat16"]
 
 
 def test_a_machine_that_cannot_work_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
