@@ -40,9 +40,11 @@ class Compute:
 
     def batch(self, images: Tensor) -> Tensor:
         """Move images to the device, in the memory format."""
-        if self.settings.channels_last:
-            return images.to(self.device, memory_format=torch.channels_last)
-        return images.to(self.device)
+        layout = torch.channels_last if self.settings.channels_last else torch.preserve_format
+        waits_for_nothing = self.device.type == "cuda" and images.device.type == "cpu"
+        if waits_for_nothing:
+            images = images.pin_memory()  # else the copy would wait for what was launched before it
+        return images.to(self.device, non_blocking=waits_for_nothing, memory_format=layout)
 
     def fast(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         """The network as a function that is compiled where that is asked for, and gives float32.

@@ -112,7 +112,7 @@ class Learner:
         With `update_generator` False only the discriminator learns (the extra steps of a Wasserstein critic).
         """
         txm, sem = self.compute.batch(batch.txm), self.compute.batch(batch.sem)
-        mask = batch.mask.to(self.device) if self.settings.mask_loss else None
+        mask = self.compute.batch(batch.mask) if self.settings.mask_loss else None
         penalties = self._penalties_due() if update_generator else {}
         txm.requires_grad_("projection" in penalties)
         # what is differentiated twice, or compared with a second pass, is computed plainly
