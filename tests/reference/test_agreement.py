@@ -43,7 +43,7 @@ class Differences:
 def plain_order() -> Iterator[None]:
     """Sums in the order of the published code: without the layers, layouts and optimiser that are fast on a CPU."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(products, "in_plain_float", lambda _: False)
+        patch.setattr(products, "as_written", lambda _: False)
         for module in (resnet, srresnet, unet):
             patch.setattr(module, "for_convolutions", lambda x: x)
         patch.setattr(resnet.ResNet, "channels_last_on_cpu", False)

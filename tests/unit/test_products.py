@@ -101,7 +101,7 @@ def test_layout_changes_no_gradient(name: str, channels: int, side: int, monkeyp
     found = [weight_gradients(placed, compute.batch(x)), with_gradients(placed, placed, compute.batch(x))]
     for module in ("resnet", "srresnet", "unet"):
         monkeypatch.setattr(f"txm2sem_core.networks.{module}.for_convolutions", lambda x: x)
-    monkeypatch.setattr(products, "in_plain_float", lambda _: False)
+    monkeypatch.setattr(products, "as_written", lambda _: False)
     network = network.to(memory_format=torch.contiguous_format)
     plain = [weight_gradients(network, x), with_gradients(network, network, x)]
     for ours, theirs in zip([*found[0], *found[1]], [*plain[0], *plain[1]], strict=True):
