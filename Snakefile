@@ -11,6 +11,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/code.smk"
 include: "workflow/rules/phantom.smk"
 include: "workflow/rules/register.smk"
 include: "workflow/rules/patches.smk"

@@ -1,14 +1,22 @@
-"""What became of the hostile cases (tests/unit/hostile.py), from all processes, in pytest's summary."""
+"""A cache folder of the tests' own; and what became of the hostile cases (tests/unit/hostile.py) in the summary."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 COUNTS: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def _own() -> dict[str, int]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.provenance import commit, versions
-from txm2sem_core.provenance.environment import cpu_name
+from txm2sem_core.provenance.machine import cpu_name
 
 _GIB = 2**30
 _PROBE_BYTES = 64 * 2**20

@@ -29,8 +29,8 @@ HEAVY = ("h5py", "matplotlib", "pandas", "pyamg", "scipy", "skimage", "sympy")
 def scripts_without_torch() -> list[str]:
     """Scripts of the rules that run in the environment of imaging."""
     texts = [text for _, text in rules() if "envs/imaging.yaml" in (section(text, "conda") or "")]
-    named = [re.search(r'"\.\./scripts/(\w+\.py)"', section(text, "script") or "") for text in texts]
-    return sorted({found[1] for found in named if found})
+    named = [re.search(r'run_script\(\s*"(\w+)"', section(text, "params") or "") for text in texts]
+    return sorted({f"{found[1]}.py" for found in named if found})
 
 
 def run(code: str) -> str:

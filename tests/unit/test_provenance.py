@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
-from txm2sem_core.provenance import digests, raw_digest, source_digest
+from txm2sem_core.provenance import digests, raw_digest
 
 
 def raw(root: Path) -> Path:
@@ -94,13 +93,3 @@ def test_large_files_are_sampled_at_start_middle_and_end(tmp_path: Path, monkeyp
 def test_a_missing_path(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.tif: there is no such file or folder"):
         raw_digest([tmp_path / "none.tif"], tmp_path)
-
-
-def test_the_digest_of_our_source() -> None:
-    package = Path(digests.__file__).parents[1]
-    expected = hashlib.sha256((package / "losses.py").read_bytes() + (package / "tiling.py").read_bytes())
-    assert source_digest("losses", "tiling") == expected.hexdigest()
-    files = sorted((package / "training").glob("*.py"))
-    assert source_digest("training") == hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
-    with pytest.raises(FileNotFoundError):
-        source_digest("no_such_module")

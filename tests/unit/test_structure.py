@@ -267,11 +267,24 @@ def test_the_cluster_profile_sends_the_rules_that_use_a_gpu_to_one_place_and_kno
 
 
 def test_scripts_exist_and_none_reads_the_whole_config() -> None:
-    named = {match for _, text in rules() for match in re.findall(r'"\.\./scripts/(\w+\.py)"', text)}
+    named = {match for _, text in rules() for match in re.findall(r'run_script\(\s*"(\w+)"', text)}
     scripts = {path.name for path in (REPOSITORY / "workflow/scripts").glob("*.py")}
-    assert named == scripts - {"common.py"}
+    assert {f"{name}.py" for name in named} == scripts - {"common.py"}
     for name in scripts:
         assert "snakemake.config" not in (REPOSITORY / "workflow/scripts" / name).read_text()
+
+
+@pytest.mark.parametrize(("name", "text"), rules(), ids=[name for name, _ in rules()])
+def test_every_rule_states_the_code_that_it_runs(name: str, text: str) -> None:
+    """By content: a script or a module whose file is merely touched, or reworded, must not run anything again."""
+    assert not any(section(text, key) for key in ("script", "run", "notebook")), name
+    assert "txm2sem_core/" not in text
+    shell, params = section(text, "shell") or "", section(text, "params") or ""
+    if shell.strip() == "RUN_SCRIPT":
+        assert params.count("run_script(") == 1
+    else:
+        (command,) = re.findall(r"python -m txm2sem_core ([\w-]+)", shell)
+        assert re.findall(r'^ {8}code=lambda w: command_code\("([\w-]+)"\),$', params, re.MULTILINE) == [command]
 
 
 PAGES = sorted(

@@ -33,8 +33,8 @@ def test_slabs_are_jobs_of_their_own_and_change_no_byte(changed: Workflow) -> No
     assert "1 of 1 units are there already" in result.stdout  # the closing job predicted nothing
     assert not list((changed.folder / TARGET).parent.glob(".sem.ome.zarr.units-*"))
 
-    # their code is a param, not inputs
+    # their code counts, as that of the whole volume
     tiling = changed.folder / "txm2sem_core/tiling.py"
-    tiling.write_text(tiling.read_text() + "\n# a comment\n")
+    tiling.write_text(tiling.read_text() + "\n_ADDED = 1\n")
     planned = changed.planned(TARGET)
     assert sorted(job.partition(" ")[0] for job in planned) == ["predict_slab"] * 3 + ["predict_volume"]

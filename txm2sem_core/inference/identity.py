@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from txm2sem_core.errors import ConfigError
 from txm2sem_core.io import Volume
 from txm2sem_core.networks import ImageGenerator
-from txm2sem_core.provenance import source_digest
-
-_CODE = ("networks", "inference", "compute", "tiling", "intensity", "io/ome_zarr", "io/zarr_levels", "io/unit_store")
+from txm2sem_core.provenance import code_digest
 
 
 def job_digest(model: Mapping[str, Any], source: Volume, output: Mapping[str, Any]) -> str:
@@ -32,19 +31,19 @@ def job_digest(model: Mapping[str, Any], source: Volume, output: Mapping[str, An
         output: what else decides what is written, as JSON values.
     """
     libraries = {name: version(name) for name in ("torch", "numpy", "zarr")}
-    parts = [model, _source_identity(source), output, source_digest(*_CODE), libraries]
+    parts = [model, _source_identity(source), output, code_digest("inference:predict_volume"), libraries]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def network_digest(generator: ImageGenerator) -> str:
-    """SHA-256 over a network's weights, its class, and the file that defines it, which may be the user's own."""
+    """SHA-256 over a network's weights, its class, and the code of the file that defines it, which may be a user's."""
     digest = hashlib.sha256(type(generator).__qualname__.encode())
     for name, value in sorted(generator.state_dict().items()):
         tensor = value.detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    with contextlib.suppress(OSError, TypeError):  # where it is defined in a session, not in a file
-        digest.update(Path(inspect.getfile(type(generator))).read_bytes())
+    with contextlib.suppress(OSError, TypeError, ConfigError):  # where it is defined in a session, not in a file
+        digest.update(code_digest(Path(inspect.getfile(type(generator)))).encode())
     return digest.hexdigest()
 
 

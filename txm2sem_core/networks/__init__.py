@@ -13,7 +13,7 @@ from txm2sem_core.networks.folding import folded
 from txm2sem_core.networks.initialisation import INITIALISATIONS
 from txm2sem_core.networks.layers import NORMS
 from txm2sem_core.networks.modes import has_dropout, inference
-from txm2sem_core.networks.plugins import load_plugins, plugin_of
+from txm2sem_core.networks.plugins import load_plugins, plugin_file, plugin_of
 from txm2sem_core.networks.registry import (
     DiscriminatorOptions,
     GeneratorOptions,
@@ -42,6 +42,7 @@ __all__ = [
     "has_dropout",
     "inference",
     "load_plugins",
+    "plugin_file",
     "plugin_of",
     "register_discriminator",
     "register_generator",

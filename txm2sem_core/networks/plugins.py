@@ -51,13 +51,18 @@ def load_plugins(files: Iterable[str | Path]) -> None:
             raise ConfigError(f"plugin: {place}: {type(error).__name__}: {error}") from error
 
 
-def plugin_of(generator: str) -> dict[str, str] | None:
-    """The file that registered a generator, as `model.json` records it (name, sha256); None for one of ours."""
+def plugin_file(generator: str) -> Path | None:
+    """The user's file that registered a generator; None for one of ours."""
     module = sys.modules.get(builder_module(generator))
     if module is None or not module.__name__.startswith(_PREFIX) or module.__file__ is None:
         return None
-    path = Path(module.__file__)
-    return {"file": path.name, "sha256": _digest(path)}
+    return Path(module.__file__)
+
+
+def plugin_of(generator: str) -> dict[str, str] | None:
+    """The same as `model.json` records it (name, sha256)."""
+    path = plugin_file(generator)
+    return None if path is None else {"file": path.name, "sha256": _digest(path)}
 
 
 def _is_of(module: str, path: Path) -> bool:

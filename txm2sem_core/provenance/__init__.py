@@ -1,12 +1,15 @@
 """Where results come from.
 
-- `digests`: of raw files and of our own source
-- `environment`: versions, commit, machine
+- `code`: which code a result depends on, and its digest; `syntax`: what is found in a file
+- `digests`: of files of data; `user_cache`: where what takes time is kept
+- `environment`: versions; `machine`: the machine, and the commit
 - `record`: everything about a finished run, `provenance.json`
 - `crate`: the same as a Workflow Run RO-Crate, `ro-crate-metadata.json`
 """
 
-from txm2sem_core.provenance.digests import raw_digest, source_digest, source_files
-from txm2sem_core.provenance.environment import commit, made_with, versions
+from txm2sem_core.provenance.code import code_digest
+from txm2sem_core.provenance.digests import raw_digest
+from txm2sem_core.provenance.environment import made_with, versions
+from txm2sem_core.provenance.machine import commit
 
-__all__ = ["commit", "made_with", "raw_digest", "source_digest", "source_files", "versions"]
+__all__ = ["code_digest", "commit", "made_with", "raw_digest", "versions"]

@@ -1,4 +1,4 @@
-"""Digests of raw files and of our own source."""
+"""Digests of raw files."""
 
 from __future__ import annotations
 
@@ -12,23 +12,6 @@ from txm2sem_core.errors import InputError
 _WHOLE_BYTES = 64 * 2**20  # files up to this size are digested whole, of larger ones three samples of a megabyte
 _SAMPLE_BYTES = 2**20
 _CACHE_NAME = ".raw_digests.json"
-
-
-def source_files(*modules: str) -> list[Path]:
-    """The source files of modules or subpackages of this package (`training`, `losses`, `metrics/image`)."""
-    files = []
-    for module in modules:
-        place = Path(__file__).parents[1] / module
-        files += sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-    return files
-
-
-def source_digest(*modules: str) -> str:
-    """SHA-256 over `source_files`."""
-    digest = hashlib.sha256()
-    for file in source_files(*modules):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def raw_digest(paths: Iterable[Path], cache_folder: Path) -> str:

@@ -15,8 +15,9 @@ import yaml
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
-from txm2sem_core.provenance.digests import raw_digest, source_digest
-from txm2sem_core.provenance.environment import commit, machine, versions
+from txm2sem_core.provenance.digests import raw_digest
+from txm2sem_core.provenance.environment import versions
+from txm2sem_core.provenance.machine import commit, machine
 from txm2sem_core.samples import Sample
 
 FORMAT = 1
@@ -116,8 +117,11 @@ def _volume(path: Path, results: Path) -> dict[str, Any]:
 
 
 def _own_source() -> str:
-    package = Path(__file__).parents[1]
-    return source_digest(*sorted({p.relative_to(package).parts[0].removesuffix(".py") for p in package.rglob("*.py")}))
+    """A digest of every Python file of the package, as it is."""
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        digest.update(f"{file.relative_to(package).as_posix()}:{io.sha256_file(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def _number(text: str | None) -> float | None:

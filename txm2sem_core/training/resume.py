@@ -21,8 +21,8 @@ from txm2sem_core import checkpoint
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.errors import TrainingError
 from txm2sem_core.io import PatchStore
-from txm2sem_core.networks import plugin_of
-from txm2sem_core.provenance import source_digest
+from txm2sem_core.networks import plugin_file
+from txm2sem_core.provenance import code_digest
 from txm2sem_core.training.neighbours import NeighbourSlices
 from txm2sem_core.training.steps import Learner
 
@@ -45,11 +45,9 @@ class Reached:
 
 def state_key(store: PatchStore, neighbours: NeighbourSlices | None, settings: TrainSettings, seed: int) -> str:
     """What must be the same for a training to go on where another one stopped."""
-    code = source_digest(
-        "training", "compute", "networks", "losses", "zpenalty", "intensity", "metrics/image", "metrics/rock"
-    )
+    own_network = plugin_file(settings.generator.name)
+    code = code_digest("training:train_model", *([own_network] if own_network else []))
     text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
-    text += f"|{plugin_of(settings.generator.name)}"
     text += f"|{neighbours.fingerprint()}" if neighbours else ""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -1,4 +1,5 @@
-# The checked configuration, and the helpers that several stages' rules share. Nothing else defines functions for rules.
+# The checked configuration, and the helpers that several stages' rules share. Beside code.smk, nothing else defines
+# functions for rules.
 import contextlib
 import fcntl
 import json
@@ -16,9 +17,9 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.envir
 
 from txm2sem_core.config import FILTERS
 from txm2sem_core.errors import Txm2semError, for_user
-from txm2sem_core.io import read_yaml, sha256_file
+from txm2sem_core.io import read_yaml
 from txm2sem_core.preflight import check_run
-from txm2sem_core.provenance import raw_digest, source_digest, source_files
+from txm2sem_core.provenance import raw_digest
 from txm2sem_core.samples import label_files, list_pairs, volume_path
 
 
@@ -51,7 +52,7 @@ except (Txm2semError, OSError) as error:
 
 # read by the commands from the environment, so that neither is part of a rule and a change reruns nothing
 os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
-# the files themselves are inputs of the rules that run networks
+# the files themselves are part of the code of the rules that run networks
 os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins))
 
 RESULTS = CONFIG.results_dir
@@ -171,21 +172,6 @@ def has_volume(sample):
 def has_truth(sample):
     """Whether the true FIB-SEM volume is known."""
     return SAMPLES[sample].source == "phantom"
-
-
-def core(*modules):
-    """The package's files behind a stage, as inputs: they are compared by content, so a change there reruns it."""
-    return [os.path.relpath(file) for file in source_files(*modules)]
-
-
-def network_code(*modules):
-    """The same of stages that run networks, with the user's own."""
-    return core("networks", *modules) + list(CONFIG.plugins)
-
-
-def network_code_digest(*modules):
-    """`network_code` as one param: thirty inputs of each of ten thousand jobs are what their planning would cost."""
-    return [source_digest("networks", *modules), *(sha256_file(Path(file)) for file in CONFIG.plugins)]
 
 
 def folder_of(file):
@@ -377,11 +363,6 @@ def trained_runs():
 def truth_volume(sample):
     """The true FIB-SEM volume, or nothing."""
     return f"{RESULTS}/{sample}/raw/truth/sem.tif" if has_truth(sample) else ""
-
-
-def package_data(folder):
-    """Files of the package that are not Python, as inputs."""
-    return sorted(os.path.relpath(file) for file in (ROOT / "txm2sem_core" / folder).iterdir())
 
 
 def report_samples():

@@ -5,7 +5,6 @@ rule downsample_patches:
     input:
         description="<results>/{sample}/patches/store.json",
         store="<results>/{sample}/patches/store.safetensors",
-        code=core("degradation", "intensity"),
     output:
         store="<results>/{sample}/patches_x{factor}/store.safetensors",
         index="<results>/{sample}/patches_x{factor}/index.csv",
@@ -20,16 +19,18 @@ rule downsample_patches:
         mem_mb=grows(8000),
         runtime=grows(60),
     params:
-        settings=settings(CONFIG.downsample),
-    script:
-        "../scripts/downsample_patches.py"
+        **run_script(
+            "downsample_patches",
+            settings=settings(CONFIG.downsample),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule downsample_volume:
     input:
         description="<results>/{sample}/patches/store.json",
         raw=lambda w: raw_volume(w.sample),
-        code=core("degradation", "intensity"),
     output:
         volume=directory("<results>/{sample}/patches_x{factor}/txm_volume.ome.zarr"),
     log:
@@ -42,8 +43,11 @@ rule downsample_volume:
         mem_mb=grows(4000),
         runtime=grows(240),
     params:
-        settings=settings(CONFIG.downsample),
-        sample=lambda w: sample_settings(w.sample),
-        raw_digest=lambda w: volume_digest(w.sample),
-    script:
-        "../scripts/downsample_volume.py"
+        **run_script(
+            "downsample_volume",
+            settings=settings(CONFIG.downsample),
+            sample=lambda w: sample_settings(w.sample),
+            raw_digest=lambda w: volume_digest(w.sample),
+        ),
+    shell:
+        RUN_SCRIPT

@@ -6,7 +6,6 @@ rule draw_registration:
         raw=lambda w: raw_files(w.sample),
         quality="<results>/{sample}/registered/quality.csv",
         transforms="<results>/{sample}/registered/transforms.json",
-        code=core("figures", "plotting", "geometry"),
     output:
         report(
             multiext("<results>/{sample}/figures/registration", *SUFFIXES),
@@ -23,19 +22,21 @@ rule draw_registration:
         mem_mb=grows(4000),
         runtime=grows(30),
     params:
-        style=settings(STYLE.registration),
-        common=settings(STYLE.common),
-        sample=lambda w: sample_settings(w.sample),
-        raw_digest=lambda w: pairs_digest(w.sample),
-    script:
-        "../scripts/draw_registration.py"
+        **run_script(
+            "draw_registration",
+            style=settings(STYLE.registration),
+            common=settings(STYLE.common),
+            sample=lambda w: sample_settings(w.sample),
+            raw_digest=lambda w: pairs_digest(w.sample),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule draw_montage:
     input:
         predicted=lambda w: [f"{RESULTS}/{w.sample}/predictions/{v}/seed{s}/patches.tif" for v, s in first_runs()],
         stores=lambda w: sorted({f"{patches_folder(w.sample, v)}/store.json" for v in VARIANTS}),
-        code=core("figures", "plotting"),
     output:
         report(
             multiext("<results>/{sample}/figures/montage_{number}", *SUFFIXES),
@@ -52,13 +53,16 @@ rule draw_montage:
         mem_mb=grows(4000),
         runtime=grows(30),
     params:
-        style=settings(STYLE.montage),
-        common=settings(STYLE.common),
-        measure=measure_settings("data_range"),
-        variants=json.dumps(VARIANTS),
-        patches=lambda w: [patches_folder(w.sample, v) for v in VARIANTS],
-    script:
-        "../scripts/draw_montage.py"
+        **run_script(
+            "draw_montage",
+            style=settings(STYLE.montage),
+            common=settings(STYLE.common),
+            measure=measure_settings("data_range"),
+            variants=json.dumps(VARIANTS),
+            patches=lambda w: [patches_folder(w.sample, v) for v in VARIANTS],
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule draw_sections:
@@ -66,7 +70,6 @@ rule draw_sections:
         predicted=lambda w: f"{RESULTS}/{w.sample}/volumes/{w.variant}/seed{CONFIG.seeds[0]}/sem.ome.zarr",
         raw=lambda w: raw_volume(w.sample),
         description="<results>/{sample}/patches/store.json",
-        code=core("figures", "plotting"),
     output:
         report(
             multiext("<results>/{sample}/figures/sections/{variant}", *SUFFIXES),
@@ -83,19 +86,21 @@ rule draw_sections:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
-        style=settings(STYLE.sections),
-        common=settings(STYLE.common),
-        txm=lambda w: str(volume_path(SAMPLES[w.sample], Path(RESULTS, w.sample, "raw"))),
-        truth=lambda w: truth_volume(w.sample),
-    script:
-        "../scripts/draw_sections.py"
+        **run_script(
+            "draw_sections",
+            style=settings(STYLE.sections),
+            common=settings(STYLE.common),
+            txm=lambda w: str(volume_path(SAMPLES[w.sample], Path(RESULTS, w.sample, "raw"))),
+            truth=lambda w: truth_volume(w.sample),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule draw_side_task:
     input:
         patches=lambda w: f"{RESULTS}/{w.sample}/predictions/{w.variant}/seed{CONFIG.seeds[0]}/patches.tif",
         description="<results>/{sample}/patches/store.json",
-        code=core("figures", "plotting", "side_tasks"),
     output:
         report(
             multiext("<results>/{sample}/figures/{task}/{variant}", *SUFFIXES),
@@ -112,11 +117,14 @@ rule draw_side_task:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
-        style=settings(STYLE.montage),
-        common=settings(STYLE.common),
-        patches=lambda w, input: folder_of(input.description),
-    script:
-        "../scripts/draw_side_task.py"
+        **run_script(
+            "draw_side_task",
+            style=settings(STYLE.montage),
+            common=settings(STYLE.common),
+            patches=lambda w, input: folder_of(input.description),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule draw_uncertainty:
@@ -132,7 +140,6 @@ rule draw_uncertainty:
         scores="<results>/{sample}/metrics/{run}/uncertainty.csv",
         reliability="<results>/{sample}/metrics/{run}/reliability.csv",
         description="<results>/{sample}/patches/store.json",
-        code=core("figures", "plotting"),
     output:
         report(
             multiext("<results>/{sample}/figures/uncertainty/{run}", *SUFFIXES),
@@ -149,18 +156,20 @@ rule draw_uncertainty:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
-        style=settings(STYLE.uncertainty),
-        common=settings(STYLE.common),
-        patches=lambda w, input: folder_of(input.description),
-        truth=lambda w: truth_volume(w.sample),
-    script:
-        "../scripts/draw_uncertainty.py"
+        **run_script(
+            "draw_uncertainty",
+            style=settings(STYLE.uncertainty),
+            common=settings(STYLE.common),
+            patches=lambda w, input: folder_of(input.description),
+            truth=lambda w: truth_volume(w.sample),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule draw_curves:
     input:
         histories=lambda w: [f"{RESULTS}/{w.sample}/models/{v}/seed{s}/history.csv" for v, s in trained_runs()],
-        code=core("figures", "plotting"),
     output:
         report(
             multiext("<results>/{sample}/figures/curves", *SUFFIXES),
@@ -177,18 +186,20 @@ rule draw_curves:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        style=settings(STYLE.curves),
-        common=settings(STYLE.common),
-        runs=json.dumps(trained_runs()),
-    script:
-        "../scripts/draw_curves.py"
+        **run_script(
+            "draw_curves",
+            style=settings(STYLE.curves),
+            common=settings(STYLE.common),
+            runs=json.dumps(trained_runs()),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule draw_comparison:
     input:
         summary="<results>/{sample}/metrics/summary.csv",
         patches="<results>/{sample}/metrics/patches.csv",
-        code=core("figures", "plotting"),
     output:
         report(
             multiext("<results>/{sample}/figures/comparison", *SUFFIXES),
@@ -205,10 +216,13 @@ rule draw_comparison:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        style=settings(STYLE.comparison),
-        common=settings(STYLE.common),
-    script:
-        "../scripts/draw_comparison.py"
+        **run_script(
+            "draw_comparison",
+            style=settings(STYLE.comparison),
+            common=settings(STYLE.common),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule draw_spectra:
@@ -216,7 +230,6 @@ rule draw_spectra:
         spectra="<results>/{sample}/metrics/spectra.csv",
         resolution="<results>/{sample}/metrics/resolution.csv",
         volumes=lambda w: [f"{RESULTS}/{w.sample}/metrics/volume_spectra.csv"] if has_volume(w.sample) else [],
-        code=core("figures", "plotting"),
     output:
         report(
             multiext("<results>/{sample}/figures/spectra", *SUFFIXES),
@@ -233,17 +246,19 @@ rule draw_spectra:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        style=settings(STYLE.spectra),
-        common=settings(STYLE.common),
-        variants=json.dumps(drawn_variants()),
-    script:
-        "../scripts/draw_spectra.py"
+        **run_script(
+            "draw_spectra",
+            style=settings(STYLE.spectra),
+            common=settings(STYLE.common),
+            variants=json.dumps(drawn_variants()),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule draw_distributions:
     input:
         distributions="<results>/{sample}/metrics/rock_distributions.csv",
-        code=core("figures", "plotting"),
     output:
         report(
             multiext("<results>/{sample}/figures/distributions", *SUFFIXES),
@@ -260,11 +275,14 @@ rule draw_distributions:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        style=settings(STYLE.distributions),
-        common=settings(STYLE.common),
-        variants=json.dumps(drawn_variants()),
-    script:
-        "../scripts/draw_distributions.py"
+        **run_script(
+            "draw_distributions",
+            style=settings(STYLE.distributions),
+            common=settings(STYLE.common),
+            variants=json.dumps(drawn_variants()),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule draw_phases:
@@ -273,7 +291,6 @@ rule draw_phases:
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
         labels=lambda w: labels_index(w.sample),
-        code=core("figures", "plotting", "segmentation"),
     output:
         report(
             multiext("<results>/{sample}/figures/phases", *SUFFIXES),
@@ -290,16 +307,19 @@ rule draw_phases:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
-        figure="phases",
-        style=settings(STYLE.phases),
-        common=settings(STYLE.common),
-        measure=measure_settings(*PHASE_KEYS),
-        phase_labels=lambda w: labels_folder(w.sample),
-        labels=json.dumps(drawn_variants()),
-        truth=lambda w: truth_volume(w.sample),
-        patches=lambda w, input: folder_of(input.description),
-    script:
-        "../scripts/draw_rock.py"
+        **run_script(
+            "draw_rock",
+            figure="phases",
+            style=settings(STYLE.phases),
+            common=settings(STYLE.common),
+            measure=measure_settings(*PHASE_KEYS),
+            phase_labels=lambda w: labels_folder(w.sample),
+            labels=json.dumps(drawn_variants()),
+            truth=lambda w: truth_volume(w.sample),
+            patches=lambda w, input: folder_of(input.description),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 use rule draw_phases as draw_pore_space with:
@@ -314,14 +334,17 @@ use rule draw_phases as draw_pore_space with:
     benchmark:
         "<benchmarks>/{sample}/draw_pore_space.tsv"
     params:
-        figure="pore_space",
-        style=settings(STYLE.pore_space),
-        common=settings(STYLE.common),
-        measure=measure_settings(*PHASE_KEYS),
-        phase_labels=lambda w: labels_folder(w.sample),
-        labels=json.dumps(drawn_variants()),
-        truth=lambda w: truth_volume(w.sample),
-        patches=lambda w, input: folder_of(input.description),
+        **run_script(
+            "draw_rock",
+            figure="pore_space",
+            style=settings(STYLE.pore_space),
+            common=settings(STYLE.common),
+            measure=measure_settings(*PHASE_KEYS),
+            phase_labels=lambda w: labels_folder(w.sample),
+            labels=json.dumps(drawn_variants()),
+            truth=lambda w: truth_volume(w.sample),
+            patches=lambda w, input: folder_of(input.description),
+        ),
 
 
 rule write_report:
@@ -341,8 +364,6 @@ rule write_report:
             for v in CONFIG.ensembles
         ],
         quality=[f"{RESULTS}/{sample}/registered/quality.csv" for sample in SAMPLES],
-        code=core("reporting", "viewer"),
-        template=package_data("templates"),
     output:
         "<results>/report.html",
     log:
@@ -355,9 +376,12 @@ rule write_report:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        # by functions, since snakemake would look for wildcards in a text
-        title=lambda w: CONFIG.title,
-        samples=lambda w: report_samples(),
-        settings=lambda w: report_settings(),
-    script:
-        "../scripts/write_report.py"
+        **run_script(
+            "write_report",
+            # by functions, since snakemake would look for wildcards in a text
+            title=lambda w: CONFIG.title,
+            samples=lambda w: report_samples(),
+            settings=lambda w: report_settings(),
+        ),
+    shell:
+        RUN_SCRIPT

@@ -6,7 +6,6 @@ rule measure_patches:
         patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
         store="<results>/{sample}/patches/store.safetensors",
         description="<results>/{sample}/patches/store.json",
-        code=core("measure", "metrics", "segmentation"),
     output:
         scores="<results>/{sample}/metrics/{variant}/seed{seed}/patches.csv",
         spectra="<results>/{sample}/metrics/{variant}/seed{seed}/spectra.csv",
@@ -21,10 +20,13 @@ rule measure_patches:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
-        settings=measure_settings("data_range"),
-        patches=lambda w, input: folder_of(input.description),
-    script:
-        "../scripts/measure_patches.py"
+        **run_script(
+            "measure_patches",
+            settings=measure_settings("data_range"),
+            patches=lambda w, input: folder_of(input.description),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule measure_volume:
@@ -33,7 +35,6 @@ rule measure_volume:
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
         labels=lambda w: labels_index(w.sample),
-        code=core("measure", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/{variant}/seed{seed}/volume.json",
         spectra="<results>/{sample}/metrics/{variant}/seed{seed}/volume_spectra.csv",
@@ -47,12 +48,15 @@ rule measure_volume:
         mem_mb=grows(4000),
         runtime=grows(240),
     params:
-        settings=measure_settings("data_range", *PHASE_KEYS),
-        labels=lambda w: labels_folder(w.sample),
-        patches=lambda w, input: folder_of(input.description),
-        truth=lambda w: truth_volume(w.sample),
-    script:
-        "../scripts/measure_volume.py"
+        **run_script(
+            "measure_volume",
+            settings=measure_settings("data_range", *PHASE_KEYS),
+            labels=lambda w: labels_folder(w.sample),
+            patches=lambda w, input: folder_of(input.description),
+            truth=lambda w: truth_volume(w.sample),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 use rule measure_patches as measure_ensemble_patches with:
@@ -60,7 +64,6 @@ use rule measure_patches as measure_ensemble_patches with:
         patches="<results>/{sample}/predictions/{variant}/ensemble/patches.tif",
         store="<results>/{sample}/patches/store.safetensors",
         description="<results>/{sample}/patches/store.json",
-        code=core("measure", "metrics", "segmentation"),
     output:
         scores="<results>/{sample}/metrics/{variant}/ensemble/patches.csv",
         spectra="<results>/{sample}/metrics/{variant}/ensemble/spectra.csv",
@@ -77,7 +80,6 @@ use rule measure_volume as measure_ensemble_volume with:
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
         labels=lambda w: labels_index(w.sample),
-        code=core("measure", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/{variant}/ensemble/volume.json",
         spectra="<results>/{sample}/metrics/{variant}/ensemble/volume_spectra.csv",
@@ -99,7 +101,6 @@ rule measure_uncertainty:
         ),
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
-        code=core("uncertainty", "metrics/calibration"),
     output:
         scores="<results>/{sample}/metrics/{run}/uncertainty.csv",
         reliability="<results>/{sample}/metrics/{run}/reliability.csv",
@@ -113,16 +114,18 @@ rule measure_uncertainty:
         mem_mb=grows(4000),
         runtime=grows(240),
     params:
-        patches=lambda w, input: folder_of(input.description),
-        truth=lambda w: truth_volume(w.sample),
-    script:
-        "../scripts/measure_uncertainty.py"
+        **run_script(
+            "measure_uncertainty",
+            patches=lambda w, input: folder_of(input.description),
+            truth=lambda w: truth_volume(w.sample),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule summarise_uncertainty:
     input:
         scores=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/{run}/uncertainty.csv" for v, run in SPREAD_RUNS],
-        code=core("uncertainty"),
     output:
         "<results>/{sample}/metrics/uncertainty.csv",
     log:
@@ -135,9 +138,12 @@ rule summarise_uncertainty:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        runs=json.dumps(SPREAD_RUNS),
-    script:
-        "../scripts/summarise_uncertainty.py"
+        **run_script(
+            "summarise_uncertainty",
+            runs=json.dumps(SPREAD_RUNS),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule summarise_metrics:
@@ -145,7 +151,6 @@ rule summarise_metrics:
         patches=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/patches.csv" for run in measured_runs()],
         spectra=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/spectra.csv" for run in measured_runs()],
         resolutions=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/resolution.csv" for run in measured_runs()],
-        code=core("measure", "score_tables", "metrics"),
     output:
         patches="<results>/{sample}/metrics/patches.csv",
         summary="<results>/{sample}/metrics/summary.csv",
@@ -169,16 +174,18 @@ rule summarise_metrics:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        runs=json.dumps(described_runs()),
-    script:
-        "../scripts/summarise_metrics.py"
+        **run_script(
+            "summarise_metrics",
+            runs=json.dumps(described_runs()),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule summarise_volumes:
     input:
         volumes=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/volume.json" for run in measured_runs()],
         spectra=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/volume_spectra.csv" for run in measured_runs()],
-        code=core("measure"),
     output:
         figures="<results>/{sample}/metrics/volumes.csv",
         spectra="<results>/{sample}/metrics/volume_spectra.csv",
@@ -192,9 +199,12 @@ rule summarise_volumes:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        runs=json.dumps(runs() + [(f"{v}_ensemble", "all") for v in CONFIG.ensembles]),
-    script:
-        "../scripts/summarise_volumes.py"
+        **run_script(
+            "summarise_volumes",
+            runs=json.dumps(runs() + [(f"{v}_ensemble", "all") for v in CONFIG.ensembles]),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule place_labels:
@@ -202,7 +212,6 @@ rule place_labels:
         labels=lambda w: label_inputs(w.sample),
         index="<results>/{sample}/registered/index.csv",
         transforms="<results>/{sample}/registered/transforms.json",
-        code=core("segmentation/labels", "geometry", "samples"),
     output:
         pairs=directory("<results>/{sample}/labels/pairs"),
         index="<results>/{sample}/labels/index.csv",
@@ -216,10 +225,13 @@ rule place_labels:
         mem_mb=grows(4000),
         runtime=grows(30),
     params:
-        sample=lambda w: SAMPLES[w.sample].model_dump_json(),
-        raw_digest=lambda w: labels_digest(w.sample),
-    script:
-        "../scripts/place_labels.py"
+        **run_script(
+            "place_labels",
+            sample=lambda w: SAMPLES[w.sample].model_dump_json(),
+            raw_digest=lambda w: labels_digest(w.sample),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule measure_rock:
@@ -227,7 +239,6 @@ rule measure_rock:
         volume="<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
         description="<results>/{sample}/patches/store.json",
         labels=lambda w: labels_index(w.sample),
-        code=core("rock_measures", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/{variant}/seed{seed}/rock.json",
         distributions="<results>/{sample}/metrics/{variant}/seed{seed}/rock_distributions.csv",
@@ -241,12 +252,15 @@ rule measure_rock:
         mem_mb=grows(8000),
         runtime=grows(480),
     params:
-        settings=measure_settings("rock", *PHASE_KEYS),
-        labels=lambda w: labels_folder(w.sample),
-        patches=lambda w, input: folder_of(input.description),
-        volume=lambda w, input: str(input.volume),
-    script:
-        "../scripts/measure_rock.py"
+        **run_script(
+            "measure_rock",
+            settings=measure_settings("rock", *PHASE_KEYS),
+            labels=lambda w: labels_folder(w.sample),
+            patches=lambda w, input: folder_of(input.description),
+            volume=lambda w, input: str(input.volume),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 use rule measure_rock as measure_true_rock with:
@@ -254,7 +268,6 @@ use rule measure_rock as measure_true_rock with:
         raw=lambda w: raw_files(w.sample),
         description="<results>/{sample}/patches/store.json",
         labels=lambda w: labels_index(w.sample),
-        code=core("rock_measures", "metrics", "segmentation"),
     output:
         figures="<results>/{sample}/metrics/truth/rock.json",
         distributions="<results>/{sample}/metrics/truth/rock_distributions.csv",
@@ -263,16 +276,18 @@ use rule measure_rock as measure_true_rock with:
     benchmark:
         "<benchmarks>/{sample}/measure_rock/truth.tsv"
     params:
-        settings=measure_settings("rock", *PHASE_KEYS),
-        labels=lambda w: labels_folder(w.sample),
-        patches=lambda w, input: folder_of(input.description),
-        volume=lambda w: truth_volume(w.sample),
+        **run_script(
+            "measure_rock",
+            settings=measure_settings("rock", *PHASE_KEYS),
+            labels=lambda w: labels_folder(w.sample),
+            patches=lambda w, input: folder_of(input.description),
+            volume=lambda w: truth_volume(w.sample),
+        ),
 
 
 rule summarise_rock:
     input:
         figures=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/rock.json" for run in rock_runs(w.sample)],
-        code=core("rock_measures"),
     output:
         figures="<results>/{sample}/metrics/rock.csv",
         distributions="<results>/{sample}/metrics/rock_distributions.csv",
@@ -287,16 +302,18 @@ rule summarise_rock:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        runs=lambda w: json.dumps(([("truth", "")] if has_truth(w.sample) else []) + runs()),
-    script:
-        "../scripts/summarise_rock.py"
+        **run_script(
+            "summarise_rock",
+            runs=lambda w: json.dumps(([("truth", "")] if has_truth(w.sample) else []) + runs()),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule measure_side_task:
     input:
         patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
         description="<results>/{sample}/patches/store.json",
-        code=core("side_measures", "side_tasks", "metrics"),
     output:
         "<results>/{sample}/metrics/{variant}/seed{seed}/{task}.csv",
     log:
@@ -309,16 +326,18 @@ rule measure_side_task:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
-        settings=measure_settings("data_range"),
-        patches=lambda w, input: folder_of(input.description),
-    script:
-        "../scripts/measure_side_task.py"
+        **run_script(
+            "measure_side_task",
+            settings=measure_settings("data_range"),
+            patches=lambda w, input: folder_of(input.description),
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 rule summarise_side_task:
     input:
         tables=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/{w.task}.csv" for v, s in side_runs(w.task)],
-        code=core("side_measures"),
     output:
         report("<results>/{sample}/metrics/{task}.csv", category="metrics", caption="../report/side_task.rst"),
     log:
@@ -331,6 +350,9 @@ rule summarise_side_task:
         mem_mb=grows(2000),
         runtime=grows(30),
     params:
-        runs=lambda w: json.dumps(side_runs(w.task)),
-    script:
-        "../scripts/summarise_side_task.py"
+        **run_script(
+            "summarise_side_task",
+            runs=lambda w: json.dumps(side_runs(w.task)),
+        ),
+    shell:
+        RUN_SCRIPT

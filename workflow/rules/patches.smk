@@ -6,7 +6,6 @@ rule extract_patches:
         index="<results>/{sample}/registered/index.csv",
         quality="<results>/{sample}/registered/quality.csv",
         raw=lambda w: raw_volume(w.sample),
-        code=core("patches", "doubts", "intensity"),
     output:
         store="<results>/{sample}/patches/store.safetensors",
         index="<results>/{sample}/patches/index.csv",
@@ -21,8 +20,11 @@ rule extract_patches:
         mem_mb=grows(8000),
         runtime=grows(60),
     params:
-        settings=settings(CONFIG.patches),
-        sample=lambda w: sample_settings(w.sample),
-        raw_digest=lambda w: volume_digest(w.sample),
-    script:
-        "../scripts/extract_patches.py"
+        **run_script(
+            "extract_patches",
+            settings=settings(CONFIG.patches),
+            sample=lambda w: sample_settings(w.sample),
+            raw_digest=lambda w: volume_digest(w.sample),
+        ),
+    shell:
+        RUN_SCRIPT

@@ -2,8 +2,6 @@
 
 
 rule make_phantom:
-    input:
-        code=core("phantom"),
     output:
         manifest="<results>/{sample}/raw/phantom.json",
         pairs="<results>/{sample}/raw/pairs.csv",
@@ -24,6 +22,9 @@ rule make_phantom:
         mem_mb=grows(8000),
         runtime=grows(60),
     params:
-        settings=settings(CONFIG.phantom),
-    script:
-        "../scripts/make_phantom.py"
+        **run_script(
+            "make_phantom",
+            settings=settings(CONFIG.phantom),
+        ),
+    shell:
+        RUN_SCRIPT

@@ -1,15 +1,11 @@
 # Predict the test patches and slices, and the whole TXM volume.
 
-# what decides the bytes of a volume beside the network
-UNIT_CODE = ("io/ome_zarr", "io/zarr_levels", "io/unit_store")
-
 
 rule predict_test:
     input:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
-        code=network_code("inference", "compute", "tiling", "intensity"),
     output:
         patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
         slices=directory("<results>/{sample}/predictions/{variant}/seed{seed}/slices"),
@@ -27,6 +23,7 @@ rule predict_test:
         mem_mb=grows(8000),
         runtime=grows(60),
     params:
+        code=lambda w: command_code("predict-test"),
         settings=predict_settings(),
         model=lambda w, input: folder_of(input.model),
         patches=lambda w, input: folder_of(input.description),
@@ -60,7 +57,7 @@ rule predict_slab:
         mem_mb=grows(8000),
         runtime=grows(720),
     params:
-        code=network_code_digest("inference", "compute", "tiling", "intensity", *UNIT_CODE),
+        code=lambda w: command_code("predict"),
         settings=predict_settings(),
         model=lambda w, input: folder_of(input.model),
         volume=lambda w: volume_input(w.sample, w.variant),
@@ -83,7 +80,6 @@ rule predict_volume:
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.variant),
         slabs=lambda w: slabs_of(f"{RESULTS}/{w.sample}/volumes/{w.variant}/seed{w.seed}"),
-        code=network_code("inference", "compute", "tiling", "intensity", *UNIT_CODE),
     output:
         volume=directory("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
     log:
@@ -100,6 +96,7 @@ rule predict_volume:
         mem_mb=grows(8000),
         runtime=grows(720),
     params:
+        code=lambda w: command_code("predict"),
         settings=predict_settings(),
         model=lambda w, input: folder_of(input.model),
         volume=lambda w: volume_input(w.sample, w.variant),
@@ -117,7 +114,6 @@ rule predict_test_uncertainty:
         weights=lambda w: run_models(w.sample, w.run, "generator.safetensors"),
         models=lambda w: run_models(w.sample, w.run, "model.json"),
         description=lambda w: f"{patches_folder(w.sample, w.run.split('/')[0])}/store.json",
-        code=network_code("inference", "compute", "tiling", "intensity", "metrics/calibration"),
     output:
         patches="<results>/{sample}/predictions/{run}/patches.tif",
         spread="<results>/{sample}/predictions/{run}/spread.tif",
@@ -135,6 +131,7 @@ rule predict_test_uncertainty:
         mem_mb=grows(8000),
         runtime=grows(120),
     params:
+        code=lambda w: command_code("predict-test"),
         settings=predict_settings(),
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
@@ -167,7 +164,7 @@ rule predict_slab_uncertainty:
         mem_mb=grows(8000),
         runtime=grows(1440),
     params:
-        code=network_code_digest("inference", "compute", "tiling", "intensity", "metrics/calibration", *UNIT_CODE),
+        code=lambda w: command_code("predict"),
         settings=predict_settings(),
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
@@ -191,7 +188,6 @@ rule predict_volume_uncertainty:
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.run.split("/")[0]),
         slabs=lambda w: slabs_of(f"{RESULTS}/{w.sample}/volumes/{w.run}"),
-        code=network_code("inference", "compute", "tiling", "intensity", "metrics/calibration", *UNIT_CODE),
     output:
         volume=directory("<results>/{sample}/volumes/{run}/sem.ome.zarr"),
     log:
@@ -206,6 +202,7 @@ rule predict_volume_uncertainty:
         mem_mb=grows(8000),
         runtime=grows(1440),
     params:
+        code=lambda w: command_code("predict"),
         settings=predict_settings(),
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
@@ -234,9 +231,12 @@ rule export_volume:
         mem_mb=grows(2000),
         runtime=grows(120),
     params:
-        channel=0,
-    script:
-        "../scripts/export_volume.py"
+        **run_script(
+            "export_volume",
+            channel=0,
+        ),
+    shell:
+        RUN_SCRIPT
 
 
 use rule export_volume as export_ensemble with:
@@ -260,4 +260,7 @@ use rule export_volume as export_uncertainty with:
     benchmark:
         "<benchmarks>/{sample}/export_uncertainty/{run}.tsv"
     params:
-        channel=1,
+        **run_script(
+            "export_volume",
+            channel=1,
+        ),

@@ -13,7 +13,6 @@ rule write_provenance:
             for run in measured_runs()
         ],
         tables=[file for file in rules_of("metrics") if not file.endswith(".tex")],
-        code=core("provenance"),
     output:
         record="<results>/provenance.json",
         metadata="<results>/ro-crate-metadata.json",
@@ -28,9 +27,14 @@ rule write_provenance:
         mem_mb=grows(2000),
         runtime=grows(60),
     params:
-        # by functions, since snakemake would look for wildcards in a text
-        title=lambda w: CONFIG.title,
-        samples=lambda w: json.dumps([sample.model_dump(mode="json") for sample in SAMPLES.values()], sort_keys=True),
-        settings=lambda w: report_settings(),
-    script:
-        "../scripts/write_provenance.py"
+        **run_script(
+            "write_provenance",
+            # by functions, since snakemake would look for wildcards in a text
+            title=lambda w: CONFIG.title,
+            samples=lambda w: json.dumps(
+                [sample.model_dump(mode="json") for sample in SAMPLES.values()], sort_keys=True
+            ),
+            settings=lambda w: report_settings(),
+        ),
+    shell:
+        RUN_SCRIPT

@@ -4,7 +4,6 @@
 rule register_pairs:
     input:
         raw=lambda w: raw_files(w.sample),
-        code=core("registration", "geometry", "samples"),
     output:
         pairs=directory("<results>/{sample}/registered/pairs"),
         transforms="<results>/{sample}/registered/transforms.json",
@@ -25,8 +24,11 @@ rule register_pairs:
         mem_mb=grows(4000),
         runtime=grows(120),
     params:
-        settings=settings(CONFIG.register_),
-        sample=lambda w: sample_settings(w.sample),
-        raw_digest=lambda w: pairs_digest(w.sample),
-    script:
-        "../scripts/register_pairs.py"
+        **run_script(
+            "register_pairs",
+            settings=settings(CONFIG.register_),
+            sample=lambda w: sample_settings(w.sample),
+            raw_digest=lambda w: pairs_digest(w.sample),
+        ),
+    shell:
+        RUN_SCRIPT

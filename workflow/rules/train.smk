@@ -1,7 +1,6 @@
 # Train each variant with each seed. The state of a training that was killed lies beside its outputs, and it goes on
-# from there. A `shell:` rule: a script that is merely touched must not cost a training. When a job's time
-# is up SLURM sends SIGTERM to all of its processes, and the job is over as soon as its shell has ended: so the shell
-# waits for the training, which saves its state, and tee writes down what it says to that.
+# from there. When a job's time is up SLURM sends SIGTERM to all of its processes, and the job is over as soon as its
+# shell has ended: so the shell waits for the training, which saves its state, and tee writes down what it says to that.
 
 
 rule train_model:
@@ -9,7 +8,6 @@ rule train_model:
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
         store=lambda w: f"{patches_folder(w.sample, w.variant)}/store.safetensors",
         volume=lambda w: neighbour_files(w.sample, w.variant),
-        code=network_code("training", "compute", "losses", "zpenalty", "intensity"),
     output:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
@@ -30,6 +28,7 @@ rule train_model:
         mem_mb=grows(16000),
         runtime=grows(1440),
     params:
+        code=lambda w: command_code("train"),
         settings=lambda w: settings(CONFIG.variant(w.variant)),
         patches=lambda w, input: folder_of(input.description),
         model=lambda w, output: folder_of(output.model),

@@ -12,7 +12,7 @@ with logged(snakemake):
         Path(snakemake.input.scores).parent,
         Path(snakemake.input.patches).parent,
         Path(snakemake.params.patches),
-        (Path(str(volume)), Path(snakemake.params.truth)) if volume else None,
+        (Path(volume[0]), Path(snakemake.params.truth)) if volume else None,
         parse_settings(UncertaintyStyle, snakemake.params.style),
         parse_settings(CommonStyle, snakemake.params.common),
         map(Path, snakemake.output),

@@ -9,7 +9,7 @@ with logged(snakemake):
     measure_uncertainty(
         Path(snakemake.input.patches).parent,
         Path(snakemake.params.patches),
-        Path(str(volume)) if volume else None,
+        Path(volume[0]) if volume else None,
         Path(snakemake.params.truth) if snakemake.params.truth else None,
         Path(snakemake.output.scores),
         Path(snakemake.output.reliability),

@@ -19,4 +19,4 @@ with logged(snakemake):
         tables=[Path(file) for file in given.tables],
         report=Path(given.report),
     )
-    write_provenance(run, Path(snakemake.scriptdir).resolve().parents[1])
+    write_provenance(run, Path(__file__).resolve().parents[2])

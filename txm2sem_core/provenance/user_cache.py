@@ -1,0 +1,76 @@
+"""What took time to find out, kept in the user's own cache folder, where no received results can put anything."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from txm2sem_core.errors import Txm2semError
+from txm2sem_core.io.atomic import atomic_path
+
+_ENTRIES = 200_000  # the newest of them are kept: some 30 MB
+
+
+class Kept:
+    """Values by key, read once and written once a process. Without a cache folder of one's own nothing is kept."""
+
+    def __init__(self, name: str) -> None:
+        """Nothing is read before the first `get`.
+
+        Args:
+            name: of the file; another form of the values has another name.
+        """
+        self._name = name
+        self._values: dict[str, Any] | None = None
+        self._fresh: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        """The value, or None."""
+        if self._values is None:
+            self._values = self._read()
+        return self._fresh.get(key, self._values.get(key))
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep a value, a JSON value, until the process ends and beyond."""
+        if not self._fresh:
+            atexit.register(self.save)
+        self._fresh[key] = value
+
+    def save(self) -> None:
+        """Write what is new, with what other processes have written since."""
+        place = self._place()
+        if place is None or not self._fresh:
+            return
+        merged = self._read()
+        merged = {key: value for key, value in merged.items() if key not in self._fresh} | self._fresh
+        newest = dict(list(merged.items())[-_ENTRIES:])
+        with contextlib.suppress(OSError, Txm2semError), atomic_path(place) as temporary:  # it is only for speed
+            temporary.write_text(json.dumps(newest, separators=(",", ":")), encoding="utf-8")
+            self._values, self._fresh = newest, {}
+
+    def _read(self) -> dict[str, Any]:
+        place = self._place()
+        try:
+            values = {} if place is None else json.loads(place.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return values if isinstance(values, dict) else {}
+
+    def _place(self) -> Path | None:
+        folder = cache_folder()
+        return None if folder is None else folder / f"{self._name}.json"
+
+
+def cache_folder() -> Path | None:
+    """`txm2sem` in `XDG_CACHE_HOME` or `~/.cache`, made if need be; None where it cannot be, or is another user's."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        folder = (Path(given) if os.path.isabs(given) else Path.home() / ".cache") / "txm2sem"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder if not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid() else None
+    except (OSError, RuntimeError):  # RuntimeError: nobody knows where this user's home is
+        return None

@@ -1,0 +1,47 @@
+# What rules run. One digest of its code is a param of the rule: by the directive `script` it would run again whenever a
+# file is merely touched, and with files of code as inputs whenever one of them is reworded.
+import inspect
+
+from txm2sem_core.provenance import code_digest
+
+RUN_SCRIPT = "python {params.runner:q} {params.script} {log:q} {threads} <<< {params.job:q}"
+
+
+def run_script(script, **own):
+    """Params by which `RUN_SCRIPT` runs `workflow/scripts/SCRIPT.py`.
+
+    They are its own, a digest of all code that the script uses, and two that Snakemake does not compare, since they are
+    made of the job's files: where the workflow lies, and the job as JSON, which holds the other params and the files.
+    """
+
+    def runner(wildcards, output):
+        return str(ROOT / "workflow/run_script.py")
+
+    def job(wildcards, input, output):
+        files = {"input": input, "output": output}
+        return json.dumps(
+            {name: {"files": list(held), "names": dict(held.items())} for name, held in files.items()}
+            | {"wildcards": dict(wildcards.items())}
+            | {"params": {name: valued(value, wildcards, files) for name, value in own.items()}}
+        )
+
+    return {"script": script, "code": lambda w: script_code(script), **own, "runner": runner, "job": job}
+
+
+def valued(param, wildcards, files):
+    """A param's value: of a function, what it answers to those of its arguments that Snakemake knows."""
+    if not callable(param):
+        return param
+    return param(wildcards, **{name: files[name] for name in files if name in inspect.signature(param).parameters})
+
+
+@cache
+def script_code(script):
+    """A digest of all code that a script uses."""
+    return code_digest(ROOT / f"workflow/scripts/{script}.py")
+
+
+@cache
+def command_code(command):
+    """A digest of all code that a command of `txm2sem` uses, with the user's own networks."""
+    return code_digest(f"cli:{command}", *map(Path, CONFIG.plugins))
