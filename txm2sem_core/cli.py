@@ -40,6 +40,10 @@ Plugins = Annotated[
     Optional[list[Path]],  # noqa: UP045
     typer.Option("--plugin", envvar="TXM2SEM_PLUGINS", help="Python file that registers a network of your own."),
 ]
+DigestFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--digest", help="JSON to write at last: a digest of what was predicted, which a copy has too."),
+]
 VoxelSize = Annotated[
     Optional[tuple[float, float, float]],  # noqa: UP045 - typer reads this form
     typer.Option(help="Voxel size Z Y X of the input in nm, where its own metadata is wrong or missing."),
@@ -108,6 +112,7 @@ def predict(
     finish: Annotated[
         bool, typer.Option("--finish", help="Predict nothing: check that all slabs are there, and close the volume.")
     ] = False,
+    digest: DigestFile = None,
     threads: Threads = 0,
     plugin: Plugins = None,
     settings: SettingsJson = "{}",
@@ -132,6 +137,8 @@ def predict(
     part = _slab(slab)
     if slab_report is not None and part is None:
         raise ConfigError("--slab-report: only a slab has a report. Give --slab I/N too.")
+    if digest is not None and part is not None:
+        raise ConfigError("--digest: a slab is no whole volume. Leave it to the call that closes the volume.")
     source = open_volume(input)
     _set_threads(threads)
     _load_plugins(plugin)
@@ -156,6 +163,8 @@ def predict(
     )
     if slab_report is not None:
         write_json(slab_report, {"slab": slab, "clipped": result.clipped, "units": result.units})
+    if digest is not None:
+        write_json(digest, {"sha256": result.digest})
     print(output if part is None else f"slab {slab} of {output}")
 
 
@@ -167,6 +176,7 @@ def predict_test_patches(
     device: Device = "auto",
     samples: Samples = 0,
     seed: DropoutSeed = 0,
+    digest: DigestFile = None,
     threads: Threads = 0,
     plugin: Plugins = None,
     settings: SettingsJson = "{}",
@@ -191,6 +201,11 @@ def predict_test_patches(
     else:
         several = inference.load_spread_predictor(model, chosen, device, samples, seed)
         inference.predict_test_with_uncertainty(several, patches, output, name=name)
+    if digest is not None:
+        from txm2sem_core.io import write_json
+        from txm2sem_core.provenance import raw_digest
+
+        write_json(digest, {"sha256": raw_digest(sorted(output.glob("*.tif")))})
 
 
 @app.command()

@@ -84,12 +84,12 @@ def agreement_text(compared: list[Compared]) -> str:
 
 
 def _results(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Files by their path; a zarr volume, which is a folder, is one."""
+    """Files by their path; a zarr volume, which is a folder, is one. Digests beside what is compared are left out."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         inside = any(part.endswith(".zarr") for part in name.parts[:-1])
         hidden = any(part.startswith(".") for part in name.parts)
-        if name.parts[0] in _LEFT_OUT or inside or hidden:
+        if name.parts[0] in _LEFT_OUT or inside or hidden or name.suffix == ".digest":
             continue
         if path.is_file() or path.name.endswith(".zarr"):
             yield name.as_posix(), path

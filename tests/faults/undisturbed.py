@@ -30,8 +30,7 @@ ROAD: dict[str, Any] = {
 }
 SAMPLES = "sample\tsource\ntiny\tphantom\n"
 # Logs and benchmarks hold times. provenance.json holds times and the digests of what holds times; the crate repeats it.
-# .raw_digests.json is a cache of digests by the times of change of the files.
-TIMED = ("logs", "benchmarks", "provenance.json", "ro-crate-metadata.json", "crate", ".raw_digests.json")
+TIMED = ("logs", "benchmarks", "provenance.json", "ro-crate-metadata.json", "crate")
 
 
 @dataclass(frozen=True)

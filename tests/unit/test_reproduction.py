@@ -35,8 +35,10 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
         (one / name).write_bytes(b"bytes")
     shutil.copytree(one, other)
     for number, folder in enumerate((one, other)):
-        for name in ("README.md", "logs/x.log", "report.html", "provenance.json", ".raw_digests.json"):
-            (folder / name).parent.mkdir(exist_ok=True)
+        hidden = f"{Path(VOLUME).parent}/.state/x.pt"
+        digest = f"{VOLUME.removesuffix('.ome.zarr')}.digest"
+        for name in ("README.md", "logs/x.log", "report.html", "report.digest", "provenance.json", hidden, digest):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(f"at {number}")
     return one, other
 

@@ -6,18 +6,17 @@ import contextlib
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.io import Volume
 from txm2sem_core.networks import ImageGenerator
-from txm2sem_core.provenance import code_digest
+from txm2sem_core.provenance import code_digest, volume_digest
 
 
 def job_digest(model: Mapping[str, Any], source: Volume, output: Mapping[str, Any]) -> str:
@@ -31,7 +30,7 @@ def job_digest(model: Mapping[str, Any], source: Volume, output: Mapping[str, An
         output: what else decides what is written, as JSON values.
     """
     libraries = {name: version(name) for name in ("torch", "numpy", "zarr")}
-    parts = [model, _source_identity(source), output, code_digest("inference:predict_volume"), libraries]
+    parts = [model, volume_digest(source), output, code_digest("inference:predict_volume"), libraries]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -45,28 +44,3 @@ def network_digest(generator: ImageGenerator) -> str:
     with contextlib.suppress(OSError, TypeError, ConfigError):  # where it is defined in a session, not in a file
         digest.update(code_digest(Path(inspect.getfile(type(generator)))).encode())
     return digest.hexdigest()
-
-
-def _source_identity(source: Volume) -> dict[str, Any]:
-    """Sizes and times of the files, and one slice; of a volume that is no file, all of its voxels."""
-    path = Path(source.source)
-    depth = source.shape[0]
-    kind = {"shape": list(source.shape), "dtype": str(source.dtype)}
-    if not path.exists():
-        return {**kind, "voxels": _digest(source, range(depth))}
-    files = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in _files(path)]
-    return {**kind, "files": files, "voxels": _digest(source, range(depth // 2, depth // 2 + 1))}
-
-
-def _digest(source: Volume, places: range) -> str:
-    digest = hashlib.sha256()
-    for z in places:
-        digest.update(np.ascontiguousarray(source.read(z, z + 1)).tobytes())
-    return digest.hexdigest()
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from sorted(file for file in path.rglob("*") if file.is_file())
-    else:
-        yield path

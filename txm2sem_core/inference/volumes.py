@@ -7,6 +7,7 @@ with the units that are not marked, and is the same to the byte as one that was 
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -57,6 +58,12 @@ class PredictedVolume:
     clipped: int
     made: int
     units: dict[str, dict[str, Any]]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the checksums of the files: equal voxels, written by the same versions, have the same."""
+        files = {number: unit.get("files") for number, unit in self.units.items()}
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

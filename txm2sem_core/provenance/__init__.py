@@ -8,8 +8,8 @@
 """
 
 from txm2sem_core.provenance.code import code_digest
-from txm2sem_core.provenance.digests import raw_digest
+from txm2sem_core.provenance.digests import raw_digest, volume_digest
 from txm2sem_core.provenance.environment import made_with, versions
 from txm2sem_core.provenance.machine import commit
 
-__all__ = ["code_digest", "commit", "made_with", "raw_digest", "versions"]
+__all__ = ["code_digest", "commit", "made_with", "raw_digest", "versions", "volume_digest"]

@@ -1,62 +1,198 @@
-"""Digests of raw files."""
+"""Digests of files of data: of their whole content, and of which file is which.
+
+A file is read once. After that, what its file system says of it is compared: size, time of the last write, time of the
+last change of any kind (ctime) and inode. Nobody can set the time of change back, so that a file which was exchanged,
+renamed, or written and given its old time again is read anew. What was found is kept in the user's own cache
+(`user_cache`), by the place of the file: results that were received bring nothing along that would be believed.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-from txm2sem_core import io
+import numpy as np
+
 from txm2sem_core.errors import InputError
+from txm2sem_core.io import Volume
+from txm2sem_core.io.readers.hdf5 import split_dataset
+from txm2sem_core.provenance.user_cache import Kept
 
-_WHOLE_BYTES = 64 * 2**20  # files up to this size are digested whole, of larger ones three samples of a megabyte
-_SAMPLE_BYTES = 2**20
-_CACHE_NAME = ".raw_digests.json"
+_BLOCK = 64 * 2**20  # bytes that one thread reads at a time, also of one large file
+_PIECE = 2**20
+_BATCH = 1024  # blocks that are handed out at once
+_SAY_EVERY_S = 5.0
+# Younger changes are not believed: another one within the same tick of a file system's clock would not be seen.
+_YOUNG_NS = 10 * 10**9
+# File systems that keep a time of change which no user can set. On a network the server keeps it, for all its machines
+# alike. Files on others (FAT, sshfs) are read at every start.
+_KEEPS_CHANGES = {
+    *("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "jfs", "bcachefs", "tmpfs", "ramfs", "overlay"),
+    *("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "fuse.ceph", "glusterfs", "fuse.glusterfs", "wekafs", "panfs"),
+    *("cifs", "smb3", "ntfs3", "fuseblk", "9p", "virtiofs"),
+}
 
 
-def raw_digest(paths: Iterable[Path], cache_folder: Path) -> str:
-    """A digest of the content of files and folders, which does not change when they are copied or touched.
+class _File(NamedTuple):
+    place: Path  # the folder that was given, or that the file lies in
+    name: str  # within it
+    path: Path
 
-    Files are read once: what they gave is kept in `cache_folder` as long as their size and time of change stay the
-    same. Of a file larger than 64 MiB its size and a megabyte at the start, middle and end are read.
+
+def raw_digest(paths: Iterable[Path]) -> str:
+    """A digest of the content of files and folders, which does not change when they are moved, copied or touched.
+
+    It holds the order of `paths`, the name of each file (within its folder, for a folder), and every byte.
 
     Raises:
-        InputError: a path is missing.
+        InputError: a path is missing or cannot be read, or a file changes meanwhile.
     """
-    cache_path = cache_folder / _CACHE_NAME
-    try:
-        cache: dict[str, list[object]] = io.read_json(cache_path)
-    except InputError:
-        cache = {}
-    digest, changed = hashlib.sha256(), False
-    for path in paths:
-        for file in _files(path):
-            status = file.stat()
-            mark = [status.st_size, status.st_mtime_ns]
-            known = cache.get(str(file))
-            if known is None or known[:2] != mark:
-                cache[str(file)] = known = [*mark, _file_digest(file, status.st_size)]
-                changed = True
-            digest.update(f"{file.name}:{known[2]}\n".encode())
-    if changed:
-        io.write_json(cache_path, cache)
+    files = [file for path in paths for file in _files(Path(path))]
+    digest = hashlib.sha256()
+    for file, content in zip(files, _contents(files), strict=True):
+        digest.update(f"{file.name}:{content}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
-def _files(path: Path) -> list[Path]:
+def volume_digest(volume: Volume) -> str:
+    """A digest that tells volumes apart: all content of the files behind it and one slice, which tells what of them.
+
+    Of a volume that is no file, all of its voxels.
+    """
+    path, _ = split_dataset(Path(volume.source))
+    depth, from_file = volume.shape[0], path.exists()
+    digest = hashlib.sha256(f"{volume.shape} {volume.dtype} {raw_digest([path]) if from_file else ''}".encode())
+    for z in range(depth // 2, depth // 2 + 1) if from_file else range(depth):
+        digest.update(np.ascontiguousarray(volume.read(z, z + 1)).tobytes())
+    return digest.hexdigest()
+
+
+def _files(path: Path) -> Iterator[_File]:
     if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file())
-    if not path.is_file():
+        place = path.resolve()
+        found = [
+            os.path.join(folder, name)
+            for folder, _, names in os.walk(path)
+            for name in names
+            if os.path.isfile(os.path.join(folder, name))
+        ]
+        for name in sorted(os.path.relpath(file, path) for file in found):
+            yield _File(place, Path(name).as_posix(), path / name)
+    elif path.is_file():
+        yield _File(path.parent.resolve(), path.name, path)
+    else:
         raise InputError(f"{path}: there is no such file or folder. Check the path.")
-    return [path]
 
 
-def _file_digest(file: Path, size: int) -> str:
-    if size <= _WHOLE_BYTES:
-        return io.sha256_file(file)
-    digest = hashlib.sha256(str(size).encode())
-    with file.open("rb") as stream:
-        for start in (0, size // 2, size - _SAMPLE_BYTES):
+def _contents(files: list[_File]) -> list[str]:
+    """The digest of each file's content, read where it is not known."""
+    marks = [_mark(file.path) for file in files]
+    found = [_known(file, mark) for file, mark in zip(files, marks, strict=True)]
+    unknown = [number for number, content in enumerate(found) if content is None]
+    read = _read([(files[number].path, _size(marks[number])) for number in unknown])
+    for number, content in zip(unknown, read, strict=True):
+        file, mark = files[number], marks[number]
+        if _mark(file.path) != mark:
+            raise InputError(
+                f"{file.path}: this file changes while it is read. Wait until whatever writes it is done, and start "
+                "again."
+            )
+        found[number] = content
+        if _is_kept_track_of(file.place) and time.time_ns() - int(mark.split()[2]) > _YOUNG_NS:
+            _kept_of(file.place).put(file.name, [mark, content])
+    for place in {files[number].place for number in unknown}:
+        _kept_of(place).save()
+    return [content for content in found if content is not None]
+
+
+def _known(file: _File, mark: str) -> str | None:
+    kept = _kept_of(file.place).get(file.name)
+    return kept[1] if isinstance(kept, list) and len(kept) == 2 and kept[0] == mark else None
+
+
+@cache
+def _kept_of(place: Path) -> Kept:
+    return Kept(f"files-{hashlib.sha256(os.fsencode(place)).hexdigest()[:24]}")
+
+
+def _mark(path: Path) -> str:
+    """What the file system says of a file's content: another content has another mark."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: this file cannot be reached ({error.strerror}). Check the path.") from error
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+
+
+def _size(mark: str) -> int:
+    return int(mark.split()[0])
+
+
+@cache
+def _is_kept_track_of(place: Path) -> bool:
+    """Whether the file system of a folder keeps a time of change that nobody can set; as Linux tells."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:  # not Linux
+        return os.name == "posix"
+    best, kind = "", ""
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = before.split(" ")[4].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n")
+        if len(point) >= len(best) and place.is_relative_to(point):
+            best, kind = point, after.split(" ")[0]
+    return kind in _KEEPS_CHANGES
+
+
+def _read(files: list[tuple[Path, int]]) -> Iterator[str]:
+    """The digests of files of known sizes, in order; of a large file, that of the digests of its blocks."""
+    blocks = [
+        (number, path, start, min(_BLOCK, size - start))
+        for number, (path, size) in enumerate(files)
+        for start in range(0, max(size, 1), _BLOCK)
+    ]
+    parts: list[list[bytes]] = [[] for _ in files]
+    said = _Said(sum(size for _, size in files))
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        for first in range(0, len(blocks), _BATCH):
+            batch = blocks[first : first + _BATCH]
+            for (number, _, _, length), part in zip(batch, pool.map(_read_block, batch), strict=True):
+                parts[number].append(part)
+                said.add(length)
+    for digests in parts:
+        yield (digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()).hex()
+
+
+def _read_block(block: tuple[int, Path, int, int]) -> bytes:
+    _, path, start, length = block
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(min(_PIECE, max(length, 1))))
+    try:
+        with open(path, "rb", buffering=0) as stream:
             stream.seek(start)
-            digest.update(stream.read(_SAMPLE_BYTES))
-    return digest.hexdigest()
+            while length > 0 and (count := stream.readinto(buffer[: min(_PIECE, length)])):
+                digest.update(buffer[:count])
+                length -= count
+    except OSError as error:
+        raise InputError(f"{path}: this file cannot be read ({error.strerror}). Check its rights.") from error
+    return digest.digest()
+
+
+class _Said:
+    """Tells on stderr how far a long reading has come."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._at = total, 0, time.monotonic()
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if time.monotonic() - self._at >= _SAY_EVERY_S:
+            self._at = time.monotonic()
+            done, total = self._done / 2**30, self._total / 2**30
+            print(f"txm2sem: files that are new or have changed: {done:.1f} of {total:.1f} GiB read", file=sys.stderr)

@@ -56,7 +56,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "machine": machine(),
         "config": config,
         "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
-        "samples": {sample.sample: describe_inputs(sample, run.results) for sample in run.samples},
+        "samples": {sample.sample: describe_inputs(sample) for sample in run.samples},
         "jobs": list(jobs(run.results / "benchmarks")),
         "models": [_model(path, run.results) for path in run.models],
         "volumes": [_volume(path, run.results) for path in run.volumes],
@@ -65,7 +65,7 @@ def describe_run(run: Run) -> dict[str, Any]:
     }
 
 
-def describe_inputs(sample: Sample, results: Path) -> dict[str, Any]:
+def describe_inputs(sample: Sample) -> dict[str, Any]:
     """The row of the table, and a digest of each folder or file that it names; of a phantom, of what was made."""
     row = sample.model_dump(mode="json", exclude_none=True)
     if sample.source == "phantom":
@@ -74,7 +74,7 @@ def describe_inputs(sample: Sample, results: Path) -> dict[str, Any]:
     for column in COLUMNS:
         path = getattr(sample, column)
         if path is not None:
-            inputs[column] = {"path": path, "sha256": raw_digest([Path(path)], results)}
+            inputs[column] = {"path": path, "sha256": raw_digest([Path(path)])}
     return {"row": row, "inputs": inputs}
 
 
@@ -111,7 +111,7 @@ def _volume(path: Path, results: Path) -> dict[str, Any]:
     attributes = io.read_json(path / "zarr.json").get("attributes", {})
     return {
         "path": str(path.relative_to(results)),
-        "sha256": raw_digest([path], results),
+        "sha256": raw_digest([path]),
         **attributes.get("txm2sem", {}),
     }
 

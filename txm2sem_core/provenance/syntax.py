@@ -22,7 +22,7 @@ _LEFT_OUT = {"ctx", "kind", "type_comment", "type_ignores"}  # they follow from 
 _DYNAMIC = {"import_module", "iter_modules", "walk_packages", "__import__"}
 _FILE_NAME = re.compile(r"[\w-]+(\.[\w-]+)+")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_kept = Kept(f"code-{_FORM}")
+_kept = Kept(f"code-{_FORM}", most=5000)
 
 
 class Import(NamedTuple):

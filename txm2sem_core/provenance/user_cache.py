@@ -12,19 +12,20 @@ from typing import Any
 from txm2sem_core.errors import Txm2semError
 from txm2sem_core.io.atomic import atomic_path
 
-_ENTRIES = 200_000  # the newest of them are kept: some 30 MB
+_FILES = 1000  # of the cache; the oldest are removed
 
 
 class Kept:
     """Values by key, read once and written once a process. Without a cache folder of one's own nothing is kept."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, most: int | None = None) -> None:
         """Nothing is read before the first `get`.
 
         Args:
             name: of the file; another form of the values has another name.
+            most: so many entries are kept, the newest; all, if not given.
         """
-        self._name = name
+        self._name, self._most = name, most
         self._values: dict[str, Any] | None = None
         self._fresh: dict[str, Any] = {}
 
@@ -47,10 +48,11 @@ class Kept:
             return
         merged = self._read()
         merged = {key: value for key, value in merged.items() if key not in self._fresh} | self._fresh
-        newest = dict(list(merged.items())[-_ENTRIES:])
+        newest = dict(list(merged.items())[-self._most :]) if self._most else merged
         with contextlib.suppress(OSError, Txm2semError), atomic_path(place) as temporary:  # it is only for speed
             temporary.write_text(json.dumps(newest, separators=(",", ":")), encoding="utf-8")
             self._values, self._fresh = newest, {}
+        _remove_oldest(place.parent)
 
     def _read(self) -> dict[str, Any]:
         place = self._place()
@@ -63,6 +65,13 @@ class Kept:
     def _place(self) -> Path | None:
         folder = cache_folder()
         return None if folder is None else folder / f"{self._name}.json"
+
+
+def _remove_oldest(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+        for file in files[:-_FILES]:
+            file.unlink(missing_ok=True)
 
 
 def cache_folder() -> Path | None:

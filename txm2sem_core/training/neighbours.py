@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore, Volume
+from txm2sem_core.provenance import volume_digest
 from txm2sem_core.training.batches import orient
 
 PLACES_AN_EPOCH = 8  # along z; their slices are all that is held in memory of a volume of any size
@@ -47,10 +47,8 @@ class NeighbourSlices:
             )
 
     def fingerprint(self) -> str:
-        """A digest that tells volumes apart, from their shape and one slice."""
-        z = int(self.places[0])
-        text = f"{self._volume.shape} {self._volume.dtype}".encode()
-        return hashlib.sha256(text + self._volume.read(z, z + 1).tobytes()).hexdigest()
+        """A digest that tells volumes apart."""
+        return volume_digest(self._volume)
 
     def of_epoch(self, count: int, seed: int, epoch: int) -> Iterator[NDArray[np.float32]]:
         """`count` patches [2 k + 2, size/f, size/f] in [-1, 1]; place and orientation follow from (seed, epoch)."""

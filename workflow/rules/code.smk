@@ -1,5 +1,6 @@
-# What rules run. One digest of its code is a param of the rule: by the directive `script` it would run again whenever a
-# file is merely touched, and with files of code as inputs whenever one of them is reworded.
+# What rules run, and how what they depend on is compared by content. Of the code one digest is a param of the rule: by
+# the directive `script` it would run again whenever a file is merely touched, and with files of code as inputs whenever
+# one of them is reworded.
 import inspect
 
 from txm2sem_core.provenance import code_digest
@@ -45,3 +46,13 @@ def script_code(script):
 def command_code(command):
     """A digest of all code that a command of `txm2sem` uses, with the user's own networks."""
     return code_digest(f"cli:{command}", *map(Path, CONFIG.plugins))
+
+
+def by_content(volumes):
+    """Volumes of the results as inputs: each with the digest beside it, since of a folder Snakemake compares times."""
+    return [ancient(volume) for volume in volumes] + [digest_of(volume) for volume in volumes]
+
+
+def digest_of(made):
+    """The small file that tells a volume or stack of the results, NAME.ome.zarr or NAME.tif, from another: NAME.digest."""
+    return f"{made.removesuffix('.ome.zarr').removesuffix('.tif')}.digest"

@@ -104,9 +104,14 @@ def runs():
     return [(variant, seed) for variant in VARIANTS for seed in CONFIG.seeds_of(variant)]
 
 
+def folders_of(chosen):
+    """The folder of each (variant, seed)."""
+    return [f"{variant}/seed{seed}" for variant, seed in chosen]
+
+
 def measured_runs():
     """The folder of every prediction that is measured: each seed of each variant, then the ensembles."""
-    return [f"{variant}/seed{seed}" for variant, seed in runs()] + [f"{v}/ensemble" for v in CONFIG.ensembles]
+    return folders_of(runs()) + [f"{v}/ensemble" for v in CONFIG.ensembles]
 
 
 def described_runs():
@@ -174,6 +179,21 @@ def has_truth(sample):
     return SAMPLES[sample].source == "phantom"
 
 
+def predicted_patches(sample, runs):
+    """The predicted test patches of every (variant, seed)."""
+    return [f"{RESULTS}/{sample}/predictions/{variant}/seed{seed}/patches.tif" for variant, seed in runs]
+
+
+def predicted_volumes(sample, runs):
+    """The predicted volume of every run, a folder of a variant."""
+    return [f"{RESULTS}/{sample}/volumes/{run}/sem.ome.zarr" for run in runs]
+
+
+def all_volumes():
+    """Every predicted volume."""
+    return [volume for n in SAMPLES if has_volume(n) for volume in predicted_volumes(n, measured_runs())]
+
+
 def folder_of(file):
     """The folder that a command is given, of a file that the rule names."""
     return str(Path(file).parent)
@@ -199,9 +219,10 @@ def label_inputs(sample):
     return [ancient(str(file)) for file in label_files(SAMPLES[sample]).values()]
 
 
+@cache
 def labels_digest(sample):
     """A digest of them, as a param."""
-    return raw_digest(label_files(SAMPLES[sample]).values(), Path(RESULTS))
+    return raw_digest(label_files(SAMPLES[sample]).values())
 
 
 def labels_index(sample):
@@ -236,7 +257,7 @@ def pairs_digest(sample):
     """A digest of the user's pairs, as a param; a phantom's files follow from its settings."""
     if SAMPLES[sample].source == "phantom":
         return ""
-    return raw_digest([Path(file) for file in raw_files(sample)], Path(RESULTS))
+    return raw_digest([Path(file) for file in raw_files(sample)])
 
 
 @cache
@@ -244,7 +265,7 @@ def volume_digest(sample):
     """A digest of the user's TXM volume, as a param; taken once, since thousands of jobs of a volume have it."""
     if SAMPLES[sample].source == "phantom" or not has_volume(sample):
         return ""
-    return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))], Path(RESULTS))
+    return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))])
 
 
 def patches_folder(sample, variant):
@@ -263,7 +284,7 @@ def volume_input(sample, variant):
 
 def coarse_volume(sample, variant):
     """The coarser TXM volume that the variant needs, as an input; nothing for factor 1."""
-    return [volume_input(sample, variant)] if CONFIG.variant(variant).factor > 1 else []
+    return by_content([volume_input(sample, variant)]) if CONFIG.variant(variant).factor > 1 else []
 
 
 def draws_neighbours(variant):

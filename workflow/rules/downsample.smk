@@ -4,7 +4,7 @@
 rule downsample_patches:
     input:
         description="<results>/{sample}/patches/store.json",
-        store="<results>/{sample}/patches/store.safetensors",
+        store=ancient("<results>/{sample}/patches/store.safetensors"),
     output:
         store="<results>/{sample}/patches_x{factor}/store.safetensors",
         index="<results>/{sample}/patches_x{factor}/index.csv",
@@ -33,6 +33,7 @@ rule downsample_volume:
         raw=lambda w: raw_volume(w.sample),
     output:
         volume=directory("<results>/{sample}/patches_x{factor}/txm_volume.ome.zarr"),
+        digest="<results>/{sample}/patches_x{factor}/txm_volume.digest",
     log:
         "<logs>/{sample}/downsample_volume_x{factor}.log",
     benchmark:

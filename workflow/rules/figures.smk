@@ -35,7 +35,8 @@ rule draw_registration:
 
 rule draw_montage:
     input:
-        predicted=lambda w: [f"{RESULTS}/{w.sample}/predictions/{v}/seed{s}/patches.tif" for v, s in first_runs()],
+        predicted=lambda w: [ancient(file) for file in predicted_patches(w.sample, first_runs())],
+        digests=lambda w: map(digest_of, predicted_patches(w.sample, first_runs())),
         stores=lambda w: sorted({f"{patches_folder(w.sample, v)}/store.json" for v in VARIANTS}),
     output:
         report(
@@ -67,7 +68,8 @@ rule draw_montage:
 
 rule draw_sections:
     input:
-        predicted=lambda w: f"{RESULTS}/{w.sample}/volumes/{w.variant}/seed{CONFIG.seeds[0]}/sem.ome.zarr",
+        predicted=lambda w: ancient(f"{RESULTS}/{w.sample}/volumes/{w.variant}/seed{CONFIG.seeds[0]}/sem.ome.zarr"),
+        digest=lambda w: f"{RESULTS}/{w.sample}/volumes/{w.variant}/seed{CONFIG.seeds[0]}/sem.digest",
         raw=lambda w: raw_volume(w.sample),
         description="<results>/{sample}/patches/store.json",
     output:
@@ -99,7 +101,8 @@ rule draw_sections:
 
 rule draw_side_task:
     input:
-        patches=lambda w: f"{RESULTS}/{w.sample}/predictions/{w.variant}/seed{CONFIG.seeds[0]}/patches.tif",
+        patches=lambda w: ancient(f"{RESULTS}/{w.sample}/predictions/{w.variant}/seed{CONFIG.seeds[0]}/patches.tif"),
+        digest=lambda w: f"{RESULTS}/{w.sample}/predictions/{w.variant}/seed{CONFIG.seeds[0]}/patches.digest",
         description="<results>/{sample}/patches/store.json",
     output:
         report(
@@ -129,11 +132,12 @@ rule draw_side_task:
 
 rule draw_uncertainty:
     input:
-        patches="<results>/{sample}/predictions/{run}/patches.tif",
-        spread="<results>/{sample}/predictions/{run}/spread.tif",
+        patches=ancient("<results>/{sample}/predictions/{run}/patches.tif"),
+        patches_digest="<results>/{sample}/predictions/{run}/patches.digest",
+        spread=ancient("<results>/{sample}/predictions/{run}/spread.tif"),
         calibration="<results>/{sample}/predictions/{run}/calibration.json",
         volume=lambda w: (
-            [f"{RESULTS}/{w.sample}/volumes/{w.run}/sem.ome.zarr"]
+            by_content([f"{RESULTS}/{w.sample}/volumes/{w.run}/sem.ome.zarr"])
             if has_volume(w.sample) and has_truth(w.sample)
             else []
         ),
@@ -287,7 +291,8 @@ rule draw_distributions:
 
 rule draw_phases:
     input:
-        volumes=lambda w: [f"{RESULTS}/{w.sample}/volumes/{v}/seed{s}/sem.ome.zarr" for v, s in drawn_runs()],
+        volumes=lambda w: [ancient(volume) for volume in predicted_volumes(w.sample, folders_of(drawn_runs()))],
+        digests=lambda w: map(digest_of, predicted_volumes(w.sample, folders_of(drawn_runs()))),
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
         labels=lambda w: labels_index(w.sample),
@@ -352,20 +357,17 @@ rule write_report:
         figures=[file for sample in SAMPLES for file in sample_figures(sample) if file.endswith(".png")],
         tables=[file for sample in SAMPLES for file in metric_tables(sample)],
         volumes=[
-            f"{RESULTS}/{n}/volumes/{v}/seed{s}/sem.ome.zarr"
+            file
             for n in SAMPLES
             if has_volume(n)
-            for v, s in first_runs()
-        ],
-        ensembles=[
-            f"{RESULTS}/{n}/volumes/{v}/ensemble/sem.ome.zarr"
-            for n in SAMPLES
-            if has_volume(n)
-            for v in CONFIG.ensembles
+            for file in by_content(
+                predicted_volumes(n, folders_of(first_runs()) + [f"{v}/ensemble" for v in CONFIG.ensembles])
+            )
         ],
         quality=[f"{RESULTS}/{sample}/registered/quality.csv" for sample in SAMPLES],
     output:
-        "<results>/report.html",
+        report="<results>/report.html",
+        digest="<results>/report.digest",
     log:
         "<logs>/write_report.log",
     benchmark:

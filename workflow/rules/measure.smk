@@ -3,8 +3,9 @@
 
 rule measure_patches:
     input:
-        patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
-        store="<results>/{sample}/patches/store.safetensors",
+        patches=ancient("<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif"),
+        patches_digest="<results>/{sample}/predictions/{variant}/seed{seed}/patches.digest",
+        store=ancient("<results>/{sample}/patches/store.safetensors"),
         description="<results>/{sample}/patches/store.json",
     output:
         scores="<results>/{sample}/metrics/{variant}/seed{seed}/patches.csv",
@@ -31,7 +32,8 @@ rule measure_patches:
 
 rule measure_volume:
     input:
-        volume="<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
+        volume=ancient("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
+        digest="<results>/{sample}/volumes/{variant}/seed{seed}/sem.digest",
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
         labels=lambda w: labels_index(w.sample),
@@ -61,8 +63,9 @@ rule measure_volume:
 
 use rule measure_patches as measure_ensemble_patches with:
     input:
-        patches="<results>/{sample}/predictions/{variant}/ensemble/patches.tif",
-        store="<results>/{sample}/patches/store.safetensors",
+        patches=ancient("<results>/{sample}/predictions/{variant}/ensemble/patches.tif"),
+        patches_digest="<results>/{sample}/predictions/{variant}/ensemble/patches.digest",
+        store=ancient("<results>/{sample}/patches/store.safetensors"),
         description="<results>/{sample}/patches/store.json",
     output:
         scores="<results>/{sample}/metrics/{variant}/ensemble/patches.csv",
@@ -76,7 +79,8 @@ use rule measure_patches as measure_ensemble_patches with:
 
 use rule measure_volume as measure_ensemble_volume with:
     input:
-        volume="<results>/{sample}/volumes/{variant}/ensemble/sem.ome.zarr",
+        volume=ancient("<results>/{sample}/volumes/{variant}/ensemble/sem.ome.zarr"),
+        digest="<results>/{sample}/volumes/{variant}/ensemble/sem.digest",
         raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
         description="<results>/{sample}/patches/store.json",
         labels=lambda w: labels_index(w.sample),
@@ -91,11 +95,12 @@ use rule measure_volume as measure_ensemble_volume with:
 
 rule measure_uncertainty:
     input:
-        patches="<results>/{sample}/predictions/{run}/patches.tif",
-        spread="<results>/{sample}/predictions/{run}/spread.tif",
+        patches=ancient("<results>/{sample}/predictions/{run}/patches.tif"),
+        patches_digest="<results>/{sample}/predictions/{run}/patches.digest",
+        spread=ancient("<results>/{sample}/predictions/{run}/spread.tif"),
         calibration="<results>/{sample}/predictions/{run}/calibration.json",
         volume=lambda w: (
-            [f"{RESULTS}/{w.sample}/volumes/{w.run}/sem.ome.zarr"]
+            by_content([f"{RESULTS}/{w.sample}/volumes/{w.run}/sem.ome.zarr"])
             if has_volume(w.sample) and has_truth(w.sample)
             else []
         ),
@@ -236,7 +241,8 @@ rule place_labels:
 
 rule measure_rock:
     input:
-        volume="<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
+        volume=ancient("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
+        digest="<results>/{sample}/volumes/{variant}/seed{seed}/sem.digest",
         description="<results>/{sample}/patches/store.json",
         labels=lambda w: labels_index(w.sample),
     output:
@@ -312,7 +318,8 @@ rule summarise_rock:
 
 rule measure_side_task:
     input:
-        patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
+        patches=ancient("<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif"),
+        patches_digest="<results>/{sample}/predictions/{variant}/seed{seed}/patches.digest",
         description="<results>/{sample}/patches/store.json",
     output:
         "<results>/{sample}/metrics/{variant}/seed{seed}/{task}.csv",

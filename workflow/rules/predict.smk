@@ -1,13 +1,16 @@
-# Predict the test patches and slices, and the whole TXM volume.
+# Predict the test patches and slices, and the whole TXM volume. What is large (weights, images, volumes) is `ancient` as
+# an input, with a small file beside it that Snakemake compares by content: results that were copied without their times
+# are as good as before.
 
 
 rule predict_test:
     input:
-        weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
+        weights=ancient("<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors"),
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
     output:
         patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
+        digest="<results>/{sample}/predictions/{variant}/seed{seed}/patches.digest",
         slices=directory("<results>/{sample}/predictions/{variant}/seed{seed}/slices"),
     log:
         "<logs>/{sample}/predict_test/{variant}_seed{seed}.log",
@@ -31,13 +34,13 @@ rule predict_test:
     shell:
         "python -m txm2sem_core predict-test --model {params.model:q} --patches {params.patches:q}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
-        " --output {params.output:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        " --output {params.output:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
 # One of several jobs of a volume (predict.jobs): its units lie beside the volume's place until all are there.
 rule predict_slab:
     input:
-        weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
+        weights=ancient("<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors"),
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.variant),
@@ -75,13 +78,14 @@ rule predict_slab:
 # Makes the units that no slab made, which is all of them with predict.jobs = 1, and closes the volume.
 rule predict_volume:
     input:
-        weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
+        weights=ancient("<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors"),
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.variant),
         slabs=lambda w: slabs_of(f"{RESULTS}/{w.sample}/volumes/{w.variant}/seed{w.seed}"),
     output:
         volume=directory("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
+        digest="<results>/{sample}/volumes/{variant}/seed{seed}/sem.digest",
     log:
         "<logs>/{sample}/predict_volume/{variant}_seed{seed}.log",
     benchmark:
@@ -105,17 +109,18 @@ rule predict_volume:
     shell:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
-        " --output {output.volume:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        " --output {output.volume:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
 # Several models, or several passes of one: `run` is variant/ensemble or variant/seedN.
 rule predict_test_uncertainty:
     input:
-        weights=lambda w: run_models(w.sample, w.run, "generator.safetensors"),
+        weights=lambda w: [ancient(file) for file in run_models(w.sample, w.run, "generator.safetensors")],
         models=lambda w: run_models(w.sample, w.run, "model.json"),
         description=lambda w: f"{patches_folder(w.sample, w.run.split('/')[0])}/store.json",
     output:
         patches="<results>/{sample}/predictions/{run}/patches.tif",
+        digest="<results>/{sample}/predictions/{run}/patches.digest",
         spread="<results>/{sample}/predictions/{run}/spread.tif",
         calibration="<results>/{sample}/predictions/{run}/calibration.json",
         slices=directory("<results>/{sample}/predictions/{run}/slices"),
@@ -140,12 +145,12 @@ rule predict_test_uncertainty:
     shell:
         "python -m txm2sem_core predict-test {params.models} {params.dropout} --patches {params.patches:q}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.run}"
-        " --output {params.output:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        " --output {params.output:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
 rule predict_slab_uncertainty:
     input:
-        weights=lambda w: run_models(w.sample, w.run, "generator.safetensors"),
+        weights=lambda w: [ancient(file) for file in run_models(w.sample, w.run, "generator.safetensors")],
         models=lambda w: run_models(w.sample, w.run, "model.json"),
         calibration="<results>/{sample}/predictions/{run}/calibration.json",
         raw=lambda w: raw_volume(w.sample),
@@ -182,7 +187,7 @@ rule predict_slab_uncertainty:
 
 rule predict_volume_uncertainty:
     input:
-        weights=lambda w: run_models(w.sample, w.run, "generator.safetensors"),
+        weights=lambda w: [ancient(file) for file in run_models(w.sample, w.run, "generator.safetensors")],
         models=lambda w: run_models(w.sample, w.run, "model.json"),
         calibration="<results>/{sample}/predictions/{run}/calibration.json",
         raw=lambda w: raw_volume(w.sample),
@@ -190,6 +195,7 @@ rule predict_volume_uncertainty:
         slabs=lambda w: slabs_of(f"{RESULTS}/{w.sample}/volumes/{w.run}"),
     output:
         volume=directory("<results>/{sample}/volumes/{run}/sem.ome.zarr"),
+        digest="<results>/{sample}/volumes/{run}/sem.digest",
     log:
         "<logs>/{sample}/predict_volume_uncertainty/{run}.log",
     benchmark:
@@ -213,12 +219,13 @@ rule predict_volume_uncertainty:
         "python -m txm2sem_core predict {params.models} {params.dropout} --calibration {input.calibration:q}"
         " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
         " --name {wildcards.sample}/{wildcards.run}"
-        " --output {output.volume:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        " --output {output.volume:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
 rule export_volume:
     input:
-        volume="<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr",
+        volume=ancient("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
+        digest="<results>/{sample}/volumes/{variant}/seed{seed}/sem.digest",
     output:
         "<results>/{sample}/volumes/{variant}/seed{seed}/sem.tif",
     log:
@@ -241,7 +248,8 @@ rule export_volume:
 
 use rule export_volume as export_ensemble with:
     input:
-        volume="<results>/{sample}/volumes/{variant}/ensemble/sem.ome.zarr",
+        volume=ancient("<results>/{sample}/volumes/{variant}/ensemble/sem.ome.zarr"),
+        digest="<results>/{sample}/volumes/{variant}/ensemble/sem.digest",
     output:
         "<results>/{sample}/volumes/{variant}/ensemble/sem.tif",
     log:
@@ -252,7 +260,8 @@ use rule export_volume as export_ensemble with:
 
 use rule export_volume as export_uncertainty with:
     input:
-        volume="<results>/{sample}/volumes/{run}/sem.ome.zarr",
+        volume=ancient("<results>/{sample}/volumes/{run}/sem.ome.zarr"),
+        digest="<results>/{sample}/volumes/{run}/sem.digest",
     output:
         "<results>/{sample}/volumes/{run}/sem_uncertainty.tif",
     log:

@@ -4,14 +4,11 @@
 
 rule write_provenance:
     input:
-        report="<results>/report.html",
+        report=ancient("<results>/report.html"),
+        report_digest="<results>/report.digest",
         models=[f"{RESULTS}/{n}/models/{v}/seed{s}/model.json" for n in SAMPLES for v, s in runs() + SIDE_RUNS],
-        volumes=[
-            f"{RESULTS}/{sample}/volumes/{run}/sem.ome.zarr"
-            for sample in SAMPLES
-            if has_volume(sample)
-            for run in measured_runs()
-        ],
+        volumes=[ancient(volume) for volume in all_volumes()],
+        digests=[digest_of(volume) for volume in all_volumes()],
         tables=[file for file in rules_of("metrics") if not file.endswith(".tex")],
     output:
         record="<results>/provenance.json",

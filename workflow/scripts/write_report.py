@@ -2,8 +2,11 @@ from pathlib import Path
 
 from common import logged
 
+from txm2sem_core.io import sha256_file, write_json
 from txm2sem_core.reporting import parse_samples, report_results
 
 with logged(snakemake):
     samples = parse_samples(snakemake.params.samples)
-    report_results(snakemake.params.title, samples, snakemake.params.settings, Path(snakemake.output[0]))
+    report = Path(snakemake.output.report)
+    report_results(snakemake.params.title, samples, snakemake.params.settings, report)
+    write_json(snakemake.output.digest, {"sha256": sha256_file(report)})
