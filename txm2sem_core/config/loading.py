@@ -36,7 +36,7 @@ class Config(Settings):
     title: Text = "TXM2SEM"  # of the report
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun
-    tiff_volumes: bool = False  # write each predicted volume as a BigTIFF stack too
+    tiff_volumes: bool = False  # write each predicted volume as a TIFF stack too
     plugins: tuple[Text, ...] = ()  # Python files that register networks of the user's own
     tensorboard: bool = False  # write TensorBoard logs beside the training state; never causes a rerun
     phantom: PhantomSettings = PhantomSettings()

@@ -324,7 +324,7 @@ class _VolumeJob:
             self.store.build_pyramid()
             self.store.put_in_place(self.size_nm, self._attributes(marks))
         else:
-            io.write_volume_tiffs(self.answer.files(self.target), self._planes(), self.size_nm)
+            io.write_volume_tiffs(self.answer.files(self.target), self._planes(), self.size_nm, self.shape[0])
             self.store.discard()
 
     def _attributes(self, marks: dict[str, dict[str, Any]]) -> dict[str, Any]:
