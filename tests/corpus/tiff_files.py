@@ -182,6 +182,9 @@ STACKS: dict[str, Case] = {
         for dtype in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
     },
     "half precision": Case(tiff(grey(dtype="float16")), grey(dtype="float16").astype(np.float32)),
+    "half precision, big-endian": Case(
+        tiff(grey(dtype="float16"), byteorder=">"), grey(dtype="float16").astype(np.float32)
+    ),
     **{
         f"{kind} compressed": Case(tiff(STACK, compression=kind), STACK)
         for kind in ("lzw", "zlib", "zstd", "packbits", "lzma", "png", "jpegxl")

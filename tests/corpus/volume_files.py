@@ -340,6 +340,9 @@ HDF5S: dict[str, Case] = {
     "HDF5 of one size": Case(hdf5(sized(np.float32([0.5, 0.25, 0.125]))), STACK, (500, 250, 125)),
     "HDF5 with a size that is none": Case(hdf5(sized("unknown")), STACK),
     "HDF5 big-endian": Case(hdf5(lambda f: f.update({"a": STACK.astype(">u2")}), name="v.hdf5"), STACK),
+    "HDF5 big-endian, half precision": Case(
+        hdf5(lambda f: f.update({"a": grey(dtype="float16").astype(">f2")})), grey(dtype="float16").astype(np.float32)
+    ),
     "HDF5 of five axes": Case(hdf5(lambda f: f.update({"a": STACK[None, None]}), name="v.nxs"), STACK),
     "HDF5 virtual": Case(virtual(True), STACK),
     "HDF5 with several": Case(hdf5(two_datasets), refused=("v.h5", "2 (", "/entry/data", "/other", "Name one")),
@@ -372,18 +375,39 @@ def mrc(array: np.ndarray, voxel_size_angstrom: float | None = None, name: str =
 
 
 def mrc_by_hand(
-    array: np.ndarray, mode: int, size: tuple[float, float, float], *, order: str = "<", extra: bytes = b"",
-    stamp: bytes = b"", axes: tuple[int, int, int] = (1, 2, 3),
+    array: np.ndarray, mode: int, size: tuple[float, float, float] = (0, 0, 0), *, order: str = "<",
+    extra: bytes = b"", kind: bytes = b"", stamp: bytes = b"", axes: tuple[int, int, int] = (1, 2, 3),
+    limits: tuple[float, float] = (0, 0), version: int = 0, space_group: int = 1, depth: int | None = None,
+    name: bytes = b"MAP ", machine: bytes | None = None, bits: int | None = None,
 ) -> Make:  # fmt: skip
-    """An MRC2014 file from its specification; `size` is that of the whole cell, x, y, z in angstrom."""
+    """An MRC2014 file from its specification.
+
+    Args:
+        array: [Z, Y, X].
+        mode: of its voxels.
+        size: of the whole cell, x, y, z in angstrom.
+        order: of bytes.
+        extra: the extended header, of this `kind`.
+        stamp: IMOD's, in the byte order of the file.
+        axes: of columns, rows and sections.
+        limits: minimum and maximum.
+        version: 20140 and later for MRC2014.
+        space_group: 0 for images, 1 for a volume, 401 for a stack of volumes.
+        depth: sections of a volume of a stack.
+        name: `MAP `, but in files of before 2000.
+        machine: its stamp; that of the byte order if none is given.
+        bits: of a voxel, where not those of the array.
+    """
 
     def make(root: Path) -> Path:
         nz, ny, nx = array.shape
-        header = struct.pack(f"{order}10i", nx, ny, nz, mode, 0, 0, 0, nx, ny, nz)
-        header += struct.pack(f"{order}6f3i3fii", *size, 90, 90, 90, *axes, 0, 0, 0, 1, len(extra))
+        nx = nx if bits is None else nx * 8 * array.itemsize // bits
+        header = struct.pack(f"{order}10i", nx, ny, nz, mode, 0, 0, 0, nx, ny, nz if depth is None else depth)
+        header += struct.pack(f"{order}6f3i3fii", *size, 90, 90, 90, *axes, *limits, 0, space_group, len(extra))
+        header = header.ljust(104, b"\0") + kind.ljust(4, b"\0") + struct.pack(f"{order}i", version)
         header = header.ljust(152, b"\0") + stamp
-        machine = b"DD\0\0" if order == "<" else b"\x11\x11\0\0"
-        header = header.ljust(208, b"\0") + b"MAP " + machine
+        own = b"DD\0\0" if order == "<" else b"\x11\x11\0\0"
+        header = header.ljust(208, b"\0") + name + (own if machine is None else machine)
         data = array.astype(array.dtype.newbyteorder(order)).tobytes()
         (root / "v.mrc").write_bytes(header.ljust(1024, b"\0") + extra + data)
         return root / "v.mrc"
@@ -398,7 +422,12 @@ def packed_mrc(root: Path) -> Path:
 
 
 FLOATS = grey(dtype="float32")
-IMOD = struct.pack("<ii", 1146047817, 0)
+SIGNED = grey(dtype="int8")
+DARK = BYTES >> 1  # 0 to 127: the same with and without a sign
+
+
+def imod(flags: int, order: str = "<") -> bytes:
+    return struct.pack(f"{order}ii", 1146047817, flags)
 
 
 def longer(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
@@ -421,12 +450,58 @@ MRCS: dict[str, Case] = {
     "MRC of unequal sides": Case(mrc_by_hand(FLOATS, 2, (17 * 100, 12 * 200, 5 * 400)), FLOATS, (40, 20, 10)),
     "MRC big-endian": Case(mrc_by_hand(FLOATS, 2, (0, 0, 0), order=">"), FLOATS),
     "MRC with an extended header": Case(mrc_by_hand(STACK, 6, (0, 0, 0), extra=bytes(512)), STACK),
-    "MRC of IMOD, unsigned bytes": Case(mrc_by_hand(BYTES, 0, (17.0, 12.0, 5.0), stamp=IMOD), BYTES),
+    "MRC of IMOD, unsigned bytes": Case(mrc_by_hand(BYTES, 0, (17.0, 12.0, 5.0), stamp=imod(0)), BYTES),
+    "MRC of IMOD, signed bytes": Case(mrc_by_hand(SIGNED, 0, stamp=imod(1), limits=(-128, 127)), SIGNED),
+    "MRC of IMOD, big-endian": Case(mrc_by_hand(BYTES, 0, stamp=imod(0, ">"), limits=(0, 255), order=">"), BYTES),
+    "MRC of IMOD before its stamp": Case(mrc_by_hand(BYTES, 0, limits=(0, 255)), BYTES),
+    "MRC of bytes of ITK": Case(itk(BYTES, "v.mrc"), BYTES),
+    "MRC of the standard, signed bytes": Case(mrc_by_hand(SIGNED, 0, limits=(-128, 127), version=20140), SIGNED),
+    "MRC of another name": Case(mrc_by_hand(STACK, 6, name=b"MAP\0"), STACK),
+    "MRC of before 2000": Case(mrc_by_hand(FLOATS, 2, name=bytes(4), machine=bytes(4)), FLOATS),
+    "MRC of before 2000, big-endian": Case(mrc_by_hand(FLOATS, 2, order=">", name=bytes(4), machine=bytes(4)), FLOATS),
+    "MRC of before 2000 with an origin there": Case(
+        mrc_by_hand(FLOATS, 2, name=struct.pack("<f", 9.5), machine=struct.pack("<f", 7.5)), FLOATS
+    ),
+    **{
+        f"MRC with the machine stamp {machine.hex()}, {order}": Case(
+            mrc_by_hand(STACK, 6, (1700, 2400, 2000), order=order, machine=machine), STACK, (40, 20, 10)
+        )
+        for machine in (b"DA\0\0", b"DD\0\0", b"\x11\x11\0\0", bytes(4), b"4\x12\0\0")
+        for order in "<>"
+    },
+    "MRC of images": Case(mrc_by_hand(STACK, 6, (170, 240, 40), space_group=0, depth=1), STACK, (4, 2, 1)),
+    "MRC of one image": Case(mrc_by_hand(STACK[:1], 6, space_group=0), STACK[:1]),
+    "MRC of one volume of a stack": Case(
+        mrc_by_hand(STACK, 6, (1700, 2400, 2000), space_group=401), STACK, (40, 20, 10)
+    ),
+    "MRC with 16-bit numbers for the space group": Case(mrc_by_hand(STACK, 6, space_group=1 | 7 << 16), STACK),
+    **{
+        f"MRC with an extended header {kind.decode()}": Case(
+            mrc_by_hand(STACK, 6, extra=bytes(range(250)), kind=kind, version=20141), STACK
+        )
+        for kind in (b"FEI1", b"FEI2", b"SERI", b"AGAR", b"CCP4", b"MRCO", b"HDF5", b"none")
+    },
+    "MRC without its grid": Case(mrc_by_hand(STACK, 6, (0, 0, 0), depth=0), STACK),
+    "MRC of unknown distance": Case(mrc_by_hand(STACK, 6, (170, 240, 0)), STACK, (None, 2, 1)),
+    "MRC of axes that nobody wrote": Case(mrc_by_hand(STACK, 6, axes=(0, 0, 0)), STACK),
+    "MRC of several volumes": Case(
+        mrc_by_hand(grey((6, 4, 5)), 6, space_group=401, depth=2), refused=("v.mrc", "a stack of volumes of 2 sections")
+    ),
+    "MRC of 4 bits": Case(mrc_by_hand(BYTES, 101, bits=4), refused=("v.mrc", "mode 101", "4 bits", "newstack")),
+    "MRC of 4 bits in bytes": Case(
+        mrc_by_hand(BYTES, 0, stamp=imod(16), limits=(0, 15)), refused=("v.mrc", "mode 0", "4 bits")
+    ),
+    "MRC in colour": Case(mrc_by_hand(BYTES[..., :15], 16, bits=24), refused=("v.mrc", "mode 16", "colours")),
+    "MRC of complex integers": Case(mrc_by_hand(FLOATS, 3), refused=("v.mrc", "mode 3", "complex")),
+    "MRC of an unknown mode": Case(mrc_by_hand(FLOATS, 7), refused=("v.mrc", "no MRC header")),
+    "MRC of before 2000, cut": Case(
+        cut(mrc_by_hand(FLOATS, 2, name=bytes(4), machine=bytes(4)), 0.8), refused=("v.mrc", "no MRC header")
+    ),
     "MRC of ITK": Case(itk(FLOATS, "v.mrc", (40.0, 20.0, 10.0)), FLOATS, (4, 2, 1)),
     "MRC half precision": Case(mrc(grey(dtype="float16")), grey(dtype="float16").astype(np.float32)),
     "MRC of one section": Case(mrc(STACK[0]), STACK[:1]),
     "MRC longer than it says": Case(longer(mrc(STACK)), refused=("v.mrc", "larger than expected")),
-    "MRC complex": Case(mrc(STACK.astype(np.complex64)), refused=("v.mrc", "complex64")),
+    "MRC complex": Case(mrc(STACK.astype(np.complex64)), refused=("v.mrc", "mode 4", "complex")),
     "MRC cut": Case(cut(mrc(STACK), 0.7), refused=("v.mrc", "damaged or cut short")),
     "MRC cut in the header": Case(cut(mrc(STACK), 0.1), refused=("v.mrc", "damaged or cut short")),
     "MRC of turned axes": Case(mrc_by_hand(FLOATS, 2, (0, 0, 0), axes=(3, 2, 1)), refused=("v.mrc", "(3, 2, 1)")),

@@ -170,7 +170,7 @@ def kept_dtype(dtype: np.dtype) -> np.dtype | None:
     """The type that pixels of `dtype` are handed on in: native order, masks as 0 and 255; None if not supported."""
     if dtype.kind == "b":
         return np.dtype(np.uint8)
-    if dtype == np.float16:
+    if dtype.name == "float16":  # in either byte order
         return np.dtype(np.float32)
     return np.dtype(dtype.name) if dtype.name in KEPT_DTYPES else None
 

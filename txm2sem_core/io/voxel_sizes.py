@@ -107,7 +107,7 @@ def _pixels_per_cm(size_nm: float) -> tuple[int, int]:
         raise InputError(f"a pixel size of {size_nm:g} nm cannot be written in a TIFF. Give the size in nanometres.")
     pixels = _CENTIMETRE_NM / Fraction(repr(float(size_nm)))
     if max(pixels.numerator, pixels.denominator) > _MOST:
-        pixels = pixels.limit_denominator(int(_MOST / max(pixels, 1)))
+        pixels = pixels.limit_denominator(int(_MOST / max(pixels, Fraction(1))))
     return pixels.numerator, pixels.denominator
 
 
