@@ -95,6 +95,25 @@ FOLDERS: dict[str, Case] = {
     "folder in natural order": Case(folder(numbered("s{}.tif", range(12)), grey((12, 4, 5))), grey((12, 4, 5))),
     "folder that goes up by five": Case(folder(numbered("s{:04}.tif", range(5, 30, 5))), STACK),
     "folder with distances as names": Case(folder(numbered("z{}um.tif", (9.5, 9.75, 10.0, 10.25, 10.5))), STACK),
+    "folder with decimal commas": Case(
+        folder(["z_0,5.tif", "z_1,0.tif", "z_1,5.tif", "z_2,0.tif", "z_2,5.tif"]), STACK
+    ),
+    "folder with decimal commas of other width": Case(
+        folder(["z_0,25.tif", "z_0,5.tif", "z_0,75.tif", "z_1.tif", "z_1,25.tif"]), STACK
+    ),
+    "folder with a voltage": Case(folder([f"SEM_5.0kV_{z:03}.tif" for z in range(8, 13)]), STACK),
+    "folder with a voltage with a comma": Case(folder([f"SEM_{z}_1,5kV.tif" for z in range(8, 13)]), STACK),
+    "folder with mixed widths": Case(folder(["s8.tif", "s09.tif", "s010.tif", "s11.tif", "s0012.tif"]), STACK),
+    "missing decimal": Case(
+        folder(["z_0,0.tif", "z_0,5.tif", "z_1,0.tif", "z_2,0.tif", "z_2,5.tif"]),
+        refused=("missing: number 1.5", "step 0.5"),
+    ),
+    "missing distance": Case(
+        folder(numbered("z{}um.tif", (9.5, 9.75, 10.25, 10.5, 10.75))), refused=("missing: number 10.00", "step 0.25")
+    ),
+    "no constant step of decimals": Case(
+        folder(["z_0,1.tif", "z_0,5.tif", "z_1,7.tif", "z_2,0.tif", "z_2,3.tif"]), refused=("constant step",)
+    ),
     "folder with series and slice": Case(folder(numbered("scan2.{}.tif", (8, 9, 10, 11, 12))), STACK),
     "folder with number and distance": Case(
         folder([f"slice_{z:05}_z={z * 0.0123:.4f}um.tif" for z in range(5)]), STACK

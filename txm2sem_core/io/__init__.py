@@ -4,6 +4,7 @@
 - `images`: one greyscale plane a file (TIFF, PNG), folders of them
 - `volumes`: open volumes of any size lazily, write them as TIFF; `readers/`: one file a format
 - `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
+- `numbers`: the numbers in the names of slices
 - `ome_zarr`: OME-Zarr 0.5 volumes: metadata, and writing one
 - `zarr_levels`: their arrays: shards, pyramid
 - `unit_store`: a volume while it is made, unit by unit
@@ -23,6 +24,7 @@ from txm2sem_core.io.images import (
     write_tiff,
 )
 from txm2sem_core.io.locks import exclusive
+from txm2sem_core.io.numbers import NumberedFile, number_files
 from txm2sem_core.io.ome_zarr import Channel, write_ome_zarr
 from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.io.tables import (
@@ -41,6 +43,7 @@ from txm2sem_core.io.yaml_files import read_yaml
 
 __all__ = [
     "Channel",
+    "NumberedFile",
     "PairImages",
     "PatchStore",
     "UnitStore",
@@ -50,6 +53,7 @@ __all__ = [
     "exclusive",
     "image_kind",
     "list_images",
+    "number_files",
     "open_volume",
     "read_csv",
     "read_image",

@@ -41,11 +41,11 @@ class PlaneHeader(NamedTuple):
     pages: int = 1
 
 
-def natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Sorting key that puts `slice9` before `slice10`."""
+def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Sorting key that puts `slice9` before `slice10`, and `s01` before `s1` on every file system."""
     parts = re.split(r"(\d+)", path.name)
     # a digit that is no decimal one (as in ²) has no number
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in parts]
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in parts], path.name
 
 
 def list_images(folder: str | Path) -> list[Path]:
