@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import struct
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,49 @@ def several_images(root: Path) -> Path:
     return outer
 
 
+def appended(zarr_format: int) -> Make:
+    """Slices were appended, the unit of z and its scale mended, after the metadata had been consolidated."""
+
+    def make(root: Path) -> Path:
+        path = root / "v.zarr"
+        group = zarr.open_group(path, mode="w", zarr_format=zarr_format)
+        group.create_array("a/0", data=STACK[:2], chunks=(1, 12, 17))
+        group.attrs.update(ome_attributes(zarr_format, "nanometer", 1.0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that version 3 has no consolidated metadata in its specification
+            zarr.consolidate_metadata(path)
+        array = zarr.open_array(path / "a/0", mode="r+")
+        array.resize(STACK.shape)
+        array[2:] = STACK[2:]
+        mended = ome_attributes(zarr_format, "micrometer", 0.5)
+        if zarr_format == 2:
+            (path / ".zattrs").write_text(json.dumps(mended))
+        else:
+            edit_json("zarr.json", lambda entries: entries.update(attributes=mended))(path)
+        return path
+
+    return make
+
+
+def ome_attributes(zarr_format: int, unit: str, z: float) -> dict[str, Any]:
+    axes = [{"name": axis, "type": "space", "unit": unit} for axis in "zyx"]
+    scale = [{"type": "scale", "scale": [z, 0.25, 0.125]}]
+    image = {"axes": axes, "datasets": [{"path": "a/0", "coordinateTransformations": scale}]}
+    if zarr_format == 2:
+        return {"multiscales": [image | {"version": "0.4"}]}
+    return {"ome": {"version": "0.5", "multiscales": [image]}}
+
+
+def appended_in_bioformats2raw(root: Path) -> Path:
+    (root / "outer.zarr").mkdir()
+    appended(2)(root).rename(root / "outer.zarr" / "0")
+    (root / "outer.zarr" / ".zgroup").write_text('{"zarr_format": 2}')
+    (root / "outer.zarr" / ".zattrs").write_text('{"bioformats2raw.layout": 3}')
+    stale = {"metadata": {"0/.zgroup": {"zarr_format": 2}, "0/.zattrs": {}, ".zgroup": {"zarr_format": 2}}}
+    (root / "outer.zarr" / ".zmetadata").write_text(json.dumps(stale | {"zarr_consolidated_format": 1}))
+    return root / "outer.zarr"
+
+
 class Trap:
     """Runs a command when it is unpickled."""
 
@@ -252,6 +296,21 @@ ZARRS: dict[str, Case] = {
         ome_zarr_by_hand(STACK, units=("angstrom", "nanometer", "millimeter")), STACK, (0.1, 2, 4e6)
     ),
     "OME-Zarr 0.4 without units": Case(ome_zarr_by_hand(STACK), STACK),
+    "OME-Zarr 0.4 with stale consolidated metadata": Case(appended(2), STACK, (500, 250, 125)),
+    "OME-Zarr 0.5 with stale consolidated metadata": Case(appended(3), STACK, (500, 250, 125)),
+    "OME-Zarr of bioformats2raw with stale consolidated metadata": Case(
+        appended_in_bioformats2raw, STACK, (500, 250, 125)
+    ),
+    "OME-Zarr with consolidated metadata that are no JSON": Case(
+        changed(ome_zarr_by_hand(STACK), lambda p: (p / ".zmetadata").write_text("{")), STACK
+    ),
+    "OME-Zarr whose dataset is a group": Case(
+        changed(
+            ome_zarr_by_hand(STACK),
+            edit_json(".zattrs", lambda a: a["multiscales"][0]["datasets"][0].update(path=".")),
+        ),
+        refused=("v.zarr", "not a readable"),
+    ),
     "OME-Zarr 0.4 big-endian": Case(ome_zarr_by_hand(STACK.astype(">u2")), STACK),
     "OME-Zarr with a scale for all levels": Case(
         ome_zarr_by_hand(STACK, units=UM, coordinateTransformations=[{"type": "scale", "scale": [3.0, 1.0, 0.5]}]),
