@@ -411,7 +411,89 @@ def raw_elsewhere(root: Path) -> Path:
     return hdf5(lambda file: file.create_dataset("data", STACK.shape, STACK.dtype, external=where))(root)
 
 
+def data_exchange(*others: str, theta: Any = range(5), **more: np.ndarray) -> Callable[[h5py.File], None]:
+    """Projections as synchrotrons store them, with fields and angles."""
+
+    def fill(file: h5py.File) -> None:
+        file["exchange/data"] = STACK
+        for other in others:
+            file[f"exchange/{other}"] = STACK[:2]
+        if theta is not None:
+            file["exchange/theta"] = np.float32(theta)
+        for name, array in more.items():
+            file[name.replace("__", "/")] = array
+
+    return fill
+
+
+def nxtomo(file: h5py.File) -> None:
+    """NeXus's application definition, its data reached by a link."""
+    entry = file.create_group("entry1/tomo_entry")
+    entry["definition"] = "NXtomo"
+    entry["instrument/detector/data"] = STACK
+    entry["instrument/detector/image_key"] = np.array([2, 0, 0, 0, 1])
+    entry["sample/rotation_angle"] = np.linspace(0, 180, 5)
+    entry["data/data"] = h5py.SoftLink("/entry1/tomo_entry/instrument/detector/data")
+
+
+def with_axes(at: str, axes: Any) -> Callable[[h5py.File], None]:
+    """NXdata with named axes, at the dataset or at its group."""
+
+    def fill(file: h5py.File) -> None:
+        file["entry/data/data"] = STACK
+        file[at].attrs["axes"] = axes
+
+    return fill
+
+
+def reconstruction_of_nxtomo(file: h5py.File) -> None:
+    """As programs for tomography leave them: what was measured, and what it became."""
+    nxtomo(file)
+    file["entry1/processed/volume"] = STACK[:3]
+
+
 HDF5S: dict[str, Case] = {
+    "HDF5 of projections": Case(
+        hdf5(data_exchange("data_white", "data_dark")),
+        refused=("v.h5:/exchange/data", "projections", "/exchange/theta", "Reconstruct", "v.h5:/path/to/dataset"),
+    ),
+    "HDF5 of projections that were cut off": Case(hdf5(data_exchange(theta=range(9))), refused=("projections",)),
+    "HDF5 of projections without angles": Case(
+        hdf5(data_exchange("data_white", theta=None)), refused=("projections", "/exchange/data_white")
+    ),
+    "HDF5 of projections by name": Case(
+        hdf5(data_exchange("data_white"), "/exchange/data"), refused=("v.h5:/exchange/data", "projections")
+    ),
+    "HDF5 of white fields by name": Case(
+        hdf5(data_exchange("data_white"), "/exchange/data_white"), refused=("projections",)
+    ),
+    "HDF5 of Data Exchange, reconstructed": Case(hdf5(data_exchange(theta=None)), STACK),
+    "HDF5 of projections and their reconstruction": Case(
+        hdf5(data_exchange("data_white", exchange__recon=STACK[1:])), STACK[1:]
+    ),
+    "HDF5 of projections and a volume by name": Case(
+        hdf5(data_exchange("data_white", result__a=STACK[1:], result__b=STACK[:3]), "result/b"), STACK[:3]
+    ),
+    "HDF5 of NXtomo": Case(hdf5(nxtomo, name="v.nxs"), refused=("v.nxs:/entry1", "projections", "image_key")),
+    "HDF5 of NXtomo behind a link": Case(
+        hdf5(nxtomo, "entry1/tomo_entry/data/data"), refused=("v.h5:/entry1", "projections")
+    ),
+    "HDF5 of NXtomo and its reconstruction": Case(hdf5(reconstruction_of_nxtomo), STACK[:3]),
+    "HDF5 with angles beside it": Case(
+        hdf5(lambda f: f.update({"a": STACK, "rotation_angle": np.arange(5.0)})),
+        refused=("projections", "/rotation_angle"),
+    ),
+    "HDF5 of sinograms": Case(
+        hdf5(lambda f: f.update({"sinograms": STACK, "theta": np.arange(12.0)})), refused=("projections", "/theta")
+    ),
+    "HDF5 with other angles beside it": Case(
+        hdf5(lambda f: f.update({"a": STACK, "theta": np.arange(180.0), "angle": 90.0})), STACK
+    ),
+    "HDF5 with axes of angles": Case(hdf5(with_axes("entry/data/data", "theta:y:x")), refused=("axes are theta:y:x",)),
+    "HDF5 with axes of angles at the group": Case(
+        hdf5(with_axes("entry/data", np.array(["rotation_angle", "y", "x"], "S20"))), refused=("rotation_angle:y:x",)
+    ),
+    "HDF5 with axes of a volume": Case(hdf5(with_axes("entry/data", np.array(["z", "y", "x"], "S1"))), STACK),
     "HDF5": Case(hdf5(lambda f: f.update({"a/b": STACK})), STACK),
     "HDF5 with a named dataset": Case(hdf5(two_datasets, "/entry/data"), STACK, (40, 20, 10)),
     "HDF5 with the other": Case(hdf5(two_datasets, "other"), STACK[:2]),
