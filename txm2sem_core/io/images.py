@@ -39,6 +39,7 @@ class PlaneHeader(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype
     pages: int = 1
+    voxel_size_nm: VoxelSize | None = None
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
@@ -86,10 +87,10 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def plane_header(path: str | Path) -> PlaneHeader:
-    """Shape, dtype and number of pages of an image from its header alone.
+    """Shape, dtype, number of pages and voxel size of an image from its header alone.
 
     Raises:
-        InputError: missing, empty, in colour, or no readable image.
+        InputError: missing, empty, in colour, with XML that declares entities, or no readable image.
     """
     path = Path(path)
     _check_file(path)
@@ -98,8 +99,9 @@ def plane_header(path: str | Path) -> PlaneHeader:
             with tifffile.TiffFile(path) as tiff:
                 page = tiff.pages.first
                 check_grey(path, page)
+                check_description(path, tiff)
                 dtype = kept_dtype(page.dtype) if page.dtype is not None else None
-                return PlaneHeader(page.shape, dtype or np.dtype(page.dtype), len(tiff.pages))
+                return PlaneHeader(page.shape, dtype or np.dtype(page.dtype), len(tiff.pages), tiff_voxel_size_nm(tiff))
         with _open_png(path) as image:
             wide = image.mode.startswith("I;16")
             dtype = np.dtype({"I": np.int32, "F": np.float32}.get(image.mode, np.uint16 if wide else np.uint8))
