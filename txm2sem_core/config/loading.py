@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from txm2sem_core.config.base import Folder, Name, Seed, Settings, Text
+from txm2sem_core.config.base import Name, PluginPath, Seed, Settings, Text, UserPath, WorkflowPath
 from txm2sem_core.config.checking import check_bounds, merge, shown, validated
 from txm2sem_core.config.generators import check_generator_name
 from txm2sem_core.config.presets import PAPER_FIXED, PAPER_FIXED_FAMILIES, PAPER_STAGES, PRESETS
@@ -30,14 +30,14 @@ class Config(Settings):
     """The whole configuration of a run, as `config/config.yaml` holds it."""
 
     preset: Literal["corrected", "paper"] = "corrected"
-    samples: Text = "config/samples.tsv"  # path of the sample table
-    figures: Text = "config/figures.yaml"  # path of the figures' style
-    results_dir: Folder = "results"
+    samples: UserPath = "config/samples.tsv"  # path of the sample table
+    figures: UserPath = "config/figures.yaml"  # path of the figures' style
+    results_dir: WorkflowPath = "results"
     title: Text = "TXM2SEM"  # of the report
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun
     tiff_volumes: bool = False  # write each predicted volume as a BigTIFF stack too
-    plugins: tuple[Text, ...] = ()  # Python files that register networks of the user's own
+    plugins: tuple[PluginPath, ...] = ()  # Python files that register networks of the user's own
     tensorboard: bool = False  # write TensorBoard logs beside the training state; never causes a rerun
     phantom: PhantomSettings = PhantomSettings()
     register_: RegisterSettings = Field(default=RegisterSettings(), alias="register")

@@ -19,7 +19,7 @@ from txm2sem_core.errors import Txm2semError, for_user
 from txm2sem_core.io import read_yaml, sha256_file
 from txm2sem_core.preflight import check_run
 from txm2sem_core.provenance import raw_digest, source_digest, source_files
-from txm2sem_core.samples import label_files, list_pairs, volume_path
+from txm2sem_core.samples import label_files, pair_files, volume_path
 
 
 def hold_folder():
@@ -208,9 +208,9 @@ def sample_settings(sample):
     return json.dumps(SAMPLES[sample].model_dump(mode="json", exclude={"labels"}), sort_keys=True)
 
 
-def label_inputs(sample):
-    """The user's label images: never newer than a result, but compared by content."""
-    return [ancient(str(file)) for file in label_files(SAMPLES[sample]).values()]
+def given(files):
+    """The user's files as inputs, never newer than a result; one whose path looks like a pattern is left to its digest."""
+    return [ancient(str(file)) for file in files if not set(str(file)) & set("{}<>")]
 
 
 def labels_digest(sample):
@@ -229,12 +229,10 @@ def labels_folder(sample):
 
 
 def raw_files(sample):
-    """What a phantom left, or the user's own files: never newer than a result, but compared by content."""
+    """What a phantom left, or the user's own files."""
     if SAMPLES[sample].source == "phantom":
         return [f"{RESULTS}/{sample}/raw/phantom.json"]
-    pairs = list_pairs(SAMPLES[sample], Path(RESULTS, sample, "raw"))
-    files = [file for pair in pairs for file in (pair.txm, pair.sem, pair.charge, *pair.extra.values()) if file]
-    return [ancient(str(file)) for file in files]
+    return given(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
 
 
 def raw_volume(sample):
@@ -242,7 +240,7 @@ def raw_volume(sample):
     if SAMPLES[sample].source == "phantom":
         return [f"{RESULTS}/{sample}/raw/phantom.json"]
     volume = volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))
-    return [] if volume is None else [ancient(str(volume))]
+    return [] if volume is None else given([volume])
 
 
 @cache
@@ -250,7 +248,7 @@ def pairs_digest(sample):
     """A digest of the user's pairs, as a param; a phantom's files follow from its settings."""
     if SAMPLES[sample].source == "phantom":
         return ""
-    return raw_digest([Path(file) for file in raw_files(sample)], Path(RESULTS))
+    return raw_digest(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")), Path(RESULTS))
 
 
 @cache
