@@ -9,6 +9,7 @@ from typing import Any
 
 from txm2sem_core.config import Config, load_config
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.feasibility import check_feasible
 from txm2sem_core.figure_settings import FigureSettings, load_figure_settings
 from txm2sem_core.io import read_yaml
 from txm2sem_core.samples import Sample, check_labels, check_neighbours, check_sample, read_samples, widest_context
@@ -39,6 +40,7 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
         check_sample(sample, results / name / "raw")
         check_neighbours(config, sample, results / name / "raw")
         check_labels(config, sample, results / name / "raw")
+        check_feasible(config, sample, results / name / "raw")
     return Checked(config, samples, style)
 
 

@@ -102,7 +102,11 @@ def read_samples(path: str | Path) -> dict[str, Sample]:
             fault = error.errors(include_url=False)[0]
             column = shown(fault["loc"][0]).strip("'") if fault["loc"] else "row"
             columns = f"the columns are {', '.join(Sample.model_fields)}, parted by tabs"
-            rule = columns if fault["type"] in ("extra_forbidden", "missing") else fault["msg"].removeprefix("Value error, ")
+            rule = (
+                columns
+                if fault["type"] in ("extra_forbidden", "missing")
+                else fault["msg"].removeprefix("Value error, ")
+            )
             raise ConfigError(f"{path}, row {number}, column {column}: {rule}. The row is {shown(values)}.") from error
         _check_row(path, number, sample)
         _check_name(path, number, sample.sample, samples)

@@ -13,6 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 SPLITS = ("train", "validation", "test")
 
 
+def pair_slices(depth: int, every: int) -> list[int]:
+    """The slices z of a phantom that have a FIB-SEM partner: every `every`-th, the first half a step in."""
+    return list(range(min(every // 2, depth - 1), depth, every))
+
+
 def split_places(z: ArrayLike, validation: float, test: float, context: int) -> list[str | None]:
     """The split of each pair, by place in z (by order where z is not known), as blocks: train, validation, test.
 

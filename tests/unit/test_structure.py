@@ -40,6 +40,7 @@ MIDDLE = {
     "checkpoint",
     "compute",
     "samples",
+    "feasibility",
     "provenance",
     "plotting",
     "score_tables",

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from txm2sem_core.config.base import Name, PluginPath, Seed, Settings, Text, UserPath, WorkflowPath
 from txm2sem_core.config.checking import check_bounds, merge, shown, validated
+from txm2sem_core.config.fitting import check_networks, check_patches
 from txm2sem_core.config.generators import check_generator_name
 from txm2sem_core.config.presets import PAPER_FIXED, PAPER_FIXED_FAMILIES, PAPER_STAGES, PRESETS
 from txm2sem_core.config.stages import (
@@ -143,6 +144,10 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
         variant = config.variant(name)
         check_generator_name(variant.generator.name, config.plugins, f"variants.{name}.generator.name")
         _check_variant(name, variant, config.patches)
+        check_networks(name, variant, config.patches)
+    check_patches(config.patches)
+    _check_device(config)
+    _check_names(config)
     _check_uncertainty(config)
     if not config.translations:
         raise ConfigError(
@@ -187,6 +192,32 @@ def _check_variant(name: str, variant: TrainSettings, patches: PatchesSettings) 
             f"variants.{name}.context: {variant.context} slices are asked for on each side, but patches.context is "
             f"{patches.context}. Raise patches.context to {variant.context}."
         )
+
+
+def _check_device(config: Config) -> None:
+    """Half precision that the device does not have; of `auto` and `cuda` only the machine that computes can tell."""
+    if config.device not in ("cpu", "mps"):
+        return
+    groups = {"predict": config.predict.compute, **{f"variants.{n}": config.variant(n).compute for n in config.trained}}
+    for where, compute in groups.items():
+        if compute.precision == "float16":
+            raise ConfigError(
+                f"{where}.compute.precision: float16 needs a GPU, but device is {config.device}. Choose bfloat16 or "
+                "float32, or another device."
+            )
+
+
+def _check_names(config: Config) -> None:
+    """Names of variants that would mean something else in the results."""
+    if "truth" in config.variants:
+        raise ConfigError("variants.truth: tables of the rock call the measured volume so. Choose another name.")
+    lower = [name.lower() for name in config.variants]
+    for name in config.variants:
+        if lower.count(name.lower()) > 1:
+            raise ConfigError(
+                f"variants.{name}: another variant has this name in capitals or small letters, and on some file "
+                "systems both would have one folder. Rename one."
+            )
 
 
 def _check_uncertainty(config: Config) -> None:

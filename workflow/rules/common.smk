@@ -209,7 +209,7 @@ def sample_settings(sample):
 
 
 def given(files):
-    """The user's files as inputs, never newer than a result; one whose path looks like a pattern is left to its digest."""
+    """The user's files as inputs, never newer than a result; what looks like a pattern is left to its digest."""
     return [ancient(str(file)) for file in files if not set(str(file)) & set("{}<>")]
 
 
