@@ -7,6 +7,7 @@ neighbours in z, pairs whose neighbours reach into another split are left out.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,11 @@ def extract_patches(
     settings: PatchesSettings,
     voxel_size_nm: tuple[float | None, float | None, float | None],
     output: Path,
+    doubts: Sequence[str] = (),
 ) -> PatchStore:
     """Split and cut the accepted pairs of `registered`, and leave the patch store in `output`.
+
+    `doubts` of the raw data are warnings of the store, as those that it finds itself.
 
     Raises:
         InputError: a split is empty, a patch is larger than an image, a slice yields no patch, the pairs differ in
@@ -135,7 +139,7 @@ def extract_patches(
         voxel_size_nm=voxel_size_nm,
         preparation=Preparation(settings.txm.equalise, settings.txm.contrast),
         digest="",
-        warnings=(*_registration_doubts(registered), *shared_slices(table), *adjacent_slices(table)),
+        warnings=(*doubts, *_registration_doubts(registered), *shared_slices(table), *adjacent_slices(table)),
     )
     for warning in store.warnings:
         print(f"patches: warning: {warning}", file=sys.stderr)

@@ -42,6 +42,7 @@ class Sample(BaseModel):
     txm_volume: UserPath | None = None  # TIFF stack, folder of slices or OME-Zarr
     pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
+    voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
 
     def voxel_size(self) -> tuple[float, float, float] | None:
         """The voxel size of the table in nm (Z, Y, X), or None where it is left to the files."""
@@ -158,7 +159,8 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
     for column in needed:
         if getattr(sample, column) is None:
             raise ConfigError(f"{path}, row {number}, column {column}: source {sample.source} needs a folder here.")
-    sample.voxel_size()
+    if sample.voxel_size() is None and sample.voxel_size_from is not None:
+        raise ConfigError(f"{path}, row {number}, column voxel_size_from: column voxel_size_nm says nothing. Fill it.")
 
 
 def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:

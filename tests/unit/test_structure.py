@@ -41,6 +41,7 @@ MIDDLE = {
     "compute",
     "samples",
     "feasibility",
+    "stated_sizes",
     "provenance",
     "plotting",
     "score_tables",

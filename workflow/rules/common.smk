@@ -44,6 +44,8 @@ try:
         read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
     checked = check_run(config)
     CONFIG, SAMPLES, STYLE = checked.config, checked.samples, checked.style
+    for warning in checked.warnings if workflow.is_main_process else ():
+        print(f"txm2sem: warning: {warning}", file=sys.stderr)
 except (Txm2semError, OSError) as error:
     if (told := for_user(error)) is None:
         raise
@@ -205,7 +207,7 @@ def settings(group):
 
 def sample_settings(sample):
     """A row of the sample table as one canonical string; without labels, which come after the training."""
-    return json.dumps(SAMPLES[sample].model_dump(mode="json", exclude={"labels"}), sort_keys=True)
+    return json.dumps(SAMPLES[sample].model_dump(mode="json", exclude={"labels", "voxel_size_from"}), sort_keys=True)
 
 
 def given(files):
