@@ -25,6 +25,10 @@ include: "workflow/rules/provenance.smk"
 report: "workflow/report/workflow.rst"
 
 
+onerror:
+    print_failures(log, CONFIG.variants)
+
+
 localrules:
     all,
     models,

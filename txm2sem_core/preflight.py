@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from txm2sem_core.architecture import check_own_networks
 from txm2sem_core.config import Config, load_config
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.feasibility import check_feasible
@@ -46,6 +48,17 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
         check_feasible(config, sample, results / name / "raw")
         warnings += check_sizes(config, sample, results / name / "raw")
     return Checked(config, samples, style, tuple(warnings))
+
+
+def before_planning(checked: Checked) -> None:
+    """What the workflow does once, and `check_file` does not: run the user's own networks, and say the warnings.
+
+    Raises:
+        ConfigError: see `check_own_networks`.
+    """
+    check_own_networks(checked.config)
+    for warning in checked.warnings:
+        print(f"txm2sem: warning: {warning}", file=sys.stderr)
 
 
 def check_file(path: Path) -> str:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from txm2sem_core import io
+from txm2sem_core.architecture import check_own_networks, generator_arguments, input_channels
 from txm2sem_core.config import TrainSettings, load_config
 from txm2sem_core.config.fitting import SSIM_WINDOW_PX
 from txm2sem_core.config.generators import BASELINES, TAKES
@@ -20,8 +21,6 @@ from txm2sem_core.feasibility import check_feasible
 from txm2sem_core.metrics import windows
 from txm2sem_core.networks import Baseline, build_discriminator, build_generator
 from txm2sem_core.samples import Sample
-from txm2sem_core.training.steps import generator_arguments
-from txm2sem_core.training.tasks import input_channels
 
 PHANTOM = Sample(sample="rock", source="phantom")
 NET = {"a": {"family": "feedforward", "generator": {"name": "unet_32"}}}
@@ -211,6 +210,49 @@ def test_networks_are_refused_if_and_only_if_they_fail(own: dict[str, Any], size
     except (Txm2semError, ValueError, RuntimeError) as error:
         failed = str(error)
     assert bool(refused) == bool(failed), (refused, failed)
+
+
+# --- networks of a user's own, which the plan builds and the check does not
+
+
+OWN_NETWORK = """
+import torch
+from txm2sem_core.networks import ImageGenerator, register_generator
+
+class Own(ImageGenerator):
+    def __init__(self, options):
+        channels = dict(in_channels=options.in_channels, out_channels=1)
+        super().__init__(**channels, receptive_radius_px=0, size_multiple={multiple})
+        self.layer = torch.nn.Conv2d(options.in_channels, 1, 1)
+
+    def forward(self, x):
+        self.check_input(x)
+        return {answer}
+
+@register_generator("own_{name}")
+def own(options):
+    return Own(options)
+"""
+OWN_NETWORKS = {
+    "right": (8, "self.layer(x)", None),
+    "size": (24, "self.layer(x)", "must be a multiple of 24"),
+    "shape": (8, "self.layer(x)[..., 1:]", r"makes \[2, 1, 64, 63\] of patches \[2, 5, 64, 64\]"),
+    "fault": (8, "self.layer(x) / None", "TypeError: unsupported operand"),
+}
+
+
+@pytest.mark.parametrize("name", OWN_NETWORKS)
+def test_networks_of_ones_own(tmp_path: Path, name: str) -> None:
+    multiple, answer, words = OWN_NETWORKS[name]
+    file = tmp_path / f"{name}.py"
+    file.write_text(OWN_NETWORK.format(name=name, multiple=multiple, answer=answer))
+    own = variant(family="feedforward", context=2, generator={"name": f"own_{name}"})
+    config = load_config({**own, "plugins": [str(file)]})  # without running it
+    if words is None:
+        check_own_networks(config)
+    else:
+        with pytest.raises(ConfigError, match=f"variants.a.generator.name: 'own_{name}' .*{words}"):
+            check_own_networks(config)
 
 
 # --- pairs of a user's own

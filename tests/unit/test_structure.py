@@ -17,6 +17,7 @@ LONGEST_FILE = 450
 # Each room of the package on its floor; a room may use rooms of lower floors, and of its own where `BESIDE` says so.
 GROUND = {
     "errors",
+    "failures",
     "geometry",
     "splits",
     "intensity",
@@ -40,6 +41,7 @@ MIDDLE = {
     "checkpoint",
     "compute",
     "samples",
+    "architecture",
     "feasibility",
     "stated_sizes",
     "provenance",

@@ -1,6 +1,6 @@
 """Whether a variant's networks can be built, and take patches of the size that is asked for: before a job has run.
 
-Of a network of the user's own only its file could tell; see `networks.check_own_networks`.
+Of a network of the user's own only its file could tell; see `architecture.check_own_networks`.
 """
 
 from __future__ import annotations

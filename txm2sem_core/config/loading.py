@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -39,6 +40,7 @@ class Config(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun
     tiff_volumes: bool = False  # write each predicted volume as a BigTIFF stack too
     plugins: tuple[PluginPath, ...] = ()  # Python files that register networks of the user's own
+    leave_out: tuple[Name, ...] = ()  # variants that this run is made without, as where their training fails
     tensorboard: bool = False  # write TensorBoard logs beside the training state; never causes a rerun
     phantom: PhantomSettings = PhantomSettings()
     register_: RegisterSettings = Field(default=RegisterSettings(), alias="register")
@@ -132,7 +134,7 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
     for stage, preset in PAPER_STAGES.items() if values.get("preset") == "paper" else ():
         given = values.get(stage, {})
         values[stage] = merge(preset, given) if isinstance(given, Mapping) else given
-    config = validated(Config, values, "", where)
+    config = _without_left_out(validated(Config, values, "", where))
     given = "context" in config.patches.model_fields_set
     config._neighbours = min(neighbours, config.patches.context) if given else neighbours
     validated(TrainSettings, config._with_context(merge({"family": "feedforward"}, config.train)), "train", where)
@@ -155,6 +157,18 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
             "baseline, as in pointwise: {family: baseline, generator: {name: pointwise}}."
         )
     return config
+
+
+def _without_left_out(config: Config) -> Config:
+    unknown = [name for name in config.leave_out if name not in config.variants]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], list(config.variants), n=1)
+        remedy = f"Did you mean {near[0]!r}?" if near else f"They are {', '.join(config.variants)}."
+        raise ConfigError(f"leave_out: there is no variant {unknown[0]!r}. {remedy}")
+    kept = {name: own for name, own in config.variants.items() if name not in config.leave_out}
+    if not kept:
+        raise ConfigError("leave_out: no variant is left. Leave fewer out.")
+    return config.model_copy(update={"variants": kept})
 
 
 def parse_settings(model: type[Group], text: str, **values: Any) -> Group:

@@ -16,8 +16,9 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.envir
 
 from txm2sem_core.config import FILTERS
 from txm2sem_core.errors import Txm2semError, for_user
+from txm2sem_core.failures import print_failures
 from txm2sem_core.io import read_yaml, sha256_file
-from txm2sem_core.preflight import check_run
+from txm2sem_core.preflight import before_planning, check_run
 from txm2sem_core.provenance import raw_digest, source_digest, source_files
 from txm2sem_core.samples import label_files, pair_files, volume_path
 
@@ -44,8 +45,8 @@ try:
         read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
     checked = check_run(config)
     CONFIG, SAMPLES, STYLE = checked.config, checked.samples, checked.style
-    for warning in checked.warnings if workflow.is_main_process else ():
-        print(f"txm2sem: warning: {warning}", file=sys.stderr)
+    if workflow.is_main_process:
+        before_planning(checked)
 except (Txm2semError, OSError) as error:
     if (told := for_user(error)) is None:
         raise
