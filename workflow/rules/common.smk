@@ -409,6 +409,7 @@ def report_samples():
                 "txm_volume": None if volume is None else str(volume),
                 "truth": truth_volume(name) or None,
                 "tables": [Path(file).name for file in metric_tables(name)],
+                "left_out": list(CONFIG.leave_out),
             }
         )
     return json.dumps(samples, sort_keys=True)
