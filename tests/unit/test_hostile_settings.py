@@ -206,11 +206,11 @@ def given_path(key: str, path: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "remedy"),
     [
-        ("~/out", r"Write /home/me/out\."),
-        ("~", r"Write /home/me\."),
+        ("~/out", r"Write /homes/me/out\."),
+        ("~", r"Write /homes/me\."),
         ("$SCRATCH/a b", r"Write /scratch/a b\."),
         ("in/${SCRATCH}", r"Write in//scratch\."),
-        ("~/$SCRATCH", r"Write /home/me//scratch\."),
+        ("~/$SCRATCH", r"Write /homes/me//scratch\."),
         ("$NOT_SET_ANYWHERE/x", r"\$NOT_SET_ANYWHERE is not set here. Write the path itself, or rename"),
         ("~nobody_is_called_so", r"Write \./~nobody_is_called_so\."),
     ],
@@ -218,7 +218,7 @@ def given_path(key: str, path: str) -> dict[str, Any]:
 def test_paths_that_would_have_to_be_expanded(
     monkeypatch: pytest.MonkeyPatch, key: str, path: str, remedy: str
 ) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/homes/me")
     monkeypatch.setenv("SCRATCH", "/scratch")
     with pytest.raises(ConfigError, match=rf"{key}.*: ~ and \$VARIABLES in paths are not expanded.*{remedy}"):
         load_config(given_path(key, path))
