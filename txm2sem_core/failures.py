@@ -1,4 +1,4 @@
-"""Jobs of a run that failed, and why: read from Snakemake's log and the logs of the jobs."""
+"""Jobs of a run that failed, and why, by their logs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from pathlib import Path
 
 OURS = "txm2sem: error: "
 _LONGEST = 600  # characters of a message
-_BEGINS = re.compile(r"^(?:Error in rule (?P<alone>\w+):| {8}rule (?P<grouped>\w+):)$")
-_DETAIL = re.compile(r"^\s+(?P<key>jobid|log): (?P<value>.*?)(?: \(check log file\(s\) for error details\))?$")
-_FINISHED = re.compile(r"^Finished jobid: (\d+)\b")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Failure:
     """A job that failed: its rule and its log."""
 
@@ -40,39 +37,18 @@ def _lines(log: Path) -> list[str]:
     return [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
 
 
-def print_failures(snakemake_log: str | None, variants: Iterable[str]) -> None:
-    """Say on stderr which jobs failed, after Snakemake's own words, and how to go on without their variants.
+def failures(groups: Iterable[Sequence[Failure]]) -> list[Failure]:
+    """The jobs that failed, in order of their rules.
 
     Args:
-        snakemake_log: path of Snakemake's own log, if it has one.
-        variants: names of all of the run.
+        groups: each with jobs that were one to the cluster, and are known to have failed only together: those that left
+            a message of ours count, else all that left a log, else all.
     """
-    if snakemake_log and Path(snakemake_log).is_file():
-        failed = failures(Path(snakemake_log).read_text(encoding="utf-8", errors="replace"))
-        if failed:
-            print(told(failed, variants), file=sys.stderr)
-
-
-def failures(snakemake_log: str) -> list[Failure]:
-    """The failed jobs of a run, in the order in which they failed; not one that was tried again and then succeeded.
-
-    Args:
-        snakemake_log: text of Snakemake's own log.
-    """
-    failed: dict[str, Failure] = {}
-    rule = job = ""
-    for line in snakemake_log.splitlines():
-        if begins := _BEGINS.match(line):
-            rule, job = begins["alone"] or begins["grouped"], ""
-        elif finished := _FINISHED.match(line):
-            failed.pop(finished[1], None)
-        elif rule and (detail := _DETAIL.match(line)):
-            if detail["key"] == "jobid":
-                job = detail["value"]
-            else:
-                failed[job] = Failure(rule, Path(detail["value"]))
-                rule = ""
-    return list(failed.values())
+    found = []
+    for jobs in groups:
+        ours = [job for job in jobs if messages_in(job.log)]
+        found += ours or [job for job in jobs if job.log.is_file()] or list(jobs)
+    return sorted(found)
 
 
 def told(failed: Sequence[Failure], variants: Iterable[str]) -> str:
@@ -93,3 +69,10 @@ def told(failed: Sequence[Failure], variants: Iterable[str]) -> str:
 def _is_of(log: Path, variant: str) -> bool:
     """Whether a job's log is of this variant: logs are `{variant}_seed{seed}...`, or lie in a folder of its name."""
     return variant == log.parent.name or bool(re.match(rf"{re.escape(variant)}_(seed\d+|ensemble)", log.name))
+
+
+def print_failures(groups: Iterable[Iterable[tuple[str, Sequence[str]]]], variants: Iterable[str]) -> None:
+    """Say on stderr which jobs failed, see `failures`; each job is the name of its rule, and its logs."""
+    failed = failures([[Failure(rule, Path(logs[0])) for rule, logs in jobs if logs] for jobs in groups])
+    if failed:
+        print(told(failed, list(variants)), file=sys.stderr)

@@ -10,43 +10,23 @@ from txm2sem_core.config import load_config
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.failures import Failure, failures, told
 
-LOG = """\
-[Fri Nov 27 12:00:00 2026]
-Error in rule train_model:
-    message: None
-    jobid: 7
-    input: results/rock/patches/store.json
-    output: results/rock/models/net/seed0/model.json
-    log: results/logs/rock/train_model/net_seed0.log (check log file(s) for error details)
-    shell:
-        python -m txm2sem_core train
-        (command exited with non-zero exit code)
-Trying to restart job 7.
-[Fri Nov 27 12:01:00 2026]
-Error in rule train_model:
-    jobid: 8
-    log: results/logs/rock/train_model/other_seed1.log (check log file(s) for error details)
-Finished jobid: 8 (Rule: train_model)
-Error in group 5:
-    jobs:
-        rule measure_patches:
-            jobid: 9
-            output: results/rock/metrics/net/seed0/patches.csv
-            log: results/logs/rock/measure_patches/net_seed0.log (check log file(s) for error details)
-        rule draw_sections:
-            jobid: 11
-            log: results/logs/rock/draw_sections/gan.log (check log file(s) for error details)
-"""
 
+def test_of_jobs_that_failed_together_those_with_a_message_count(tmp_path: Path) -> None:
+    def job(name: str, text: str | None) -> Failure:
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        return Failure(name, tmp_path / name)
 
-def test_failed_jobs_are_those_that_did_not_succeed_when_tried_again() -> None:
-    found = [(each.rule, each.log.name) for each in failures(LOG)]
-    assert found == [
-        ("train_model", "net_seed0.log"),
-        ("measure_patches", "net_seed0.log"),
-        ("draw_sections", "gan.log"),
-    ]
-    assert failures("Finished jobid: 3\n100 of 100 steps (100%) done\n") == []
+    done, failed, killed, never = (
+        job("a", "all is well\n"),
+        job("b", "txm2sem: error: no\n"),
+        job("c", "half a li"),
+        job("d", None),
+    )
+    assert failures([[done, failed, never]]) == [failed]
+    assert failures([[killed, never]]) == [killed]
+    assert failures([[never]]) == [never]
+    assert failures([[killed], [failed]]) == [failed, killed]
 
 
 @pytest.mark.parametrize(
@@ -100,3 +80,17 @@ def test_a_run_without_a_variant_keeps_the_patches_of_all() -> None:
 def test_what_cannot_be_left_out(names: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_config({"variants": VARIANTS, "leave_out": names})
+
+
+def test_the_report_says_what_was_left_out_and_why(tmp_path: Path) -> None:
+    from txm2sem_core.reporting.gather import SampleResults, _left_out
+
+    log = tmp_path / "logs" / "rock" / "train_model" / "net_seed1.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("txm2sem: error: a loss is not finite.\n")
+    sample = SampleResults("rock", "phantom", tmp_path / "rock", [], [], None, None, [], ["net", "net_z"])
+    assert _left_out(sample) == [
+        "The variant net is left out (leave_out), and stands in no table or figure. Its training failed: a loss is not "
+        "finite.",
+        "The variant net_z is left out (leave_out), and stands in no table or figure.",
+    ]
