@@ -32,7 +32,7 @@ from txm2sem_core.metrics import (
     summarise,
 )
 from txm2sem_core.metrics.image import check_pair, mean_similarity, psnr_8bit, ssim_8bit, to_8bit
-from txm2sem_core.metrics.neighbours import plane_step
+from txm2sem_core.metrics.lags import equal_lags, plane_step
 from txm2sem_core.metrics.structure import mean_structure, multi_scale_similarity
 from txm2sem_core.metrics.windows import WindowPair
 from txm2sem_core.score_tables import latex_table, markdown_table, table_rows
@@ -196,7 +196,10 @@ def _own_figures(volume: io.Volume, meter: NeighbourMeter) -> dict[str, float]:
         return {}
     for plane in volume.slices():
         meter.add(plane)
-    own = self_continuity(volume.slices(), plane_step(volume.voxel_size_nm))
+    step = plane_step(volume.voxel_size_nm)
+    if any(n <= lag.high for n, lag in zip(volume.shape, equal_lags(step), strict=True)):
+        return meter.result().figures()  # the distance that z and the plane share does not fit into the volume
+    own = self_continuity(volume.slices(), step)
     return {f"self_continuity_{k}": v for k, v in asdict(own).items()} | meter.result().figures()
 
 

@@ -7,6 +7,7 @@ neighbours in z, pairs whose neighbours reach into another split are left out.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
-from txm2sem_core.samples import DENSITIES, SPLITS
+from txm2sem_core.samples import DENSITIES
 from txm2sem_core.side_tasks import class_image
+from txm2sem_core.splits import SPLITS, apart, split_places
 
 _MIN_AGREEMENT = 0.9  # correlation of a pair's TXM slice with the slice of the volume it is said to be
 
@@ -40,15 +42,10 @@ def split_pairs(pairs: pd.DataFrame, settings: PatchesSettings) -> pd.Series:
         InputError: a split would be empty.
     """
     if pairs["split"].notna().all():
-        splits = pairs["split"].astype(object)
+        chosen = apart(pairs["z"], list(pairs["split"]), settings.context)
     else:
-        order = pairs.sort_values("z", kind="stable", na_position="last").index
-        test = max(1, round(len(pairs) * settings.split.test))
-        validation = max(1, round(len(pairs) * settings.split.validation))
-        train = len(pairs) - test - validation
-        names = ["train"] * train + ["validation"] * validation + ["test"] * test
-        splits = pd.Series(names[: len(pairs)], index=order[: len(names)], dtype=object).reindex(pairs.index)
-    splits = _without_shared_neighbours(pairs["z"], splits, settings.context)
+        chosen = split_places(pairs["z"], settings.split.validation, settings.split.test, settings.context)
+    splits = pd.Series(chosen, index=pairs.index, dtype=object)
     for name in SPLITS:
         if not (splits == name).any():
             raise InputError(
@@ -57,18 +54,6 @@ def split_pairs(pairs: pd.DataFrame, settings: PatchesSettings) -> pd.Series:
                 "with context their z must lie further apart. Add pairs, lower patches.context or change patches.split."
             )
     return splits
-
-
-def _without_shared_neighbours(z: pd.Series, splits: pd.Series, context: int) -> pd.Series:
-    if context == 0:
-        return splits
-    kept = splits.copy()
-    for name in SPLITS:  # training gives way first: it has the most pairs
-        for position in splits.index[splits == name]:
-            others = kept.index[kept.notna() & (kept != name)]
-            if (abs(z[others] - z[position]) <= 2 * context).any():
-                kept[position] = np.nan
-    return kept
 
 
 def shared_slices(pairs: pd.DataFrame) -> list[str]:
@@ -124,8 +109,11 @@ def extract_patches(
     settings: PatchesSettings,
     voxel_size_nm: tuple[float | None, float | None, float | None],
     output: Path,
+    doubts: Sequence[str] = (),
 ) -> PatchStore:
     """Split and cut the accepted pairs of `registered`, and leave the patch store in `output`.
+
+    `doubts` of the raw data are warnings of the store, as those that it finds itself.
 
     Raises:
         InputError: a split is empty, a patch is larger than an image, a slice yields no patch, the pairs differ in
@@ -151,7 +139,7 @@ def extract_patches(
         voxel_size_nm=voxel_size_nm,
         preparation=Preparation(settings.txm.equalise, settings.txm.contrast),
         digest="",
-        warnings=(*_registration_doubts(registered), *shared_slices(table), *adjacent_slices(table)),
+        warnings=(*doubts, *_registration_doubts(registered), *shared_slices(table), *adjacent_slices(table)),
     )
     for warning in store.warnings:
         print(f"patches: warning: {warning}", file=sys.stderr)

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from txm2sem_core import io
 from txm2sem_core.config import Config, Name
-from txm2sem_core.config.base import Text
+from txm2sem_core.config.base import Text, UserPath
 from txm2sem_core.config.checking import shown
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.splits import SPLITS
 
 AUTO_CONTEXT = 2  # the best of 0 to 3 that was measured: docs/z-continuity.md
-SPLITS = ("train", "validation", "test")
 RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
 _MAX_CHARACTERS = 2**22
 DENSITIES = ("lowdensity", "highdensity")  # masks of density, for the segmentation
@@ -36,15 +36,16 @@ class Sample(BaseModel):
 
     sample: Name
     source: Literal["phantom", "pairs", "reference"]
-    txm: Text | None = None  # folder of the TXM slices; of `reference`: the published layout's images/
-    sem: Text | None = None  # folder of the FIB-SEM slices
-    charge: Text | None = None  # folder of charge masks (not zero = charged)
-    lowdensity: Text | None = None  # folder of masks (not zero = pores and organic matter)
-    highdensity: Text | None = None  # folder of masks (not zero = heavy minerals)
-    labels: Text | None = None  # folder of label images of some FIB-SEM slices (0 = not labelled, 1.. = phases)
-    txm_volume: Text | None = None  # TIFF stack, folder of slices or OME-Zarr
+    txm: UserPath | None = None  # folder of the TXM slices; of `reference`: the published layout's images/
+    sem: UserPath | None = None  # folder of the FIB-SEM slices
+    charge: UserPath | None = None  # folder of charge masks (not zero = charged)
+    lowdensity: UserPath | None = None  # folder of masks (not zero = pores and organic matter)
+    highdensity: UserPath | None = None  # folder of masks (not zero = heavy minerals)
+    labels: UserPath | None = None  # folder of label images of some FIB-SEM slices (0 = not labelled, 1.. = phases)
+    txm_volume: UserPath | None = None  # TIFF stack, folder of slices or OME-Zarr
     pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
+    voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
 
     def voxel_size(self) -> tuple[float, float, float] | None:
         """The voxel size of the table in nm (Z, Y, X), or None where it is left to the files."""
@@ -105,7 +106,11 @@ def read_samples(path: str | Path) -> dict[str, Sample]:
             fault = error.errors(include_url=False)[0]
             column = shown(fault["loc"][0]).strip("'") if fault["loc"] else "row"
             columns = f"the columns are {', '.join(Sample.model_fields)}, parted by tabs"
-            rule = columns if fault["type"] in ("extra_forbidden", "missing") else fault["msg"]
+            rule = (
+                columns
+                if fault["type"] in ("extra_forbidden", "missing")
+                else fault["msg"].removeprefix("Value error, ")
+            )
             raise ConfigError(f"{path}, row {number}, column {column}: {rule}. The row is {shown(values)}.") from error
         _check_row(path, number, sample)
         _check_name(path, number, sample.sample, samples)
@@ -157,7 +162,8 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
     for column in needed:
         if getattr(sample, column) is None:
             raise ConfigError(f"{path}, row {number}, column {column}: source {sample.source} needs a folder here.")
-    sample.voxel_size()
+    if sample.voxel_size() is None and sample.voxel_size_from is not None:
+        raise ConfigError(f"{path}, row {number}, column voxel_size_from: column voxel_size_nm says nothing. Fill it.")
 
 
 def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
@@ -177,6 +183,12 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
     folders = {kind: Path(folder) for kind in DENSITIES if (folder := getattr(sample, kind)) is not None}
     pairs = _paired_folders(Path(str(sample.txm)), Path(str(sample.sem)), charge, folders)
     return [replace(p, z=z) for p, z in zip(pairs, sample.z_of_pairs(len(pairs)), strict=True)]
+
+
+def pair_files(sample: Sample, raw: Path) -> list[Path]:
+    """The images of all pairs, as `list_pairs` finds them."""
+    pairs = list_pairs(sample, raw)
+    return [file for pair in pairs for file in (pair.txm, pair.sem, pair.charge, *pair.extra.values()) if file]
 
 
 def label_files(sample: Sample) -> dict[str, Path]:

@@ -17,7 +17,9 @@ LONGEST_FILE = 450
 # Each room of the package on its floor; a room may use rooms of lower floors, and of its own where `BESIDE` says so.
 GROUND = {
     "errors",
+    "failures",
     "geometry",
+    "splits",
     "intensity",
     "losses",
     "zpenalty",
@@ -39,6 +41,9 @@ MIDDLE = {
     "checkpoint",
     "compute",
     "samples",
+    "architecture",
+    "feasibility",
+    "stated_sizes",
     "provenance",
     "plotting",
     "score_tables",

@@ -19,6 +19,7 @@ import tifffile
 from txm2sem_core.errors import InputError
 
 VoxelSize = tuple[float | None, float | None, float | None]  # Z, Y, X
+UNKNOWN: VoxelSize = (None, None, None)
 
 # names and symbols of lengths in ImageJ, OME-XML (OME's UnitsLength) and OME-Zarr (UDUNITS-2), lower case, as NFKC
 _UNITS_NM = {
@@ -36,6 +37,7 @@ _MICROMETRE_NM, _CENTIMETRE_NM = _UNITS_NM["um"], _UNITS_NM["cm"]
 # of the tag ResolutionUnit: TIFF 6.0 has inch and centimetre, some programs write millimetre and micrometre
 _TAG_UNITS_NM = {2: _UNITS_NM["in"], 3: _CENTIMETRE_NM, 4: _UNITS_NM["mm"], 5: _MICROMETRE_NM}
 _SMALLEST_PIXEL_NM = 2e-3  # a tenth of an atom's radius: no microscope has it
+ROUNDED = 0.01  # of a size; less is what formats round
 _LARGEST_PIXEL_NM = 2e4  # 72 to 1200 dots an inch are for printing, from programs that know no pixel size
 _MOST = 2**32 - 1  # in a TIFF's fraction
 
@@ -188,3 +190,12 @@ def _pixel(resolution: tuple[int, int]) -> Fraction | None:
     """Units a pixel of a resolution tag."""
     pixels, units = resolution
     return Fraction(int(units), int(pixels)) if pixels > 0 and units > 0 else None
+
+
+def differing_axes(first: VoxelSize, second: VoxelSize) -> list[str]:
+    """Axes along which two files that should show one place state different sizes, in words; unknown ones do not."""
+    return [
+        f"{axis}: {here:g} and {there:g} nm"
+        for axis, here, there in zip("zyx", first, second, strict=True)
+        if here and there and not math.isclose(here, there, rel_tol=ROUNDED)
+    ]

@@ -123,6 +123,11 @@ class LineSpectra:
         lines = self._lines[:, None]
         return np.divide(self._sums, lines, out=np.full_like(self._sums, np.nan), where=lines > 0)
 
+    def _two_sided(self, axis: int) -> Real:
+        """How often a frequency stands for itself and its negative, over 2: zero and the highest of even lines once."""
+        frequency = self.frequency(axis)
+        return np.where((frequency == 0) | (frequency == 0.5), 0.5, 1.0)
+
     def high_shares(self, plane_step_px: float = 1.0) -> tuple[float, float]:
         """Share of power in the upper half of the frequencies that z and the plane both have: along z, in the plane.
 

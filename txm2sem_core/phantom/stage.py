@@ -13,18 +13,19 @@ from scipy import ndimage
 
 from txm2sem_core import io
 from txm2sem_core.config import PhantomSettings
+from txm2sem_core.config.stages import SMALLEST_PHANTOM_PX
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.phantom import phases, sem, txm
 from txm2sem_core.phantom.grains import as_generator
 from txm2sem_core.phantom.placing import Matrix, frame_shape, margin_px, random_placing, sample_frame
 from txm2sem_core.phantom.rock import Rock
+from txm2sem_core.splits import pair_slices
 
 # folder, name of the files, phases: as in the published layout
 DENSITIES = (
     ("lowdensity", "SEM_dark", (phases.PORE, phases.ORGANIC)),
     ("highdensity", "SEM_light", (phases.PYRITE,)),
 )
-SMALLEST_PX = 16  # along Y and X
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,6 @@ class Truth:
     sem: NDArray[np.uint8]
     attenuation: NDArray[np.float32]
     pairs: list[Pair] = field(default_factory=list)
-
-
-def pair_slices(depth: int, every: int) -> list[int]:
-    """The slices z that have a FIB-SEM partner: every `every`-th, the first half a step in."""
-    return list(range(min(every // 2, depth - 1), depth, every))
 
 
 def percolating_axes(pore: NDArray[np.bool_]) -> list[str]:
@@ -116,9 +112,10 @@ def make_phantom(settings: PhantomSettings, output: Path) -> None:
         ConfigError: the shape is too small to hold a slice worth registering.
         InputError: `output` cannot be written.
     """
-    if min(settings.shape[1:]) < SMALLEST_PX:
+    if min(settings.shape[1:]) < SMALLEST_PHANTOM_PX:
         raise ConfigError(
-            f"phantom: shape {settings.shape} (Z, Y, X) has less than {SMALLEST_PX} voxels along Y or X. Enlarge it."
+            f"phantom: shape {settings.shape} (Z, Y, X) has less than {SMALLEST_PHANTOM_PX} voxels along Y or X. "
+            "Enlarge it."
         )
     with io.atomic_path(output) as folder:
         truth = build_truth(settings)

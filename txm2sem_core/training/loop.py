@@ -17,6 +17,7 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from txm2sem_core import checkpoint, io
+from txm2sem_core.architecture import generator_arguments
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.device import choose_device, device_name
 from txm2sem_core.errors import ConfigError, TrainingError, Txm2semError
@@ -30,7 +31,7 @@ from txm2sem_core.training.neighbours import NeighbourSlices
 from txm2sem_core.training.resume import Checkpoint, Reached, place_of, state_key, termination
 from txm2sem_core.training.schedules import build_scheduler
 from txm2sem_core.training.selection import criterion, pore_threshold
-from txm2sem_core.training.steps import Learner, generator_arguments
+from txm2sem_core.training.steps import Learner
 from txm2sem_core.training.tasks import Task, task_of
 from txm2sem_core.training.validation import validate
 

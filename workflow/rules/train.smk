@@ -9,7 +9,7 @@ rule train_model:
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
         store=lambda w: f"{patches_folder(w.sample, w.variant)}/store.safetensors",
         volume=lambda w: neighbour_files(w.sample, w.variant),
-        code=network_code("training", "compute", "losses", "zpenalty", "intensity"),
+        code=network_code("training", "compute", "losses", "zpenalty", "intensity", "splits", "architecture"),
     output:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
