@@ -43,6 +43,11 @@ class Sample(BaseModel):
     pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
 
+    def raw_paths(self) -> list[str]:
+        """The files and folders of the user's that a run reads; label images are not among them."""
+        named = (self.txm, self.sem, self.charge, self.lowdensity, self.highdensity, self.txm_volume)
+        return [path for path in named if path is not None]
+
     def voxel_size(self) -> tuple[float, float, float] | None:
         """The voxel size of the table in nm (Z, Y, X), or None where it is left to the files."""
         if self.voxel_size_nm is None:

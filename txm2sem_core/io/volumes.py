@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import tifffile
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.images import IMAGE_SUFFIXES, read_image
+from txm2sem_core.io.ownership import SOFTWARE
 from txm2sem_core.io.readers.folder import open_folder
 from txm2sem_core.io.readers.hdf5 import HDF5_SUFFIXES, open_hdf5, split_dataset
 from txm2sem_core.io.readers.mrc import MRC_SUFFIXES, is_packed, open_mrc
@@ -75,12 +76,22 @@ def write_volume_tiff(path: str | Path, slices: Iterable[np.ndarray], voxel_size
 
 
 def write_volume_tiffs(
-    paths: Sequence[str | Path], slices: Iterable[np.ndarray], voxel_size_nm: VoxelSize | None
+    paths: Sequence[str | Path],
+    slices: Iterable[np.ndarray],
+    voxel_size_nm: VoxelSize | None,
+    *,
+    marks: Mapping[str, str] | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Write slices [C, Y, X] as C BigTIFF stacks, side by side; all appear when all are whole."""
+    """Write slices [C, Y, X] as C BigTIFF stacks, side by side; all appear when all are whole.
+
+    `marks`, words without spaces, stand in the tag `Software` (see `ownership.read_marks`).
+    """
     options = size_tags(voxel_size_nm)
+    if marks:
+        options["software"] = " ".join([SOFTWARE, *(f"{key}={value}" for key, value in marks.items())])
     with ExitStack() as whole, ExitStack() as opened:
-        files = [whole.enter_context(atomic_path(path)) for path in paths]
+        files = [whole.enter_context(atomic_path(path, overwrite=overwrite)) for path in paths]
         writers = [opened.enter_context(tifffile.TiffWriter(file, bigtiff=True)) for file in files]
         for channels in slices:
             for writer, plane in zip(writers, channels, strict=True):

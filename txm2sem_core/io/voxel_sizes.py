@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import tifffile
 
+from txm2sem_core.io.ownership import SOFTWARE
+
 VoxelSize = tuple[float | None, float | None, float | None]  # Z, Y, X
 
 # names and symbols of lengths in ImageJ, OME-XML (OME's UnitsLength) and OME-Zarr (UDUNITS-2), lower case
@@ -39,14 +41,14 @@ def size_tags(voxel_size_nm: VoxelSize | None) -> dict[str, Any]:
     """TIFF writer options that record a voxel size (Z, Y, X in nm) as ImageJ and most other readers understand it."""
     z_nm, y_nm, x_nm = voxel_size_nm or (None, None, None)
     if y_nm is None or x_nm is None:
-        return {"metadata": None, "software": "TXM2SEM"}
+        return {"metadata": None, "software": SOFTWARE}
     spacing = "" if z_nm is None else f"spacing={z_nm:.9g}\n"
     return {
         "resolution": (1e7 / x_nm, 1e7 / y_nm),
         "resolutionunit": "CENTIMETER",
         "description": f"ImageJ=1.54\nunit=nm\n{spacing}",
         "metadata": None,
-        "software": "TXM2SEM",
+        "software": SOFTWARE,
     }
 
 
