@@ -104,7 +104,7 @@ def evaluate_files(
     voxel_size_nm: tuple[float, float, float] | None = None,
     rock: RockOptions = RockOptions(),
     *,
-    overwrite: bool = False,
+    overwrite: bool = True,
 ) -> dict[str, Any]:
     """Figures of a predicted image or volume against a measured one, left as JSON in `output` and returned.
 

@@ -33,7 +33,7 @@ class LoadedModel:
 
 
 def save_model(
-    directory: str | Path, generator: nn.Module, description: Mapping[str, Any], *, overwrite: bool = False
+    directory: str | Path, generator: nn.Module, description: Mapping[str, Any], *, overwrite: bool = True
 ) -> None:
     """Write `generator.safetensors` and `model.json`, each atomically; equal models give equal bytes.
 
@@ -57,7 +57,7 @@ def save_model(
     write_json(directory / DESCRIPTION_FILE, described, overwrite=overwrite)
 
 
-def save_weights(path: str | Path, generator: nn.Module, *, overwrite: bool = False) -> str:
+def save_weights(path: str | Path, generator: nn.Module, *, overwrite: bool = True) -> str:
     """Write parameters and buffers alone, atomically, as safetensors; returns the file's SHA-256."""
     weights = {key: value.detach().cpu().contiguous().clone() for key, value in generator.state_dict().items()}
     data = safetensors.torch.save(weights, metadata=MARK)

@@ -65,7 +65,7 @@ def import_reference_weights(path: str | Path, **overrides: Any) -> tuple[nn.Mod
 
 
 def import_reference_model(
-    path: str | Path, output: str | Path, overrides: dict[str, Any], inference_mode: str, *, overwrite: bool = False
+    path: str | Path, output: str | Path, overrides: dict[str, Any], inference_mode: str, *, overwrite: bool = True
 ) -> None:
     """Turn a published generator's checkpoint into a model directory.
 

@@ -77,7 +77,7 @@ def load_predictor(model: LoadedModel, settings: PredictSettings, device: str = 
     return families.get(model.description.get("family", ""), Predictor)(model, settings, device)
 
 
-def predict_test_repair(repairer: Repairer, patches: Path, output: Path, *, overwrite: bool = False) -> None:
+def predict_test_repair(repairer: Repairer, patches: Path, output: Path, *, overwrite: bool = True) -> None:
     """Repair the test patches, with damage laid over them, and the test slices, where they are charged.
 
     Leaves in `output`: `patches.tif`, float32 [N, Y, X] as `predict_test` does; `damage.tif`, 255 where the patch was
@@ -102,7 +102,7 @@ def predict_test_repair(repairer: Repairer, patches: Path, output: Path, *, over
             io.write_tiff(folder / f"{pair}.tif", plane, store.voxel_size_nm)
 
 
-def predict_test_classes(predictor: ClassPredictor, patches: Path, output: Path, *, overwrite: bool = False) -> None:
+def predict_test_classes(predictor: ClassPredictor, patches: Path, output: Path, *, overwrite: bool = True) -> None:
     """Segment the test patches and slices: `patches.tif` [N, Y, X] and `slices/{pair}.tif`, class numbers, uint8."""
     store = io.read_patch_store(patches)
     rows = store.of_split("test").to_dict("records")
@@ -122,7 +122,7 @@ def predict_test_classes(predictor: ClassPredictor, patches: Path, output: Path,
             io.write_tiff(folder / f"{pair}.tif", predictor.predict_plane(plane[None]), store.voxel_size_nm)
 
 
-def repair_files(repairer: Repairer, txm: Path, sem: Path, mask: Path, output: Path, *, overwrite: bool = False) -> int:
+def repair_files(repairer: Repairer, txm: Path, sem: Path, mask: Path, output: Path, *, overwrite: bool = True) -> int:
     """Repair one slice on disk; its pixel size goes with it. Returns how many pixels were clipped.
 
     With `overwrite` an earlier result of ours is replaced.

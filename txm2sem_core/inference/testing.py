@@ -16,7 +16,7 @@ from txm2sem_core.progress import progress
 
 
 def predict_test(
-    predictor: Predictor, patches: Path, output: Path, *, name: str = "test", overwrite: bool = False
+    predictor: Predictor, patches: Path, output: Path, *, name: str = "test", overwrite: bool = True
 ) -> None:
     """Predict the test patches and the test slices of a patch store.
 
@@ -39,7 +39,7 @@ def predict_test(
 
 
 def predict_test_with_uncertainty(
-    predictor: SpreadPredictor, patches: Path, output: Path, *, name: str, overwrite: bool = False
+    predictor: SpreadPredictor, patches: Path, output: Path, *, name: str, overwrite: bool = True
 ) -> None:
     """Predict the test patches and slices with their spread, and calibrate it on the validation patches.
 

@@ -99,7 +99,7 @@ def predict_volume(
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
     name: str = "volume",
-    overwrite: bool = False,
+    overwrite: bool = True,
 ) -> PredictedVolume:
     """Predict a TXM volume into `target`, which appears only when it is whole; goes on where a killed call stopped.
 

@@ -1,7 +1,7 @@
 """A file or folder appears whole or not at all, and never in place of what we did not make.
 
-Every result is put in place here. What stands there is judged by `ownership`: what is not ours stays, and so does what
-is ours unless the caller says `overwrite`.
+Every result is put in place here. What stands there is judged by `ownership`: what is not ours stays. What is ours is
+replaced, unless the caller says that it is not to be (`overwrite=False`), as commands do without their `--overwrite`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ELSE = "Or choose another output."
 
 
 @contextmanager
-def atomic_path(target: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_path(target: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a path beside `target`; what is written there (a file or a folder) becomes `target` if the block succeeds.
 
     The suffix is kept, because several libraries choose the format by it. If the block fails, nothing is left behind
@@ -36,7 +36,7 @@ def atomic_path(target: str | Path, *, overwrite: bool = False) -> Iterator[Path
     that lists its files.
 
     Args:
-        target: a new path, or an empty folder; or what already holds the same, which then stays.
+        target: a new path, or an empty file or folder; or what already holds the same, which then stays.
         overwrite: an earlier result of ours may stand there too, and is replaced (see `ownership`).
 
     Raises:
@@ -116,7 +116,7 @@ def make_parent(target: Path) -> None:
         raise InputError(f"{target.parent}: this folder cannot be written to. Choose another or change its rights.")
 
 
-def put_in_place(source: Path, target: Path, *, overwrite: bool = False) -> None:
+def put_in_place(source: Path, target: Path, *, overwrite: bool = True) -> None:
     """Let the file or folder `source` become `target`, unless something else stands there (see `atomic_path`).
 
     What stands there is judged in the same moment: what came or changed meanwhile is noticed before it is removed.
@@ -164,6 +164,8 @@ def check_standing(target: Path, *, folder: bool, overwrite: bool) -> None:
     if target.is_dir() != folder:
         kinds = ("a folder", "a file") if target.is_dir() else ("a file", "a folder")
         raise InputError(f"{target}: this is {kinds[0]}, but {kinds[1]} is to be written. Choose another output.")
+    if target.is_file() and not target.stat().st_size:  # holds nothing: a script may have made it with mktemp
+        return
     first = stranger(target)
     if first is not None:
         what = "this" if first == target else f"{first.relative_to(target)}, which lies in it,"
@@ -173,8 +175,8 @@ def check_standing(target: Path, *, folder: bool, overwrite: bool) -> None:
         )
     if not overwrite:
         raise InputError(
-            f"{target}: an earlier result of TXM2SEM stands here. Give --overwrite to replace it (overwrite=True in "
-            f"Python). {_ELSE}"
+            f"{target}: an earlier result of TXM2SEM stands here, of something else. Give --overwrite to replace it. "
+            f"{_ELSE}"
         )
 
 

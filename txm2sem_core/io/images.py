@@ -177,7 +177,7 @@ def _checked_plane(path: Path, array: np.ndarray) -> np.ndarray:
 
 
 def write_tiff(
-    path: str | Path, array: np.ndarray, voxel_size_nm: VoxelSize | None = None, *, overwrite: bool = False
+    path: str | Path, array: np.ndarray, voxel_size_nm: VoxelSize | None = None, *, overwrite: bool = True
 ) -> None:
     """Write a plane [Y, X] or a stack [Z, Y, X] atomically, the voxel size in its tags (in-plane and ImageJ spacing).
 

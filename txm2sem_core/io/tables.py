@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
-    """Write UTF-8 text atomically; with `overwrite` in place of a file of ours (see `atomic_path`)."""
+def write_text(path: str | Path, text: str, *, overwrite: bool = True) -> None:
+    """Write UTF-8 text atomically; in place of what, see `atomic_path`."""
     with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -39,7 +39,7 @@ def read_text(path: str | Path) -> str:
         raise InputError(f"{str(path)!r}: this is not a path ({error}).") from error
 
 
-def write_json(path: str | Path, value: Any, *, overwrite: bool = False) -> None:
+def write_json(path: str | Path, value: Any, *, overwrite: bool = True) -> None:
     """Write JSON atomically, with sorted keys so that equal values give equal bytes. NaN is refused."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", overwrite=overwrite)
 
@@ -54,7 +54,7 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: a value cannot be read ({str(error)[:200]}). Make it again.") from error
 
 
-def write_csv(path: str | Path, table: pd.DataFrame, *, overwrite: bool = False) -> None:
+def write_csv(path: str | Path, table: pd.DataFrame, *, overwrite: bool = True) -> None:
     """Write a table as CSV atomically, without the row index."""
     with atomic_path(path, overwrite=overwrite) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")

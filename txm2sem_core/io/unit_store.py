@@ -137,7 +137,7 @@ class UnitStore:
                 self._write(level, unit, levels.halve(level, unit), {})
 
     def put_in_place(
-        self, voxel_size_nm: VoxelSize | None, attributes: Mapping[str, Any], *, overwrite: bool = False
+        self, voxel_size_nm: VoxelSize | None, attributes: Mapping[str, Any], *, overwrite: bool = True
     ) -> None:
         """Make the levels, which must all be there, a volume, and put it where it belongs (see `atomic_path`)."""
         write_metadata(self.levels, self.target, voxel_size_nm, self.channels, attributes)

@@ -81,7 +81,7 @@ def write_volume_tiffs(
     voxel_size_nm: VoxelSize | None,
     *,
     marks: Mapping[str, str] | None = None,
-    overwrite: bool = False,
+    overwrite: bool = True,
 ) -> None:
     """Write slices [C, Y, X] as C BigTIFF stacks, side by side; all appear when all are whole.
 

@@ -103,7 +103,7 @@ def _acquire_pair(
     return Pair(f"{index:03d}", z, matrix, image, seen)
 
 
-def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = False) -> None:
+def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = True) -> None:
     """Make the phantom and leave it in the folder `output`, which appears only when it is whole.
 
     Raw data, as an instrument's user has it: `txm_volume/txm_000.tif` and on (every slice, 16 bits), `txm/TXM000.tif`

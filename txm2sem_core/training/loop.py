@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from txm2sem_core import checkpoint, io
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.device import choose_device, device_name
-from txm2sem_core.errors import ConfigError, TrainingError, Txm2semError
+from txm2sem_core.errors import ConfigError, InputError, TrainingError, Txm2semError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.memory import memory_remedy
 from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, plugin_of
@@ -58,7 +58,7 @@ def train_model(
     device: str = "auto",
     tensorboard: bool = False,
     volume: Path | None = None,
-    overwrite: bool = False,
+    overwrite: bool = True,
 ) -> None:
     """Train one variant and leave `generator.safetensors`, `model.json` and `history.csv` in `output`.
 
@@ -137,9 +137,16 @@ def _is_trained(output: Path, key: str) -> bool:
         model = checkpoint.load_model(output)
     except Txm2semError:
         return False
-    return model.description.get("training_key") == key and all(
-        (output / name).is_file() for name in (*MODEL_FILES, _HISTORY)
-    )
+    whole = all((output / name).is_file() for name in (*MODEL_FILES, _HISTORY))
+    return whole and model.description.get("training_key") == key
+
+
+def _training_key(output: Path) -> str | None:
+    """That of the model which stands in `output`, whole or not; None if there is none that says so."""
+    try:
+        return str(io.read_json(output / checkpoint.DESCRIPTION_FILE)["training_key"])
+    except (InputError, KeyError, TypeError):
+        return None
 
 
 def _save(
