@@ -30,7 +30,9 @@ torch.set_num_threads(1)
 Command = Callable[..., tuple[int, str]]
 FIT = tiny("baseline", generator={"name": "identity"}).canonical_json()
 NET = tiny("feedforward", schedule={"epochs": 1, "decay_epochs": 0}).canonical_json()
-CPU = ["--device", "cpu", "--threads", 1]
+CPU = ["--device", "cpu", "--threads", "1"]
+UNMOVED = ["--settings", '{"transform": "none"}']
+BATCH = "--inference-mode batch_statistics"
 
 
 @pytest.fixture
@@ -66,19 +68,23 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-# Each command: its arguments; what is in the place of --output; what it takes to ask for another result
-COMMANDS: dict[str, tuple[list[str], str, list[str]]] = {
-    "phantom": (["phantom", "--shape", "8", "24", "24"], "out", ["--seed", "4"]),
-    "predict to zarr": (["predict", "--model", "model", "--input", "txm.tif", *map(str, CPU)], "v.ome.zarr", ["--voxel-size-nm", "1", "1", "1"]),
-    "predict to tiff": (["predict", "--model", "model", "--input", "txm.tif", *map(str, CPU)], "v.tif", ["--voxel-size-nm", "1", "1", "1"]),
-    "predict-test": (["predict-test", "--model", "model", "--patches", "patches", *map(str, CPU)], "out", []),
-    "repair": (["repair", "--model", "repairer", "--txm", "slice.tif", "--sem", "sem.tif", "--mask", "mask.tif", *map(str, CPU)], "r.tif", []),
-    "train": (["train", "--patches", "patches", "--settings", NET, *map(str, CPU)], "out", ["--seed", "3"]),
-    "fit": (["train", "--patches", "patches", "--settings", FIT, *map(str, CPU)], "out", []),
-    "register": (["register", "--fixed", "slice.tif", "--moving", "sem.tif", "--mask", "mask.tif", "--settings", '{"transform": "none"}'], "out", []),
-    "import-reference": (["import-reference", "--weights", "latest_net_G.pth"], "out", ["--inference-mode", "batch_statistics"]),
-    "evaluate": (["evaluate", "--prediction", "sem.tif", "--target", "slice.tif"], "m.json", ["--data-range", "300"]),
-}  # fmt: skip
+OTHER_SIZE = "--voxel-size-nm 1 1 1"
+# Each command: its words; what --output names; the words that ask for another result
+COMMANDS = {
+    name: ([*words.split(), *more], output, other.split())
+    for name, words, more, output, other in (
+        ("phantom", "phantom --shape 8 24 24", [], "out", "--seed 4"),
+        ("predict to zarr", "predict --model model --input txm.tif", CPU, "v.ome.zarr", OTHER_SIZE),
+        ("predict to tiff", "predict --model model --input txm.tif", CPU, "v.tif", OTHER_SIZE),
+        ("predict-test", "predict-test --model model --patches patches", CPU, "out", ""),
+        ("repair", "repair --model repairer --txm slice.tif --sem sem.tif --mask mask.tif", CPU, "r.tif", ""),
+        ("train", "train --patches patches", ["--settings", NET, *CPU], "out", "--seed 3"),
+        ("fit", "train --patches patches", ["--settings", FIT, *CPU], "out", ""),
+        ("register", "register --fixed slice.tif --moving sem.tif --mask mask.tif", UNMOVED, "out", ""),
+        ("import-reference", "import-reference --weights latest_net_G.pth", [], "out", BATCH),
+        ("evaluate", "evaluate --prediction sem.tif --target slice.tif", [], "m.json", "--data-range 300"),
+    )
+}
 # a file that the command writes into the folder --output
 INSIDE = {
     "predict-test": "patches.tif",
@@ -131,15 +137,20 @@ def link_to_file(path: Path) -> None:
     path.symlink_to("mine.tif")
 
 
-STANDING: dict[str, Callable[[Path], None]] = {
+def folder_of_links(path: Path) -> None:
+    path.mkdir()
+    (path / "zarr.json").symlink_to("nowhere")
+
+
+STANDING: dict[str, Callable[[Path], object]] = {
     "a folder of the user's": users_folder,
     "an image of the user's": users_image,
-    "a text": lambda path: path.write_text('{"software": "ImageJ"}') and None,  # type: ignore[func-returns-value]
+    "a text": lambda path: path.write_text('{"software": "ImageJ"}'),
     "a link to a folder": link_to_folder,
     "a link to a file": link_to_file,
     "a link that leads nowhere": lambda path: path.symlink_to("nowhere"),
     "a pipe": os.mkfifo,
-    "a folder of links": lambda path: (path.mkdir(), (path / "zarr.json").symlink_to("nowhere")) and None,  # type: ignore[func-returns-value]
+    "a folder of links": folder_of_links,
 }
 
 
@@ -248,16 +259,20 @@ def test_an_output_that_is_an_input_is_refused(
     changed = [given if before == option else word for before, word in zip(["", *words], words, strict=False)]
     full = [copy / str(word) if before in READ else word for before, word in zip(["", *changed], changed, strict=False)]
     for output in spellings(given, tmp_path / "aside"):
-        written = output.parent if name in INSIDE and given.is_file() else output
+        in_folder = name in INSIDE and given.is_file()
+        if in_folder and output.name != given.name:
+            continue  # a hard link of another name, beside which may be written
+        written = output.parent if in_folder else output
         before = tree(tmp_path)
         code, told = command(*full, "--output", written, "--overwrite")
         assert (code, tree(tmp_path)) == (1, before), told
         assert "Traceback" not in told
-        if output != tmp_path / f"aside/hard{given.suffix}" or name not in INSIDE:
-            assert "input" in told.splitlines()[-1] or "symbolic link" in told, told
+        assert "input" in told.splitlines()[-1], told
 
 
-@pytest.mark.parametrize("place", ["{model}/v.tif", "{model}/deep/v.ome.zarr", "{slices}/v.tif", "{slices}/../slices/v.ome.zarr"])  # fmt: skip
+@pytest.mark.parametrize(
+    "place", ["{model}/v.tif", "{model}/deep/v.ome.zarr", "{slices}/v.tif", "{slices}/../slices/v.ome.zarr"]
+)
 def test_an_output_within_an_input_is_refused(command: Command, inputs: Path, tmp_path: Path, place: str) -> None:
     slices = tmp_path / "slices"
     for z, plane in enumerate(sharp((3, 40, 44), 0)):
@@ -309,7 +324,7 @@ def test_odd_names_end_in_one_line(
     monkeypatch.chdir(tmp_path / "in")
     before = tree(tmp_path)
     code, told = command(*arguments(name, inputs), "--output", output)
-    if name != "phantom" and output in (".", "..", "./"):
+    if name != "phantom" and output in (".", "..", "./", "n" * 230):
         assert code == 0
         assert tree(tmp_path).items() >= before.items()
         return
@@ -348,7 +363,7 @@ def test_what_comes_while_a_result_is_made_stays(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="was not made by TXM2SEM"):
         write(tmp_path / "a.json", lambda path: path.write_text("mine"))
-    with pytest.raises(InputError, match="thesis.txt"):
+    with pytest.raises(InputError, match=r"thesis\.txt"):
         write(tmp_path / "folder", users_folder)
     assert {path.name for path in tmp_path.rglob("*")} == {"a.json", "folder", "slices", "thesis.txt"}
 

@@ -73,13 +73,15 @@ def _part(target: Path) -> Iterator[Path]:
 
 
 def named(target: Path) -> Path:
-    """The path with a name of its own where it has none, as `.`, `..` and the root.
+    """The path with a name of its own where it has none, as `.` and `..`, and without `..` before that.
 
     Raises:
-        InputError: it is the root.
+        InputError: it is the root of the file system.
     """
     if target.name in ("", ".."):
         target = target.resolve()
+    if ".." in target.parts:  # `none/..` would make the folder `none`
+        target = target.parent.resolve() / target.name
     if not target.name:
         raise InputError(f"{target}: this is the root of the file system. Choose a folder of your own in it.")
     return target

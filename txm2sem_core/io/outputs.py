@@ -18,7 +18,7 @@ def output_path(text: str) -> Path:
     """A path to write to, as it was typed.
 
     Raises:
-        ConfigError: it is empty, or a terminal could not show it.
+        ConfigError: it is empty, a terminal could not show it, or it is the root of the file system.
     """
     if not text.strip():
         raise ConfigError("the output is an empty text. Give a name; a variable of the shell may have been empty.")
@@ -26,7 +26,10 @@ def output_path(text: str) -> Path:
         raise ConfigError(
             f"{printable(text)}: this name holds characters that a terminal cannot show. Choose another output."
         )
-    return Path(text)
+    path = Path(text)
+    if path.resolve() == Path(path.resolve().anchor):
+        raise ConfigError(f"{text}: this is the root of the file system. Choose a folder of your own in it.")
+    return path
 
 
 def printable(text: str) -> str:
@@ -80,7 +83,7 @@ def _check_apart(output: Path, given: Path) -> None:
     if not given.exists():
         return
     place = _place(given)
-    if place in (_place(output), _place(output.parent / output.name)):
+    if place == _place(output):
         raise InputError(f"{output}: the output is the input {given}, which would be lost. Choose another output.")
     if place in set(_around(output)):
         raise InputError(f"{output}: the output lies within the input {given}. Choose a place outside of it.")

@@ -44,7 +44,7 @@ def stranger(target: Path) -> Path | None:
         return None if _is_marked(target) or _is_recorded(target) else target
     volume, records = _is_volume(target), _records(target)
     if not volume and records is None:
-        return next(_entries(target), target)
+        return next((path for path in _entries(target) if path.is_symlink() or not path.is_dir()), target)
     for path in _entries(target):
         name = path.relative_to(target).as_posix()
         if path.is_dir() and not path.is_symlink():
@@ -127,6 +127,7 @@ def _is_marked(file: Path) -> bool:
         return False
     with suppress(OSError, ValueError, RecursionError, tifffile.TiffFileError), file.open("rb") as stream:
         head = stream.read(9)
+        stream.seek(0)
         if head[:2] in (b"II", b"MM"):
             with tifffile.TiffFile(stream) as tiff:
                 return str(tiff.pages.first.software).startswith(SOFTWARE)
