@@ -93,7 +93,8 @@ INSIDE = {
     "register": "transform.json",
     "import-reference": "model.json",
 }
-READ = ("--model", "--input", "--patches", "--txm", "--sem", "--mask", "--fixed", "--moving", "--weights", "--prediction", "--target")  # fmt: skip
+FILES = ("--txm", "--sem", "--mask", "--fixed", "--moving", "--weights", "--prediction", "--target")
+READ = ("--model", "--input", "--patches", *FILES)
 
 
 def arguments(name: str, inputs: Path) -> list[object]:
@@ -213,6 +214,14 @@ def test_what_came_into_our_folder_since_is_named_and_stays(
     code, told = command(*words, *COMMANDS[kind][2], "--overwrite")
     assert (code, tree(tmp_path)) == (1, before)
     assert f"{inside}, which lies in it," in told
+
+
+def test_the_same_phantom_again_may_stand_among_other_results(command: Command, tmp_path: Path) -> None:
+    words = ["phantom", "--shape", 8, 24, 24, "--output", tmp_path / "rock"]
+    assert command(*words)[0] == 0
+    users_folder(tmp_path / "rock/registered")
+    before = tree(tmp_path)
+    assert (command(*words)[0], tree(tmp_path)) == (0, before)
 
 
 def test_an_empty_folder_or_file_is_no_obstacle(command: Command, inputs: Path, tmp_path: Path) -> None:

@@ -141,12 +141,12 @@ def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = T
 
 def _check_place(settings: PhantomSettings, output: Path, *, overwrite: bool) -> None:
     """Refuse at once what stands in `output`, but for a phantom that may be the same."""
-    io.check_output([], folders=[output])
     try:
         standing = io.read_json(output / "phantom.json")["settings"]
     except (InputError, KeyError, TypeError):
         standing = None
     if standing != settings.model_dump(mode="json"):
+        io.check_output([], folders=[output])
         io.check_standing(output, folder=True, overwrite=overwrite)
 
 

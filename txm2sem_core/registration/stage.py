@@ -194,8 +194,8 @@ def _write_tables(outcomes: list[_Outcome], output: Path) -> None:
     """Write the three tables.
 
     `quality.csv` has a row for every pair, `index.csv` one for every accepted pair, `transforms.json` an entry for
-    every pair that got a transform, refused ones among them, so that a figure can show what was refused. Beside them it
-    has our mark, and the digests of the tables, which have no room for one.
+    every pair that got a transform, refused ones among them, so that a figure can show what was refused. A hidden file
+    beside them says that they are ours, since they have no room for a mark.
     """
     index = pd.DataFrame([_index_row(outcome) for outcome in outcomes if outcome.accepted])
     transforms = {
@@ -204,12 +204,11 @@ def _write_tables(outcomes: list[_Outcome], output: Path) -> None:
         for o in outcomes
         if o.registration is not None
     }
-    quality = pd.DataFrame([_quality_row(outcome) for outcome in outcomes])
-    tables = {"quality.csv": _whole_z(quality), "index.csv": _whole_z(index)}
-    for name, table in tables.items():
-        io.write_csv(output / name, table)
-    digests = {name: io.sha256_file(output / name) for name in tables}
-    io.write_json(output / "transforms.json", {**transforms, **io.MARK, "sha256": digests})
+    io.write_json(output / "transforms.json", transforms)
+    io.write_csv(output / "quality.csv", _whole_z(pd.DataFrame([_quality_row(outcome) for outcome in outcomes])))
+    io.write_csv(output / "index.csv", _whole_z(index))
+    digests = {name: io.sha256_file(output / name) for name in ("transforms.json", "quality.csv", "index.csv")}
+    io.write_json(output / io.MANIFEST, {**io.MARK, "sha256": digests})
 
 
 def _whole_z(table: pd.DataFrame) -> pd.DataFrame:
