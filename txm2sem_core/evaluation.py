@@ -103,6 +103,8 @@ def evaluate_files(
     output: Path,
     voxel_size_nm: tuple[float, float, float] | None = None,
     rock: RockOptions = RockOptions(),
+    *,
+    overwrite: bool = True,
 ) -> dict[str, Any]:
     """Figures of a predicted image or volume against a measured one, left as JSON in `output` and returned.
 
@@ -117,10 +119,13 @@ def evaluate_files(
         voxel_size_nm: along z, y, x; None for that of the target or else the prediction. Without one there is no
             resolution and no figure of the rock with a unit, and voxels are taken as cubes.
         rock: how the rock is measured.
+        overwrite: earlier figures of ours may be replaced.
 
     Raises:
-        InputError: shapes differ, a file cannot be read, or the data range of data that is not 8-bit is not given.
+        InputError: the output is an input or something of the user's (see `io.check_output`), shapes differ, a file
+            cannot be read, or the data range of data that is not 8-bit is not given.
     """
+    io.check_output([prediction, target, mask], files=[output])
     predicted, measured = io.open_volume(prediction), io.open_volume(target)
     if predicted.shape != measured.shape:
         raise InputError(
@@ -137,7 +142,8 @@ def evaluate_files(
     result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape), **figures}
     if levels:
         result |= {"thresholds": list(levels), **_rock(predicted, measured, Thresholds(levels), size, rock)}
-    io.write_json(output, {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()})
+    finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()}
+    io.write_json(output, {**finite, **io.MARK}, overwrite=overwrite)
     return result
 
 

@@ -13,7 +13,7 @@ from txm2sem_core.config import Config, load_config
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.feasibility import check_feasible
 from txm2sem_core.figure_settings import FigureSettings, load_figure_settings
-from txm2sem_core.io import read_yaml
+from txm2sem_core.io import check_apart, read_yaml
 from txm2sem_core.samples import Sample, check_labels, check_neighbours, check_sample, read_samples, widest_context
 from txm2sem_core.stated_sizes import check_sizes
 
@@ -42,6 +42,8 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
     style = load_figure_settings(read_yaml(config.figures), config.figures)
     warnings = []
     for name, sample in samples.items():
+        check_apart(results / name, sample.raw_paths())
+        check_apart(results / name / "labels", [sample.labels])
         check_sample(sample, results / name / "raw")
         check_neighbours(config, sample, results / name / "raw")
         check_labels(config, sample, results / name / "raw")

@@ -47,6 +47,11 @@ class Sample(BaseModel):
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
     voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
 
+    def raw_paths(self) -> list[str]:
+        """The files and folders of the user's that a run reads; label images are not among them."""
+        named = (self.txm, self.sem, self.charge, self.lowdensity, self.highdensity, self.txm_volume)
+        return [path for path in named if path is not None]
+
     def voxel_size(self) -> tuple[float, float, float] | None:
         """The voxel size of the table in nm (Z, Y, X), or None where it is left to the files."""
         if self.voxel_size_nm is None:

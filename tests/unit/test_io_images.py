@@ -14,6 +14,7 @@ from PIL import Image
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
+from txm2sem_core.io import ownership
 
 DTYPES = ["uint8", "uint16", "int16", "float32", "float64"]
 
@@ -335,7 +336,7 @@ def test_atomic_folders_replace_a_folder_that_holds_files(tmp_path: Path) -> Non
             temporary.mkdir()
             (temporary / f"{text}.txt").write_text(text)
             assert not target.exists() or (target / "one.txt").exists()
-    assert [file.name for file in target.iterdir()] == ["two.txt"]
+    assert sorted(file.name for file in target.iterdir()) == [ownership.MANIFEST, "two.txt"]
     assert list(target.parent.iterdir()) == [target]
 
 

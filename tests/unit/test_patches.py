@@ -160,7 +160,7 @@ def registered(
 def rewrite(root: Path, column: str, values: list[object]) -> None:
     index = io.read_csv(root / "index.csv")
     index[column] = values
-    io.write_csv(root / "index.csv", index)
+    index.to_csv(root / "index.csv", index=False)
 
 
 def test_patches_of_the_stage(tmp_path: Path) -> None:

@@ -178,12 +178,14 @@ def _checked_plane(path: Path, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def write_tiff(path: str | Path, array: np.ndarray, voxel_size_nm: VoxelSize | None = None) -> None:
+def write_tiff(
+    path: str | Path, array: np.ndarray, voxel_size_nm: VoxelSize | None = None, *, overwrite: bool = True
+) -> None:
     """Write a plane [Y, X] or a stack [Z, Y, X] atomically, the voxel size in its tags (in-plane and ImageJ spacing).
 
     The same array gives the same bytes: no date is written.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path, overwrite=overwrite) as temporary:
         tifffile.imwrite(temporary, np.ascontiguousarray(array), photometric="minisblack", **size_tags(voxel_size_nm))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import tifffile
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.images import IMAGE_SUFFIXES, read_image
+from txm2sem_core.io.ownership import SOFTWARE
 from txm2sem_core.io.readers.folder import open_folder
 from txm2sem_core.io.readers.hdf5 import HDF5_SUFFIXES, open_hdf5, split_dataset
 from txm2sem_core.io.readers.mrc import MRC_SUFFIXES, is_packed, open_mrc
@@ -84,6 +85,9 @@ def write_volume_tiffs(
     slices: Iterable[np.ndarray],
     voxel_size_nm: VoxelSize | None,
     depth: int | None = None,
+    *,
+    marks: Mapping[str, str] | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Write slices [C, Y, X] as C TIFF stacks, side by side; all appear when all are whole.
 
@@ -93,13 +97,17 @@ def write_volume_tiffs(
         voxel_size_nm: (Z, Y, X).
         depth: number of slices, where it is known before. Then a stack of less than 4 GB is a classic TIFF, which
             ImageJ opens; else it is a BigTIFF, which ImageJ opens through Bio-Formats alone.
+        marks: words without spaces, which stand in the tag `Software` (see `ownership.read_marks`).
+        overwrite: whether files of ours are replaced.
     """
     options = size_tags(voxel_size_nm)
+    if marks:
+        options["software"] = " ".join([SOFTWARE, *(f"{key}={value}" for key, value in marks.items())])
     planes = iter(slices)
     first = list(itertools.islice(planes, 1))
     big = depth is None or any(plane[0].nbytes * depth > _CLASSIC_BYTES for plane in first)
     with ExitStack() as whole, ExitStack() as opened:
-        files = [whole.enter_context(atomic_path(path)) for path in paths]
+        files = [whole.enter_context(atomic_path(path, overwrite=overwrite)) for path in paths]
         writers = [opened.enter_context(tifffile.TiffWriter(file, bigtiff=big)) for file in files]
         for channels in itertools.chain(first, planes):
             for writer, plane in zip(writers, channels, strict=True):

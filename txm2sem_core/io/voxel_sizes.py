@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.ownership import SOFTWARE
 
 VoxelSize = tuple[float | None, float | None, float | None]  # Z, Y, X
 UNKNOWN: VoxelSize = (None, None, None)
@@ -92,14 +93,14 @@ def size_tags(voxel_size_nm: VoxelSize | None) -> dict[str, Any]:
     """
     z_nm, y_nm, x_nm = voxel_size_nm or (None, None, None)
     if y_nm is None or x_nm is None:
-        return {"metadata": None, "software": "TXM2SEM"}
+        return {"metadata": None, "software": SOFTWARE}
     spacing = "zunit=pixel\n" if z_nm is None else f"spacing={Decimal(repr(float(z_nm))) / 1000:f}\n"
     return {
         "resolution": (_pixels_per_cm(x_nm), _pixels_per_cm(y_nm)),
         "resolutionunit": "CENTIMETER",
         "description": f"ImageJ=1.54\nunit=um\n{spacing}",
         "metadata": None,
-        "software": "TXM2SEM",
+        "software": SOFTWARE,
     }
 
 

@@ -78,16 +78,26 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
 
 
 def register_files(
-    fixed: Path, moving: Path, output: Path, settings: RegisterSettings, mask: Path | None = None
+    fixed: Path,
+    moving: Path,
+    output: Path,
+    settings: RegisterSettings,
+    mask: Path | None = None,
+    *,
+    overwrite: bool = True,
 ) -> Registration:
     """Register one FIB-SEM slice: `registered.tif` on the TXM slice's grid, and `transform.json`, in `output`.
 
-    With a mask of the FIB-SEM slice also `mask.tif`, brought along by the same transform.
+    With a mask of the FIB-SEM slice also `mask.tif`, brought along by the same transform. With `overwrite` an earlier
+    registration of ours is replaced.
 
     Raises:
-        InputError: a file that cannot be read, or, with `transform: none`, shapes that differ.
+        InputError: one of these files is an input or something of the user's (see `io.check_output`); a file that
+            cannot be read; or, with `transform: none`, shapes that differ.
         RegistrationError: the registration is refused. Nothing is written.
     """
+    names = ["registered.tif", "transform.json", *(["mask.tif"] if mask is not None else [])]
+    io.check_output([fixed, moving, mask], files=[output / name for name in names])
     pair = RawPair(moving.stem, None, fixed, moving)
     txm, sem = _read_slices(pair, settings)
     on_sem = None if mask is None else _read_on_sem(mask, moving, sem.shape)
@@ -101,12 +111,12 @@ def register_files(
     registered = sem if settings.transform == "none" else warp(sem, found.matrix, txm.shape)
     crop = _crop(found, settings, sem.shape, txm.shape)
     record: dict[str, Any] = {name: _finite(value) for name, value in asdict(found).items() if name != "matrix"}
-    record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform}
-    io.write_tiff(output / "registered.tif", registered, io.read_voxel_size_nm(fixed))
+    record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform, **io.MARK}
+    io.write_tiff(output / "registered.tif", registered, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     if on_sem is not None:
         placed = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0)
-        io.write_tiff(output / "mask.tif", placed, io.read_voxel_size_nm(fixed))
-    io.write_json(output / "transform.json", record)
+        io.write_tiff(output / "mask.tif", placed, io.read_voxel_size_nm(fixed), overwrite=overwrite)
+    io.write_json(output / "transform.json", record, overwrite=overwrite)
     return found
 
 
@@ -184,7 +194,8 @@ def _write_tables(outcomes: list[_Outcome], output: Path) -> None:
     """Write the three tables.
 
     `quality.csv` has a row for every pair, `index.csv` one for every accepted pair, `transforms.json` an entry for
-    every pair that got a transform, refused ones among them, so that a figure can show what was refused.
+    every pair that got a transform, refused ones among them, so that a figure can show what was refused. A hidden file
+    beside them says that they are ours, since they have no room for a mark.
     """
     index = pd.DataFrame([_index_row(outcome) for outcome in outcomes if outcome.accepted])
     transforms = {
@@ -196,6 +207,8 @@ def _write_tables(outcomes: list[_Outcome], output: Path) -> None:
     io.write_json(output / "transforms.json", transforms)
     io.write_csv(output / "quality.csv", _whole_z(pd.DataFrame([_quality_row(outcome) for outcome in outcomes])))
     io.write_csv(output / "index.csv", _whole_z(index))
+    digests = {name: io.sha256_file(output / name) for name in ("transforms.json", "quality.csv", "index.csv")}
+    io.write_json(output / io.MANIFEST, {**io.MARK, "sha256": digests})
 
 
 def _whole_z(table: pd.DataFrame) -> pd.DataFrame:
