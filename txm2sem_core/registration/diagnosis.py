@@ -240,7 +240,8 @@ def _accepted(
     try:
         found = estimate_from(fixed, moving, start, settings)
         keys = _keys(found, settings, fixed.shape)
-        if keys and found.overlap >= SMALLEST_PART:
+        alike = found.similarity_after - found.similarity_chance >= settings.min_similarity
+        if keys and alike and found.overlap >= SMALLEST_PART:
             settings = settings.model_copy(update=dict(keys))
             found = estimate_from(fixed, moving, start, settings)  # its halves are sought within the new bounds
     except RegistrationError:

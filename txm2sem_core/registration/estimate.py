@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -87,13 +87,18 @@ def estimate_transform(fixed: Array, moving: Array, settings: RegisterSettings) 
 def estimate_from(fixed: Array, moving: Array, start: Matrix, settings: RegisterSettings) -> Registration:
     """As `estimate_transform`, from a `start` that is known already, and not with `transform: none`.
 
+    Half of the time goes into comparing the halves: that is left out, and their disagreement infinite, where the
+    slices are no more alike than by chance.
+
     Raises:
         RegistrationError: the search drives the slices apart.
     """
     filtered = tuple(prefilter(image, settings.median_px, settings.smooth_px) for image in (fixed, moving))
     matrix = _refined(filtered[0], filtered[1], start, FINE_MIN_STEP_PX, settings)
-    disagreement = _disagreement_px(filtered[0], filtered[1], matrix, settings)
-    return _described(matrix, (fixed, moving), (filtered[0], filtered[1]), disagreement)
+    found = _described(matrix, (fixed, moving), (filtered[0], filtered[1]), disagreement_px=float("inf"))
+    if not found.similarity_after - found.similarity_chance >= settings.min_similarity:
+        return found
+    return replace(found, disagreement_px=_disagreement_px(filtered[0], filtered[1], matrix, settings))
 
 
 def is_blank(image: Array, settings: RegisterSettings) -> bool:
