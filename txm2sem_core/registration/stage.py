@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError
 from txm2sem_core.geometry import Array, Crop, common_crop, coverage, warp
 from txm2sem_core.progress import progress
+from txm2sem_core.registration.diagnosis import explain
 from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
+from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.samples import RawPair
 
 MEASURES = (
@@ -46,10 +48,16 @@ class _Outcome:
     crop: Crop
     reasons: list[str]
     digests: dict[str, str]  # file kind to SHA-256; empty for a refused pair
+    hint: str = ""  # of a refused pair: what is wrong and what to do, as far as it was found
 
     @property
     def accepted(self) -> bool:
         return not self.reasons
+
+    @property
+    def verdict(self) -> str:
+        """Why the pair was refused; empty for an accepted one."""
+        return "; ".join([*self.reasons, *([self.hint] if self.hint else [])])
 
 
 def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output: Path, workers: int = 1) -> None:
@@ -70,6 +78,7 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
         results = pool.map(partial(_register_pair, settings=settings, folder=folder), pairs)
         try:
             outcomes = list(progress(results, "register", len(pairs), "pairs"))
+            outcomes = _explained(outcomes, settings, pool)
         except BaseException:
             pool.shutdown(cancel_futures=True)  # else the pairs that wait would still be registered
             raise
@@ -107,6 +116,7 @@ def register_files(
     except RegistrationError as error:
         reasons = [str(error)]
     if reasons:
+        reasons.append(explain(txm, sem, settings, _stated_scale(pair)))
         raise RegistrationError(f"{moving} on {fixed}: refused, {'; '.join(reasons)}. {REMEDY}.")
     registered = sem if settings.transform == "none" else warp(sem, found.matrix, txm.shape)
     crop = _crop(found, settings, sem.shape, txm.shape)
@@ -178,9 +188,36 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
     return _Outcome(pair, found, crop, [], digests)
 
 
+def _explained(outcomes: list[_Outcome], settings: RegisterSettings, pool: ThreadPoolExecutor) -> list[_Outcome]:
+    """The outcomes, those of refused pairs with a hint: of the numbers if these are wrong, else of each pair."""
+    refused = [outcome for outcome in outcomes if not outcome.accepted]
+    if not refused:
+        return outcomes
+    pairs = [outcome.pair for outcome in outcomes]
+    margins = [_margin(outcome) for outcome in outcomes]
+    numbering = find_numbering(pairs, margins, settings)
+    if numbering is not None:
+        hints = [numbering] * len(refused)
+    else:
+        found = pool.map(partial(_hint, settings=settings), [outcome.pair for outcome in refused])
+        hints = list(progress(found, "look for what is wrong", len(refused), "refused pairs"))
+    with_hint = dict(zip([outcome.pair.pair for outcome in refused], hints, strict=True))
+    return [replace(outcome, hint=with_hint.get(outcome.pair.pair, "")) for outcome in outcomes]
+
+
+def _margin(outcome: _Outcome) -> float | None:
+    """How far an accepted pair stands above chance; None for a refused one."""
+    found = outcome.registration
+    return found.similarity_after - found.similarity_chance if outcome.accepted and found is not None else None
+
+
+def _hint(pair: RawPair, settings: RegisterSettings) -> str:
+    return explain(*_read_slices(pair, settings), settings, _stated_scale(pair))
+
+
 def _check_refused(outcomes: list[_Outcome], settings: RegisterSettings) -> None:
     refused = [outcome for outcome in outcomes if not outcome.accepted]
-    named = "\n".join(f"  {o.pair.sem} on {o.pair.txm}: {'; '.join(o.reasons)}" for o in refused)
+    named = "\n".join(f"  {o.pair.sem} on {o.pair.txm}: {o.verdict}" for o in refused)
     if not refused:
         return
     if settings.refused == "exclude" and len(refused) < len(outcomes):
@@ -227,7 +264,7 @@ def _quality_row(outcome: _Outcome) -> dict[str, Any]:
         "crop_height": crop.y1 - crop.y0,
         "crop_width": crop.x1 - crop.x0,
         "accepted": outcome.accepted,
-        "reasons": "; ".join(outcome.reasons),
+        "reasons": outcome.verdict,
     }
 
 
