@@ -31,7 +31,7 @@ from txm2sem_core.metrics import (
     ssim,
     thresholds_of_slices,
 )
-from txm2sem_core.metrics.neighbours import plane_step
+from txm2sem_core.metrics.lags import plane_step
 from txm2sem_core.metrics.rock_figures import rock_figures
 
 Figures = dict[str, float]
@@ -242,7 +242,7 @@ def _volume_figures(
     for suffix, volume in (("", predicted), ("_truth", measured)):
         try:
             own = self_continuity(volume.slices(), plane_step(size))
-        except InputError:  # a constant volume, of which it says nothing
+        except InputError:  # a constant volume, or one too small, of which it says nothing
             continue
         figures[f"self_continuity_ratio{suffix}"] = own.ratio
         figures[f"self_continuity_correlation_z{suffix}"] = own.correlation_z

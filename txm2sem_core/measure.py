@@ -32,7 +32,7 @@ from txm2sem_core.metrics import (
     summarise,
 )
 from txm2sem_core.metrics.image import check_pair, mean_similarity, psnr_8bit, ssim_8bit, to_8bit
-from txm2sem_core.metrics.neighbours import plane_step
+from txm2sem_core.metrics.lags import equal_lags, plane_step
 from txm2sem_core.metrics.structure import mean_structure, multi_scale_similarity
 from txm2sem_core.metrics.windows import WindowPair
 from txm2sem_core.score_tables import latex_table, markdown_table, table_rows
@@ -196,7 +196,10 @@ def _own_figures(volume: io.Volume, meter: NeighbourMeter) -> dict[str, float]:
         return {}
     for plane in volume.slices():
         meter.add(plane)
-    own = self_continuity(volume.slices(), plane_step(volume.voxel_size_nm))
+    step = plane_step(volume.voxel_size_nm)
+    if any(n <= lag.high for n, lag in zip(volume.shape, equal_lags(step), strict=True)):
+        return meter.result().figures()  # the distance that z and the plane share does not fit into the volume
+    own = self_continuity(volume.slices(), step)
     return {f"self_continuity_{k}": v for k, v in asdict(own).items()} | meter.result().figures()
 
 
@@ -217,8 +220,8 @@ def _axis_rows(sources: dict[str, LineSpectra], voxel_size_nm: io.VoxelSize | No
     for source, spectra in sources.items():
         for row, axis in enumerate("zyx"):
             step = voxel_size_nm[row] if voxel_size_nm is not None else None
-            columns = {"frequency_per_px": spectra.frequency(), "power": spectra.power()[row]}
-            columns["frequency_per_nm"] = spectra.frequency() / (step or math.nan)
+            columns = {"frequency_per_px": spectra.frequency(row), "power": spectra.power()[row]}
+            columns["frequency_per_nm"] = spectra.frequency(row) / (step or math.nan)
             part = pd.DataFrame({"source": source, "axis": axis, **columns})
             if part["power"].notna().all():
                 parts.append(part)

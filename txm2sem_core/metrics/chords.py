@@ -40,7 +40,7 @@ class Chords:
         return Chords(first[0] + second[0], first[1] + second[1])
 
     def shares(self) -> NDArray[np.float64]:
-        """Share of all chords `[n + 1]` that are 0, 1, 2, ... voxels long; what is left to 1 is longer than can be seen."""
+        """Share of all chords `[n + 1]` that are 0, 1, 2, ... voxels long; the rest is longer than can be seen."""
         ending = 2 * self.whole  # each is met from both of its ends
         reach = np.cumsum(ending[::-1])[::-1] + np.cumsum(self.cut[::-1])[::-1] - self.cut
         hazard = np.divide(ending, reach, out=np.zeros(ending.size), where=reach > 0)

@@ -20,31 +20,40 @@ MEAN_ERROR = 0.003  # over all directions
 _NORMALS = 1000
 
 
-def wall_steps(edges: Edges) -> tuple[Steps, NDArray[np.float64]]:
-    """Steps `[S, 3]` along z, y, x, in voxels, and weights: area per volume is the sum of weights times crossings.
+def wall_steps(edges: Edges, shape: tuple[int, int, int] | None = None) -> tuple[Steps, NDArray[np.float64]]:
+    """Steps `[S, 3]` along z, y, x, in voxels, and weights: the sum of weights times crossings is the area per volume.
 
-    A crossing is the share of pairs of voxels a step apart of which one is pore; of a plane with the unit normal n it is
-    |n . step| times the area per volume, whatever is between. So the weights of the steps s must bring the sum of
-    w |n . s| near to 1 for all n: the formula of Cauchy and Crofton for few directions (Ohser and Muecklich, chapter 4),
-    with the weights that keep its error below `ERROR`, and among those the ones of the shortest steps, since a step may
-    leap over a thin pore. The weights of Voronoi cells on the sphere, which are usual, leave 14 to 28 % in voxels of
-    5 : 1, whose neighbours lie in few directions.
+    A crossing is the share of pairs of voxels a step apart of which one is pore; of planes with the unit normal n it is
+    |n . s| times their area per volume for a step s. So the weights w must bring the sum of w |n . s| near to 1 for all
+    n: the formula of Cauchy and Crofton for few directions (Ohser and Muecklich (2000), chapter 4), with weights that
+    keep its error below `ERROR`, and among those the ones of the shortest steps, since a step may leap over a thin
+    pore. The usual weights, by Voronoi cells on the sphere, leave 14 to 28 % in voxels of 5 : 1, whose neighbours lie
+    in few directions.
+
+    Args:
+        edges: of a voxel along z, y, x.
+        shape: of the volume that the steps must fit into.
 
     Returns:
-        Steps, and weights in 1 over the unit of the edges; NaN where the edges are too uneven.
+        Steps, and weights in 1 over the unit of the edges; NaN where the edges are too uneven, or the volume has one
+        voxel along an axis.
     """
     longest = max(edges)
-    if longest > MOST_UNEVEN * min(edges):
+    most = [FURTHEST_VOXELS if shape is None else min(FURTHEST_VOXELS, n - 1) for n in shape or edges]
+    if longest > MOST_UNEVEN * min(edges) or not all(most):
         return np.eye(3, dtype=np.int64), np.full(3, math.nan)
-    steps, weights = _fitted(tuple(round(edge / longest, 6) for edge in edges))
-    return steps, weights / longest
+    order = np.argsort(edges, kind="stable")  # turned voxels have the same steps
+    relative = tuple(round(edges[axis] / longest, 6) for axis in order)
+    steps, weights = _fitted(relative, tuple(most[axis] for axis in order))
+    steps = steps[:, np.argsort(order)]
+    return np.array([step if tuple(step) > (0, 0, 0) else -step for step in steps]), weights / longest
 
 
 @lru_cache(maxsize=32)
-def _fitted(edges: tuple[float, ...]) -> tuple[Steps, NDArray[np.float64]]:
+def _fitted(edges: tuple[float, ...], most: tuple[int, ...]) -> tuple[Steps, NDArray[np.float64]]:
     from scipy.optimize import linprog
 
-    families = _families(edges)
+    families = _families(edges, most)
     normals = _normals()
     rates = np.stack([np.abs(normals @ (family * edges).T).sum(axis=1) for family in families], axis=1)
     mean = rates[:_NORMALS].mean(axis=0)
@@ -62,15 +71,15 @@ def _fitted(edges: tuple[float, ...]) -> tuple[Steps, NDArray[np.float64]]:
     return np.concatenate([f for f, _ in used]), np.concatenate([np.full(len(f), w) for f, w in used])
 
 
-def _families(edges: tuple[float, ...]) -> list[Steps]:
+def _families(edges: tuple[float, ...], most: tuple[int, ...]) -> list[Steps]:
     """Steps to all neighbours, and others that are not too long and no multiples; those that mirrors join together."""
-    most = [min(max(int(FURTHEST / edge), 1), FURTHEST_VOXELS) for edge in edges]
-    families: dict[tuple[tuple[float, int], ...], list[tuple[int, ...]]] = {}
-    for step in itertools.product(*(range(-n, n + 1) for n in most)):
+    reach = [min(max(int(FURTHEST / edge), 1), n) for edge, n in zip(edges, most, strict=True)]
+    families: dict[tuple[tuple[float, int, int], ...], list[tuple[int, ...]]] = {}
+    for step in itertools.product(*(range(-n, n + 1) for n in reach)):
         place = tuple(map(abs, step))
         near = max(place) <= 1 or np.linalg.norm(np.array(step) * edges) <= FURTHEST
         if step > (0, 0, 0) and np.gcd.reduce(place) == 1 and near:
-            families.setdefault(tuple(sorted(zip(edges, place, strict=True))), []).append(step)
+            families.setdefault(tuple(sorted(zip(edges, reach, place, strict=True))), []).append(step)
     return [np.array(family) for family in families.values()]
 
 

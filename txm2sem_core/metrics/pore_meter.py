@@ -21,7 +21,7 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.cells import CellMeter
 from txm2sem_core.metrics.chords import Chords, ChordsAlongZ, chord_lengths
 from txm2sem_core.metrics.connectivity import check_pore, voxel_size_zyx
-from txm2sem_core.metrics.crossings import count_crossings, wall_steps
+from txm2sem_core.metrics.crossings import FURTHEST_VOXELS, count_crossings, wall_steps
 from txm2sem_core.metrics.pore_space import SLAB
 from txm2sem_core.metrics.two_point import TwoPointMeter
 
@@ -70,20 +70,23 @@ class PoreMeter:
     Args:
         longest_lag_px: of the two-point probability; less where a slice is smaller.
         voxel_size_nm: along z, y, x, for the surface; None leaves it out.
+        slices: how many will come, if they may be fewer than 7: the surface's steps must fit.
         slab: slices that are looked at together.
     """
 
     def __init__(
-        self, longest_lag_px: int, voxel_size_nm: float | Sequence[float] | None = None, *, slab: int = SLAB
+        self,
+        longest_lag_px: int,
+        voxel_size_nm: float | Sequence[float] | None = None,
+        *,
+        slices: int | None = None,
+        slab: int = SLAB,
     ) -> None:
-        self._longest_lag, self._slab = longest_lag_px, slab
+        self._longest_lag, self._slab, self._expected = longest_lag_px, slab, slices
+        self._edges = None if voxel_size_nm is None else voxel_size_zyx(voxel_size_nm)
         self._waiting: list[Plane] = []  # the first `_old` of them were counted before
         self._slices = self._pores = self._old = 0
         self._cells = CellMeter()
-        axes, none = np.eye(3, dtype=np.int64), np.empty(0)
-        steps, self._weights = (axes[:0], none) if voxel_size_nm is None else wall_steps(voxel_size_zyx(voxel_size_nm))
-        self._steps = np.concatenate([axes, steps])
-        self._pairs, self._differing = np.zeros((2, len(self._steps)), np.int64)
         self._in_plane: list[Chords] = []
 
     def add(self, plane: Plane) -> None:
@@ -119,7 +122,9 @@ class PoreMeter:
         if not self._slices:
             raise InputError("the volume to measure holds no slice")
         self._take_slab()
-        crossings = np.divide(self._differing, self._pairs, out=np.full(len(self._pairs), np.nan), where=self._pairs > 0)
+        crossings = np.divide(
+            self._differing, self._pairs, out=np.full(len(self._pairs), np.nan), where=self._pairs > 0
+        )
         two_point = np.full((3, 1), np.nan) if self._two_point is None else self._two_point.result()
         voxels = self._slices * math.prod(self._shape)
         # half of the crossings are beginnings
@@ -145,6 +150,12 @@ class PoreMeter:
         self._connected = ConnectedMeter()
         empty = np.zeros(1, np.int64)
         self._in_plane = [Chords(empty, empty)] * 2
+        self._steps, self._weights = np.eye(3, dtype=np.int64), np.empty(0)
+        if self._edges is not None:
+            slices = self._expected or FURTHEST_VOXELS + 1
+            steps, self._weights = wall_steps(self._edges, (slices, plane.shape[0], plane.shape[1]))
+            self._steps = np.concatenate([self._steps, steps])
+        self._pairs, self._differing = np.zeros((2, len(self._steps)), np.int64)
 
     def _take_slab(self) -> None:
         """Crossings and connections of the slices that wait; those that later steps reach back to go on waiting."""

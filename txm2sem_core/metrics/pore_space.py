@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.cells import CellMeter
-from txm2sem_core.metrics.chords import chord_lengths as chord_lengths
 from txm2sem_core.metrics.connectivity import check_pore, voxel_size_zyx
 from txm2sem_core.metrics.crossings import count_crossings, wall_steps
 from txm2sem_core.metrics.local_thickness import thickness_classes
@@ -29,17 +27,17 @@ def specific_surface(pore: NDArray[np.bool_], voxel_size_nm: float | Sequence[fl
     check_pore(pore)
     if min(pore.shape) < 2:
         raise InputError(f"a surface needs two voxels along each axis, not {pore.shape}")
-    steps, weights = wall_steps(voxel_size_zyx(voxel_size_nm))
+    z, y, x = pore.shape
+    steps, weights = wall_steps(voxel_size_zyx(voxel_size_nm), (z, y, x))
     counts = np.array([count_crossings(pore, step) for step in steps])
-    crossings = np.divide(counts[:, 1], counts[:, 0], out=np.full(len(steps), math.nan), where=counts[:, 0] > 0)
-    return float(weights @ crossings) * 1e9
+    return float(weights @ (counts[:, 1] / counts[:, 0])) * 1e9
 
 
 def euler_number(pore: NDArray[np.bool_]) -> int:
     """Euler number of the pores, 6-connected: components minus tunnels plus enclosed grains.
 
-    As if all beyond the volume were solid: right of a body that lies within it. Of a volume that is cut out of a rock see
-    `CellMeter.euler_per_voxel`.
+    As if all beyond the volume were solid: right of a body that lies within it. Of a volume that is cut out of a rock
+    see `CellMeter.euler_per_voxel`.
 
     Raises:
         InputError: not a boolean volume.
@@ -56,8 +54,8 @@ def pore_diameters(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distribution of the local thickness: the diameter of the largest ball in the pores that covers each voxel.
 
-    See `local_thickness` for the wall and the balls. Balls are gathered in sizes that do not depend on the pores: half of
-    the shortest edge apart or, of wide pores, 3 %; each is given by the mean of its balls. Beyond the faces of the
+    See `local_thickness` for the wall and the balls. Balls are gathered in sizes that do not depend on the pores: half
+    of the shortest edge apart or, of wide pores, 3 %; each is given by the mean of its balls. Beyond the faces of the
     volume there is no wall, so that a pore that is cut is taken for one that goes on as far as it can.
 
     Returns:

@@ -55,7 +55,7 @@ def rock_figures(
     Raises:
         InputError: grey levels that are not finite, or other slices than `shape` says.
     """
-    meter = PoreMeter(LONGEST_LAG_PX, voxel_size_nm)
+    meter = PoreMeter(LONGEST_LAG_PX, voxel_size_nm, slices=shape[0])
     counts, block = np.zeros(segmenter.phases), []
     z, y, x = middle(shape, cube_px)
     number = -1
