@@ -137,6 +137,19 @@ def test_planes_of_any_direction_have_their_area(edges: Edges) -> None:
     assert areas.mean() == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.parametrize("edges", UNEVEN)
+def test_thin_cracks_have_as_much_wall_as_wide_ones(edges: Edges) -> None:
+    """Across each axis, of 1 to 8 voxels: in voxels of 5 : 1 a step spans several of their short edges."""
+    for axis in range(3):
+        found = []
+        for width in (1, 2, 3, 8):
+            pore = np.zeros((48, 48, 48), dtype=bool)
+            np.moveaxis(pore, axis, 0)[20 : 20 + width] = True
+            found.append(specific_surface(pore, edges) * 1e-9 * 48 * edges[axis] / 2)
+        assert found == pytest.approx(found[:1] * 4)
+        assert found[0] == pytest.approx(1, abs=0.08)  # fewer places for longer steps; and the crack is in the middle
+
+
 @pytest.mark.parametrize("shape", [(2, 40, 40), (3, 9, 40), (5, 60, 60)])
 def test_few_slices_have_a_surface(shape: Shape) -> None:
     rock = rocks.overlapping_balls(10, 0.3)
