@@ -220,8 +220,8 @@ def _axis_rows(sources: dict[str, LineSpectra], voxel_size_nm: io.VoxelSize | No
     for source, spectra in sources.items():
         for row, axis in enumerate("zyx"):
             step = voxel_size_nm[row] if voxel_size_nm is not None else None
-            columns = {"frequency_per_px": spectra.frequency(), "power": spectra.power()[row]}
-            columns["frequency_per_nm"] = spectra.frequency() / (step or math.nan)
+            columns = {"frequency_per_px": spectra.frequency(row), "power": spectra.power()[row]}
+            columns["frequency_per_nm"] = spectra.frequency(row) / (step or math.nan)
             part = pd.DataFrame({"source": source, "axis": axis, **columns})
             if part["power"].notna().all():
                 parts.append(part)
