@@ -142,8 +142,9 @@ def evaluate_files(
     result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape), **figures}
     if levels:
         result |= {"thresholds": list(levels), **_rock(predicted, measured, Thresholds(levels), size, rock)}
+    result |= io.MARK
     finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()}
-    io.write_json(output, {**finite, **io.MARK}, overwrite=overwrite)
+    io.write_json(output, finite, overwrite=overwrite)
     return result
 
 
@@ -196,7 +197,7 @@ def readable(result: dict[str, Any]) -> str:
     """The result as a table: name, figure, that of the truth where there is one, and what it is."""
     lines = [("", "prediction", "truth", "")]
     for key, value in result.items():
-        if not key.endswith("_truth"):
+        if not key.endswith("_truth") and key not in io.MARK:
             truth = result.get(f"{key}_truth", "")
             lines.append((key, _text(value), _text(truth), _meaning(key)))
     if all(line[2] == "" for line in lines[1:]):

@@ -79,12 +79,13 @@ def test_a_better_prediction_wins_resolution(tmp_path: Path) -> None:
     won = []
     for spread in (0.5, 2000.0):
         predictions(store, tmp_path / "patches.tif", spread=spread)
-        measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, *patch_outputs(tmp_path))
-        curves = io.read_csv(tmp_path / "resolution.csv").groupby("source")["resolution_nm"].first()
+        here = tmp_path / str(spread)
+        measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, *patch_outputs(here))
+        curves = io.read_csv(here / "resolution.csv").groupby("source")["resolution_nm"].first()
         won.append(curves["prediction"])
     assert won[0] == pytest.approx(2 * VOXEL_SIZE_NM[1])  # two of the larger pixels, the least that can be told
     assert won[1] > won[0]
-    spectra = io.read_csv(tmp_path / "spectra.csv")
+    spectra = io.read_csv(here / "spectra.csv")
     assert set(spectra["source"]) == {"prediction", "sem", "txm"}
     power = spectra.groupby("source")["power"].sum()
     assert power["prediction"] > 10 * power["sem"]  # the noise

@@ -22,8 +22,10 @@ from small_volumes import make_model, make_source
 
 from txm2sem_core import cli, io
 from txm2sem_core.errors import InputError
+from txm2sem_core.figure_settings import CommonStyle
 from txm2sem_core.inference import predict_volume
 from txm2sem_core.io import atomic, ownership
+from txm2sem_core.plotting.canvas import new_figure, save_figure
 from txm2sem_core.training import train_model
 
 torch.set_num_threads(1)
@@ -519,6 +521,19 @@ def test_what_snakemake_leaves_in_our_folders_is_no_obstacle(tmp_path: Path) -> 
     (tmp_path / "v.ome.zarr/.snakemake_timestamp").write_text("mine")
     with pytest.raises(InputError, match="snakemake_timestamp"):
         predict_volume(model, source, tmp_path / "v.ome.zarr", device="cpu")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
+def test_a_figure_of_ours_is_replaced_and_another_s_is_not(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"figure{suffix}"
+    for width in (40, 50):
+        save_figure(new_figure(width, 30), path, CommonStyle())
+    assert ownership.stranger(path) is None
+    new_figure(40, 30).savefig(path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="figure"):
+        save_figure(new_figure(60, 30), path, CommonStyle())
+    assert path.read_bytes() == before
 
 
 def test_marks_are_where_readers_look(tmp_path: Path) -> None:

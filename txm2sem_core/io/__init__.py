@@ -28,7 +28,7 @@ from txm2sem_core.io.locks import exclusive
 from txm2sem_core.io.numbers import NumberedFile, number_files
 from txm2sem_core.io.ome_zarr import Channel, write_ome_zarr
 from txm2sem_core.io.outputs import check_apart, check_output, output_path, printable
-from txm2sem_core.io.ownership import MANIFEST, MARK, read_marks, record_files
+from txm2sem_core.io.ownership import MANIFEST, MARK, SOFTWARE, read_marks, record_files
 from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.io.tables import (
     read_csv,
@@ -47,6 +47,7 @@ from txm2sem_core.io.yaml_files import read_yaml
 __all__ = [
     "MANIFEST",
     "MARK",
+    "SOFTWARE",
     "Channel",
     "NumberedFile",
     "PairImages",

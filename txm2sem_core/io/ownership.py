@@ -3,6 +3,7 @@
 - TIFF: the tag `Software`
 - JSON: the key `software` (`MARK`)
 - safetensors: the same key of its metadata
+- PNG, PDF, SVG, HTML: the text `Software`, the creator, the generator, within the first or last 4 KiB (`_IN_TEXT`)
 - a file without room for a mark, as CSV: a marked JSON in the same folder lists its SHA-256 by name (`sha256`)
 - a folder that is written as a whole: a marked JSON in it lists all its files so; `MANIFEST` if there is no other
 - OME-Zarr: the key `txm2sem` of the group's attributes; its other files are known by their places in it
@@ -29,6 +30,13 @@ SOFTWARE = "TXM2SEM"
 MARK = {"software": SOFTWARE}
 """Among the keys of every JSON that a command leaves."""
 MANIFEST = ".txm2sem.json"
+_IN_TEXT = {
+    b"\x89PNG": b"tEXtSoftware\0TXM2SEM",
+    b"%PDF": b"/Creator (TXM2SEM)",
+    b"<?xml": b"<dc:title>TXM2SEM</dc:title>",
+    b"<!doc": b'<meta name="generator" content="TXM2SEM">',
+}
+_TEXT_BYTES = 4096
 _LARGEST_JSON = 64 * 2**20
 _ZARR_PART = re.compile(r"(?:\d+/)?zarr\.json|\d+/c(?:/\d+)+")
 _TIMESTAMP = ".snakemake_timestamp"  # an empty file that Snakemake leaves in every folder that a job made
@@ -131,6 +139,11 @@ def _is_marked(file: Path) -> bool:
         if head[:2] in (b"II", b"MM"):
             with tifffile.TiffFile(stream) as tiff:
                 return str(tiff.pages.first.software).startswith(SOFTWARE)
+        for start, mark in _IN_TEXT.items():
+            if head.lower().startswith(start.lower()):
+                ends = stream.read(_TEXT_BYTES)
+                stream.seek(max(0, file.stat().st_size - _TEXT_BYTES))
+                return mark in ends + stream.read()
         length = int.from_bytes(head[:8], "little")
         if head[8:9] == b"{" and length <= _LARGEST_JSON:  # safetensors
             stream.seek(8)
