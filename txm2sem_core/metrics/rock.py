@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-
-OTSU_BINS = 256
 
 
 class Segmenter(Protocol):
@@ -46,69 +43,6 @@ class Thresholds:
     def __call__(self, image: NDArray[np.generic], /) -> NDArray[np.uint8]:
         """Phase number of every pixel."""
         return segment(image, self.levels)
-
-
-def multi_otsu_thresholds(pixels: NDArray[np.generic], phases: int) -> tuple[float, ...]:
-    """Grey levels that part `phases` phases with the greatest variance between them.
-
-    Liao, Chen and Chung, J. Inf. Sci. Eng. 17 (2001) 713-727, over 256 equal bins, after Otsu (1979). Fit them once,
-    on pixels of the truth, and use the same on truth and prediction: thresholds fitted to each hide a shift in grey
-    level.
-
-    Args:
-        pixels: grey levels in any shape.
-        phases: number of phases, 2 to 5.
-
-    Returns:
-        `phases - 1` thresholds, ascending, in the grey levels of `pixels`.
-
-    Raises:
-        InputError: `phases` out of range, values not finite, or fewer different grey levels than phases.
-    """
-    if not 2 <= phases <= 5:
-        raise InputError(f"phases is {phases}; multi-Otsu thresholds are fitted for 2 to 5 phases")
-    values = np.asarray(pixels, dtype=np.float64).ravel()
-    if not np.isfinite(values).all():
-        raise InputError("grey levels to fit thresholds on hold values that are not finite; mask them first")
-    levels = np.unique(values)
-    if levels.size < phases:
-        raise InputError(f"{levels.size} different grey levels cannot be parted into {phases} phases")
-    if levels.size == phases:
-        return tuple(float(level) for level in (levels[1:] + levels[:-1]) / 2)
-    # skimage's histogram of integers has a bin for every grey level: 65536 of them for 16-bit data, so give it floats
-    return _of_histogram(*np.histogram(values, bins=OTSU_BINS), phases)
-
-
-def _of_histogram(counts: NDArray[np.int64], edges: NDArray[np.float64], phases: int) -> tuple[float, ...]:
-    from skimage.filters import threshold_multiotsu
-
-    centres = (edges[:-1] + edges[1:]) / 2
-    thresholds = threshold_multiotsu(classes=phases, hist=(counts, centres))  # type: ignore[no-untyped-call]
-    return tuple(float(threshold) for threshold in thresholds)
-
-
-def thresholds_of_slices(slices: Callable[[], Iterable[NDArray[np.generic]]], phases: int) -> tuple[float, ...]:
-    """`multi_otsu_thresholds` of a volume, read slice by slice, twice: for the range, and for the histogram.
-
-    Raises:
-        InputError: as there.
-    """
-    if not 2 <= phases <= 5:
-        raise InputError(f"phases is {phases}; multi-Otsu thresholds are fitted for 2 to 5 phases")
-    low, high, levels = math.inf, -math.inf, np.empty(0)
-    for plane in slices():
-        values = np.asarray(plane, dtype=np.float64)
-        if not np.isfinite(values).all():
-            raise InputError("grey levels to fit thresholds on hold values that are not finite; mask them first")
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
-        if levels.size <= phases:
-            levels = np.union1d(levels, values)
-    if levels.size <= phases:
-        return multi_otsu_thresholds(levels, phases)
-    counts, edges = np.zeros(OTSU_BINS, np.int64), np.linspace(low, high, OTSU_BINS + 1)
-    for plane in slices():
-        counts += np.histogram(np.asarray(plane, dtype=np.float64), OTSU_BINS, (low, high))[0]
-    return _of_histogram(counts, edges, phases)
 
 
 def segment(image: NDArray[np.generic], thresholds: tuple[float, ...]) -> NDArray[np.uint8]:

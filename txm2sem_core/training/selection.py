@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore
-from txm2sem_core.metrics.rock import multi_otsu_thresholds, two_point_probability
+from txm2sem_core.metrics.otsu import multi_otsu_thresholds
+from txm2sem_core.metrics.rock import two_point_probability
 
 PHASES = 4  # pore, organic matter, mineral, heavy mineral; phase 0 is the darkest
 LAG_PX = 16
