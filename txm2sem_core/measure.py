@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -15,6 +16,7 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import FILTERS, MeasureSettings
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.voxel_sizes import UNKNOWN, differing_axes
 from txm2sem_core.metrics import (
     Correlation,
     CorrelationMeter,
@@ -183,6 +185,12 @@ def measure_volume(
         segmenter = fit_segmenter(store, settings, labels)
         both = meters[0], meters[1]
         true = io.open_volume(truth)
+        if differing := differing_axes(voxel_size_nm or UNKNOWN, true.voxel_size_nm or UNKNOWN):
+            warnings.warn(
+                f"{predicted} and {truth} state voxel sizes that differ (along {'; along '.join(differing)}), so that "
+                "lengths and rates of change in them are on different scales. Mend whichever file is wrong.",
+                stacklevel=2,
+            )
         figures = compare_volumes(prediction.slices(), _slices(true, shape), full, segmenter, neighbours=both)
         figures |= shell_figures(prediction.slices(), _slices(true, shape), shape, voxel_size_nm)
     sources = {"prediction": meters[0].spectra} | ({} if truth is None else {"truth": meters[1].spectra})

@@ -392,3 +392,12 @@ def test_volumes_have_all_of_continuity_and_a_shell_correlation(tmp_path: Path) 
     assert table[0].split() == ["prediction", "truth"]
     (line,) = (line for line in table if line.startswith("jitter_z "))
     assert line.split()[1:3] == [f"{found['jitter_z']:.6g}", f"{found['jitter_z_truth']:.6g}"]
+
+
+def test_volumes_that_state_different_voxel_sizes_are_told_of(tmp_path: Path) -> None:
+    make_store(tmp_path / "p")
+    volume_pair(tmp_path)
+    io.write_tiff(tmp_path / "other.tif", sharp((6, 40, 48), 5), (VOXEL_SIZE_NM[0], 99.0, VOXEL_SIZE_NM[2]))
+    files = tmp_path / "p", MeasureSettings(phases=2), tmp_path / "v.json", tmp_path / "axes.csv"
+    with pytest.warns(UserWarning, match=r"other\.tif state voxel sizes that differ \(along y: .* and 99 nm\)"):
+        measure_volume(tmp_path / "pred.ome.zarr", tmp_path / "other.tif", *files)

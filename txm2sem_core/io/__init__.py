@@ -17,6 +17,7 @@ from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.images import (
     image_kind,
     list_images,
+    not_zero,
     read_image,
     read_mask,
     read_voxel_size_nm,
@@ -50,6 +51,7 @@ __all__ = [
     "exclusive",
     "image_kind",
     "list_images",
+    "not_zero",
     "open_volume",
     "read_csv",
     "read_image",

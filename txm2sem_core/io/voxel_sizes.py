@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import tifffile
 
 VoxelSize = tuple[float | None, float | None, float | None]  # Z, Y, X
+UNKNOWN: VoxelSize = (None, None, None)
 
 # names and symbols of lengths in ImageJ, OME-XML (OME's UnitsLength) and OME-Zarr (UDUNITS-2), lower case
 UNIT_NM = {
@@ -22,6 +23,7 @@ UNIT_NM = {
     **dict.fromkeys(("in", "inch"), 2.54e7),
     **dict.fromkeys(("m", "meter", "metre"), 1e9),
 }
+ROUNDED = 0.01  # of a size; less is what formats round
 _LARGEST_PIXEL_NM = 2e4  # 72 to 1200 dots an inch are for printing, from programs that know no pixel size
 
 
@@ -100,3 +102,12 @@ def _imagej_lines(tiff: tifffile.TiffFile) -> Mapping[str, str]:
 def _pixel_nm(value: tuple[int, int], unit_nm: float) -> float | None:
     pixels, units = value
     return unit_nm * units / pixels if pixels > 0 and units > 0 else None
+
+
+def differing_axes(first: VoxelSize, second: VoxelSize) -> list[str]:
+    """Axes along which two files that should show one place state different sizes, in words; unknown ones do not."""
+    return [
+        f"{axis}: {here:g} and {there:g} nm"
+        for axis, here, there in zip("zyx", first, second, strict=True)
+        if here and there and not math.isclose(here, there, rel_tol=ROUNDED)
+    ]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.metrics.masks import check_mask
 
 
 class Segmenter(Protocol):
@@ -66,13 +67,13 @@ def confusion(
     mask: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
     """Pixel counts `[truth phase, predicted phase]` of two label images of equal shape, within the mask if given."""
-    if prediction.shape != truth.shape or (mask is not None and mask.shape != truth.shape):
+    if prediction.shape != truth.shape:
         raise InputError(f"label images differ in shape: prediction {prediction.shape}, truth {truth.shape}")
     if max(int(prediction.max(initial=0)), int(truth.max(initial=0))) >= phases:
         raise InputError(f"a label image holds a phase above {phases - 1}, the last of {phases}")
     codes = truth.astype(np.int64) * phases + prediction
     if mask is not None:
-        codes = codes[mask]
+        codes = codes[check_mask(mask, truth)]
     return np.bincount(codes.ravel(), minlength=phases * phases).reshape(phases, phases)
 
 
@@ -104,7 +105,9 @@ def dice_from_confusion(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.divide(2 * both, total, out=np.full(both.shape, math.nan), where=total > 0)
 
 
-def two_point_probability(phase: NDArray[np.bool_], axis: int, max_lag_px: int | None = None) -> NDArray[np.float64]:
+def two_point_probability(
+    phase: NDArray[np.bool_], axis: int, max_lag_px: int | None = None, mask: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Probability that two points a distance apart along one axis both lie in the phase, S2(r).
 
     Torquato, Random Heterogeneous Materials (2002), section 2.2. Every pair of pixels inside the array counts and none
@@ -115,9 +118,11 @@ def two_point_probability(phase: NDArray[np.bool_], axis: int, max_lag_px: int |
         phase: boolean, True in the phase.
         axis: along which to measure (0 is z in a `[Z, Y, X]` volume).
         max_lag_px: greatest distance in pixels; half the length of the axis if not given.
+        mask: True where a pixel counts; only pairs of which both do are counted.
 
     Returns:
-        `[max_lag_px + 1]`, distances 0, 1, 2, ... pixels; multiply the index by the voxel size along the axis.
+        `[max_lag_px + 1]`, distances 0, 1, 2, ... pixels; multiply the index by the voxel size along the axis. NaN
+        where no pair counts.
     """
     if phase.dtype != np.bool_ or phase.size == 0 or not -phase.ndim <= axis < phase.ndim:
         raise InputError(
@@ -127,7 +132,10 @@ def two_point_probability(phase: NDArray[np.bool_], axis: int, max_lag_px: int |
     max_lag = length // 2 if max_lag_px is None else max_lag_px
     if not 0 <= max_lag < length:
         raise InputError(f"a lag of {max_lag} pixels does not fit into axis {axis} of {length} pixels")
-    lines = np.moveaxis(phase, axis, 0)
-    line_count = phase.size // length
-    pairs = [int(np.count_nonzero(lines[: length - lag] & lines[lag:])) for lag in range(max_lag + 1)]
-    return np.array(pairs, dtype=np.float64) / (line_count * (length - np.arange(max_lag + 1)))
+    counts = np.ones_like(phase) if mask is None else check_mask(mask, phase)
+    lines, there = (np.moveaxis(field, axis, 0) for field in (phase & counts, counts))
+    pairs, possible = (
+        np.array([np.count_nonzero(field[: length - lag] & field[lag:]) for lag in range(max_lag + 1)], np.float64)
+        for field in (lines, there)
+    )
+    return np.divide(pairs, possible, out=np.full(pairs.shape, math.nan), where=possible > 0)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.image import Image, Mask, check_data_range, check_pair
+from txm2sem_core.metrics.image import Image, check_data_range, check_pair
+from txm2sem_core.metrics.masks import EMPTY, Mask, check_mask, selected
 from txm2sem_core.metrics.windows import INTERIOR, SSIM_WINDOW_PX, WindowPair
 
 Real = NDArray[np.float64]
@@ -68,7 +69,7 @@ def multi_scale_similarity(pair: WindowPair, data_range: float, mask: Mask | Non
             agreement = here.similarity(data_range) if last else here.contrast_structure(data_range)
             terms.append((MS_SSIM_WEIGHTS[scale], max(float(np.average(agreement, weights=inner)), 0.0)))
     if not terms:
-        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
+        raise InputError(EMPTY)
     total = sum(exponent for exponent, _ in terms)
     return math.prod(mean ** (exponent / total) for exponent, mean in terms)
 
@@ -117,7 +118,7 @@ def gmsd(prediction: Image, target: Image, data_range: float, mask: Mask | None 
         raise InputError(f"gradients of halved images need 6 x 6 pixels; these are {first.shape}")
     counts = _halved(_weights(first, mask))[1:-1, 1:-1] == 1
     if np.count_nonzero(counts) < 2:
-        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
+        raise InputError(EMPTY)
     gradients = [_gradient(_halved(image)) for image in (first, second)]
     constant = GMSD_CONSTANT * (data_range / 255) ** 2
     similarity = (2 * gradients[0] * gradients[1] + constant) / (gradients[0] ** 2 + gradients[1] ** 2 + constant)
@@ -135,10 +136,8 @@ def histogram_distance(prediction: Image, target: Image, data_range: float, mask
     """
     check_data_range(data_range)
     first, second = check_pair(prediction, target)
-    counts = _weights(first, mask) > 0
-    if not counts.any():
-        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
-    return float(np.abs(np.sort(first[counts]) - np.sort(second[counts])).mean()) / data_range
+    sorted_values = (np.sort(selected(image, mask), axis=None) for image in (first, second))
+    return float(np.abs(np.subtract(*sorted_values)).mean()) / data_range
 
 
 class HistogramMeter:
@@ -163,7 +162,7 @@ class HistogramMeter:
     def add(self, prediction: Image, target: Image, mask: Mask | None = None) -> None:
         """Take the next slice of both, `[Y, X]`."""
         for image, sign in zip(check_pair(prediction, target), (1, -1), strict=True):
-            places = (image if mask is None else image[mask]).ravel() * self._per_level
+            places = selected(image, mask).ravel() * self._per_level
             classes, own, numbers = np.unique(np.floor(places), return_inverse=True, return_counts=True)
             above = np.bincount(own, classes[own] + 1 - places, minlength=classes.size)
             for key, number, rest in zip(classes.tolist(), numbers.tolist(), above.tolist(), strict=True):
@@ -186,14 +185,12 @@ class HistogramMeter:
 def _weights(image: Real, mask: Mask | None) -> Real:
     if mask is None:
         return np.ones_like(image)
-    if mask.dtype != np.bool_ or mask.shape != image.shape:
-        raise InputError(f"the mask must be boolean and of shape {image.shape}; it is {mask.dtype} {mask.shape}")
-    return mask.astype(np.float64)
+    return check_mask(mask, image).astype(np.float64)
 
 
 def _average(values: Real, weights: Real) -> float:
     if not weights.any():
-        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
+        raise InputError(EMPTY)
     return float(np.average(values, weights=weights))
 
 
