@@ -107,10 +107,17 @@ def _sample(sample: SampleResults, viewer_bytes: float) -> SampleReport:
         "figures": sample.figures,
         "volumes": sample.volumes,
         "warnings": list(
-            dict.fromkeys([*store.get("warnings", []), *warn_of(summary, quality, index, sample.volumes)])
+            dict.fromkeys([*store.get("warnings", []), *_warnings(sample, summary, quality, index, store)])
         ),
         "viewer": _viewer(sample, summary, store, viewer_bytes),
     }
+
+
+def _warnings(
+    sample: SampleResults, summary: Sequence[Row], quality: pd.DataFrame, index: pd.DataFrame, store: Row
+) -> list[str]:
+    spectra = io.read_csv(sample.folder / "metrics" / "spectra.csv")
+    return warn_of(summary, quality, index, sample.volumes, spectra, store["voxel_size_nm"])
 
 
 def _patches(index: pd.DataFrame, size_px: int) -> str:
