@@ -135,7 +135,7 @@ def repair_files(repairer: Repairer, txm: Path, sem: Path, mask: Path, output: P
     if output.suffix.lower() not in (".tif", ".tiff"):
         raise ConfigError(f"{output}: the output must end in .tif.")
     images = {"TXM": io.read_image(txm), "FIB-SEM": io.read_image(sem)}
-    charged = io.read_image(mask) > 0
+    charged = io.read_mask(mask)
     for path, shape in ((txm, images["TXM"].shape), (mask, charged.shape)):
         if shape != images["FIB-SEM"].shape:
             raise InputError(

@@ -19,6 +19,7 @@ from txm2sem_core.io.atomic import atomic_path, check_standing, working_path
 from txm2sem_core.io.images import (
     image_kind,
     list_images,
+    not_zero,
     read_image,
     read_mask,
     read_voxel_size_nm,
@@ -62,6 +63,7 @@ __all__ = [
     "exclusive",
     "image_kind",
     "list_images",
+    "not_zero",
     "number_files",
     "open_volume",
     "output_path",

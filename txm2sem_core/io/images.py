@@ -122,7 +122,12 @@ def image_kind(path: str | Path) -> tuple[tuple[int, ...], np.dtype]:
 
 def read_mask(path: str | Path) -> np.ndarray:
     """Read a mask [Y, X]: True where the image is not zero."""
-    return read_image(path) > 0
+    return not_zero(read_image(path))
+
+
+def not_zero(mask: np.ndarray) -> np.ndarray:
+    """What a mask's file says, wherever masks are read: boolean, True where it is not zero; -1 is not zero either."""
+    return mask != 0
 
 
 def _check_file(path: Path) -> None:

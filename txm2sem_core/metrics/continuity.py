@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.image import check_data_range, check_pair
 from txm2sem_core.metrics.lags import Lag, PlaneStep, equal_lags
+from txm2sem_core.metrics.masks import Mask, check_mask
 
 Image = NDArray[np.generic]
 
@@ -84,25 +85,34 @@ class ContinuityMeter:
         check_data_range(data_range)
         self._data_range = data_range
         self._last: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._last_mask: Mask | None = None
         self._squares_prediction = 0.0
         self._squares_truth = 0.0
         self._error = 0.0
         self._squares_error = 0.0
         self._pixels = 0
 
-    def add(self, prediction: Image, truth: Image) -> None:
-        """Take the next slice of both, `[Y, X]`."""
+    @property
+    def pixels(self) -> int:
+        """Changes from slice to slice that were counted."""
+        return self._pixels
+
+    def add(self, prediction: Image, truth: Image, mask: Mask | None = None) -> None:
+        """Take the next slice of both, `[Y, X]`; a change counts where the pixel does in both slices."""
         predicted, measured = check_pair(prediction, truth)
         if self._last is not None:
             if self._last[0].shape != predicted.shape:
                 raise InputError(f"slice shapes differ within the volume: {self._last[0].shape}, {predicted.shape}")
             change_prediction, change_truth = predicted - self._last[0], measured - self._last[1]
+            if mask is not None and self._last_mask is not None:
+                both = check_mask(mask, predicted) & self._last_mask
+                change_prediction, change_truth = change_prediction[both], change_truth[both]
             self._squares_prediction += float(np.square(change_prediction).sum())
             self._squares_truth += float(np.square(change_truth).sum())
             self._error += float(np.abs(change_prediction - change_truth).sum())
             self._squares_error += float(np.square(change_prediction - change_truth).sum())
-            self._pixels += predicted.size
-        self._last = (predicted, measured)
+            self._pixels += change_truth.size
+        self._last, self._last_mask = (predicted, measured), mask
 
     def result(self) -> Continuity:
         """Give the figures so far; InputError before the second slice."""

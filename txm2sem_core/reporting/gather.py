@@ -111,7 +111,11 @@ def _sample(sample: SampleResults, viewer_bytes: float) -> SampleReport:
         "volumes": sample.volumes,
         "warnings": list(
             dict.fromkeys(
-                [*_left_out(sample), *store.get("warnings", []), *warn_of(summary, quality, index, sample.volumes)]
+                [
+                    *_left_out(sample),
+                    *store.get("warnings", []),
+                    *_warnings(sample, summary, quality, index, store),
+                ]
             )
         ),
         "viewer": _viewer(sample, summary, store, viewer_bytes),
@@ -127,6 +131,13 @@ def _left_out(sample: SampleResults) -> list[str]:
         why = f" Its training failed: {messages[-1]}" if messages else ""
         told.append(f"The variant {name} is left out (leave_out), and stands in no table or figure.{why}")
     return told
+
+
+def _warnings(
+    sample: SampleResults, summary: Sequence[Row], quality: pd.DataFrame, index: pd.DataFrame, store: Row
+) -> list[str]:
+    spectra = io.read_csv(sample.folder / "metrics" / "spectra.csv")
+    return warn_of(summary, quality, index, sample.volumes, spectra, store["voxel_size_nm"])
 
 
 def _patches(index: pd.DataFrame, size_px: int) -> str:
