@@ -122,7 +122,7 @@ def image_kind(path: str | Path) -> tuple[tuple[int, ...], np.dtype]:
 
 def read_mask(path: str | Path) -> np.ndarray:
     """Read a mask [Y, X]: True where the image is not zero."""
-    return read_image(path) > 0
+    return read_image(path) != 0
 
 
 def _check_file(path: Path) -> None:
