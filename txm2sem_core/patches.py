@@ -16,8 +16,9 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings
 from txm2sem_core.doubts import adjacent_slices, doubtful_registration
+from txm2sem_core.duplicates import PlacedSlice, duplicates
 from txm2sem_core.errors import InputError
-from txm2sem_core.geometry import window_share
+from txm2sem_core.geometry import Crop, window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
 from txm2sem_core.measured import measured
@@ -70,24 +71,6 @@ def _without_shared_neighbours(z: pd.Series, splits: pd.Series, context: int) ->
             if (abs(z[others] - z[position]) <= 2 * context).any():
                 kept[position] = np.nan
     return kept
-
-
-def shared_slices(pairs: pd.DataFrame) -> list[str]:
-    """Warnings of slices whose very pixels stand in two splits, by the digests that registration left.
-
-    Args:
-        pairs: columns `pair`, `split`, and where they are known `txm_sha256` and `sem_sha256`.
-    """
-    warnings = []
-    for modality, column in (("TXM", "txm_sha256"), ("FIB-SEM", "sem_sha256")):
-        for _, same in pairs.groupby(column) if column in pairs else ():
-            if same["split"].nunique() > 1:
-                places = ", ".join(f"{row.pair} ({row.split})" for row in same.itertuples())
-                warnings.append(
-                    f"one {modality} slice stands in several splits: pairs {places}. Their scores say nothing "
-                    "of unseen rock. Leave all but one of the pairs out."
-                )
-    return warnings
 
 
 def acceptable_positions(usable: np.ndarray, nonzero: np.ndarray, settings: PatchesSettings) -> np.ndarray:
@@ -175,7 +158,7 @@ def extract_patches(
             *left_out,
             *misplaced,
             *_unmeasured(pairs, settings.context),
-            *shared_slices(table),
+            *_copies(table, pairs, settings.context),
             *adjacent_slices(table),
         ),
     )
@@ -362,6 +345,20 @@ def _unmeasured(pairs: dict[str, PairImages], context: int) -> list[str]:
         for kind, each in shares.items()
         if any(each)
     ]
+
+
+def _copies(table: pd.DataFrame, pairs: dict[str, PairImages], context: int) -> list[str]:
+    """Warnings of slices in two splits that show the same place."""
+    rows: list[Any] = list(table.itertuples())
+    crops = [Crop(int(row.y0), int(row.y1), int(row.x0), int(row.x1)) for row in rows]
+
+    def placed(images: list[np.ndarray]) -> list[PlacedSlice]:
+        masks = [pairs[str(row.pair)].mask for row in rows]
+        found = zip(rows, images, crops, masks, strict=True)
+        return [PlacedSlice(str(row.pair), str(row.split), image, crop, mask) for row, image, crop, mask in found]
+
+    txm, sem = ([pairs[str(row.pair)].txm[context] for row in rows], [pairs[str(row.pair)].sem for row in rows])
+    return [*duplicates(placed(txm), "TXM"), *duplicates(placed(sem), "FIB-SEM")]
 
 
 def _drawn(

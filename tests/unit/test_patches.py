@@ -15,7 +15,7 @@ from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings, parse_settings
 from txm2sem_core.doubts import adjacent_slices, doubtful_registration
 from txm2sem_core.errors import InputError
-from txm2sem_core.patches import SPLITS, acceptable_positions, extract_patches, shared_slices, side_by_side, split_pairs
+from txm2sem_core.patches import SPLITS, acceptable_positions, extract_patches, side_by_side, split_pairs
 
 SIZE_NM = (40.0, 20.0, 10.0)
 
@@ -360,9 +360,10 @@ def test_training_pairs_of_one_grey_level(tmp_path: Path) -> None:
         extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")
 
 
-def test_a_slice_that_stands_in_two_splits_is_said() -> None:
-    table = pd.DataFrame({"pair": ["1", "2", "3", "4"], "split": ["train", "train", "validation", "test"]})
-    table["txm_sha256"], table["sem_sha256"] = ["a", "a", "b", "c"], ["p", "q", "r", "q"]
-    (warning,) = shared_slices(table)  # the same slice twice in one split is no fault
-    assert "one FIB-SEM slice stands in several splits: pairs 2 (train), 4 (test)" in warning
-    assert shared_slices(table.drop(columns=["txm_sha256", "sem_sha256"])) == []
+def test_a_copy_of_a_slice_in_another_split_goes_into_the_store(tmp_path: Path) -> None:
+    folder, _ = registered(tmp_path / "r")
+    for kind in ("txm", "sem"):
+        io.write_tiff(folder / f"{kind}7.tif", io.read_image(folder / f"{kind}1.tif"))
+    store = extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")
+    said = [text for text in store.warnings if "pairs 001 (train) and 007 (test) are the same slice" in text]
+    assert len(said) == 2
