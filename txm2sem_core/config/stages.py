@@ -78,8 +78,8 @@ class PatchesSettings(Settings):
     evaluation_count: PositiveInt = 100  # at most so many a split; `grid` gives no more than fit
     grid_px: PositiveInt = 4  # positions are multiples of this; each super-resolution factor must divide it
     context: Annotated[int, Field(ge=0, le=3)] = 0  # TXM slices below and above that a patch is cut with
-    min_uncharged: Fraction = 0.95  # share of a patch's pixels without charge
-    min_nonzero: Fraction = 0.75  # share that is not zero in both images
+    min_uncharged: Fraction = 0.95  # share of a patch's pixels that were measured and are not charged
+    min_nonzero: Fraction = 0.0  # share that must not be 0 in either image; 0 = off: 0 is a grey level too
     percentiles: tuple[float, float] = (0.05, 99.95)  # of training pixels, mapped to -1 and 1
     txm: TxmSettings = TxmSettings()
     split: SplitSettings = SplitSettings()

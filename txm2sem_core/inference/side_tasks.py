@@ -9,7 +9,7 @@ import torch
 
 from txm2sem_core import io
 from txm2sem_core.checkpoint import LoadedModel
-from txm2sem_core.config import PredictSettings
+from txm2sem_core.config import PredictSettings, TrainSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.intensity import to_dtype
@@ -129,7 +129,8 @@ def repair_files(repairer: Repairer, txm: Path, sem: Path, mask: Path, output: P
 
     Raises:
         InputError: the output is an input or something of the user's (see `io.check_output`), a file cannot be read,
-            shapes or data types do not fit.
+            shapes or data types do not fit, or more is charged than the model has learnt to repair, as where a mask
+            means the opposite.
     """
     io.check_output([txm, sem, mask], files=[output])
     if output.suffix.lower() not in (".tif", ".tiff"):
@@ -144,6 +145,13 @@ def repair_files(repairer: Repairer, txm: Path, sem: Path, mask: Path, output: P
             )
     if images["FIB-SEM"].dtype != repairer.sem_dtype:
         raise InputError(f"{sem}: {images['FIB-SEM'].dtype}, but the model was trained on {repairer.sem_dtype} slices.")
+    greatest = TrainSettings.model_validate(repairer.description["settings"]).damage[1]
+    if charged.mean() > greatest:
+        raise InputError(
+            f"{mask}: {charged.mean():.0%} of the slice is not zero, which means charged; the model has learnt to "
+            f"repair at most {greatest:.0%} of a patch (train.damage). Where the mask means the opposite, as those in "
+            "registered/pairs/ do (255 = usable), invert it."
+        )
     plane, clipped = repairer.repair_plane(repairer.preparation.apply(images["TXM"]), images["FIB-SEM"], charged)
     io.write_tiff(output, plane, io.read_voxel_size_nm(sem), overwrite=overwrite)
     return clipped

@@ -178,7 +178,7 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
             for name, image in placed.items()
         }
     charge = placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8))
-    mask = np.where(charge > 0, 0, 255).astype(np.uint8)
+    mask = np.where(charge != 0, 0, 255).astype(np.uint8)
     voxel_size_nm = io.read_voxel_size_nm(pair.txm)
     digests = {}
     for name, image in ({"txm": txm, "mask": mask} | placed).items():

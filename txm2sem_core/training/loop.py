@@ -19,14 +19,15 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from txm2sem_core import checkpoint, io
 from txm2sem_core.architecture import generator_arguments
 from txm2sem_core.config import TrainSettings
+from txm2sem_core.config.train import ADVERSARIAL, SIDE_TASKS
 from txm2sem_core.device import choose_device, device_name
 from txm2sem_core.errors import ConfigError, InputError, TrainingError, Txm2semError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.memory import memory_remedy
-from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, plugin_of
+from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, inference, plugin_of
 from txm2sem_core.progress import progress
 from txm2sem_core.provenance import made_with
-from txm2sem_core.training.batches import Batch, epoch_batches, training_spread
+from txm2sem_core.training.batches import Batch, epoch_batches, evaluation_batches, training_spread
 from txm2sem_core.training.neighbours import NeighbourSlices
 from txm2sem_core.training.resume import Checkpoint, Reached, place_of, state_key, termination
 from txm2sem_core.training.schedules import build_scheduler
@@ -46,6 +47,7 @@ _MEMORY_REMEDY = (
 )
 _HISTORY = "history.csv"
 MODEL_FILES = (checkpoint.WEIGHTS_FILE, checkpoint.DESCRIPTION_FILE, "best.safetensors", "last.safetensors")
+_SAME_VALUE = 1e-6  # in units of a network's range
 _FIT_PATCHES = 400  # baselines are fitted on the first so many training patches, which are in random places already
 
 
@@ -162,8 +164,16 @@ def _save(
     *,
     overwrite: bool,
 ) -> None:
-    chosen = "last" if settings.select == "last" else "best"
+    chosen, warnings = _chosen(history, settings)
+    if settings.family != "baseline" and _is_constant(weights[chosen], store, settings):
+        warnings.append(
+            "The network predicts one value everywhere: it has died, or was never trained. Lower "
+            "train.optimiser.learning_rate, or look at the losses in history.csv."
+        )
+    for warning in warnings:
+        print(f"train: warning: {warning}", file=sys.stderr)
     description = _describe(store, settings, seed, history, chosen, made_with(used))
+    description["warnings"] += warnings
     description |= {} if key is None else {"training_key": key}
     io.write_csv(output / _HISTORY, history, overwrite=overwrite)
     description["sha256"] = {_HISTORY: io.sha256_file(output / _HISTORY)}  # a CSV has no room for a mark of its own
@@ -173,7 +183,40 @@ def _save(
     checkpoint.remove_training_states(output)
 
 
+def _chosen(history: pd.DataFrame, settings: TrainSettings) -> tuple[str, list[str]]:
+    """Which weights are kept, `best` or `last`, and a warning where the criterion was no number in any epoch."""
+    if settings.select == "last":
+        return "last", []
+    scores = [criterion(row, settings.select) for row in history.to_dict("records")]  # type: ignore[arg-type]
+    if any(map(math.isfinite, scores)):
+        return "best", []
+    return "last", [
+        f"train.select = {settings.select} has no value in any epoch, so there is no best one: the last epoch's "
+        "weights are kept. Look at the validation patches, or choose another criterion."
+    ]
+
+
+def _is_constant(generator: ImageGenerator, store: PatchStore, settings: TrainSettings) -> bool:
+    """Whether the first validation patches are predicted as one value."""
+    batch = next(task_of(store, settings).validation(evaluation_batches(store, "validation", settings.context, 4)))
+    with inference(generator, settings.inference_mode):
+        made = generator(batch.txm)
+    return bool((made - made.flatten()[0]).abs().max() < _SAME_VALUE)
+
+
 def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
+    by_pores = settings.select in ("best_porosity", "best_two_point") and settings.family not in SIDE_TASKS
+    if by_pores and pore_threshold(store) is None:
+        raise ConfigError(
+            f"train.select: {settings.select} needs the pores, but the training FIB-SEM slices hold too few grey "
+            "levels to be parted into four phases. Choose best_psnr, best_ssim or last."
+        )
+    steps = settings.schedule.total_epochs * math.ceil(len(store.of_split("train")) / settings.batch_size)
+    if settings.family in ADVERSARIAL and steps < settings.critic_steps:
+        raise ConfigError(
+            f"train.critic_steps: {settings.critic_steps} discriminator steps come before the generator's first, but "
+            f"the training has {steps}. Lower it, or train for more epochs."
+        )
     if store.factor != settings.factor:
         raise ConfigError(
             f"factor: the variant has {settings.factor}, the patches have {store.factor}. Give its patches."
