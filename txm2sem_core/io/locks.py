@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from txm2sem_core.io.atomic import make_parent, told
+from txm2sem_core.errors import InputError
+from txm2sem_core.io.atomic import make_parent, named, told
 
 try:
     import fcntl
@@ -52,9 +53,11 @@ def exclusive(folder: str | Path, name: str) -> Iterator[None]:
     Raises:
         InputError: the folder cannot lie there: rights are missing, or the disk is full.
     """
-    folder = Path(folder)
+    folder = named(Path(folder))
     make_parent(folder)
     lock = folder.parent / f".{folder.name}.{_NAME}"
+    if lock.is_symlink() or (lock.exists() and (not lock.is_file() or lock.stat().st_size)):  # ours are empty files
+        raise InputError(f"{lock}: this stands where the lock of {folder} is to be. Move it elsewhere.")
     with told(folder):
         descriptor = _lock_file(lock, shared=False, wait=False)
     if descriptor is None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
+from txm2sem_core.io.ownership import sha256_file
+
+__all__ = ["read_csv", "read_json", "read_text", "sha256_file", "write_csv", "write_json", "write_text"]
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    with atomic_path(path) as temporary:
+def write_text(path: str | Path, text: str, *, overwrite: bool = True) -> None:
+    """Write UTF-8 text atomically; in place of what, see `atomic_path`."""
+    with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -37,9 +39,9 @@ def read_text(path: str | Path) -> str:
         raise InputError(f"{str(path)!r}: this is not a path ({error}).") from error
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: str | Path, value: Any, *, overwrite: bool = True) -> None:
     """Write JSON atomically, with sorted keys so that equal values give equal bytes. NaN is refused."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", overwrite=overwrite)
 
 
 def read_json(path: str | Path) -> Any:
@@ -52,9 +54,9 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: a value cannot be read ({str(error)[:200]}). Make it again.") from error
 
 
-def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+def write_csv(path: str | Path, table: pd.DataFrame, *, overwrite: bool = True) -> None:
     """Write a table as CSV atomically, without the row index."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, overwrite=overwrite) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
@@ -68,9 +70,3 @@ def read_csv(path: str | Path, text_columns: tuple[str, ...] = ("pair",)) -> pd.
         raise InputError(f"{path}: there is no such file. Check the path.") from error
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: this is not a CSV table ({' '.join(str(error).split())}). Make it again.") from error
-
-
-def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

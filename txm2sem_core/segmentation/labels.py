@@ -50,8 +50,9 @@ def place_labels(pairs: Sequence[RawPair], labels: Mapping[str, Path], registere
             matrix = np.array(transforms[name]["matrix"])
             placed = crop.of(warp(image, matrix, (crop.y1, crop.x1), order=0))
             placed = np.where(io.read_mask(registered / row["mask"]) > 0, placed, 0).astype(np.uint8)
-            io.write_tiff(folder / f"{name}_labels.tif", placed)
-            io.write_tiff(folder / f"{name}_sem.tif", io.read_image(registered / row["sem"]))
+            sem, size_nm = io.read_image(registered / row["sem"]), io.read_voxel_size_nm(registered / row["sem"])
+            io.write_tiff(folder / f"{name}_labels.tif", placed, size_nm)
+            io.write_tiff(folder / f"{name}_sem.tif", sem, size_nm)
             files = {"sem": f"pairs/{name}_sem.tif", "labels": f"pairs/{name}_labels.tif"}
             rows.append({"pair": name, **files, "labelled_px": int(np.count_nonzero(placed))})
         if not rows:

@@ -214,7 +214,7 @@ rule summarise_volumes:
 
 rule place_labels:
     input:
-        labels=lambda w: label_inputs(w.sample),
+        labels=lambda w: given(label_files(SAMPLES[w.sample]).values()),
         index="<results>/{sample}/registered/index.csv",
         transforms="<results>/{sample}/registered/transforms.json",
     output:

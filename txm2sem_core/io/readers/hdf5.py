@@ -11,6 +11,7 @@ import numpy as np
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.guards import Fingerprint, Handle, check_fits
+from txm2sem_core.io.readers.projections import signs_of_projections
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype, to_kept
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize
@@ -49,7 +50,8 @@ def open_hdf5(path: Path, dataset: str | None) -> Volume:
     ilastik and others write it.
 
     Raises:
-        InputError: no HDF5, no such dataset or several, not 3D, of an odd type, or with voxels in other files.
+        InputError: no HDF5, no such dataset or several, not 3D, of an odd type, with voxels in other files, or
+            projections.
     """
     import h5py  # here, not above: heavy, and imported with this package by every prediction
 
@@ -87,6 +89,8 @@ def _found(path: Path, file: h5py.File, name: str | None) -> _Found:
     _check_inside(path, chosen)
     if not _is_volume(chosen):
         raise InputError(f"{path}:{chosen.name}: a dataset [Z, Y, X] is needed, its shape is {chosen.shape}.")
+    if signs := signs_of_projections(chosen):
+        raise _no_slices(path, chosen.name, signs)
     chunk = chosen.chunks or ()
     if chunk:
         check_fits(path, int(np.prod(chunk)) * chosen.dtype.itemsize, f"one chunk of {chosen.name}")
@@ -98,7 +102,7 @@ def _is_volume(dataset: h5py.Dataset) -> bool:
 
 
 def _volumes(file: h5py.File) -> list[str]:
-    """Datasets that could be meant: 3D, of numbers. Links to other files are not followed."""
+    """Datasets that could be meant: 3D, of numbers, projections too. Links to other files are not followed."""
     import h5py
 
     found: list[str] = []
@@ -112,7 +116,11 @@ def _volumes(file: h5py.File) -> list[str]:
 
 
 def _only(path: Path, file: h5py.File) -> str:
-    found = _volumes(file)
+    every = _volumes(file)
+    signs = {name: signs_of_projections(file[name]) for name in every}
+    found = [name for name in every if signs[name] is None]
+    if every and not found:
+        raise _no_slices(path, every[0], str(signs[every[0]]))
     if len(found) != 1:
         listed = _listed(found) or "none"
         raise InputError(
@@ -120,6 +128,13 @@ def _only(path: Path, file: h5py.File) -> str:
             f"{path}:/path/to/dataset."
         )
     return found[0]
+
+
+def _no_slices(path: Path, name: str, signs: str) -> InputError:
+    return InputError(
+        f"{path}:{name}: these are projections, not slices of a volume ({signs}). Reconstruct them first, or name the "
+        f"dataset of the reconstruction: {path}:/path/to/dataset."
+    )
 
 
 def _named(path: Path, file: h5py.File, name: str) -> h5py.Dataset:

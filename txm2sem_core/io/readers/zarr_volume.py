@@ -77,12 +77,16 @@ def open_zarr(path: Path, channel: int) -> Volume:
 
 
 def _opened(path: Path) -> tuple[zarr.Array, Sequence[str], VoxelSize | None, list[Path]]:
-    """The array of full resolution, its axes, its voxel size, and the files of metadata that say so."""
-    node = zarr.open(path, mode="r")
-    if isinstance(node, zarr.Array):
+    """The array of full resolution, its axes, its voxel size, and the files of metadata that say so.
+
+    Consolidated metadata are a copy that nobody renews when slices are appended or a scale is mended: never read.
+    """
+    if _is_array(path):
         files = [path / name for name in _METADATA if (path / name).is_file()]
         _check_codecs(path, files)
-        return node, _own_axes(path, node), None, files
+        array = zarr.open_array(path, mode="r")
+        return array, _own_axes(path, array), None, files
+    node = zarr.open_group(path, mode="r", use_consolidated=False)
     multiscale = _multiscale(node.attrs)
     if multiscale is None and _multiscale_of_one(node):  # the layout of bioformats2raw: images are groups 0, 1, ...
         return _opened(path / "0")
@@ -95,13 +99,17 @@ def _opened(path: Path) -> tuple[zarr.Array, Sequence[str], VoxelSize | None, li
         raise ValueError(f"its dataset {name} lies outside the folder")
     files = [folder / file for folder in (path, inner) for file in _METADATA if (folder / file).is_file()]
     _check_codecs(path, files)
-    array = node[name]
-    if not isinstance(array, zarr.Array):
-        raise TypeError(f"{name} is no array")
+    array = zarr.open_array(inner, mode="r", zarr_format=node.metadata.zarr_format)
     if "txm2sem" in node.attrs:
         _check_shards(inner, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).lower() for axis in multiscale.get("axes", [])]
     return array, axes, _scale_nm(multiscale, axes), files
+
+
+def _is_array(path: Path) -> bool:
+    if (path / "zarr.json").is_file():
+        return bool(json.loads((path / "zarr.json").read_text())["node_type"] == "array")
+    return (path / ".zarray").is_file()
 
 
 def _check_shards(folder: Path, array: zarr.Array) -> None:
