@@ -320,6 +320,25 @@ def test_a_dataset_of_an_hdf5_file_is_that_file(tmp_path: Path) -> None:
         io.check_output([tmp_path / "scan.h5:/exchange/data"], files=[tmp_path / "scan.h5"])
 
 
+@pytest.mark.parametrize("results", ["rock/txm", "rock/txm/out", "{tmp}/rock/../rock/txm", "."])
+def test_a_results_folder_among_the_raw_data_is_refused_before_a_job(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: str
+) -> None:
+    """The last holds them, since the sample has the name of their folder."""
+    monkeypatch.chdir(tmp_path)
+    assert command("phantom", "--output", "rock", "--shape", 16, 64, 64)[0] == 0
+    (tmp_path / "samples.tsv").write_text("sample\tsource\ttxm\tsem\nrock\tpairs\trock/txm\trock/sem\n")
+    (tmp_path / "figures.yaml").write_text("{}\n")
+    config = {"samples": "samples.tsv", "figures": "figures.yaml", "patches": {"size_px": 16}}
+    config["variants"] = {"pointwise": {"family": "baseline", "generator": {"name": "pointwise"}}}
+    (tmp_path / "c.yaml").write_text(json.dumps(config))
+    assert command("check", "--config", "c.yaml")[0] == 0
+    (tmp_path / "c.yaml").write_text(json.dumps({**config, "results_dir": results.format(tmp=tmp_path)}))
+    code, told = command("check", "--config", "c.yaml")
+    assert code == 1
+    assert "the input rock/" in told
+
+
 # --- names
 
 
