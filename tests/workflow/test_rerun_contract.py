@@ -66,6 +66,8 @@ def after_training(variants: tuple[str, ...]) -> set[str]:
     return predicted | after_prediction(variants) | curves
 
 
+# what shows several variants side by side
+COMPARED = TABLES | MONTAGE | one("summarise_rock", "draw_comparison", "draw_curves") | CHARTS | PORES | MAPS | REPORT
 AFTER_MEASURE = (
     jobs_of("measure_patches") | jobs_of("measure_volume") | TABLES | MONTAGE | one("draw_comparison") | CHARTS | REPORT
 )
@@ -128,6 +130,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("seeds", [0, 1], NEW_SEED),
     ("device", "cpu", set()),
     ("tensorboard", True, set()),
+    ("leave_out", ["srcnn_x2"], COMPARED),
     ("plugins", [str(ROOT / "tests/workflow/my_network.py")], jobs_of("train_model") | after_training(VARIANTS)),
     ("phantom.shape", [16, 128, 144], EVERYTHING),
     ("phantom.voxel_size_nm", [30, 30, 30], EVERYTHING),
@@ -156,7 +159,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("patches.evaluation", "random", ALL_FROM_PATCHES),
     ("patches.evaluation_count", 3, ALL_FROM_PATCHES),
     ("patches.grid_px", 2, ALL_FROM_PATCHES),
-    ("patches.context", 2, ALL_FROM_PATCHES),
+    ("patches.context", 0, ALL_FROM_PATCHES),
     ("patches.txm.contrast", 1.2, ALL_FROM_PATCHES),
     ("patches.txm.offset_px", [2, -1], ALL_FROM_PATCHES),
     ("patches.min_uncharged", 0.9, ALL_FROM_PATCHES),
