@@ -208,9 +208,9 @@ def given_path(key: str, path: str) -> dict[str, Any]:
     [
         ("~/out", r"Write /homes/me/out\."),
         ("~", r"Write /homes/me\."),
-        ("$SCRATCH/a b", r"Write /scratch/a b\."),
-        ("in/${SCRATCH}", r"Write in//scratch\."),
-        ("~/$SCRATCH", r"Write /homes/me//scratch\."),
+        ("$SCRATCH/a b", r"Write /fast/a b\."),
+        ("in/${SCRATCH}", r"Write in//fast\."),
+        ("~/$SCRATCH", r"Write /homes/me//fast\."),
         ("$NOT_SET_ANYWHERE/x", r"\$NOT_SET_ANYWHERE is not set here. Write the path itself, or rename"),
         ("~nobody_is_called_so", r"Write \./~nobody_is_called_so\."),
     ],
@@ -219,7 +219,7 @@ def test_paths_that_would_have_to_be_expanded(
     monkeypatch: pytest.MonkeyPatch, key: str, path: str, remedy: str
 ) -> None:
     monkeypatch.setenv("HOME", "/homes/me")
-    monkeypatch.setenv("SCRATCH", "/scratch")
+    monkeypatch.setenv("SCRATCH", "/fast")
     with pytest.raises(ConfigError, match=rf"{key}.*: ~ and \$VARIABLES in paths are not expanded.*{remedy}"):
         load_config(given_path(key, path))
 

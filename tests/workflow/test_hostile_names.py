@@ -62,6 +62,7 @@ def sample_table(raw: Path) -> str:
     return "\ufeff" + stream.getvalue()
 
 
+PLAIN = {"net": {"family": "feedforward", "generator": {"name": "resnet_1blocks"}}}
 # every sign that a name may hold, alone at each place, and what a shell, Snakemake or a wildcard would make of some
 SIGNS = [f"{sign}a{sign}b{sign}" for sign in string.punctuation if sign != "/"]
 WORDS = [
@@ -86,7 +87,7 @@ WORDS = [
 def test_what_the_check_lets_pass_can_be_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All names at once, one a column: each is either refused by our message, or every rule takes it."""
     folder = tmp_path / "run"
-    workflow = Workflow.create(folder, {**SETTINGS, "samples": "all.tsv"})
+    workflow = Workflow.create(folder, {**SETTINGS, "samples": "all.tsv", "variants": PLAIN})
     monkeypatch.chdir(folder)
     passed, refused = [], []
     for name in [*SIGNS, *WORDS]:
