@@ -62,7 +62,7 @@ MEANINGS = {
     "continuity_error": "mean error of the change along z, share of the data range",
     "continuity_explained": "share of the true change along z that is right, 1 at best",
     "self_continuity_ratio": "change along z over that in the plane: 1 if isotropic",
-    "neighbour_ssim_z": "similarity of neighbouring slices",
+    "neighbour_ssim_z": "similarity of neighbouring slices, by lines",
     "neighbour_ssim_plane": "the same in the plane",
     "jitter_z": "roughness along z: 0 smooth, 1 independent slices",
     "jitter_plane": "the same in the plane",
@@ -78,9 +78,9 @@ MEANINGS = {
     "pixels_outside_range": "pixels of the truth beyond those, or not finite",
     "porosity": "share of the darkest phase",
     "specific_surface_per_um": "wall of the pores per volume, 1/um",
-    "euler_per_um3": "Euler number of the pores per volume, 1/um^3",
+    "euler_per_um3": "Euler number of the pores per volume, 1/um^3; noise shifts it",
     "block_porosity": "porosity of the block for pore sizes and flow",
-    "pore_diameter_nm_median": "of the local thickness, nm",
+    "pore_diameter_nm_median": "of the local thickness, nm; round pores a voxel too small",
 }
 
 

@@ -37,8 +37,8 @@ CAPTIONS = {
     "distributions": (
         "Pores in numbers",
         "Probability that two points so far apart both lie in the pores, along each axis; share of chords through "
-        "pores that are no longer; share of the pores' volume that no wider ball fits into. Bands: the range over "
-        "seeds.",
+        "pores that are no longer (below 1: the rest is longer than the volume shows); share of the pores' volume that "
+        "no wider ball fits into, which is about a voxel too small for round pores. Bands: the range over seeds.",
     ),
     "spectra": (
         "Spectra and resolution",

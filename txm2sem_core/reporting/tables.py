@@ -81,7 +81,9 @@ TABLES: dict[str, Table] = {
     "rock.csv": Table(
         "Rock",
         "Pores are the darkest phase, by one segmentation for all. Connected: joins the two faces along the axis. Pore "
-        "sizes and flow are of a block from the middle; a formation factor is ∞ where no path leads through the pores.",
+        "sizes and flow are of a block from the middle; a formation factor is ∞ where no path leads through the pores. "
+        "Thin volumes read too connected, noise shifts the Euler number, round pores read a voxel too small, and "
+        "surfaces too small where pores are hardly wider than a voxel's longest edge.",
         columns=(
             "seed",
             "porosity",
