@@ -2,12 +2,12 @@
 
 Hildebrand and Rueegsegger, J. Microsc. 185 (1997) 67-75. Where distances are those of voxel centres and balls are
 centred on voxels, as in PoreSpy's `local_thickness`, a crack of one voxel reads as two, one of two as two, one of three
-as four. Here the wall lies halfway between a pore's voxel and a solid one, and balls are centred on voxels and halfway between
-them, so that cracks along the axes of any whole width are exact, also in voxels whose edges differ.
+as four. Here the wall lies halfway between a pore's voxel and a solid one, and balls are centred on voxels and halfway
+between them, so that cracks along the axes of any whole width are exact, also in voxels whose edges differ.
 
 Distances are found by shifted minima (`_nearest`): `scipy.ndimage.distance_transform_edt` takes ten times the memory
-for the same half steps (383 bytes a voxel against 33). Balls of one size are painted by the same shifts, which end at their
-radius; times stand in docs/measures.md.
+for the same half steps (383 bytes a voxel against 33). Balls of one size are painted by the same shifts, which end at
+their radius; times stand in docs/measures.md.
 """
 
 from __future__ import annotations
