@@ -15,7 +15,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
-from txm2sem_core.errors import InputError, RegistrationError
+from txm2sem_core.errors import InputError, RegistrationError, printable
 from txm2sem_core.geometry import Array, Crop, common_crop, coverage, warp
 from txm2sem_core.progress import progress
 from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
@@ -170,7 +170,7 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
 
 def _check_refused(outcomes: list[_Outcome], settings: RegisterSettings) -> None:
     refused = [outcome for outcome in outcomes if not outcome.accepted]
-    named = "\n".join(f"  {o.pair.sem} on {o.pair.txm}: {'; '.join(o.reasons)}" for o in refused)
+    named = "\n".join(printable(f"  {o.pair.sem} on {o.pair.txm}: {'; '.join(o.reasons)}") for o in refused)
     if not refused:
         return
     if settings.refused == "exclude" and len(refused) < len(outcomes):

@@ -14,7 +14,7 @@ import tifffile
 
 from txm2sem_core.allocator import empty_apart
 from txm2sem_core.errors import InputError
-from txm2sem_core.io.guards import Fingerprint, Handle
+from txm2sem_core.io.guards import Fingerprint, Handle, check_declared
 from txm2sem_core.io.tiff import (
     DAMAGE,
     check_content,
@@ -24,6 +24,8 @@ from txm2sem_core.io.tiff import (
     damaged,
     grey_levels,
     kept_dtype,
+    opened_tiff,
+    page_pixels,
     to_kept,
 )
 from txm2sem_core.io.volume import Volume
@@ -54,7 +56,7 @@ def open_tiff(path: Path) -> Volume:
     check_content(path, "TIFF")
     before = Fingerprint.of(path)
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with opened_tiff(path) as tiff:
             layout = _layout(path, tiff, before.stats[path][0])
     except DAMAGE as error:
         raise damaged(path, error, "this TIFF") from error
@@ -83,6 +85,7 @@ def _layout(path: Path, tiff: tifffile.TiffFile, size: int) -> _Layout:
     series = _only_series(path, tiff)
     shape = _shape(path, _axes(tiff, series), series.shape)
     dtype = np.dtype(series.dtype)
+    check_declared(path, shape, dtype.itemsize, size)
     voxel_size_nm = tiff_voxel_size_nm(tiff)
     inverted = first.photometric == tifffile.PHOTOMETRIC.MINISWHITE
     offset = series.dataoffset
@@ -189,7 +192,7 @@ def _read_into(file: FileIO, slab: np.ndarray) -> int:
 
 def _by_page(path: Path, layout: _Layout) -> Reader:
     """Reads slices that are pages, decoding each."""
-    handle = Handle(partial(tifffile.TiffFile, path), lambda tiff: tiff.close())
+    handle = Handle(partial(opened_tiff, path), lambda tiff: tiff.close())
 
     def read(z0: int, z1: int) -> np.ndarray:
         with handle.use() as tiff:
@@ -206,4 +209,4 @@ def _page(path: Path, tiff: tifffile.TiffFile, layout: _Layout, z: int) -> np.nd
             f"{layout.shape[1:]}. All slices of a volume must agree."
         )
     check_grey(path, page)
-    return grey_levels(page, page.asarray())
+    return grey_levels(page, page_pixels(page))
