@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import shlex
-import shutil
 import sys
 from functools import cache
 from pathlib import Path
@@ -12,11 +11,17 @@ from pathlib import Path
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
-os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+os.environ.update(
+    PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]),
+    # no job runs Python files that merely lie in the folder it works in, or beside a copy of its script in .snakemake
+    PYTHONSAFEPATH="1",
+)
 
 from txm2sem_core.config import FILTERS
 from txm2sem_core.errors import Txm2semError, for_user
 from txm2sem_core.io import read_yaml, sha256_file
+from txm2sem_core.io.locks import open_lock
+from txm2sem_core.io.results import check_results
 from txm2sem_core.preflight import check_run
 from txm2sem_core.provenance import raw_digest, source_digest, source_files
 from txm2sem_core.samples import label_files, list_pairs, volume_path
@@ -26,13 +31,18 @@ def hold_folder():
     """Remove the lock of a run in this folder that was killed, if no run is alive; returns what marks this one alive.
 
     Snakemake's lock is a file that a killed run leaves behind. This one is the system's, which ends with the process;
-    on a file system that has none, Snakemake's stays and wants its --unlock.
+    on a file system that has none, Snakemake's stays and wants its --unlock. So it does where .snakemake is a link:
+    nothing of what links lead to is opened to write, emptied or removed.
     """
-    Path(".snakemake").mkdir(exist_ok=True)
-    mark = open(".snakemake/running", "w")
+    folder, locks = Path(".snakemake"), Path(".snakemake/locks")
+    if folder.is_symlink():
+        return None
+    folder.mkdir(exist_ok=True)
+    mark = open_lock(folder / "running")
     with contextlib.suppress(OSError):
         fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while another run is alive
-        shutil.rmtree(".snakemake/locks", ignore_errors=True)
+        for file in [] if locks.is_symlink() else locks.glob("*.lock"):
+            file.unlink()
     with contextlib.suppress(OSError):
         fcntl.flock(mark, fcntl.LOCK_SH)
     return mark
@@ -44,6 +54,8 @@ try:
         read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
     checked = check_run(config)
     CONFIG, SAMPLES, STYLE = checked.config, checked.samples, checked.style
+    if workflow.is_main_process:
+        check_results(Path(CONFIG.results_dir), SAMPLES)
 except (Txm2semError, OSError) as error:
     if (told := for_user(error)) is None:
         raise
@@ -53,6 +65,8 @@ except (Txm2semError, OSError) as error:
 os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
 # the files themselves are inputs of the rules that run networks
 os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins))
+# where the first job leaves the mark that this folder holds results
+os.environ.update(TXM2SEM_RESULTS=CONFIG.results_dir)
 
 RESULTS = CONFIG.results_dir
 VARIANTS = list(CONFIG.translations)
