@@ -6,8 +6,8 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from txm2sem_core.errors import InputError, printable
@@ -94,6 +94,24 @@ def _lock_file(path: Path, shared: bool, wait: bool) -> int | None:
         except FileNotFoundError:
             pass
         os.close(descriptor)  # that of a file that is gone
+
+
+def hold_mark(path: Path, when_alone: Callable[[], object]) -> int:
+    """Hold the lock of a file, shared with others, until this process ends; what is called first if nobody else does.
+
+    On a file system without locks it is not called, since nobody can know.
+
+    Raises:
+        InputError: a link, or something that is no file, stands there.
+    """
+    descriptor = open_lock(path)
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            when_alone()
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
 
 
 def open_lock(path: Path) -> int:

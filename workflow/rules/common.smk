@@ -1,6 +1,4 @@
 # The checked configuration, and the helpers that several stages' rules share. Nothing else defines functions for rules.
-import contextlib
-import fcntl
 import json
 import os
 import shlex
@@ -11,16 +9,14 @@ from pathlib import Path
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
-os.environ.update(
-    PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]),
-    # no job runs Python files that merely lie in the folder it works in, or beside a copy of its script in .snakemake
-    PYTHONSAFEPATH="1",
-)
+places = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+# no job runs Python files that merely lie in the folder it works in, or beside the copy of its script in .snakemake
+os.environ.update(PYTHONPATH=os.pathsep.join(places), PYTHONSAFEPATH="1")
 
 from txm2sem_core.config import FILTERS
 from txm2sem_core.errors import Txm2semError, for_user
 from txm2sem_core.io import read_yaml, sha256_file
-from txm2sem_core.io.locks import open_lock
+from txm2sem_core.io.locks import hold_mark
 from txm2sem_core.io.results import check_results
 from txm2sem_core.preflight import check_run
 from txm2sem_core.provenance import raw_digest, source_digest, source_files
@@ -38,14 +34,8 @@ def hold_folder():
     if folder.is_symlink():
         return None
     folder.mkdir(exist_ok=True)
-    mark = open_lock(folder / "running")
-    with contextlib.suppress(OSError):
-        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while another run is alive
-        for file in [] if locks.is_symlink() else locks.glob("*.lock"):
-            file.unlink()
-    with contextlib.suppress(OSError):
-        fcntl.flock(mark, fcntl.LOCK_SH)
-    return mark
+    left = [] if locks.is_symlink() else locks.glob("*.lock")
+    return hold_mark(folder / "running", lambda: [file.unlink() for file in left])
 
 
 try:
@@ -61,12 +51,10 @@ except (Txm2semError, OSError) as error:
         raise
     sys.exit(f"txm2sem: error: {told}")  # not by the logger, which is silent under --quiet
 
-# read by the commands from the environment, so that neither is part of a rule and a change reruns nothing
+# read by jobs from the environment, so that none is part of a rule and a change reruns nothing; results: for their mark
 os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
 # the files themselves are inputs of the rules that run networks
-os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins))
-# where the first job leaves the mark that this folder holds results
-os.environ.update(TXM2SEM_RESULTS=CONFIG.results_dir)
+os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins), TXM2SEM_RESULTS=CONFIG.results_dir)
 
 RESULTS = CONFIG.results_dir
 VARIANTS = list(CONFIG.translations)
