@@ -125,6 +125,8 @@ def _source(
         check_regular(beside)
         with h5py.File(beside, "r") as file:
             return _sources_of(path, dataset, file, beside, inner, above)
+    except InputError as error:
+        raise InputError(f"{path}:{dataset.name}: a source of this virtual dataset is refused: {error}") from error
     except OSError as error:
         raise InputError(
             f"{path}:{dataset.name}: a virtual dataset whose source {name} is missing or no HDF5. Put it there."
