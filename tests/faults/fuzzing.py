@@ -239,6 +239,8 @@ def main(name: str, first: int, last: int, folder: Path) -> None:
             outcomes["read"] += 1
         except Txm2semError as error:
             outcomes["refused"] += 1
+            if isinstance(error.__cause__, MemoryError):
+                say(failed=number, opened=opened, how=f"it asked for more than the bound: {str(error)[:300]}")
             if "\n" in str(error) or not str(error).strip():
                 say(failed=number, opened=opened, how=f"a message of several lines: {str(error)[:300]}")
         except HangError:

@@ -17,6 +17,7 @@ from typing import Any
 
 import h5py
 import imagecodecs
+import mrcfile
 import numcodecs
 import numpy as np
 import pandas as pd
@@ -249,6 +250,22 @@ def test_a_slice_beyond_memory_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         io.open_volume(ome_zarr(tmp_path / "a.ome.zarr", None, None, (1, 1024, 1024)))
 
 
+def test_a_header_of_mrc_that_is_longer_than_the_file(tmp_path: Path) -> None:
+    with mrcfile.new(tmp_path / "a.mrc", VOXELS.astype(np.int8)):
+        pass
+    data = bytearray((tmp_path / "a.mrc").read_bytes())
+    data[92:96] = struct.pack("<i", 2**31 - 1)
+    (tmp_path / "a.mrc").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.mrc"):
+        io.open_volume(tmp_path / "a.mrc")
+
+
+def test_slices_in_too_many_chunks(tmp_path: Path) -> None:
+    path = ome_zarr(tmp_path / "a.ome.zarr", None, None, (1, 16 * 2**16, 16))
+    with pytest.raises(InputError, match="chunks"):
+        io.open_volume(path)
+
+
 @pytest.mark.parametrize(
     "planes",
     [
@@ -430,6 +447,23 @@ def test_results_are_known_by_their_mark(tmp_path: Path) -> None:
     check_results(results, ["tiny"])
     (results / MARK).unlink()
     io.write_json(results / "provenance.json", {"software": {"txm2sem": "1"}, "config_sha256": "0"})
+    check_results(results, ["tiny"])
+
+
+def test_what_lies_in_a_folder_that_is_removed_as_a_whole_is_named(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    mark_results(results)
+    raw, volume = results / "tiny" / "raw", results / "tiny" / "volumes" / "a" / "seed0" / "sem.ome.zarr"
+    for name in ("txm/TXM000.tif", "phantom.json", ".snakemake_timestamp", "txm/.DS_Store"):
+        io.write_text(raw / name, "")
+    io.write_json(raw / "phantom.json", {"software": "TXM2SEM", "sha256": {"txm/TXM000.tif": ""}})
+    io.write_ome_zarr(volume, VOXELS, SHAPE, np.uint8, None, {"txm2sem": {}})
+    check_results(results, ["tiny"])
+    for folder in (raw / "txm", volume, volume / "0"):
+        (folder / "thesis.txt").write_text("years of work")
+        with pytest.raises(InputError, match=r"thesis\.txt"):
+            check_results(results, ["tiny"])
+        (folder / "thesis.txt").unlink()
     check_results(results, ["tiny"])
 
 

@@ -20,7 +20,7 @@ SHARE_OF_MEMORY = 0.5
 MOST_DECLARED = 10_000  # bytes of voxels to a byte of the file
 FEW_BYTES = 256 * 2**20
 MOST_SLICES = 2**20
-MOST_PIECES = 2**17  # chunks or tiles in a slice: each is looked for
+MOST_PIECES = 2**15  # chunks or tiles in a slice: each is looked for
 SMALL_PIECE_BYTES = 128 * 2**20  # a chunk or tile may be larger than the image, as of small ones it is, but not more
 
 T = TypeVar("T")
@@ -150,7 +150,7 @@ def check_pieces(source: str | Path, piece: Sequence[int], whole: Sequence[int],
 
     Raises:
         InputError: one piece is larger than the bound of `check_fits`, or than 128 MiB and the array; or a slice has
-            more than 2^17 of them.
+            more than 2^15 of them.
     """
     n_bytes = math.prod(piece) * itemsize
     shown = " x ".join(map(str, piece))

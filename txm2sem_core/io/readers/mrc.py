@@ -11,6 +11,7 @@ import mrcfile
 import numpy as np
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.files import open_file
 from txm2sem_core.io.guards import Fingerprint, Handle
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype, to_kept
 from txm2sem_core.io.volume import Volume
@@ -40,6 +41,7 @@ def open_mrc(path: Path) -> Volume:
             f"{path}: a compressed MRC would have to be unpacked whole. Unpack it first (gunzip, bunzip2)."
         )
     before = Fingerprint.of(path)
+    _check_extended(path, before.stats[path][0])
     handle = Handle(partial(_mapped, path), lambda mapped: mapped.close())
     try:
         with handle.use() as mapped:
@@ -65,6 +67,14 @@ def open_mrc(path: Path) -> Volume:
         return to_kept(slab)
 
     return Volume((shape[0], shape[1], shape[2]), dtype, size_nm, str(path), read, _close=handle.close)
+
+
+def _check_extended(path: Path, size: int) -> None:
+    """Hold the size of the extended header, which mrcfile reads whole, against that of the file."""
+    with open_file(path) as file:
+        found = file.read(96)[92:96]
+    if min(int.from_bytes(found, order) for order in ("little", "big")) > size:
+        raise InputError(f"{path}: this MRC file is damaged or cut short (its extended header). Export it again.")
 
 
 def _mapped(path: Path) -> Any:
