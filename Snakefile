@@ -25,6 +25,12 @@ include: "workflow/rules/provenance.smk"
 report: "workflow/report/workflow.rst"
 
 
+# The failures come last. Snakemake's own log lacks them under --quiet, so its scheduler is asked.
+onerror:
+    groups = [each.jobs if each.is_group() else [each] for each in workflow.scheduler.failed]
+    print_failures([[(job.rule.name, list(job.log)) for job in jobs] for jobs in groups], CONFIG.variants)
+
+
 localrules:
     all,
     models,

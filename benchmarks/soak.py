@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import shutil
 import sys
 import time
 from contextlib import redirect_stderr
@@ -115,6 +116,7 @@ def one_round(work: Path, number: int) -> None:
     predict_test(predictor, patches, work / "predictions")
     predict_volume(predictor, raw, volume)
     measure = MeasureSettings()
+    shutil.rmtree(metrics, ignore_errors=True)  # as the workflow does before a job: tables have no mark of ours
     measure_patches(
         work / "predictions/patches.tif",
         patches,

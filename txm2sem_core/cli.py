@@ -5,7 +5,6 @@ Heavy imports stand inside the commands, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -15,6 +14,20 @@ import typer
 from txm2sem_core import __version__
 from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.errors import ConfigError, Txm2semError, for_user
+from txm2sem_core.options import (
+    Device,
+    DropoutSeed,
+    Models,
+    Overwrite,
+    Plugins,
+    Samples,
+    SettingsJson,
+    Threads,
+    VoxelSize,
+    parse_slab,
+    shown,
+    to_write,
+)
 from txm2sem_core.startup import collect_seldom
 
 app = typer.Typer(
@@ -24,26 +37,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Predict FIB-SEM volumes from TXM volumes, and show whether they can be believed.",
 )
-
-Device = Annotated[str, typer.Option(envvar="TXM2SEM_DEVICE", help="auto, cpu, cuda or mps.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 = as many as the machine has.")]
-SettingsJson = Annotated[str, typer.Option(help="Settings as JSON, as the workflow passes them.")]
-Models = Annotated[
-    list[Path],
-    typer.Option("--model", help="Folder with generator.safetensors and model.json; several times for an ensemble."),
-]
-Samples = Annotated[
-    int, typer.Option(min=0, help="Passes with active dropout, for the uncertainty; 0 = none, the network as it is.")
-]
-DropoutSeed = Annotated[int, typer.Option("--seed", min=0, help="Of the dropout.")]
-Plugins = Annotated[
-    Optional[list[Path]],  # noqa: UP045
-    typer.Option("--plugin", envvar="TXM2SEM_PLUGINS", help="Python file that registers a network of your own."),
-]
-VoxelSize = Annotated[
-    Optional[tuple[float, float, float]],  # noqa: UP045 - typer reads this form
-    typer.Option(help="Voxel size Z Y X of the input in nm, where its own metadata is wrong or missing."),
-]
 
 
 def main() -> None:
@@ -55,7 +48,7 @@ def main() -> None:
         told = for_user(error)
         if told is None:
             raise
-        print(f"txm2sem: error: {told}", file=sys.stderr)
+        print(f"txm2sem: error: {shown(str(told))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("txm2sem: stopped.", file=sys.stderr)
@@ -78,7 +71,7 @@ def predict(
     input: Annotated[
         Path, typer.Option(help="TXM volume: TIFF, folder of slices, OME-Zarr, HDF5 (file.h5:/dataset), MRC, .txm.")
     ],
-    output: Annotated[Path, typer.Option(help="What to write: NAME.ome.zarr or NAME.tif.")],
+    output: Annotated[Path, to_write("What to write: NAME.ome.zarr or NAME.tif.")],
     device: Device = "auto",
     tile: Annotated[
         Optional[int],  # noqa: UP045
@@ -103,7 +96,7 @@ def predict(
     ] = None,
     slab_report: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="JSON to write after a slab: its units, their slices, and the checksums of their files."),
+        to_write("JSON to write after a slab: its units, their slices, and the checksums of their files."),
     ] = None,
     finish: Annotated[
         bool, typer.Option("--finish", help="Predict nothing: check that all slabs are there, and close the volume.")
@@ -112,10 +105,12 @@ def predict(
     plugin: Plugins = None,
     settings: SettingsJson = "{}",
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "volume",
+    overwrite: Overwrite = False,
 ) -> None:
     """Predict the FIB-SEM volume of a TXM volume; with several models, or --samples, its uncertainty too.
 
-    A prediction that was killed goes on where it stopped when the same command is given again.
+    A prediction that was killed goes on where it stopped when the same command is given again, and one that is whole
+    is left as it is.
     """
     from txm2sem_core.config import PredictSettings, parse_settings
 
@@ -127,16 +122,21 @@ def predict(
     _check_voxel_size(voxel_size_nm)
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
-    from txm2sem_core.io import open_volume, write_json
+    from txm2sem_core.io import MARK, check_output, open_volume, write_json
 
-    part = _slab(slab)
+    part = parse_slab(slab)
     if slab_report is not None and part is None:
         raise ConfigError("--slab-report: only a slab has a report. Give --slab I/N too.")
+    several = len(model) > 1 or samples > 0
+    read = [*model, input, calibration, *(plugin or ())]
+    inference.check_volume_output(output, read, several=several)
+    if slab_report is not None:
+        check_output([*read, output], files=[slab_report])
     source = open_volume(input)
     _set_threads(threads)
     _load_plugins(plugin)
     predictor: inference.Predictor | inference.SpreadPredictor
-    if len(model) == 1 and not samples:
+    if not several:
         if calibration is not None:
             raise ConfigError(
                 "--calibration: one model has no spread to calibrate. Give several by --model, or --samples."
@@ -153,9 +153,13 @@ def predict(
         slab=part,
         only_finish=finish,
         name=name,
+        overwrite=overwrite,
     )
     if slab_report is not None:
-        write_json(slab_report, {"slab": slab, "clipped": result.clipped, "units": result.units})
+        if result.whole:
+            raise ConfigError(f"--slab-report: {output} is whole, and has no slabs any more. Give --overwrite too.")
+        report = {"slab": slab, "clipped": result.clipped, "units": result.units}
+        write_json(slab_report, {**report, **MARK}, overwrite=overwrite)
     print(output if part is None else f"slab {slab} of {output}")
 
 
@@ -163,7 +167,7 @@ def predict(
 def predict_test_patches(
     model: Models,
     patches: Annotated[Path, typer.Option(help="Folder of a patch store.")],
-    output: Annotated[Path, typer.Option(help="Folder for patches.tif and slices/.")],
+    output: Annotated[Path, to_write("Folder for patches.tif and slices/.")],
     device: Device = "auto",
     samples: Samples = 0,
     seed: DropoutSeed = 0,
@@ -171,26 +175,31 @@ def predict_test_patches(
     plugin: Plugins = None,
     settings: SettingsJson = "{}",
     name: Annotated[str, typer.Option(help="What the progress calls it.")] = "test",
+    overwrite: Overwrite = False,
 ) -> None:
     """Predict the test patches and slices of a patch store; with several models, or --samples, the spread too."""
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
     from txm2sem_core.config import PredictSettings, parse_settings
+    from txm2sem_core.io import check_output
 
+    files = ["patches.tif", *(["spread.tif", "calibration.json"] if len(model) > 1 or samples else [])]
+    read = [*model, patches, *(plugin or ())]
+    check_output(read, files=[output / file for file in files], folders=[output / "slices"])
     _set_threads(threads)
     _load_plugins(plugin)
     chosen = parse_settings(PredictSettings, settings)
     if len(model) == 1 and not samples:
         predictor = inference.load_predictor(load_model(model[0]), chosen, device)
         if isinstance(predictor, inference.Repairer):
-            inference.predict_test_repair(predictor, patches, output)
+            inference.predict_test_repair(predictor, patches, output, overwrite=overwrite)
         elif isinstance(predictor, inference.ClassPredictor):
-            inference.predict_test_classes(predictor, patches, output)
+            inference.predict_test_classes(predictor, patches, output, overwrite=overwrite)
         else:
-            inference.predict_test(predictor, patches, output, name=name)
+            inference.predict_test(predictor, patches, output, name=name, overwrite=overwrite)
     else:
         several = inference.load_spread_predictor(model, chosen, device, samples, seed)
-        inference.predict_test_with_uncertainty(several, patches, output, name=name)
+        inference.predict_test_with_uncertainty(several, patches, output, name=name, overwrite=overwrite)
 
 
 @app.command()
@@ -199,23 +208,26 @@ def repair(
     txm: Annotated[Path, typer.Option(help="TXM slice, in register with the FIB-SEM slice.")],
     sem: Annotated[Path, typer.Option(help="FIB-SEM slice.")],
     mask: Annotated[Path, typer.Option(help="Image, not zero where the FIB-SEM slice is charged.")],
-    output: Annotated[Path, typer.Option(help="The repaired slice, NAME.tif.")],
+    output: Annotated[Path, to_write("The repaired slice, NAME.tif.")],
     device: Device = "auto",
     threads: Threads = 0,
     plugin: Plugins = None,
     settings: SettingsJson = "{}",
+    overwrite: Overwrite = False,
 ) -> None:
     """Repair a FIB-SEM slice where it is charged; all other pixels stay the very same."""
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
     from txm2sem_core.config import PredictSettings, parse_settings
+    from txm2sem_core.io import check_output
 
+    check_output([model, txm, sem, mask, *(plugin or ())], files=[output])
     _set_threads(threads)
     _load_plugins(plugin)
     predictor = inference.load_predictor(load_model(model), parse_settings(PredictSettings, settings), device)
     if not isinstance(predictor, inference.Repairer):
         raise ConfigError(f"{model}: this model predicts from TXM alone and repairs nothing. Use `txm2sem predict`.")
-    clipped = inference.repair_files(predictor, txm, sem, mask, output)
+    clipped = inference.repair_files(predictor, txm, sem, mask, output, overwrite=overwrite)
     if clipped:
         print(f"repair: {clipped} pixels were clipped.", file=sys.stderr)
     print(output)
@@ -225,7 +237,7 @@ def repair(
 def train(
     patches: Annotated[Path, typer.Option(help="Folder of a patch store.")],
     settings: SettingsJson,
-    output: Annotated[Path, typer.Option(help="The model's folder.")],
+    output: Annotated[Path, to_write("The model's folder.")],
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Device = "auto",
     threads: Threads = 0,
@@ -236,40 +248,45 @@ def train(
         Optional[Path],  # noqa: UP045
         typer.Option(help="TXM volume at the patches' factor; z_penalty.stack draws slices from it."),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train one model variant on a patch store; goes on where a killed training of the same settings stopped."""
     from txm2sem_core.config import TrainSettings, parse_settings
-    from txm2sem_core.training import train_model
+    from txm2sem_core.io import check_output
+    from txm2sem_core.training import MODEL_FILES, train_model
 
+    check_output([patches, volume, *(plugin or ())], files=[output / file for file in MODEL_FILES])
     _set_threads(threads)
     _load_plugins(plugin)
     chosen = parse_settings(TrainSettings, settings)
-    train_model(patches, chosen, seed, output, name=name, device=device, tensorboard=tensorboard, volume=volume)
+    options: dict[str, Any] = {"device": device, "tensorboard": tensorboard, "volume": volume, "overwrite": overwrite}
+    train_model(patches, chosen, seed, output, name=name, **options)
 
 
 @app.command()
 def register(
     fixed: Annotated[Path, typer.Option(help="TXM slice.")],
     moving: Annotated[Path, typer.Option(help="FIB-SEM slice.")],
-    output: Annotated[Path, typer.Option(help="Folder for registered.tif and transform.json.")],
+    output: Annotated[Path, to_write("Folder for registered.tif and transform.json.")],
     mask: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Mask of the FIB-SEM slice, to be brought along as mask.tif."),
     ] = None,
     settings: SettingsJson = "{}",
+    overwrite: Overwrite = False,
 ) -> None:
     """Bring a FIB-SEM slice onto a TXM slice."""
     from txm2sem_core.config import RegisterSettings, parse_settings
     from txm2sem_core.registration import register_files
 
-    register_files(fixed, moving, output, parse_settings(RegisterSettings, settings), mask)
+    register_files(fixed, moving, output, parse_settings(RegisterSettings, settings), mask, overwrite=overwrite)
     print(output / "registered.tif")
 
 
 @app.command("import-reference")
 def import_reference(
     weights: Annotated[Path, typer.Option(help="NAME_net_G.pth of the published code.")],
-    output: Annotated[Path, typer.Option(help="The model's folder.")],
+    output: Annotated[Path, to_write("The model's folder.")],
     generator: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="Name of the generator, where it cannot be read off the weights."),
@@ -285,19 +302,21 @@ def import_reference(
     inference_mode: Annotated[str, typer.Option(help="evaluation, or batch_statistics as the published code.")] = (
         "evaluation"
     ),
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn a checkpoint of the published code into a model folder. Nothing in the file is ever run."""
     from txm2sem_core.checkpoint import import_reference_model
 
     overrides = {"name": generator, "norm": norm, "dropout": dropout}
-    import_reference_model(weights, output, {k: v for k, v in overrides.items() if v is not None}, inference_mode)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    import_reference_model(weights, output, given, inference_mode, overwrite=overwrite)
 
 
 @app.command()
 def evaluate(
     prediction: Annotated[Path, typer.Option(help="Image, volume (TIFF stack, folder) or OME-Zarr.")],
     target: Annotated[Path, typer.Option(help="The measured image or volume of the same shape.")],
-    output: Annotated[Path, typer.Option(help="JSON file for the figures.")],
+    output: Annotated[Path, to_write("JSON file for the figures.")],
     mask: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Image or volume, not zero where pixels count."),
@@ -321,6 +340,7 @@ def evaluate(
         bool, typer.Option("--flow", help="Solve diffusivity and permeability too, in a block from the middle.")
     ] = False,
     cube_px: Annotated[int, typer.Option(min=0, help="Side of that block in voxels; 0 = the whole volume.")] = 128,
+    overwrite: Overwrite = False,
 ) -> None:
     """Measure how close a prediction is to what was measured: two images or two volumes."""
     from txm2sem_core.evaluation import RockOptions, evaluate_files, readable
@@ -329,7 +349,8 @@ def evaluate(
     if phases == 1:
         raise ConfigError("--phases: one phase is no rock to measure. Give 2 to 5, or 0 to leave it out.")
     rock = RockOptions(phases, tuple(threshold or ()), flow, cube_px)
-    print(readable(evaluate_files(prediction, target, mask, data_range, output, voxel_size_nm, rock)))
+    options: dict[str, Any] = {"voxel_size_nm": voxel_size_nm, "rock": rock, "overwrite": overwrite}
+    print(readable(evaluate_files(prediction, target, mask, data_range, output, **options)))
 
 
 @app.command()
@@ -348,16 +369,17 @@ def compare(
 
 @app.command()
 def phantom(
-    output: Annotated[Path, typer.Option(help="Folder for the raw files and the truth.")],
+    output: Annotated[Path, to_write("Folder for the raw files and the truth.")],
     shape: Annotated[tuple[int, int, int], typer.Option(help="Z Y X in voxels.")] = (48, 192, 192),
     seed: Annotated[int, typer.Option(min=0)] = 0,
     settings: SettingsJson = "{}",
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a synthetic shale with its TXM volume, FIB-SEM slices and truth."""
     from txm2sem_core.config import PhantomSettings, parse_settings
     from txm2sem_core.phantom import make_phantom
 
-    make_phantom(parse_settings(PhantomSettings, settings, shape=shape, seed=seed), output)
+    make_phantom(parse_settings(PhantomSettings, settings, shape=shape, seed=seed), output, overwrite=overwrite)
     print(output)
 
 
@@ -402,16 +424,6 @@ def check(
     from txm2sem_core.preflight import check_file
 
     print(f"{config}: {check_file(config)}")
-
-
-def _slab(text: str | None) -> tuple[int, int] | None:
-    """The slab that `I/N` names."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    if found is None:
-        raise ConfigError(f"--slab: I/N is needed, as 2/8 for the second of eight slabs. It is {text!r}.")
-    return int(found[1]), int(found[2])
 
 
 def _check_voxel_size(voxel_size_nm: tuple[float, float, float] | None) -> None:

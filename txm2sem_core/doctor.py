@@ -183,7 +183,7 @@ def write_speed(folder: Path, size: int = _PROBE_BYTES) -> float:
     block = os.urandom(2**20)
     try:
         started = time.perf_counter()
-        with probe.open("wb") as stream:
+        with probe.open("xb") as stream:
             for _ in range(max(1, size // len(block))):
                 stream.write(block)
             stream.flush()

@@ -13,12 +13,15 @@ import numpy as np
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.voxel_sizes import differing_axes
 from txm2sem_core.metrics import (
     NeighbourMeter,
+    ThresholdFit,
     Thresholds,
     compare_volumes,
     confusion,
     dice_from_confusion,
+    fit_thresholds,
     fourier_correlation,
     gmsd,
     histogram_distance,
@@ -29,9 +32,8 @@ from txm2sem_core.metrics import (
     self_continuity,
     shell_figures,
     ssim,
-    thresholds_of_slices,
 )
-from txm2sem_core.metrics.neighbours import plane_step
+from txm2sem_core.metrics.lags import plane_step
 from txm2sem_core.metrics.rock_figures import rock_figures
 
 Figures = dict[str, float]
@@ -69,13 +71,23 @@ MEANINGS = {
     "spectrum_high_z": "share of high frequencies along z: 1/2 of independent slices",
     "spectrum_high_plane": "the same in the plane",
     "spectrum_high_ratio": "the one over the other: 1 if isotropic",
-    "thresholds": "grey levels that part the phases, of the truth",
+    "voxel_size_nm": "along z, y, x, for all figures with a unit, nm",
+    "counted_share": "share of the pixels that count under the mask",
+    "thresholds": "grey levels that part the phases, of the truth: a level above one is of the next phase",
+    "threshold_range": "grey levels that they were fitted on",
+    "pixels_outside_range": "pixels of the truth beyond those, or not finite",
     "porosity": "share of the darkest phase",
     "specific_surface_per_um": "wall of the pores per volume, 1/um",
     "euler_per_um3": "Euler number of the pores per volume, 1/um^3",
     "block_porosity": "porosity of the block for pore sizes and flow",
     "pore_diameter_nm_median": "of the local thickness, nm",
 }
+
+
+UNMASKED = (
+    "resolution, neighbours and continuity of each volume by itself, connection, surface, Euler number, chords, pore "
+    "sizes and flow need whole volumes and are left out. To have them, crop the files to a block that counts wholly."
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,8 @@ def evaluate_files(
     output: Path,
     voxel_size_nm: tuple[float, float, float] | None = None,
     rock: RockOptions = RockOptions(),
+    *,
+    overwrite: bool = True,
 ) -> dict[str, Any]:
     """Figures of a predicted image or volume against a measured one, left as JSON in `output` and returned.
 
@@ -111,16 +125,21 @@ def evaluate_files(
     Args:
         prediction: image, or volume.
         target: of the same shape.
-        mask: of the same shape, not zero where a pixel counts; of volumes, for the image scores alone.
+        mask: of the same shape; what is 0 in it counts nowhere (`metrics.masks`). Under a mask that leaves pixels out
+            the figures that need whole volumes are not given, which a warning names.
         full_range: greatest minus least possible grey level; None for 8-bit data.
         output: JSON.
-        voxel_size_nm: along z, y, x; None for that of the target or else the prediction. Without one there is no
-            resolution and no figure of the rock with a unit, and voxels are taken as cubes.
+        voxel_size_nm: along z, y, x; None for what the files state. Without one there is no resolution and no figure
+            of the rock with a unit, and voxels are taken as cubes.
         rock: how the rock is measured.
+        overwrite: earlier figures of ours may be replaced.
 
     Raises:
-        InputError: shapes differ, a file cannot be read, or the data range of data that is not 8-bit is not given.
+        InputError: the output is an input or something of the user's (see `io.check_output`), shapes differ, a file
+            cannot be read, the data range of data that is not 8-bit is not given, or the files state voxel sizes that
+            differ and none is given.
     """
+    io.check_output([prediction, target, mask], files=[output])
     predicted, measured = io.open_volume(prediction), io.open_volume(target)
     if predicted.shape != measured.shape:
         raise InputError(
@@ -129,44 +148,112 @@ def evaluate_files(
     if full_range is None and measured.dtype != np.uint8:
         raise InputError(f"{target}: {measured.dtype} data has no range of its own. Give --data-range.")
     full = 255.0 if full_range is None else full_range
-    size = voxel_size_nm or measured.voxel_size_nm or predicted.voxel_size_nm
-    masks = None if mask is None else (plane > 0 for plane in _same_shape(mask, measured).slices())
-    evaluate = _volume_figures if measured.shape[0] > 1 else _image_figures
-    figures = evaluate(predicted, measured, full, masks, size)
-    levels = _levels(measured, rock)
-    result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape), **figures}
+    size = voxel_size_nm or _stated_size(predicted, measured)
+    under = _Masked.of(predicted, measured, None if mask is None else _same_shape(mask, measured))
+    result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape)}
+    if size is not None:
+        result["voxel_size_nm"] = list(size)
+    if under.share < 1:
+        result["counted_share"] = under.share
+        if measured.shape[0] > 1:
+            warnings.warn(f"{mask}: {UNMASKED}", stacklevel=2)
+    result |= _image_figures(under, full, size) if measured.shape[0] == 1 else _volume_figures(under, full, size)
+    levels = rock.thresholds
+    if rock.phases and not levels and (fit := _fitted(under, rock.phases)) is not None:
+        levels = fit.levels
+        result["threshold_range"] = [fit.low, fit.high]
+        result["pixels_outside_range"] = fit.outside
     if levels:
-        result |= {"thresholds": list(levels), **_rock(predicted, measured, Thresholds(levels), size, rock)}
-    io.write_json(output, {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()})
+        result |= {"thresholds": list(levels), **_rock(under, Thresholds(levels), size, rock)}
+    result |= io.MARK
+    finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()}
+    io.write_json(output, finite, overwrite=overwrite)
     return result
 
 
-def _levels(measured: io.Volume, rock: RockOptions) -> tuple[float, ...]:
+def _stated_size(predicted: io.Volume, measured: io.Volume) -> io.VoxelSize | None:
+    """The voxel size of the target's file, or else the prediction's; InputError where they differ."""
+    own, true = predicted.voxel_size_nm, measured.voxel_size_nm
+    if own is None or true is None:
+        return true or own
+    if differing := differing_axes(own, true):
+        raise InputError(
+            f"{predicted.source} and {measured.source} state voxel sizes that differ (along "
+            f"{'; along '.join(differing)}), so that lengths, surfaces and permeabilities of one would be wrong. Give "
+            "the right one by --voxel-size-nm Z Y X, or resample one of the files."
+        )
+    z_nm, y_nm, x_nm = (there or here for here, there in zip(own, true, strict=True))
+    return (z_nm, y_nm, x_nm)
+
+
+@dataclass(frozen=True)
+class _Masked:
+    """What is compared: two volumes of one shape, and which of their pixels count.
+
+    Attributes:
+        predicted: volume, or image as one of a single slice.
+        measured: the same.
+        mask: None where all pixels count.
+        share: of the pixels that count.
+    """
+
+    predicted: io.Volume
+    measured: io.Volume
+    mask: io.Volume | None
+    share: float = 1.0
+
+    @classmethod
+    def of(cls, predicted: io.Volume, measured: io.Volume, mask: io.Volume | None) -> _Masked:
+        """With how much the mask leaves; one that leaves all is none."""
+        if mask is None:
+            return cls(predicted, measured, None)
+        counted = sum(int(np.count_nonzero(io.not_zero(plane))) for plane in mask.slices())
+        if not counted:
+            raise InputError(f"{mask.source}: the mask is 0 everywhere, so that nothing counts. Was it inverted?")
+        share = counted / math.prod(mask.shape)
+        return cls(predicted, measured, mask if share < 1 else None, share)
+
+    def masks(self) -> Iterator[np.ndarray] | None:
+        """Boolean slices, True where a pixel counts; None where all do."""
+        return None if self.mask is None else (io.not_zero(plane) for plane in self.mask.slices())
+
+    def each(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+        """Slices of the prediction and of the target, and the mask of each."""
+        masks: Iterator[np.ndarray | None] = self.masks() or iter([None] * self.measured.shape[0])
+        return zip(self.predicted.slices(), self.measured.slices(), masks, strict=True)
+
+    def true_levels(self) -> Iterator[np.ndarray]:
+        """The target's grey levels that count, slice by slice."""
+        return (true if mask is None else true[mask] for _, true, mask in self.each())
+
+
+def _fitted(under: _Masked, phases: int) -> ThresholdFit | None:
     """Thresholds of the target; none where it has fewer grey levels than phases and there is nothing to part."""
-    if rock.thresholds or not rock.phases:
-        return rock.thresholds
     try:
-        return thresholds_of_slices(measured.slices, rock.phases)
+        fit = fit_thresholds(under.true_levels, phases)
     except InputError as error:
-        warnings.warn(f"no figures of the rock: {measured.source}: {error}", stacklevel=2)
-        return ()
+        warnings.warn(f"no figures of the rock: {under.measured.source}: {error}", stacklevel=3)
+        return None
+    if fit.remark:
+        warnings.warn(f"{under.measured.source}: {fit.remark}.", stacklevel=3)
+    return fit
 
 
-def _rock(
-    predicted: io.Volume, measured: io.Volume, segmenter: Thresholds, size: io.VoxelSize | None, rock: RockOptions
-) -> Figures:
-    """Shares of the phases and Dice; of volumes, where the voxel size is known, all figures of the pores too."""
+def _rock(under: _Masked, segmenter: Thresholds, size: io.VoxelSize | None, rock: RockOptions) -> Figures:
+    """Shares of the phases and Dice; of whole volumes, where the voxel size is known, all figures of the pores too."""
     counts = np.zeros((segmenter.phases, segmenter.phases), np.int64)
-    for own, true in zip(predicted.slices(), measured.slices(), strict=True):
-        counts += confusion(segmenter(own), segmenter(true), segmenter.phases)
+    for own, true, mask in under.each():
+        counts += confusion(segmenter(own), segmenter(true), segmenter.phases, mask)
     figures = {f"dice_{phase}": float(score) for phase, score in enumerate(dice_from_confusion(counts))}
     shares = counts.sum(axis=0) / counts.sum(), counts.sum(axis=1) / counts.sum()
-    if measured.shape[0] == 1:
-        for suffix, own_shares in zip(("", "_truth"), shares, strict=True):
-            figures |= {f"fraction_{phase}{suffix}": float(share) for phase, share in enumerate(own_shares)}
+    for suffix, own_shares in zip(("", "_truth"), shares, strict=True):
+        figures |= {f"fraction_{phase}{suffix}": float(share) for phase, share in enumerate(own_shares)}
+    if under.measured.shape[0] == 1:
         return figures
+    if under.mask is not None:
+        return figures | {f"porosity{suffix}": figures[f"fraction_0{suffix}"] for suffix in ("", "_truth")}
     edges = None if size is None or None in size else [float(edge or 0) for edge in size]
-    for suffix, volume in (("", predicted), ("_truth", measured)):
+    for suffix, volume in (("", under.predicted), ("_truth", under.measured)):
         found, _ = rock_figures(volume.slices(), volume.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow)
         figures |= {f"{name}{suffix}": value for name, value in found.items()}
     return figures
@@ -190,7 +277,7 @@ def readable(result: dict[str, Any]) -> str:
     """The result as a table: name, figure, that of the truth where there is one, and what it is."""
     lines = [("", "prediction", "truth", "")]
     for key, value in result.items():
-        if not key.endswith("_truth"):
+        if not key.endswith("_truth") and key not in io.MARK:
             truth = result.get(f"{key}_truth", "")
             lines.append((key, _text(value), _text(truth), _meaning(key)))
     if all(line[2] == "" for line in lines[1:]):
@@ -211,15 +298,9 @@ def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _image_figures(
-    predicted: io.Volume,
-    measured: io.Volume,
-    full: float,
-    masks: Iterator[np.ndarray] | None,
-    size: io.VoxelSize | None,
-) -> Figures:
-    images = next(predicted.slices()), next(measured.slices())
-    mask = None if masks is None else next(masks)
+def _image_figures(under: _Masked, full: float, size: io.VoxelSize | None) -> Figures:
+    own, true, mask = next(under.each())
+    images = own, true
     figures = {name: score(*images, full, mask) for name, score in SCORES.items()}
     if size is not None and size[1] and size[2]:
         curve = fourier_correlation(*images, (size[1], size[2]), mask)
@@ -228,21 +309,17 @@ def _image_figures(
     return figures
 
 
-def _volume_figures(
-    predicted: io.Volume,
-    measured: io.Volume,
-    full: float,
-    masks: Iterator[np.ndarray] | None,
-    size: io.VoxelSize | None,
-) -> Figures:
-    shape = measured.shape
+def _volume_figures(under: _Masked, full: float, size: io.VoxelSize | None) -> Figures:
+    predicted, measured, shape = under.predicted, under.measured, under.measured.shape
     meters = (NeighbourMeter.of_volume(shape, size, full), NeighbourMeter.of_volume(shape, size, full))
-    figures = compare_volumes(predicted.slices(), measured.slices(), full, masks=masks, neighbours=meters)
+    figures = compare_volumes(predicted.slices(), measured.slices(), full, masks=under.masks(), neighbours=meters)
+    if under.mask is not None:
+        return figures
     figures |= shell_figures(predicted.slices(), measured.slices(), shape, size)
     for suffix, volume in (("", predicted), ("_truth", measured)):
         try:
             own = self_continuity(volume.slices(), plane_step(size))
-        except InputError:  # a constant volume, of which it says nothing
+        except InputError:  # a constant volume, or one too small, of which it says nothing
             continue
         figures[f"self_continuity_ratio{suffix}"] = own.ratio
         figures[f"self_continuity_correlation_z{suffix}"] = own.correlation_z

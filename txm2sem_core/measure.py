@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -15,6 +16,7 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import FILTERS, MeasureSettings
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.voxel_sizes import UNKNOWN, differing_axes
 from txm2sem_core.metrics import (
     Correlation,
     CorrelationMeter,
@@ -32,7 +34,7 @@ from txm2sem_core.metrics import (
     summarise,
 )
 from txm2sem_core.metrics.image import check_pair, mean_similarity, psnr_8bit, ssim_8bit, to_8bit
-from txm2sem_core.metrics.neighbours import plane_step
+from txm2sem_core.metrics.lags import equal_lags, plane_step
 from txm2sem_core.metrics.structure import mean_structure, multi_scale_similarity
 from txm2sem_core.metrics.windows import WindowPair
 from txm2sem_core.score_tables import latex_table, markdown_table, table_rows
@@ -40,6 +42,7 @@ from txm2sem_core.segmentation import fit_segmenter
 
 SCORES = ("psnr", "ssim", "mae", "ms_ssim", "structure", "gmsd", "histogram_distance")
 TESTED = ("psnr", "ssim", "ms_ssim", "structure", "histogram_distance")  # those of the table, between variants
+TOO_FEW_SLICES = "too few slices to tell"
 LOWER_IS_BETTER = {"mae", "gmsd", "histogram_distance"}
 
 
@@ -183,6 +186,12 @@ def measure_volume(
         segmenter = fit_segmenter(store, settings, labels)
         both = meters[0], meters[1]
         true = io.open_volume(truth)
+        if differing := differing_axes(voxel_size_nm or UNKNOWN, true.voxel_size_nm or UNKNOWN):
+            warnings.warn(
+                f"{predicted} and {truth} state voxel sizes that differ (along {'; along '.join(differing)}), so that "
+                "lengths and rates of change in them are on different scales. Mend whichever file is wrong.",
+                stacklevel=2,
+            )
         figures = compare_volumes(prediction.slices(), _slices(true, shape), full, segmenter, neighbours=both)
         figures |= shell_figures(prediction.slices(), _slices(true, shape), shape, voxel_size_nm)
     sources = {"prediction": meters[0].spectra} | ({} if truth is None else {"truth": meters[1].spectra})
@@ -196,7 +205,10 @@ def _own_figures(volume: io.Volume, meter: NeighbourMeter) -> dict[str, float]:
         return {}
     for plane in volume.slices():
         meter.add(plane)
-    own = self_continuity(volume.slices(), plane_step(volume.voxel_size_nm))
+    step = plane_step(volume.voxel_size_nm)
+    if any(n <= lag.high for n, lag in zip(volume.shape, equal_lags(step), strict=True)):
+        return meter.result().figures()  # the distance that z and the plane share does not fit into the volume
+    own = self_continuity(volume.slices(), step)
     return {f"self_continuity_{k}": v for k, v in asdict(own).items()} | meter.result().figures()
 
 
@@ -217,8 +229,8 @@ def _axis_rows(sources: dict[str, LineSpectra], voxel_size_nm: io.VoxelSize | No
     for source, spectra in sources.items():
         for row, axis in enumerate("zyx"):
             step = voxel_size_nm[row] if voxel_size_nm is not None else None
-            columns = {"frequency_per_px": spectra.frequency(), "power": spectra.power()[row]}
-            columns["frequency_per_nm"] = spectra.frequency() / (step or math.nan)
+            columns = {"frequency_per_px": spectra.frequency(row), "power": spectra.power()[row]}
+            columns["frequency_per_nm"] = spectra.frequency(row) / (step or math.nan)
             part = pd.DataFrame({"source": source, "axis": axis, **columns})
             if part["power"].notna().all():
                 parts.append(part)
@@ -235,21 +247,23 @@ def summarise_metrics(
     """Collect the patches' scores of all runs.
 
     Leaves `patches.csv` (tidy: one row a run and patch), `summary.csv` (one row a variant: mean, standard error and
-    bootstrap interval over patches, of scores averaged over seeds first; and the spread over seeds), the same as a
-    table ready for a paper beside the published figures, `table.csv`, `table.md` and `table.tex`; `pairs.csv`, tests
-    between variants; `spectra.csv` and `resolution.csv`, those of all runs (see `measure_patches`), with `variant` and
-    `seed`, which are empty of the TXM and SEM images.
+    Student's 95 % interval over slices, of scores averaged over seeds and over the patches of a slice first; and the
+    spread over seeds), the same as a table ready for a paper beside the published figures, `table.csv`, `table.md` and
+    `table.tex`; `pairs.csv`, tests between variants over slices. A patch that was drawn several times counts once.
+    `spectra.csv` and `resolution.csv` are those of all runs (see `measure_patches`), with `variant` and `seed`, which
+    are empty of the TXM and SEM images.
     """
     parts = []
     for run, path in zip(runs, tables, strict=True):
         own = pd.DataFrame([{**asdict(run), "kind": run.kind}])
         parts.append(own.merge(io.read_csv(path), how="cross"))
     tidy = pd.concat(parts, ignore_index=True)
-    summary = pd.DataFrame([_summary_row(group) for _, group in tidy.groupby("variant", sort=False)])
+    scored = distinct_patches(tidy)
+    summary = pd.DataFrame([_summary_row(group) for _, group in scored.groupby("variant", sort=False)])
     summary = summary.sort_values("psnr_mean", ascending=False, kind="stable")
     io.write_csv(output / "patches.csv", tidy)
     io.write_csv(output / "summary.csv", summary)
-    io.write_csv(output / "pairs.csv", _pairs(tidy, list(summary["variant"])))
+    io.write_csv(output / "pairs.csv", _pairs(scored, list(summary["variant"])))
     io.write_csv(output / "spectra.csv", _curves(runs, spectra, ("sem", "txm")))
     io.write_csv(output / "resolution.csv", _curves(runs, resolutions, ("txm",)))
     rows = table_rows(summary)
@@ -271,8 +285,17 @@ def _curves(runs: Sequence[Run], files: Iterable[str | Path], measured: tuple[st
     return curves[["variant", "seed", *(name for name in curves if name not in ("variant", "seed"))]]
 
 
+def distinct_patches(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows without those that score a place again: a random set of patches may draw one several times."""
+    place = [name for name in ("variant", "seed", "pair", "y", "x") if name in scores]
+    return scores.drop_duplicates(place)
+
+
 def _pairs(tidy: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
-    """Tests between every two variants, of scores averaged over seeds; Holm's correction over the pairs of a score."""
+    """Tests between every two variants, of scores averaged over seeds; Holm's correction over the pairs of a score.
+
+    `better` names a variant, is empty where the difference may be noise, and says so where there are too few slices.
+    """
     columns = ["score", "first", "second", "n", "slices", "unit", "difference", "low", "high", "p", "p_holm", "better"]
     slices = tidy.drop_duplicates("patch").set_index("patch")["pair"]
     rows = []
@@ -283,12 +306,14 @@ def _pairs(tidy: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
             both = means[[first, second]].dropna()
             if np.isinf(both).any(axis=1).all():
                 continue  # equal images: there is no difference to test
-            found = paired_test(both[first].to_list(), both[second].to_list(), slices[both.index].to_list(), seed=0)
+            found = paired_test(both[first].to_list(), both[second].to_list(), slices[both.index].to_list())
             values = {k: v for k, v in asdict(found).items() if k != "clusters"}
             tests.append({"score": score, "first": first, "second": second, "slices": found.clusters, **values})
         for test, adjusted in zip(tests, holm([test["p"] for test in tests]), strict=True):
             ahead = (test["difference"] > 0) != (score in LOWER_IS_BETTER)
             better = (test["first"] if ahead else test["second"]) if adjusted < 0.05 else ""
+            if math.isnan(adjusted):
+                better = TOO_FEW_SLICES
             rows.append({**test, "p_holm": adjusted, "better": better})
     return pd.DataFrame(rows, columns=columns)
 
@@ -304,12 +329,15 @@ def _summary_row(scores: pd.DataFrame) -> dict[str, Any]:
         "factor": first["factor"],
         "seeds": max(scores["seed"].nunique(), first["models"]),
         "n": scores["patch"].nunique(),
+        "slices": scores["pair"].nunique(),
     }
+    slices = scores.groupby("patch")["pair"].first()
     for score in SCORES:
-        each = summarise(scores.groupby("patch")[score].mean(), seed=0)
+        patches = scores.groupby("patch")[score].mean()
+        each = summarise(patches, slices[patches.index].to_list())
         row |= {f"{score}_mean": each.mean, f"{score}_stderr": each.stderr}
         row |= {f"{score}_low": each.low, f"{score}_high": each.high}
-        row[f"{score}_seed_spread"] = scores.groupby("seed")[score].mean().std(ddof=1)
+        row[f"{score}_seed_spread"] = scores.groupby(["seed", "pair"])[score].mean().groupby("seed").mean().std(ddof=1)
     return row | {f"{score}_mean": scores[score].mean() for score in ("psnr_8bit", "ssim_8bit")}
 
 

@@ -7,6 +7,7 @@ neighbours in z, pairs whose neighbours reach into another split are left out.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings
 from txm2sem_core.doubts import adjacent_slices, doubtful_registration
+from txm2sem_core.duplicates import PlacedSlice, duplicates
 from txm2sem_core.errors import InputError, printable
-from txm2sem_core.geometry import window_share
+from txm2sem_core.geometry import Crop, window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
 from txm2sem_core.io.files import path_within
-from txm2sem_core.samples import DENSITIES, SPLITS
+from txm2sem_core.measured import measured
+from txm2sem_core.metrics.windows import BORDER_PX
+from txm2sem_core.samples import DENSITIES
 from txm2sem_core.side_tasks import class_image
-
-_MIN_AGREEMENT = 0.9  # correlation of a pair's TXM slice with the slice of the volume it is said to be
+from txm2sem_core.slice_place import REACH, SlicePlace, check_places, compare_place
+from txm2sem_core.splits import SPLITS, apart, split_places
 
 
 def split_pairs(pairs: pd.DataFrame, settings: PatchesSettings) -> pd.Series:
@@ -41,15 +45,10 @@ def split_pairs(pairs: pd.DataFrame, settings: PatchesSettings) -> pd.Series:
         InputError: a split would be empty.
     """
     if pairs["split"].notna().all():
-        splits = pairs["split"].astype(object)
+        chosen = apart(pairs["z"], list(pairs["split"]), settings.context)
     else:
-        order = pairs.sort_values("z", kind="stable", na_position="last").index
-        test = max(1, round(len(pairs) * settings.split.test))
-        validation = max(1, round(len(pairs) * settings.split.validation))
-        train = len(pairs) - test - validation
-        names = ["train"] * train + ["validation"] * validation + ["test"] * test
-        splits = pd.Series(names[: len(pairs)], index=order[: len(names)], dtype=object).reindex(pairs.index)
-    splits = _without_shared_neighbours(pairs["z"], splits, settings.context)
+        chosen = split_places(pairs["z"], settings.split.validation, settings.split.test, settings.context)
+    splits = pd.Series(chosen, index=pairs.index, dtype=object)
     for name in SPLITS:
         if not (splits == name).any():
             raise InputError(
@@ -60,52 +59,30 @@ def split_pairs(pairs: pd.DataFrame, settings: PatchesSettings) -> pd.Series:
     return splits
 
 
-def _without_shared_neighbours(z: pd.Series, splits: pd.Series, context: int) -> pd.Series:
-    if context == 0:
-        return splits
-    kept = splits.copy()
-    for name in SPLITS:  # training gives way first: it has the most pairs
-        for position in splits.index[splits == name]:
-            others = kept.index[kept.notna() & (kept != name)]
-            if (abs(z[others] - z[position]) <= 2 * context).any():
-                kept[position] = np.nan
-    return kept
-
-
-def shared_slices(pairs: pd.DataFrame) -> list[str]:
-    """Warnings of slices whose very pixels stand in two splits, by the digests that registration left.
-
-    Args:
-        pairs: columns `pair`, `split`, and where they are known `txm_sha256` and `sem_sha256`.
-    """
-    warnings = []
-    for modality, column in (("TXM", "txm_sha256"), ("FIB-SEM", "sem_sha256")):
-        for _, same in pairs.groupby(column) if column in pairs else ():
-            if same["split"].nunique() > 1:
-                places = ", ".join(f"{row.pair} ({row.split})" for row in same.itertuples())
-                warnings.append(
-                    f"one {modality} slice stands in several splits: pairs {places}. Their scores say nothing "
-                    "of unseen rock. Leave all but one of the pairs out."
-                )
-    return warnings
-
-
 def acceptable_positions(usable: np.ndarray, nonzero: np.ndarray, settings: PatchesSettings) -> np.ndarray:
     """Every position [N, 2] (y, x) at which a patch is good enough to keep.
 
-    A patch is kept if more than `min_uncharged` of its pixels are usable and more than `min_nonzero` of them are
-    usable and not zero in both images (Anderson et al. 2020; the published code tests the same product of images).
+    A patch is kept if more than `min_uncharged` of its pixels are usable and, unless that is 0, more than
+    `min_nonzero` of them are usable and not zero in both images (Anderson et al. 2020; the published code tests the
+    same product of images).
 
     Args:
-        usable: pixels without charge, bool [Y, X].
+        usable: pixels that were measured and are not charged, bool [Y, X].
         nonzero: pixels that are not zero in both images, bool [Y, X].
         settings: patch size, grid of positions and the two shares.
     """
     size, step = settings.size_px, settings.grid_px
-    uncharged = window_share(usable, size)[::step, ::step]
-    bright = window_share(usable & nonzero, size)[::step, ::step]
-    # a share of 1 can be asked for too, though nothing is more than that
-    good = ((uncharged > settings.min_uncharged) | (uncharged == 1)) & ((bright > settings.min_nonzero) | (bright == 1))
+
+    def more(mask: np.ndarray, least: float) -> np.ndarray:
+        share = window_share(mask, size)[::step, ::step]
+        return (share > least) | (share == 1)  # a share of 1 can be asked for too, though nothing is more than that
+
+    good = more(usable, settings.min_uncharged)
+    if size > 2 * BORDER_PX:  # scores by windows say nothing of the pixels along a patch's edges
+        inside = usable[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
+        good &= window_share(inside, size - 2 * BORDER_PX)[::step, ::step] > 0
+    if settings.min_nonzero:
+        good &= more(usable & nonzero, settings.min_nonzero)
     return np.argwhere(good) * step
 
 
@@ -125,19 +102,31 @@ def extract_patches(
     settings: PatchesSettings,
     voxel_size_nm: tuple[float | None, float | None, float | None],
     output: Path,
+    doubts: Sequence[str] = (),
 ) -> PatchStore:
     """Split and cut the accepted pairs of `registered`, and leave the patch store in `output`.
 
+    `doubts` of the raw data are warnings of the store, as those that it finds itself.
+    A pair without a single good patch is left out, and named in a warning.
+
     Raises:
-        InputError: a split is empty, a patch is larger than an image, a slice yields no patch, the pairs differ in
-            bit depth, or `volume` does not hold the slices that the pairs are said to be.
+        InputError: a split is empty, a patch is larger than an image, the pairs differ in bit depth, or `volume` does
+            not hold the slices that the pairs are said to be.
     """
     table = io.read_csv(registered / "index.csv")
     table["split"] = split_pairs(table, settings)
     table = table[table["split"].notna()].reset_index(drop=True)
-    pairs = {str(row.pair): _load_pair(registered, row, volume, settings) for row in table.itertuples()}
+    pairs, places = {}, []
+    for row in table.itertuples():
+        pairs[str(row.pair)], place = _load_pair(registered, row, volume, settings)
+        places += [] if place is None else [place]
     _check_types(pairs)
-    index = pd.concat([_pair_patches(row, pairs[str(row.pair)], settings, table) for row in table.itertuples()])
+    misplaced = [] if volume is None else check_places(places, volume.source)
+    positions = {name: _positions(images, settings) for name, images in pairs.items()}
+    left_out = _without_patches(table, pairs, positions, settings)
+    table = table[[len(positions[str(name)]) > 0 for name in table["pair"]]].reset_index(drop=True)
+    pairs = {str(name): pairs[str(name)] for name in table["pair"]}
+    index = pd.concat([_drawn(row, positions[str(row.pair)], pairs, settings, table) for row in table.itertuples()])
     index = _limit_evaluation(index.reset_index(drop=True), settings)
     index.insert(0, "patch", range(len(index)))
     training = [pairs[name] for name in table.loc[table["split"] == "train", "pair"]]
@@ -152,7 +141,15 @@ def extract_patches(
         voxel_size_nm=voxel_size_nm,
         preparation=Preparation(settings.txm.equalise, settings.txm.contrast),
         digest="",
-        warnings=(*_registration_doubts(registered), *shared_slices(table), *adjacent_slices(table)),
+        warnings=(
+            *doubts,
+            *_registration_doubts(registered),
+            *left_out,
+            *misplaced,
+            *_unmeasured(pairs, settings.context),
+            *_copies(table, pairs, settings.context),
+            *adjacent_slices(table),
+        ),
     )
     for warning in store.warnings:
         print(printable(f"patches: warning: {warning}"), file=sys.stderr)
@@ -188,8 +185,13 @@ def _range_of(modality: str, pixels: list[np.ndarray], settings: PatchesSettings
         raise InputError(f"training pairs, {modality}: {error}; nothing can be learnt. Check the images.") from error
 
 
-def _load_pair(registered: Path, row: Any, volume: Volume | None, settings: PatchesSettings) -> PairImages:
-    """Images of one pair, cut to a multiple of the grid, the TXM with its neighbours in z."""
+def _load_pair(
+    registered: Path, row: Any, volume: Volume | None, settings: PatchesSettings
+) -> tuple[PairImages, SlicePlace | None]:
+    """Images of one pair, cut to a multiple of the grid, the TXM with its neighbours in z; and its place in the volume.
+
+    The mask leaves out what of the slices, or of the neighbours, was not measured.
+    """
     txm, sem = (io.read_image(_image(registered, row, name)) for name in ("txm", "sem"))
     mask = io.read_mask(_image(registered, row, "mask"))
     height, width = (n // settings.grid_px * settings.grid_px for n in txm.shape)
@@ -198,25 +200,15 @@ def _load_pair(registered: Path, row: Any, volume: Volume | None, settings: Patc
             f"{_image(registered, row, 'txm')}: patches.size_px = {settings.size_px} is larger than this image of "
             f"{txm.shape[0]} x {txm.shape[1]} pixels (after registration and cropping). Choose a smaller one."
         )
-    stack = txm[None]
+    stack, place = txm[None], None
     if volume is not None and not pd.isna(row.z):
-        crop = (slice(int(row.y0), int(row.y1)), slice(int(row.x0), int(row.x1)))
-        neighbours = _neighbours(volume, int(row.z), settings.context, row.pair)
-        if neighbours.shape[1] < row.y1 or neighbours.shape[2] < row.x1:
-            raise InputError(f"{volume.source}: planes of {neighbours.shape[1:]} do not cover pair {row.pair}'s slice.")
-        if neighbours.dtype != txm.dtype:
-            raise InputError(
-                f"{volume.source}: its voxels are {neighbours.dtype}, but pair {row.pair}'s TXM slice is {txm.dtype}. "
-                "Export both with the same bit depth."
-            )
-        _check_place(neighbours[settings.context][crop], txm, volume, row)
-        stack = neighbours[(slice(None), *crop)]
-        stack[settings.context] = txm
+        stack, place = _around(volume, txm, row, settings.context)
     elif settings.context:
         raise InputError(
             f"pair {row.pair}: patches.context = {settings.context} needs the TXM volume and the pair's place in it. "
             "Give txm_volume and pair_z in the sample table, or set patches.context to 0."
         )
+    mask &= np.logical_and.reduce([measured(image) for image in (sem, *stack)])
     stack = Preparation(settings.txm.equalise, settings.txm.contrast).apply(stack)
     classes = _classes(registered, row)
     images = PairImages(
@@ -225,7 +217,28 @@ def _load_pair(registered: Path, row: Any, volume: Volume | None, settings: Patc
         mask[:height, :width],
         None if classes is None else classes[:height, :width],
     )
-    return _displaced(images, settings) if row.split == "train" else images
+    return (_displaced(images, settings) if row.split == "train" else images), place
+
+
+def _around(volume: Volume, txm: np.ndarray, row: Any, context: int) -> tuple[np.ndarray, SlicePlace]:
+    """A pair's TXM slice [2 context + 1, Y, X] with its neighbours in the volume, and how it compares with its own."""
+    z, name = int(row.z), str(row.pair)
+    if not 0 <= z < volume.shape[0]:
+        raise InputError(f"pair {name}: z = {z} is outside {volume.source} of {volume.shape[0]} slices. Mend pair_z.")
+    if volume.shape[1] < row.y1 or volume.shape[2] < row.x1:
+        raise InputError(f"{volume.source}: planes of {volume.shape[1:]} do not cover pair {name}'s slice.")
+    if volume.dtype != txm.dtype:
+        raise InputError(
+            f"{volume.source}: its voxels are {volume.dtype}, but pair {name}'s TXM slice is {txm.dtype}. "
+            "Export both with the same bit depth."
+        )
+    crop = (slice(int(row.y0), int(row.y1)), slice(int(row.x0), int(row.x1)))
+    reach = max(context, REACH)
+    planes = volume.read_around(z, reach)[(slice(None), *crop)]
+    nearby = {z + d: planes[reach + d] for d in range(-REACH, REACH + 1) if 0 <= z + d < volume.shape[0]}
+    stack = planes[reach - context : reach + context + 1].copy()
+    stack[context] = txm
+    return stack, compare_place(name, z, txm, nearby)
 
 
 def _image(registered: Path, row: Any, name: str) -> Path:
@@ -267,34 +280,86 @@ def _classes(registered: Path, row: Any) -> np.ndarray | None:
     return class_image(low, high)
 
 
-def _neighbours(volume: Volume, z: int, context: int, pair: str) -> np.ndarray:
-    """The slices around a pair; InputError where it lies outside the volume."""
-    if not 0 <= z < volume.shape[0]:
-        raise InputError(f"pair {pair}: z = {z} is outside {volume.source} of {volume.shape[0]} slices. Mend pair_z.")
-    return volume.read_around(z, context)
+def _positions(images: PairImages, settings: PatchesSettings) -> np.ndarray:
+    """Where a pair's patches can lie, [N, 2] (y, x)."""
+    nonzero = (images.sem != 0) & (images.txm[settings.context] != 0)
+    return acceptable_positions(images.mask, nonzero, settings)
 
 
-def _check_place(of_volume: np.ndarray, of_pair: np.ndarray, volume: Volume, row: Any) -> None:
-    agreement = np.corrcoef(of_volume.ravel(), of_pair.ravel())[0, 1]
-    if not agreement >= _MIN_AGREEMENT:
-        raise InputError(
-            f"pair {row.pair}: its TXM slice and slice z = {int(row.z)} of {volume.source} correlate by only "
-            f"{agreement:.2f} (at least {_MIN_AGREEMENT}). Mend pair_z in the sample table."
+def _without_patches(
+    table: pd.DataFrame, pairs: dict[str, PairImages], positions: dict[str, np.ndarray], settings: PatchesSettings
+) -> list[str]:
+    """Warnings of the pairs without a good patch, which are left out.
+
+    Raises:
+        InputError: a split would be empty.
+    """
+    said = {
+        str(row.pair): f"pair {row.pair} (split {row.split}): {_why_no_patch(pairs[str(row.pair)], settings)}."
+        for row in table.itertuples()
+        if not len(positions[str(row.pair)])
+    }
+    for name in SPLITS:
+        left = list(map(said.get, table.loc[table["split"] == name, "pair"].astype(str)))
+        if None not in left:
+            raise InputError(
+                f"split {name}: no pair is left for it. {left[0]} A charge mask is not zero where a slice is charged: "
+                "look whether yours is inverted. Else remove such pairs, or lower patches.min_uncharged, "
+                "patches.min_nonzero or patches.size_px."
+            )
+    return [
+        f"{text} It is left out. Where a charge mask is inverted (it is not zero where the slice is charged), mend it."
+        for text in said.values()
+    ]
+
+
+def _why_no_patch(images: PairImages, settings: PatchesSettings) -> str:
+    for kind, image in (("TXM", images.txm[settings.context]), ("FIB-SEM", images.sem)):
+        if np.ptp(image) == 0:
+            return f"its {kind} slice is blank, all pixels have the value {image.flat[0]:g}"
+    zero = f" and {settings.min_nonzero:.0%} not zero in both images" if settings.min_nonzero else ""
+    return (
+        f"no patch of {settings.size_px} pixels is good enough; {images.mask.mean():.0%} of the slice is measured and "
+        f"uncharged, a patch needs {settings.min_uncharged:.0%}{zero}"
+    )
+
+
+def _unmeasured(pairs: dict[str, PairImages], context: int) -> list[str]:
+    """A warning where part of the slices was not measured."""
+    shares = {
+        kind: [float(1 - measured(image).mean()) for image in images]
+        for kind, images in (
+            ("TXM", [pair.txm[context] for pair in pairs.values()]),
+            ("FIB-SEM", [pair.sem for pair in pairs.values()]),
         )
+    }
+    return [
+        f"{np.mean(each):.1%} of the {kind} slices (at most {max(each):.1%} of one) was not measured: it has one value "
+        "and reaches the corners, as outside of a tomogram's circle or at the border of an aligned stack. It is left "
+        "out of ranges, patches, thresholds and scores."
+        for kind, each in shares.items()
+        if any(each)
+    ]
 
 
-def _pair_patches(row: Any, images: PairImages, settings: PatchesSettings, table: pd.DataFrame) -> pd.DataFrame:
-    """The patches of one pair: drawn at random, or side by side."""
-    usable = images.mask
-    nonzero = (images.sem > 0) & (images.txm[settings.context] > 0)
-    positions = acceptable_positions(usable, nonzero, settings)
-    if len(positions) == 0:
-        raise InputError(
-            f"pair {row.pair} (split {row.split}): no patch of {settings.size_px} pixels is good enough; "
-            f"{usable.mean():.0%} of the slice is uncharged and {nonzero.mean():.0%} not zero, a patch needs "
-            f"{settings.min_uncharged:.0%} and {settings.min_nonzero:.0%}. Lower patches.min_uncharged, "
-            "patches.min_nonzero or patches.size_px."
-        )
+def _copies(table: pd.DataFrame, pairs: dict[str, PairImages], context: int) -> list[str]:
+    """Warnings of slices in two splits that show the same place."""
+    rows: list[Any] = list(table.itertuples())
+    crops = [Crop(int(row.y0), int(row.y1), int(row.x0), int(row.x1)) for row in rows]
+
+    def placed(images: list[np.ndarray]) -> list[PlacedSlice]:
+        masks = [pairs[str(row.pair)].mask for row in rows]
+        found = zip(rows, images, crops, masks, strict=True)
+        return [PlacedSlice(str(row.pair), str(row.split), image, crop, mask) for row, image, crop, mask in found]
+
+    txm, sem = ([pairs[str(row.pair)].txm[context] for row in rows], [pairs[str(row.pair)].sem for row in rows])
+    return [*duplicates(placed(txm), "TXM"), *duplicates(placed(sem), "FIB-SEM")]
+
+
+def _drawn(
+    row: Any, positions: np.ndarray, pairs: dict[str, PairImages], settings: PatchesSettings, table: pd.DataFrame
+) -> pd.DataFrame:
+    """The patches of one pair: drawn at random from its positions [N, 2], or side by side."""
     if row.split == "train":
         siblings = table.index[table["split"] == "train"]
         rank = list(siblings).index(row.Index)
@@ -305,7 +370,7 @@ def _pair_patches(row: Any, images: PairImages, settings: PatchesSettings, table
         rng = np.random.default_rng([settings.seed, row.Index])
         positions = positions[rng.integers(len(positions), size=count)]
     else:
-        even = side_by_side(positions, settings.size_px, settings.grid_px, usable.shape)
+        even = side_by_side(positions, settings.size_px, settings.grid_px, pairs[str(row.pair)].mask.shape)
         positions = even if len(even) else positions[len(positions) // 2][None]
     return pd.DataFrame(
         {"split": row.split, "pair": row.pair, "z": row.z, "y": positions[:, 0], "x": positions[:, 1]},

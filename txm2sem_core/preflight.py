@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from txm2sem_core.architecture import check_own_networks
 from txm2sem_core.config import Config, load_config
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.feasibility import check_feasible
 from txm2sem_core.figure_settings import FigureSettings, load_figure_settings
-from txm2sem_core.io import read_yaml
+from txm2sem_core.io import check_apart, read_yaml
 from txm2sem_core.samples import Sample, check_labels, check_neighbours, check_sample, read_samples, widest_context
+from txm2sem_core.stated_sizes import check_sizes
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Checked:
     config: Config
     samples: dict[str, Sample]
     style: FigureSettings
+    warnings: tuple[str, ...] = ()  # what does not stop it, but could mislead
 
 
 def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Checked:
@@ -35,11 +40,27 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
     neighbours = widest_context(samples.values(), config.phantom.pair_every, results)
     config = load_config(values, where, neighbours=neighbours)
     style = load_figure_settings(read_yaml(config.figures), config.figures)
+    warnings = []
     for name, sample in samples.items():
+        check_apart(results / name, sample.raw_paths())
+        check_apart(results / name / "labels", [sample.labels])
         check_sample(sample, results / name / "raw")
         check_neighbours(config, sample, results / name / "raw")
         check_labels(config, sample, results / name / "raw")
-    return Checked(config, samples, style)
+        check_feasible(config, sample, results / name / "raw")
+        warnings += check_sizes(config, sample, results / name / "raw")
+    return Checked(config, samples, style, tuple(warnings))
+
+
+def before_planning(checked: Checked) -> None:
+    """What the workflow does once, and `check_file` does not: run the user's own networks, and say the warnings.
+
+    Raises:
+        ConfigError: see `check_own_networks`.
+    """
+    check_own_networks(checked.config)
+    for warning in checked.warnings:
+        print(f"txm2sem: warning: {warning}", file=sys.stderr)
 
 
 def check_file(path: Path) -> str:
@@ -63,7 +84,8 @@ def check_file(path: Path) -> str:
         raise InputError(f"{error.filename or path}: this cannot be read ({error.strerror}).") from error
     config = checked.config
     trained = len(config.trained) + len(config.side_tasks)
+    warned = "".join(f" Warning: {warning}" for warning in checked.warnings)
     return (
         f"in order. {len(checked.samples)} samples, {len(config.variants)} variants of which {trained} are trained, "
-        f"{len(config.seeds)} seeds; results go to {config.results_dir}."
+        f"{len(config.seeds)} seeds; results go to {config.results_dir}." + warned
     )

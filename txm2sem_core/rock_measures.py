@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.metrics.rock_figures import rock_figures
+from txm2sem_core.metrics.summary import student_interval
 from txm2sem_core.segmentation import fit_segmenter
 
 
@@ -35,15 +38,22 @@ def measure_rock(
         opened.slices(), opened.shape, edges, segmenter, cube_px=settings.rock.cube_px, flow=settings.rock.flow
     )
     io.write_csv(output.with_name("rock_distributions.csv"), table)
-    io.write_json(output, {key: value if math.isfinite(value) else None for key, value in figures.items()})
+    # infinite is a figure, of pores without a path; what is not known is none
+    io.write_json(output, {key: _plain(value) for key, value in figures.items()})
+
+
+def _plain(value: float) -> float | str | None:
+    return None if math.isnan(value) else str(value) if math.isinf(value) else value
 
 
 def summarise_rock(runs: Sequence[tuple[str, int | str]], files: Sequence[str | Path], output: Path) -> None:
     """Collect the figures of the rock of all runs in `output`, a folder.
 
     Leaves `rock.csv` (one row a run), `rock_distributions.csv` (tidy), and `rock_intervals.csv`: of each variant and
-    figure, over its seeds, n, mean, standard deviation, least and greatest, each seed's own volume measured; with one
-    seed there is no interval, and its columns are empty.
+    figure, over its seeds, n, mean, standard deviation, `low` and `high` (Student's 95 % interval of the mean), least
+    and greatest, each seed's own volume measured; with one seed there is no interval, and its columns are empty.
+    `without_path` counts the seeds whose pores do not join the faces. Their tortuosity and formation factor are
+    infinite; the means of those two are of the conductances, 0 of such a seed, and turned back.
     """
     rows, tables = [], []
     for (variant, seed), file in zip(runs, files, strict=True):
@@ -60,8 +70,49 @@ def _intervals(figures: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for variant, own in figures.groupby("variant", sort=False):
         for name in own.columns.drop(["variant", "seed"]):
-            values = pd.to_numeric(own[name]).dropna()
-            low, high = (values.min(), values.max()) if len(values) > 1 else (math.nan, math.nan)
-            row = {"variant": variant, "figure": name, "n": len(values), "mean": values.mean()}
-            rows.append(row | {"std": values.std(ddof=1), "low": low, "high": high})
+            conductance = _conductance(own, str(name))
+            values = (pd.to_numeric(own[name]) if conductance is None else conductance).dropna().to_numpy(dtype=float)
+            found = _over_seeds(values) if conductance is None else _of_inverses(values)
+            rows.append({"variant": variant, "figure": name, "n": values.size, **found})
     return rows
+
+
+def _conductance(own: pd.DataFrame, name: str) -> pd.Series | None:
+    """What a tortuosity or formation factor is the inverse of, 0 without a path; None of other figures."""
+    kind, _, axis = name.rpartition("_")
+    if kind not in ("tortuosity", "formation_factor"):
+        return None
+    diffusivity = pd.to_numeric(own[f"diffusivity_{axis}_relative"])
+    return diffusivity if kind == "formation_factor" else diffusivity / pd.to_numeric(own["block_porosity"])
+
+
+def _over_seeds(values: NDArray[np.float64]) -> dict[str, Any]:
+    low, high, _ = student_interval(values)
+    several = values.size > 1
+    return {
+        "mean": float(values.mean()) if values.size else math.nan,
+        "std": float(values.std(ddof=1)) if several else math.nan,
+        "low": low,
+        "high": high,
+        "least": float(values.min()) if several else math.nan,
+        "greatest": float(values.max()) if several else math.nan,
+    }
+
+
+def _of_inverses(conductances: NDArray[np.float64]) -> dict[str, Any]:
+    """Of tortuosities or formation factors, by the mean of their inverses, of which no path makes 0."""
+    found = _over_seeds(conductances)
+    without = int(np.count_nonzero(conductances == 0))
+    return {
+        "mean": _inverse(found["mean"]),
+        "std": math.nan if without else _over_seeds(1 / conductances)["std"],
+        "low": _inverse(found["high"]),
+        "high": _inverse(found["low"]),
+        "least": _inverse(found["greatest"]),
+        "greatest": _inverse(found["least"]),
+        "without_path": without,
+    }
+
+
+def _inverse(value: float) -> float:
+    return math.inf if value <= 0 else 1 / value

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io as text_io
 import itertools
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -15,15 +15,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from txm2sem_core import io
 from txm2sem_core.config import Config, Name
-from txm2sem_core.config.base import Text
+from txm2sem_core.config.base import Text, UserPath
 from txm2sem_core.config.checking import shown
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.splits import SPLITS
 
 AUTO_CONTEXT = 2  # the best of 0 to 3 that was measured: docs/z-continuity.md
-SPLITS = ("train", "validation", "test")
 RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
 _MAX_CHARACTERS = 2**22
 DENSITIES = ("lowdensity", "highdensity")  # masks of density, for the segmentation
+
+Numbered = Mapping[Decimal, io.NumberedFile]
+"""The images of a folder by the numbers in their names, lowest first."""
 
 
 class Sample(BaseModel):
@@ -33,15 +36,21 @@ class Sample(BaseModel):
 
     sample: Name
     source: Literal["phantom", "pairs", "reference"]
-    txm: Text | None = None  # folder of the TXM slices; of `reference`: the published layout's images/
-    sem: Text | None = None  # folder of the FIB-SEM slices
-    charge: Text | None = None  # folder of charge masks (not zero = charged)
-    lowdensity: Text | None = None  # folder of masks (not zero = pores and organic matter)
-    highdensity: Text | None = None  # folder of masks (not zero = heavy minerals)
-    labels: Text | None = None  # folder of label images of some FIB-SEM slices (0 = not labelled, 1.. = phases)
-    txm_volume: Text | None = None  # TIFF stack, folder of slices or OME-Zarr
+    txm: UserPath | None = None  # folder of the TXM slices; of `reference`: the published layout's images/
+    sem: UserPath | None = None  # folder of the FIB-SEM slices
+    charge: UserPath | None = None  # folder of charge masks (not zero = charged)
+    lowdensity: UserPath | None = None  # folder of masks (not zero = pores and organic matter)
+    highdensity: UserPath | None = None  # folder of masks (not zero = heavy minerals)
+    labels: UserPath | None = None  # folder of label images of some FIB-SEM slices (0 = not labelled, 1.. = phases)
+    txm_volume: UserPath | None = None  # TIFF stack, folder of slices or OME-Zarr
     pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
+    voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
+
+    def raw_paths(self) -> list[str]:
+        """The files and folders of the user's that a run reads; label images are not among them."""
+        named = (self.txm, self.sem, self.charge, self.lowdensity, self.highdensity, self.txm_volume)
+        return [path for path in named if path is not None]
 
     def voxel_size(self) -> tuple[float, float, float] | None:
         """The voxel size of the table in nm (Z, Y, X), or None where it is left to the files."""
@@ -102,7 +111,11 @@ def read_samples(path: str | Path) -> dict[str, Sample]:
             fault = error.errors(include_url=False)[0]
             column = shown(fault["loc"][0]).strip("'") if fault["loc"] else "row"
             columns = f"the columns are {', '.join(Sample.model_fields)}, parted by tabs"
-            rule = columns if fault["type"] in ("extra_forbidden", "missing") else fault["msg"]
+            rule = (
+                columns
+                if fault["type"] in ("extra_forbidden", "missing")
+                else fault["msg"].removeprefix("Value error, ")
+            )
             raise ConfigError(f"{path}, row {number}, column {column}: {rule}. The row is {shown(values)}.") from error
         _check_row(path, number, sample)
         _check_name(path, number, sample.sample, samples)
@@ -154,7 +167,8 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
     for column in needed:
         if getattr(sample, column) is None:
             raise ConfigError(f"{path}, row {number}, column {column}: source {sample.source} needs a folder here.")
-    sample.voxel_size()
+    if sample.voxel_size() is None and sample.voxel_size_from is not None:
+        raise ConfigError(f"{path}, row {number}, column voxel_size_from: column voxel_size_nm says nothing. Fill it.")
 
 
 def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
@@ -167,19 +181,42 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
         return _reference_pairs(Path(str(sample.txm)))
     if sample.source == "phantom":
         z_of = dict(zip(*(io.read_csv(raw / "pairs.csv")[c] for c in ("pair", "z")), strict=True))
-        pairs = _paired_folders(raw / "txm", raw / "sem", raw / "charge")
         folders = {kind: raw / kind for kind in DENSITIES if (raw / kind).is_dir()}
-        return [replace(p, z=int(z_of[p.pair]), extra=_extra(p, folders)) for p in pairs]
+        pairs = _paired_folders(raw / "txm", raw / "sem", raw / "charge", folders)
+        return [replace(p, z=int(z_of[p.pair])) for p in pairs]
     charge = Path(sample.charge) if sample.charge else None
-    pairs = _paired_folders(Path(str(sample.txm)), Path(str(sample.sem)), charge)
-    z_of_pairs = sample.z_of_pairs(len(pairs))
     folders = {kind: Path(folder) for kind in DENSITIES if (folder := getattr(sample, kind)) is not None}
-    return [replace(p, z=z, extra=_extra(p, folders)) for p, z in zip(pairs, z_of_pairs, strict=True)]
+    pairs = _paired_folders(Path(str(sample.txm)), Path(str(sample.sem)), charge, folders)
+    return [replace(p, z=z) for p, z in zip(pairs, sample.z_of_pairs(len(pairs)), strict=True)]
+
+
+def pair_files(sample: Sample, raw: Path) -> list[Path]:
+    """The images of all pairs, as `list_pairs` finds them."""
+    pairs = list_pairs(sample, raw)
+    return [file for pair in pairs for file in (pair.txm, pair.sem, pair.charge, *pair.extra.values()) if file]
 
 
 def label_files(sample: Sample) -> dict[str, Path]:
-    """The user's label images by the number of their pair; empty where the sample has none."""
-    return _numbered(Path(sample.labels)) if sample.labels is not None else {}
+    """The user's label images by the number in their names; empty where the sample has none."""
+    return {one.name: one.path for one in _numbered(Path(sample.labels)).values()} if sample.labels is not None else {}
+
+
+def labels_of_pairs(sample: Sample, pairs: Iterable[RawPair]) -> dict[str, Path]:
+    """The user's label images by the name of their pair, whose number they have; empty where the sample has none.
+
+    Raises:
+        InputError: the folder holds none, or one of no pair.
+    """
+    if sample.labels is None:
+        return {}
+    names = {Decimal(pair.pair): pair.pair for pair in pairs}
+    files = _numbered(Path(sample.labels), lambda numbers: numbers <= names.keys())
+    for number, file in files.items():
+        if number not in names:
+            raise InputError(
+                f"{file.path}: there is no FIB-SEM slice with the number {file.name}. Rename or remove it."
+            )
+    return {names[number]: file.path for number, file in files.items()}
 
 
 def check_labels(config: Config, sample: Sample, raw: Path) -> None:
@@ -199,10 +236,7 @@ def check_labels(config: Config, sample: Sample, raw: Path) -> None:
         )
     if sample.source == "phantom":
         return  # its pairs may not be made yet
-    known = {pair.pair for pair in list_pairs(sample, raw)}
-    for name, file in label_files(sample).items():
-        if name not in known:
-            raise InputError(f"{file}: there is no FIB-SEM slice with the number {name}. Rename or remove it.")
+    labels_of_pairs(sample, list_pairs(sample, raw))
 
 
 def volume_path(sample: Sample, raw: Path) -> Path | None:
@@ -225,50 +259,60 @@ def _reference_pairs(images: Path) -> list[RawPair]:
         if folder is None:
             raise InputError(f"{images / split}: no such folder; the reference layout has {', '.join(SPLITS)}.")
         charge = folder / "charge"
-        for pair in _paired_folders(folder / "txm", folder / "sem", charge if charge.is_dir() else None):
-            folders = {kind: folder / kind for kind in DENSITIES if (folder / kind).is_dir()}
-            found.append(replace(pair, pair=f"{split}{pair.pair}", split=split, extra=_extra(pair, folders)))
+        folders = {kind: folder / kind for kind in DENSITIES if (folder / kind).is_dir()}
+        pairs = _paired_folders(folder / "txm", folder / "sem", charge if charge.is_dir() else None, folders)
+        found += [replace(pair, pair=f"{split}{pair.pair}", split=split) for pair in pairs]
     return found
 
 
-def _paired_folders(txm: Path, sem: Path, charge: Path | None) -> list[RawPair]:
-    txm_files, sem_files = _numbered(txm), _numbered(sem)
-    charge_files = _numbered(charge) if charge is not None else {}
+def _paired_folders(txm: Path, sem: Path, charge: Path | None, densities: Mapping[str, Path]) -> list[RawPair]:
+    """Images of these folders with the same number, lowest first; a pair has the name of its TXM slice's number."""
+    txm_files = _numbered(txm)
+    sem_files = _numbered(sem, lambda numbers: numbers == txm_files.keys())
     for number in sorted(txm_files.keys() ^ sem_files.keys()):
         lone, other = (txm_files, sem) if number in txm_files else (sem_files, txm)
-        raise InputError(f"{lone[number]}: there is no partner with the number {number} in {other}. Add or remove it.")
-    for number in sorted(txm_files.keys() - charge_files.keys()) if charge is not None else ():
-        raise InputError(f"{txm_files[number]}: there is no charge mask with the number {number} in {charge}. Add it.")
-    return [RawPair(n, None, txm_files[n], sem_files[n], charge_files.get(n)) for n in sorted(txm_files, key=_order)]
+        raise InputError(
+            f"{lone[number].path}: there is no partner with the number {lone[number].name} in {other}. Add or remove "
+            "it."
+        )
+    charge_files = {} if charge is None else _partners(charge, txm_files, txm_files, "charge mask")
+    masks = {kind: _partners(folder, txm_files, sem_files, "partner") for kind, folder in densities.items()}
+    return [
+        RawPair(
+            txm_files[n].name,
+            None,
+            txm_files[n].path,
+            sem_files[n].path,
+            charge_files.get(n),
+            extra={kind: files[n] for kind, files in masks.items()},
+        )
+        for n in txm_files
+    ]
 
 
-def _extra(pair: RawPair, folders: dict[str, Path]) -> dict[str, Path]:
-    return {kind: _partner(folder, pair) for kind, folder in folders.items()}
+def _partners(folder: Path, pairs: Numbered, images: Numbered, what: str) -> dict[Decimal, Path]:
+    """The masks of a folder by number; those of no pair may lie there too.
+
+    Args:
+        folder: of the masks.
+        pairs: whose numbers they must have.
+        images: of which a message names the one without a mask.
+        what: the masks are called in a message.
+
+    Raises:
+        InputError: one is missing.
+    """
+    files = _numbered(folder, lambda numbers: numbers >= pairs.keys())
+    for number in pairs:
+        if number not in files:
+            raise InputError(
+                f"{images[number].path}: there is no {what} with the number {pairs[number].name} in {folder}. Add it."
+            )
+    return {number: files[number].path for number in pairs}
 
 
-def _partner(folder: Path, pair: RawPair) -> Path:
-    partner = _numbered(folder).get(pair.pair)
-    if partner is None:
-        raise InputError(f"{pair.sem}: there is no partner with the number {pair.pair} in {folder}. Add it.")
-    return partner
-
-
-def _numbered(folder: Path) -> dict[str, Path]:
-    """The images of a folder by the last number in their names (`SEM_dark007.tif` is 007)."""
-    files: dict[str, Path] = {}
-    for file in io.list_images(folder):
-        numbers = re.findall(r"\d+", file.stem)
-        if not numbers:
-            raise InputError(f"{file}: pairs are matched by the number in their names, this name has none. Rename it.")
-        number = numbers[-1].zfill(3)
-        if number in files:
-            raise InputError(f"{file}: the number {number} stands in {files[number].name} too. Rename one.")
-        files[number] = file
-    return files
-
-
-def _order(number: str) -> tuple[int, str]:
-    return int(number), number
+def _numbered(folder: Path, fits: Callable[[set[Decimal]], bool] = lambda numbers: True) -> Numbered:
+    return io.number_files(io.list_images(folder), fits)
 
 
 def check_sample(sample: Sample, raw: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +15,10 @@ SOURCE = (
     "Anderson, Vega, Kovscek, Computers & Geosciences 145 (2020) 104593, abstract: theirs, of other data "
     "(8-bit, Vaca Muerta shale); not comparable with the rows above"
 )
-NOTE = "Mean and standard error over n test patches."
+NOTE = (
+    "Mean and standard error over test slices, each with one mean over its patches and over the seeds; n different "
+    "patches in all. Of a single slice there is no error. It knows of slices only, not of other trainings or samples."
+)
 COLUMNS = {  # score: heading, factor, decimals
     "psnr": ("PSNR / dB", 1, 2),
     "ssim": ("SSIM", 1, 4),
@@ -21,16 +26,16 @@ COLUMNS = {  # score: heading, factor, decimals
     "structure": ("Structure", 1, 4),
     "histogram_distance": ("Histogram / %", 100, 2),
 }
-_COUNTS = ("kind", "factor", "seeds", "n")
-_HEADINGS = ("Variant", "Kind", "Factor", "Seeds", "n", *(heading for heading, _, _ in COLUMNS.values()))
+_COUNTS = ("kind", "factor", "seeds", "n", "slices")
+_HEADINGS = ("Variant", "Kind", "Factor", "Seeds", "n", "Slices", *(heading for heading, _, _ in COLUMNS.values()))
 _MISSING = "–"
 
 
 def table_rows(summary: pd.DataFrame) -> pd.DataFrame:
     """One row a variant of `summary.csv`, then the published ones; empty where a figure is not known.
 
-    Columns: label, kind (`published` of theirs), factor, seeds, n; for each score its mean and `{score}_stderr`, in the
-    units of `summary.csv`; source (of theirs).
+    Columns: label, kind (`published` of theirs), factor, seeds, n (patches), slices; for each score its mean and
+    `{score}_stderr`, in the units of `summary.csv`; source (of theirs).
     """
     ours = [
         {
@@ -42,7 +47,7 @@ def table_rows(summary: pd.DataFrame) -> pd.DataFrame:
     ]
     theirs = [{**row, "source": SOURCE} for row in PUBLISHED]
     table = pd.DataFrame([*ours, *theirs])
-    counts = {key: table[key].astype("Int64") for key in ("factor", "seeds", "n")}
+    counts = {key: table[key].astype("Int64") for key in ("factor", "seeds", "n", "slices")}
     scores = [name for score in COLUMNS for name in (score, f"{score}_stderr")]
     return table.assign(**counts)[["label", *_COUNTS, *scores, "source"]]
 
@@ -71,15 +76,17 @@ def _cells(rows: pd.DataFrame, plus_minus: str, mark: str) -> list[list[str]]:
         [
             str(row["label"]) + (mark if row["kind"] == "published" else ""),
             *(_MISSING if pd.isna(row[key]) else str(row[key]) for key in _COUNTS),
-            *(_score(row[score], row[f"{score}_stderr"], *COLUMNS[score][1:], plus_minus) for score in COLUMNS),
+            *(_score(row, score, plus_minus) for score in COLUMNS),
         ]
         for row in rows.to_dict("records")
     ]
 
 
-def _score(mean: float, error: float, factor: float, decimals: int, plus_minus: str) -> str:
+def _score(row: Mapping[Hashable, Any], score: str, plus_minus: str) -> str:
+    _, factor, decimals = COLUMNS[score]
+    mean, error = row[score] * factor, row[f"{score}_stderr"] * factor
     if math.isnan(mean):
         return _MISSING
-    if math.isnan(error):
-        return f"{mean * factor:g}"
-    return f"{mean * factor:.{decimals}f} {plus_minus} {error * factor:.{decimals}f}"
+    if row["kind"] == "published":
+        return f"{mean:g}"
+    return f"{mean:.{decimals}f}" + ("" if math.isnan(error) else f" {plus_minus} {error:.{decimals}f}")

@@ -79,13 +79,19 @@ def measure_segmentation(predictions: Path, patches: Path, output: Path) -> None
 
 
 def summarise_repair(runs: Sequence[tuple[str, int]], files: Iterable[str | Path], output: Path) -> None:
-    """One row a run: mean and standard error over the test patches, of the repair and of interpolation."""
+    """One row a run: mean and standard error over the test slices, of the repair and of interpolation.
+
+    `n` counts places: a random set of patches may draw one several times, each time with other damage.
+    """
     rows = []
     for (variant, seed), path in zip(runs, files, strict=True):
         table = io.read_csv(path)
-        row: dict[str, Any] = {"variant": variant, "seed": seed, "n": len(table), "damaged": table["damaged"].mean()}
+        places = len(table.drop_duplicates(["pair", "y", "x"]))
+        row: dict[str, Any] = {"variant": variant, "seed": seed, "n": places, "slices": table["pair"].nunique()}
+        row["damaged"] = table["damaged"].mean()
         for score in SCORES:
-            each = summarise(table[score].dropna(), seed=0)
+            known = table.dropna(subset=[score])
+            each = summarise(known[score], known["pair"].to_list())
             row |= {f"{score}_mean": each.mean, f"{score}_stderr": each.stderr}
         rows.append(row)
     io.write_csv(output, pd.DataFrame(rows))

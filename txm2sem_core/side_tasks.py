@@ -28,7 +28,7 @@ Mask = NDArray[np.bool_]
 
 def class_image(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Class numbers (see `CLASSES`) from two masks, not zero where the density is low, or high; high wins."""
-    return np.where(high > 0, 2, np.where(low > 0, 1, 0)).astype(np.uint8)
+    return np.where(high != 0, 2, np.where(low != 0, 1, 0)).astype(np.uint8)
 
 
 def predicted_classes(output: NDArray[np.float32]) -> NDArray[np.uint8]:

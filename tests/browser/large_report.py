@@ -58,7 +58,7 @@ def _stack(path: Path, slices: Any) -> Path:
 
 def _row(variant: str, kind: str, psnr: float, ssim: float) -> dict[str, Any]:
     scores = {"psnr_mean": psnr, "psnr_stderr": 0.1, "ssim_mean": ssim, "ssim_stderr": 0.01, "mae_mean": 1 / psnr}
-    return {"variant": variant, "label": variant, "kind": kind, "factor": 1, "seeds": 1, "n": 40, **scores}
+    return {"variant": variant, "label": variant, "kind": kind, "factor": 1, "seeds": 1, "n": 40, "slices": 4, **scores}
 
 
 def write_large_report(folder: Path) -> Path:

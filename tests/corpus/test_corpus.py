@@ -6,18 +6,23 @@ import os
 import struct
 import sys
 import threading
+import warnings
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pytest
+import SimpleITK
 import tifffile
 from case import Case, Size, grey
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from tiff_files import BYTES, PLANE, STACK, STACKS, colour_palette, content, cut, grey_palette, pillow, renamed, tiff
-from volume_files import VOLUMES, ZEISSES, folder, hdf5, mrc, zeiss
+from volume_files import DARK, SIGNED, VOLUMES, ZEISSES, folder, hdf5, imod, mrc, mrc_by_hand, zeiss
 
 from txm2sem_core import io
 from txm2sem_core.errors import ConfigError, InputError
@@ -283,3 +288,98 @@ def test_zeiss_without_its_library_says_what_to_install(tmp_path: Path, monkeypa
 def test_imod_s_default_size_is_none(tmp_path: Path) -> None:
     assert io.open_volume(mrc(STACK, 1.0, "a.mrc")(tmp_path)).voxel_size_nm is None
     assert io.open_volume(mrc(STACK, 1.5, "b.mrc")(tmp_path)).voxel_size_nm == pytest.approx((0.15,) * 3)
+
+
+# --- bytes with and without a sign in MRC, and other readers of it
+
+UNSIGNED, BOTH = "0 to 255", "which fit both"
+
+
+@pytest.mark.parametrize(
+    ("make", "array", "warned"),
+    [
+        (mrc_by_hand(BYTES, 0, limits=(0, 255)), BYTES, ()),
+        (mrc_by_hand(BYTES, 0, limits=(0, 255), version=20141), BYTES, ()),
+        (mrc_by_hand(SIGNED, 0, limits=(-128, 127)), SIGNED, ()),
+        (mrc_by_hand(BYTES, 0, stamp=imod(0)), BYTES, ()),
+        (mrc_by_hand(SIGNED, 0, stamp=imod(1)), SIGNED, ()),
+        (mrc_by_hand(SIGNED, 0, stamp=imod(1), limits=(0, -1)), SIGNED, ()),
+        (mrc_by_hand(DARK, 0, stamp=imod(0), limits=(0, 127)), DARK, ()),
+        (mrc_by_hand(DARK, 0, stamp=imod(1), limits=(0, 127)), DARK.view(np.int8), ()),
+        (mrc_by_hand(DARK, 0, limits=(0, 127)), DARK, (UNSIGNED, BOTH, "mean the same")),
+        (mrc_by_hand(DARK, 0, limits=(0, 127), version=20141), DARK.view(np.int8), ("MRC2014", BOTH)),
+        (mrc_by_hand(SIGNED, 0, stamp=imod(0), limits=(-128, 127)), SIGNED, ("the opposite", "-128 and 127")),
+        (mrc_by_hand(BYTES, 0, stamp=imod(1), limits=(0, 255)), BYTES, ("the opposite", UNSIGNED)),
+        (mrc_by_hand(BYTES, 0), BYTES, (UNSIGNED, "says nothing", "newstack")),
+        (mrc_by_hand(SIGNED, 0, version=20140, limits=(0, -1)), SIGNED, ("MRC2014", "says nothing")),
+        (mrc_by_hand(BYTES, 0, limits=(np.nan, np.nan)), BYTES, ("says nothing",)),
+        (mrc_by_hand(SIGNED, 0, limits=(-128, 140)), SIGNED, ("no bytes can have",)),
+        (mrc_by_hand(BYTES, 0, limits=(-1, 255)), BYTES, ("no bytes can have",)),
+        (mrc_by_hand(SIGNED, 0, limits=(-900, 900), stamp=imod(1)), SIGNED, ("no bytes can have",)),
+    ],
+)
+def test_the_sign_of_bytes_in_mrc(
+    tmp_path: Path, make: Callable[[Path], Path], array: np.ndarray, warned: tuple[str, ...]
+) -> None:
+    path = make(tmp_path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = read_all(path)
+    assert found.dtype == array.dtype
+    np.testing.assert_array_equal(found, array)
+    messages = [str(one.message) for one in caught]
+    assert len(messages) == bool(warned), messages
+    for word in (str(path), *warned) if warned else ():
+        assert word in messages[0]
+
+
+@given(
+    st.sampled_from([(0, "int8"), (1, "int16"), (2, "float32"), (6, "uint16"), (12, "float16")]),
+    st.sampled_from("<>"),
+    st.sampled_from([None, b"DA\0\0"]),
+    st.sampled_from([b"", bytes(768), bytes(77)]),
+    st.tuples(*[st.integers(1, 9)] * 3),
+    st.sampled_from([0, 1, 401]),
+    st.sampled_from([0, 20140, 20141]),
+)
+def test_mrcfile_reads_the_same_of_mrc(
+    tmp_path_factory: pytest.TempPathFactory,
+    kind: tuple[int, str],
+    order: str,
+    machine: bytes | None,
+    extra: bytes,
+    shape: tuple[int, int, int],
+    space_group: int,
+    version: int,
+) -> None:
+    mode, dtype = kind
+    array = grey(shape, dtype, seed=sum(shape))
+    array.flat[0] = -1 if mode in (0, 1, 2, 12) else 1
+    machine = machine if order == "<" else None  # mrcfile takes bytes of a wrong stamp for little-endian
+    options = {"extra": extra, "kind": b"FEI1", "space_group": space_group, "version": version, "machine": machine}
+    size = tuple(n * step for n, step in zip(shape[::-1], (10.0, 20.0, 40.0), strict=True))
+    limits = (float(array.min()), float(array.max()))
+    make = mrc_by_hand(array, mode, size, order=order, limits=limits, **options)  # type: ignore[arg-type]
+    path = make(tmp_path_factory.mktemp("mrc"))
+    volume = io.open_volume(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        second = mrcfile.open(path, permissive=True)
+        data = second.data.copy()
+    with second:
+        np.testing.assert_array_equal(volume.read(0, shape[0]), data.reshape(shape))
+        sizes = [float(second.voxel_size[axis]) / 10 for axis in "zyx"]
+    assert volume.voxel_size_nm == pytest.approx(sizes)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float32"])
+@pytest.mark.parametrize("order", "<>")
+def test_itk_reads_the_same_of_mrc(tmp_path: Path, dtype: str, order: str) -> None:
+    array = grey(dtype=dtype)
+    mode = {"uint8": 0, "int16": 1, "uint16": 6, "float32": 2}[dtype]
+    limits = (float(array.min()), float(array.max()))
+    path = mrc_by_hand(array, mode, (170, 240, 200), order=order, limits=limits, extra=bytes(160))(tmp_path)
+    image = SimpleITK.ReadImage(str(path))
+    volume = io.open_volume(path)
+    np.testing.assert_array_equal(volume.read(0, 5), SimpleITK.GetArrayFromImage(image))
+    assert volume.voxel_size_nm == pytest.approx([size / 10 for size in image.GetSpacing()[::-1]])

@@ -182,6 +182,9 @@ STACKS: dict[str, Case] = {
         for dtype in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
     },
     "half precision": Case(tiff(grey(dtype="float16")), grey(dtype="float16").astype(np.float32)),
+    "half precision, big-endian": Case(
+        tiff(grey(dtype="float16"), byteorder=">"), grey(dtype="float16").astype(np.float32)
+    ),
     **{
         f"{kind} compressed": Case(tiff(STACK, compression=kind), STACK)
         for kind in ("lzw", "zlib", "zstd", "packbits", "lzma", "png", "jpegxl")
@@ -210,6 +213,14 @@ STACKS: dict[str, Case] = {
         pillow([Image.fromarray(p > 99) for p in BYTES], compression="group4"), ((BYTES > 99) * 255).astype(np.uint8)
     ),
     "white is zero": Case(tiff(BYTES, photometric="miniswhite"), 255 - BYTES),
+    "white is zero, 16 bit": Case(tiff(STACK, photometric="miniswhite"), 65535 - STACK),
+    "white is zero, with sign": Case(
+        tiff(STACK.astype(np.int16), photometric="miniswhite"), (-1 - STACK.astype(np.int16)).astype(np.int16)
+    ),
+    "white is zero, floats": Case(tiff(STACK.astype(np.float32), photometric="miniswhite"), -STACK.astype(np.float32)),
+    "white is zero, packed 12 bit": Case(
+        by_hand(17, 12, 12, packed_12_bit(PLANE >> 4), photometric=0), (4095 - (PLANE >> 4))[None]
+    ),
     "grey palette": Case(pillow([grey_palette()]), BYTES[:1]),
     "one slice": Case(tiff(STACK[:1]), STACK[:1]),
     "one plane": Case(tiff(PLANE), PLANE[None]),

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import struct
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,25 @@ FOLDERS: dict[str, Case] = {
     "folder in natural order": Case(folder(numbered("s{}.tif", range(12)), grey((12, 4, 5))), grey((12, 4, 5))),
     "folder that goes up by five": Case(folder(numbered("s{:04}.tif", range(5, 30, 5))), STACK),
     "folder with distances as names": Case(folder(numbered("z{}um.tif", (9.5, 9.75, 10.0, 10.25, 10.5))), STACK),
+    "folder with decimal commas": Case(
+        folder(["z_0,5.tif", "z_1,0.tif", "z_1,5.tif", "z_2,0.tif", "z_2,5.tif"]), STACK
+    ),
+    "folder with decimal commas of other width": Case(
+        folder(["z_0,25.tif", "z_0,5.tif", "z_0,75.tif", "z_1.tif", "z_1,25.tif"]), STACK
+    ),
+    "folder with a voltage": Case(folder([f"SEM_5.0kV_{z:03}.tif" for z in range(8, 13)]), STACK),
+    "folder with a voltage with a comma": Case(folder([f"SEM_{z}_1,5kV.tif" for z in range(8, 13)]), STACK),
+    "folder with mixed widths": Case(folder(["s8.tif", "s09.tif", "s010.tif", "s11.tif", "s0012.tif"]), STACK),
+    "missing decimal": Case(
+        folder(["z_0,0.tif", "z_0,5.tif", "z_1,0.tif", "z_2,0.tif", "z_2,5.tif"]),
+        refused=("missing: number 1.5", "step 0.5"),
+    ),
+    "missing distance": Case(
+        folder(numbered("z{}um.tif", (9.5, 9.75, 10.25, 10.5, 10.75))), refused=("missing: number 10.00", "step 0.25")
+    ),
+    "no constant step of decimals": Case(
+        folder(["z_0,1.tif", "z_0,5.tif", "z_1,7.tif", "z_2,0.tif", "z_2,3.tif"]), refused=("constant step",)
+    ),
     "folder with series and slice": Case(folder(numbered("scan2.{}.tif", (8, 9, 10, 11, 12))), STACK),
     "folder with number and distance": Case(
         folder([f"slice_{z:05}_z={z * 0.0123:.4f}um.tif" for z in range(5)]), STACK
@@ -208,6 +228,49 @@ def several_images(root: Path) -> Path:
     return outer
 
 
+def appended(zarr_format: int) -> Make:
+    """Slices were appended, the unit of z and its scale mended, after the metadata had been consolidated."""
+
+    def make(root: Path) -> Path:
+        path = root / "v.zarr"
+        group = zarr.open_group(path, mode="w", zarr_format=zarr_format)
+        group.create_array("a/0", data=STACK[:2], chunks=(1, 12, 17))
+        group.attrs.update(ome_attributes(zarr_format, "nanometer", 1.0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that version 3 has no consolidated metadata in its specification
+            zarr.consolidate_metadata(path)
+        array = zarr.open_array(path / "a/0", mode="r+")
+        array.resize(STACK.shape)
+        array[2:] = STACK[2:]
+        mended = ome_attributes(zarr_format, "micrometer", 0.5)
+        if zarr_format == 2:
+            (path / ".zattrs").write_text(json.dumps(mended))
+        else:
+            edit_json("zarr.json", lambda entries: entries.update(attributes=mended))(path)
+        return path
+
+    return make
+
+
+def ome_attributes(zarr_format: int, unit: str, z: float) -> dict[str, Any]:
+    axes = [{"name": axis, "type": "space", "unit": unit} for axis in "zyx"]
+    scale = [{"type": "scale", "scale": [z, 0.25, 0.125]}]
+    image = {"axes": axes, "datasets": [{"path": "a/0", "coordinateTransformations": scale}]}
+    if zarr_format == 2:
+        return {"multiscales": [image | {"version": "0.4"}]}
+    return {"ome": {"version": "0.5", "multiscales": [image]}}
+
+
+def appended_in_bioformats2raw(root: Path) -> Path:
+    (root / "outer.zarr").mkdir()
+    appended(2)(root).rename(root / "outer.zarr" / "0")
+    (root / "outer.zarr" / ".zgroup").write_text('{"zarr_format": 2}')
+    (root / "outer.zarr" / ".zattrs").write_text('{"bioformats2raw.layout": 3}')
+    stale = {"metadata": {"0/.zgroup": {"zarr_format": 2}, "0/.zattrs": {}, ".zgroup": {"zarr_format": 2}}}
+    (root / "outer.zarr" / ".zmetadata").write_text(json.dumps(stale | {"zarr_consolidated_format": 1}))
+    return root / "outer.zarr"
+
+
 class Trap:
     """Runs a command when it is unpickled."""
 
@@ -233,6 +296,21 @@ ZARRS: dict[str, Case] = {
         ome_zarr_by_hand(STACK, units=("angstrom", "nanometer", "millimeter")), STACK, (0.1, 2, 4e6)
     ),
     "OME-Zarr 0.4 without units": Case(ome_zarr_by_hand(STACK), STACK),
+    "OME-Zarr 0.4 with stale consolidated metadata": Case(appended(2), STACK, (500, 250, 125)),
+    "OME-Zarr 0.5 with stale consolidated metadata": Case(appended(3), STACK, (500, 250, 125)),
+    "OME-Zarr of bioformats2raw with stale consolidated metadata": Case(
+        appended_in_bioformats2raw, STACK, (500, 250, 125)
+    ),
+    "OME-Zarr with consolidated metadata that are no JSON": Case(
+        changed(ome_zarr_by_hand(STACK), lambda p: (p / ".zmetadata").write_text("{")), STACK
+    ),
+    "OME-Zarr whose dataset is a group": Case(
+        changed(
+            ome_zarr_by_hand(STACK),
+            edit_json(".zattrs", lambda a: a["multiscales"][0]["datasets"][0].update(path=".")),
+        ),
+        refused=("v.zarr", "not a readable"),
+    ),
     "OME-Zarr 0.4 big-endian": Case(ome_zarr_by_hand(STACK.astype(">u2")), STACK),
     "OME-Zarr with a scale for all levels": Case(
         ome_zarr_by_hand(STACK, units=UM, coordinateTransformations=[{"type": "scale", "scale": [3.0, 1.0, 0.5]}]),
@@ -333,13 +411,98 @@ def raw_elsewhere(root: Path) -> Path:
     return hdf5(lambda file: file.create_dataset("data", STACK.shape, STACK.dtype, external=where))(root)
 
 
+def data_exchange(*others: str, theta: Any = range(5), **more: np.ndarray) -> Callable[[h5py.File], None]:
+    """Projections as synchrotrons store them, with fields and angles."""
+
+    def fill(file: h5py.File) -> None:
+        file["exchange/data"] = STACK
+        for other in others:
+            file[f"exchange/{other}"] = STACK[:2]
+        if theta is not None:
+            file["exchange/theta"] = np.float32(theta)
+        for name, array in more.items():
+            file[name.replace("__", "/")] = array
+
+    return fill
+
+
+def nxtomo(file: h5py.File) -> None:
+    """NeXus's application definition, its data reached by a link."""
+    entry = file.create_group("entry1/tomo_entry")
+    entry["definition"] = "NXtomo"
+    entry["instrument/detector/data"] = STACK
+    entry["instrument/detector/image_key"] = np.array([2, 0, 0, 0, 1])
+    entry["sample/rotation_angle"] = np.linspace(0, 180, 5)
+    entry["data/data"] = h5py.SoftLink("/entry1/tomo_entry/instrument/detector/data")
+
+
+def with_axes(at: str, axes: Any) -> Callable[[h5py.File], None]:
+    """NXdata with named axes, at the dataset or at its group."""
+
+    def fill(file: h5py.File) -> None:
+        file["entry/data/data"] = STACK
+        file[at].attrs["axes"] = axes
+
+    return fill
+
+
+def reconstruction_of_nxtomo(file: h5py.File) -> None:
+    """As programs for tomography leave them: what was measured, and what it became."""
+    nxtomo(file)
+    file["entry1/processed/volume"] = STACK[:3]
+
+
 HDF5S: dict[str, Case] = {
+    "HDF5 of projections": Case(
+        hdf5(data_exchange("data_white", "data_dark")),
+        refused=("v.h5:/exchange/data", "projections", "/exchange/theta", "Reconstruct", "v.h5:/path/to/dataset"),
+    ),
+    "HDF5 of projections that were cut off": Case(hdf5(data_exchange(theta=range(9))), refused=("projections",)),
+    "HDF5 of projections without angles": Case(
+        hdf5(data_exchange("data_white", theta=None)), refused=("projections", "/exchange/data_white")
+    ),
+    "HDF5 of projections by name": Case(
+        hdf5(data_exchange("data_white"), "/exchange/data"), refused=("v.h5:/exchange/data", "projections")
+    ),
+    "HDF5 of white fields by name": Case(
+        hdf5(data_exchange("data_white"), "/exchange/data_white"), refused=("projections",)
+    ),
+    "HDF5 of Data Exchange, reconstructed": Case(hdf5(data_exchange(theta=None)), STACK),
+    "HDF5 of projections and their reconstruction": Case(
+        hdf5(data_exchange("data_white", exchange__recon=STACK[1:])), STACK[1:]
+    ),
+    "HDF5 of projections and a volume by name": Case(
+        hdf5(data_exchange("data_white", result__a=STACK[1:], result__b=STACK[:3]), "result/b"), STACK[:3]
+    ),
+    "HDF5 of NXtomo": Case(hdf5(nxtomo, name="v.nxs"), refused=("v.nxs:/entry1", "projections", "image_key")),
+    "HDF5 of NXtomo behind a link": Case(
+        hdf5(nxtomo, "entry1/tomo_entry/data/data"), refused=("v.h5:/entry1", "projections")
+    ),
+    "HDF5 of NXtomo and its reconstruction": Case(hdf5(reconstruction_of_nxtomo), STACK[:3]),
+    "HDF5 with angles beside it": Case(
+        hdf5(lambda f: f.update({"a": STACK, "rotation_angle": np.arange(5.0)})),
+        refused=("projections", "/rotation_angle"),
+    ),
+    "HDF5 of sinograms": Case(
+        hdf5(lambda f: f.update({"sinograms": STACK, "theta": np.arange(12.0)})), refused=("projections", "/theta")
+    ),
+    "HDF5 with other angles beside it": Case(
+        hdf5(lambda f: f.update({"a": STACK, "theta": np.arange(180.0), "angle": 90.0})), STACK
+    ),
+    "HDF5 with axes of angles": Case(hdf5(with_axes("entry/data/data", "theta:y:x")), refused=("axes are theta:y:x",)),
+    "HDF5 with axes of angles at the group": Case(
+        hdf5(with_axes("entry/data", np.array(["rotation_angle", "y", "x"], "S20"))), refused=("rotation_angle:y:x",)
+    ),
+    "HDF5 with axes of a volume": Case(hdf5(with_axes("entry/data", np.array(["z", "y", "x"], "S1"))), STACK),
     "HDF5": Case(hdf5(lambda f: f.update({"a/b": STACK})), STACK),
     "HDF5 with a named dataset": Case(hdf5(two_datasets, "/entry/data"), STACK, (40, 20, 10)),
     "HDF5 with the other": Case(hdf5(two_datasets, "other"), STACK[:2]),
     "HDF5 of one size": Case(hdf5(sized(np.float32([0.5, 0.25, 0.125]))), STACK, (500, 250, 125)),
     "HDF5 with a size that is none": Case(hdf5(sized("unknown")), STACK),
     "HDF5 big-endian": Case(hdf5(lambda f: f.update({"a": STACK.astype(">u2")}), name="v.hdf5"), STACK),
+    "HDF5 big-endian, half precision": Case(
+        hdf5(lambda f: f.update({"a": grey(dtype="float16").astype(">f2")})), grey(dtype="float16").astype(np.float32)
+    ),
     "HDF5 of five axes": Case(hdf5(lambda f: f.update({"a": STACK[None, None]}), name="v.nxs"), STACK),
     "HDF5 virtual": Case(virtual(True), STACK),
     "HDF5 with several": Case(hdf5(two_datasets), refused=("v.h5", "2 (", "/entry/data", "/other", "Name one")),
@@ -372,18 +535,39 @@ def mrc(array: np.ndarray, voxel_size_angstrom: float | None = None, name: str =
 
 
 def mrc_by_hand(
-    array: np.ndarray, mode: int, size: tuple[float, float, float], *, order: str = "<", extra: bytes = b"",
-    stamp: bytes = b"", axes: tuple[int, int, int] = (1, 2, 3),
+    array: np.ndarray, mode: int, size: tuple[float, float, float] = (0, 0, 0), *, order: str = "<",
+    extra: bytes = b"", kind: bytes = b"", stamp: bytes = b"", axes: tuple[int, int, int] = (1, 2, 3),
+    limits: tuple[float, float] = (0, 0), version: int = 0, space_group: int = 1, depth: int | None = None,
+    name: bytes = b"MAP ", machine: bytes | None = None, bits: int | None = None,
 ) -> Make:  # fmt: skip
-    """An MRC2014 file from its specification; `size` is that of the whole cell, x, y, z in angstrom."""
+    """An MRC2014 file from its specification.
+
+    Args:
+        array: [Z, Y, X].
+        mode: of its voxels.
+        size: of the whole cell, x, y, z in angstrom.
+        order: of bytes.
+        extra: the extended header, of this `kind`.
+        stamp: IMOD's, in the byte order of the file.
+        axes: of columns, rows and sections.
+        limits: minimum and maximum.
+        version: 20140 and later for MRC2014.
+        space_group: 0 for images, 1 for a volume, 401 for a stack of volumes.
+        depth: sections of a volume of a stack.
+        name: `MAP `, but in files of before 2000.
+        machine: its stamp; that of the byte order if none is given.
+        bits: of a voxel, where not those of the array.
+    """
 
     def make(root: Path) -> Path:
         nz, ny, nx = array.shape
-        header = struct.pack(f"{order}10i", nx, ny, nz, mode, 0, 0, 0, nx, ny, nz)
-        header += struct.pack(f"{order}6f3i3fii", *size, 90, 90, 90, *axes, 0, 0, 0, 1, len(extra))
+        nx = nx if bits is None else nx * 8 * array.itemsize // bits
+        header = struct.pack(f"{order}10i", nx, ny, nz, mode, 0, 0, 0, nx, ny, nz if depth is None else depth)
+        header += struct.pack(f"{order}6f3i3fii", *size, 90, 90, 90, *axes, *limits, 0, space_group, len(extra))
+        header = header.ljust(104, b"\0") + kind.ljust(4, b"\0") + struct.pack(f"{order}i", version)
         header = header.ljust(152, b"\0") + stamp
-        machine = b"DD\0\0" if order == "<" else b"\x11\x11\0\0"
-        header = header.ljust(208, b"\0") + b"MAP " + machine
+        own = b"DD\0\0" if order == "<" else b"\x11\x11\0\0"
+        header = header.ljust(208, b"\0") + name + (own if machine is None else machine)
         data = array.astype(array.dtype.newbyteorder(order)).tobytes()
         (root / "v.mrc").write_bytes(header.ljust(1024, b"\0") + extra + data)
         return root / "v.mrc"
@@ -398,7 +582,12 @@ def packed_mrc(root: Path) -> Path:
 
 
 FLOATS = grey(dtype="float32")
-IMOD = struct.pack("<ii", 1146047817, 0)
+SIGNED = grey(dtype="int8")
+DARK = BYTES >> 1  # 0 to 127: the same with and without a sign
+
+
+def imod(flags: int, order: str = "<") -> bytes:
+    return struct.pack(f"{order}ii", 1146047817, flags)
 
 
 def longer(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
@@ -421,12 +610,58 @@ MRCS: dict[str, Case] = {
     "MRC of unequal sides": Case(mrc_by_hand(FLOATS, 2, (17 * 100, 12 * 200, 5 * 400)), FLOATS, (40, 20, 10)),
     "MRC big-endian": Case(mrc_by_hand(FLOATS, 2, (0, 0, 0), order=">"), FLOATS),
     "MRC with an extended header": Case(mrc_by_hand(STACK, 6, (0, 0, 0), extra=bytes(512)), STACK),
-    "MRC of IMOD, unsigned bytes": Case(mrc_by_hand(BYTES, 0, (17.0, 12.0, 5.0), stamp=IMOD), BYTES),
+    "MRC of IMOD, unsigned bytes": Case(mrc_by_hand(BYTES, 0, (17.0, 12.0, 5.0), stamp=imod(0)), BYTES),
+    "MRC of IMOD, signed bytes": Case(mrc_by_hand(SIGNED, 0, stamp=imod(1), limits=(-128, 127)), SIGNED),
+    "MRC of IMOD, big-endian": Case(mrc_by_hand(BYTES, 0, stamp=imod(0, ">"), limits=(0, 255), order=">"), BYTES),
+    "MRC of IMOD before its stamp": Case(mrc_by_hand(BYTES, 0, limits=(0, 255)), BYTES),
+    "MRC of bytes of ITK": Case(itk(BYTES, "v.mrc"), BYTES),
+    "MRC of the standard, signed bytes": Case(mrc_by_hand(SIGNED, 0, limits=(-128, 127), version=20140), SIGNED),
+    "MRC of another name": Case(mrc_by_hand(STACK, 6, name=b"MAP\0"), STACK),
+    "MRC of before 2000": Case(mrc_by_hand(FLOATS, 2, name=bytes(4), machine=bytes(4)), FLOATS),
+    "MRC of before 2000, big-endian": Case(mrc_by_hand(FLOATS, 2, order=">", name=bytes(4), machine=bytes(4)), FLOATS),
+    "MRC of before 2000 with an origin there": Case(
+        mrc_by_hand(FLOATS, 2, name=struct.pack("<f", 9.5), machine=struct.pack("<f", 7.5)), FLOATS
+    ),
+    **{
+        f"MRC with the machine stamp {machine.hex()}, {order}": Case(
+            mrc_by_hand(STACK, 6, (1700, 2400, 2000), order=order, machine=machine), STACK, (40, 20, 10)
+        )
+        for machine in (b"DA\0\0", b"DD\0\0", b"\x11\x11\0\0", bytes(4), b"4\x12\0\0")
+        for order in "<>"
+    },
+    "MRC of images": Case(mrc_by_hand(STACK, 6, (170, 240, 40), space_group=0, depth=1), STACK, (4, 2, 1)),
+    "MRC of one image": Case(mrc_by_hand(STACK[:1], 6, space_group=0), STACK[:1]),
+    "MRC of one volume of a stack": Case(
+        mrc_by_hand(STACK, 6, (1700, 2400, 2000), space_group=401), STACK, (40, 20, 10)
+    ),
+    "MRC with 16-bit numbers for the space group": Case(mrc_by_hand(STACK, 6, space_group=1 | 7 << 16), STACK),
+    **{
+        f"MRC with an extended header {kind.decode()}": Case(
+            mrc_by_hand(STACK, 6, extra=bytes(range(250)), kind=kind, version=20141), STACK
+        )
+        for kind in (b"FEI1", b"FEI2", b"SERI", b"AGAR", b"CCP4", b"MRCO", b"HDF5", b"none")
+    },
+    "MRC without its grid": Case(mrc_by_hand(STACK, 6, (0, 0, 0), depth=0), STACK),
+    "MRC of unknown distance": Case(mrc_by_hand(STACK, 6, (170, 240, 0)), STACK, (None, 2, 1)),
+    "MRC of axes that nobody wrote": Case(mrc_by_hand(STACK, 6, axes=(0, 0, 0)), STACK),
+    "MRC of several volumes": Case(
+        mrc_by_hand(grey((6, 4, 5)), 6, space_group=401, depth=2), refused=("v.mrc", "a stack of volumes of 2 sections")
+    ),
+    "MRC of 4 bits": Case(mrc_by_hand(BYTES, 101, bits=4), refused=("v.mrc", "mode 101", "4 bits", "newstack")),
+    "MRC of 4 bits in bytes": Case(
+        mrc_by_hand(BYTES, 0, stamp=imod(16), limits=(0, 15)), refused=("v.mrc", "mode 0", "4 bits")
+    ),
+    "MRC in colour": Case(mrc_by_hand(BYTES[..., :15], 16, bits=24), refused=("v.mrc", "mode 16", "colours")),
+    "MRC of complex integers": Case(mrc_by_hand(FLOATS, 3), refused=("v.mrc", "mode 3", "complex")),
+    "MRC of an unknown mode": Case(mrc_by_hand(FLOATS, 7), refused=("v.mrc", "no MRC header")),
+    "MRC of before 2000, cut": Case(
+        cut(mrc_by_hand(FLOATS, 2, name=bytes(4), machine=bytes(4)), 0.8), refused=("v.mrc", "no MRC header")
+    ),
     "MRC of ITK": Case(itk(FLOATS, "v.mrc", (40.0, 20.0, 10.0)), FLOATS, (4, 2, 1)),
     "MRC half precision": Case(mrc(grey(dtype="float16")), grey(dtype="float16").astype(np.float32)),
     "MRC of one section": Case(mrc(STACK[0]), STACK[:1]),
     "MRC longer than it says": Case(longer(mrc(STACK)), refused=("v.mrc", "larger than expected")),
-    "MRC complex": Case(mrc(STACK.astype(np.complex64)), refused=("v.mrc", "complex64")),
+    "MRC complex": Case(mrc(STACK.astype(np.complex64)), refused=("v.mrc", "mode 4", "complex")),
     "MRC cut": Case(cut(mrc(STACK), 0.7), refused=("v.mrc", "damaged or cut short")),
     "MRC cut in the header": Case(cut(mrc(STACK), 0.1), refused=("v.mrc", "damaged or cut short")),
     "MRC of turned axes": Case(mrc_by_hand(FLOATS, 2, (0, 0, 0), axes=(3, 2, 1)), refused=("v.mrc", "(3, 2, 1)")),

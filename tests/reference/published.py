@@ -14,7 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -51,7 +50,9 @@ def is_there() -> bool:
     return all(Path(os.environ.get(name, "/nowhere")).is_dir() for name in VARIABLES)
 
 
-needs_published = pytest.mark.skipif(not is_there(), reason=f"set {' and '.join(VARIABLES)} to run the published code")
+def checkout(variable: str) -> str:
+    """The folder that a variable names."""
+    return os.environ[variable]
 
 
 def published(module: str) -> ModuleType:

@@ -10,6 +10,7 @@ import pytest
 from small_data import sharp
 
 from txm2sem_core import io
+from txm2sem_core.errors import InputError
 from txm2sem_core.evaluation import RockOptions, evaluate_files, readable
 from txm2sem_core.metrics import multi_otsu_thresholds, thresholds_of_slices
 from txm2sem_core.metrics.connectivity import connected_porosity
@@ -85,3 +86,92 @@ def test_a_constant_target_has_no_phases_and_says_so(tmp_path: Path) -> None:
         result = evaluate_files(*files(tmp_path, target, target), None, None, tmp_path / "m.json")
     assert "dice_0" not in result
     assert math.isinf(result["psnr"])
+
+
+def masked_and_cropped(tmp_path: Path, depth: int, outside: float, dtype: type) -> tuple[dict, dict]:
+    """Figures under a mask, whose outside holds something else, and of the part that it leaves."""
+    target = sharp((depth, 48, 96), 3).astype(dtype)
+    prediction = np.roll(target, 1, axis=2)
+    charged, mask = target.copy(), np.full(target.shape, -1, np.int8)
+    charged[:, :, 48:], mask[:, :, 48:] = outside, 0
+    prediction[:, :, 48:] = outside
+    rock = RockOptions(phases=3)
+    whole = slice(None) if depth > 1 else 0
+    io.write_tiff(tmp_path / "mask.tif", mask[whole])
+    paths = files(tmp_path, prediction[whole], charged[whole])
+    under = evaluate_files(*paths, tmp_path / "mask.tif", 255, tmp_path / "m.json", rock=rock)
+    paths = files(tmp_path, prediction[whole][..., :48], target[whole][..., :48])
+    return under, evaluate_files(*paths, None, 255, tmp_path / "m.json", rock=rock)
+
+
+@pytest.mark.filterwarnings("ignore:.*need whole volumes:UserWarning")
+@pytest.mark.parametrize(("outside", "dtype"), [(255, np.uint8), (0, np.uint8), (1e30, np.float32)])
+@pytest.mark.parametrize("depth", [1, 6])
+def test_a_mask_means_the_same_in_all_figures(tmp_path: Path, depth: int, outside: float, dtype: type) -> None:
+    """What does not count changes nothing: scores without windows, phases, Dice, thresholds and changes are exact."""
+    under, cropped = masked_and_cropped(tmp_path, depth, outside, dtype)
+    assert under["counted_share"] == 0.5
+    near = {"ssim", "ms_ssim", "structure", "gmsd"} | {key for key in under if key.startswith("resolution")}
+    exact = set(under) - near - {"shape", "counted_share"}
+    assert {"psnr", "mae", "histogram_distance", "fraction_0_truth", "dice_2", "thresholds"} <= exact
+    assert ("continuity_ratio" in exact) == (depth > 1)
+    for key in exact:
+        assert under[key] == pytest.approx(cropped[key], rel=1e-6), key
+    for key in ("ssim", "gmsd") if outside < 300 else ():  # windows at the edge see over it
+        assert under[key] == pytest.approx(cropped[key], rel=0.35), key
+
+
+def test_a_mask_that_leaves_all_changes_nothing_and_one_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
+    target = sharp((18, 24, 26), 3)
+    paths = files(tmp_path, np.roll(target, 1, axis=2), target)
+    io.write_tiff(tmp_path / "all.tif", np.full(target.shape, -1, np.int16))
+    io.write_tiff(tmp_path / "none.tif", np.zeros(target.shape, np.uint8))
+    without = evaluate_files(*paths, None, None, tmp_path / "m.json")
+    assert evaluate_files(*paths, tmp_path / "all.tif", None, tmp_path / "m.json") == without
+    with pytest.raises(InputError, match=r"none\.tif.*0 everywhere"):
+        evaluate_files(*paths, tmp_path / "none.tif", None, tmp_path / "m.json")
+
+
+def test_slices_that_do_not_count_and_what_needs_whole_volumes(tmp_path: Path) -> None:
+    target = sharp((18, 24, 26), 3)
+    prediction, mask = np.roll(target, 1, axis=2), np.ones(target.shape, np.uint8)
+    mask[7] = 0
+    paths = files(tmp_path, prediction, target)
+    io.write_tiff(tmp_path / "mask.tif", mask)
+    rock = RockOptions(phases=2)
+    with pytest.warns(UserWarning, match="chords, pore sizes and flow need whole volumes"):
+        under = evaluate_files(*paths, tmp_path / "mask.tif", None, tmp_path / "m.json", rock=rock)
+    assert under["slices"] == 17
+    assert not any(key.startswith(("euler", "mean_chord", "porosity_connected", "self_", "jitter")) for key in under)
+    kept = np.arange(18) != 7
+    assert under["porosity_truth"] == pytest.approx(np.mean(target[kept] <= under["thresholds"][0]))
+    assert under["mae"] == pytest.approx(np.abs(prediction[kept] - target[kept].astype(float)).mean() / 255)
+
+
+def test_hot_pixels_are_said_in_the_output(tmp_path: Path) -> None:
+    target = sharp((64, 80), 3).astype(np.uint16) * 10
+    usual = evaluate_files(*files(tmp_path, target, target), None, 65535, tmp_path / "m.json")
+    target[3, 4] = 65535
+    with pytest.warns(UserWarning, match="1 of 5120 pixels lie outside"):
+        found = evaluate_files(*files(tmp_path, target, target), None, 65535, tmp_path / "m.json")
+    assert found["thresholds"] == pytest.approx(usual["thresholds"], abs=10)
+    assert (usual["pixels_outside_range"], found["pixels_outside_range"]) == (0, 1)
+    assert found["threshold_range"][1] < 65535
+
+
+@pytest.mark.parametrize("shape", [(20, 24), (6, 20, 24)])
+def test_voxel_sizes_that_differ_are_refused_unless_one_is_given(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    target = sharp(shape, 3)
+    paths = tmp_path / "p.tif", tmp_path / "t.tif"
+    io.write_tiff(paths[0], target, (20.0, 20.0, 20.0))
+    io.write_tiff(paths[1], target, (20.0, 10.0, 10.0))
+    with pytest.raises(InputError, match=r"p\.tif.*t\.tif.*y: 20 and 10 nm; along x.*--voxel-size-nm"):
+        evaluate_files(*paths, None, None, tmp_path / "m.json")
+    assert not (tmp_path / "m.json").exists()
+    given = evaluate_files(*paths, None, None, tmp_path / "m.json", (20.0, 10.0, 10.0))
+    assert given["voxel_size_nm"] == [20.0, 10.0, 10.0]
+    io.write_tiff(paths[0], target, (20.0, 10.02, 10.0))  # what formats round
+    near = evaluate_files(*paths, None, None, tmp_path / "m.json")
+    assert near["voxel_size_nm"] == pytest.approx([20.0, 10.0, 10.0])
+    io.write_tiff(paths[0], target)
+    assert evaluate_files(*paths, None, None, tmp_path / "m.json") == near

@@ -138,7 +138,7 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
         weights = good()
         weights["first_conv.weight"][0, 0, 0, 0] = value
         with pytest.raises(InputError, match=r"first_conv\.weight holds values that are not finite"):
-            load_model(with_weights(tmp_path / "m", weights))
+            load_model(with_weights(tmp_path / str(value), weights))
 
 
 def test_weights_of_another_kind(tmp_path: Path) -> None:

@@ -195,6 +195,52 @@ def test_folders_of_results_that_the_workflow_would_misread(name: str) -> None:
         load_config({**GOOD, "results_dir": name})
 
 
+PATHS = ("results_dir", "samples", "figures", "plugins")
+
+
+def given_path(key: str, path: str) -> dict[str, Any]:
+    return {**GOOD, key: [path] if key == "plugins" else path}
+
+
+@pytest.mark.parametrize("key", PATHS)
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [
+        ("~/out", r"Write /homes/me/out\."),
+        ("~", r"Write /homes/me\."),
+        ("$SCRATCH/a b", r"Write /scratch/a b\."),
+        ("in/${SCRATCH}", r"Write in//scratch\."),
+        ("~/$SCRATCH", r"Write /homes/me//scratch\."),
+        ("$NOT_SET_ANYWHERE/x", r"\$NOT_SET_ANYWHERE is not set here. Write the path itself, or rename"),
+        ("~nobody_is_called_so", r"Write \./~nobody_is_called_so\."),
+    ],
+)
+def test_paths_that_would_have_to_be_expanded(
+    monkeypatch: pytest.MonkeyPatch, key: str, path: str, remedy: str
+) -> None:
+    monkeypatch.setenv("HOME", "/homes/me")
+    monkeypatch.setenv("SCRATCH", "/scratch")
+    with pytest.raises(ConfigError, match=rf"{key}.*: ~ and \$VARIABLES in paths are not expanded.*{remedy}"):
+        load_config(given_path(key, path))
+
+
+@pytest.mark.parametrize("key", PATHS)
+@pytest.mark.parametrize("path", [" a", "a ", "", "a\nb", "a\x1bb", "a\u2028b"])
+def test_paths_that_no_table_could_hold(key: str, path: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        load_config(given_path(key, path))
+
+
+@pytest.mark.parametrize("path", ["./~", "a~", "$(id)", "$", "$1", "a,b", "it's", 'a "b"', "é", "a\\b", "#a", "a;b"])
+def test_paths_that_are_taken_as_they_are(path: str) -> None:
+    assert load_config({**GOOD, "results_dir": path}).results_dir == path
+
+
+def test_a_plugin_s_path_without_what_parts_it_from_the_next() -> None:
+    with pytest.raises(ConfigError, match=f"plugins.*a file without {os.pathsep} in its path"):
+        load_config({**GOOD, "plugins": [f"a{os.pathsep}b.py"]})
+
+
 def test_whole_numbers_that_no_seed_can_be() -> None:
     for key in ("phantom", "patches", "downsample"):
         for seed in (-1, 2**31, 10**30):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
+from txm2sem_core.io import ownership
 
 DTYPES = ["uint8", "uint16", "int16", "float32", "float64"]
 
@@ -111,6 +112,60 @@ def test_sizes_of_imagej(tmp_path: Path, unit: str, unit_nm: float) -> None:
     assert io.read_voxel_size_nm(tmp_path / "a.tif") == pytest.approx(expected)
 
 
+def imagej_tiff(path: Path, lines: str, pixels: tuple[float, float], unit: str = "NONE", byteorder: str = "<") -> Path:
+    """A TIFF with a description of ImageJ's and `pixels` along x and y a unit of the resolution tag."""
+    options = {"photometric": "minisblack", "metadata": None, "resolution": pixels, "resolutionunit": unit}
+    description = f"ImageJ=1.54f\n{lines}\n".encode("latin-1")
+    tifffile.imwrite(path, plane(shape=(3, 8, 9)), description=description, byteorder=byteorder, **options)  # type: ignore[arg-type]
+    return path
+
+
+IMAGEJ_SIZES: dict[str, tuple[str, tuple[float, float], str, io.VoxelSize | None]] = {
+    "units of their own": ("unit=um\nyunit=nm\nzunit=mm\nspacing=0.001", (4, 0.004), "NONE", (1000, 250, 250)),
+    "zunit alone": ("unit=nm\nzunit=micron\nspacing=0.5", (0.25, 0.5), "NONE", (500, 2, 4)),
+    "escaped": ("unit=\\u00B5m\nspacing=0.5", (4, 2), "NONE", (500, 500, 250)),
+    "escaped, Greek": ("unit=\\u03bcm\nspacing=0.5", (4, 2), "NONE", (500, 500, 250)),
+    "Latin-1": ("unit=\u00b5m\nspacing=0.5", (4, 2), "NONE", (500, 500, 250)),
+    "UTF-8 as Latin-1": ("unit=\u00c2\u00b5m\nspacing=0.5", (4, 2), "NONE", (500, 500, 250)),
+    "angstrom": ("unit=A\nspacing=20", (0.1, 0.05), "NONE", (2, 2, 1)),
+    "angstrom, escaped": ("unit=\\u00C5\nspacing=20", (0.1, 0.05), "NONE", (2, 2, 1)),
+    "plural": ("unit=nanometers\nspacing=40", (0.25, 0.5), "NONE", (40, 2, 4)),
+    "exponent": ("unit=um\nspacing=4.0E-2", (4, 2), "NONE", (40, 500, 250)),
+    "decimal comma": ("unit=um\nspacing=0,04", (4, 2), "NONE", (40, 500, 250)),
+    "below zero": ("unit=um\nspacing=-0.04", (4, 2), "NONE", (40, 500, 250)),
+    "blanks": ("unit = um\nspacing = 0.04", (4, 2), "NONE", (40, 500, 250)),
+    "inch": ("unit=inch\nspacing=1.0E-5", (1e5, 2e5), "INCH", (254, 127, 254)),
+    "cm": ("unit=cm\nspacing=4.0E-6", (312500, 625000), "CENTIMETER", (40, 16, 32)),
+    "mm": ("unit=mm\nspacing=4.0E-5", (31250, 62500), "NONE", (40, 16, 32)),
+    "centimetres with um": ("unit=um\nspacing=0.04", (312500, 625000), "CENTIMETER", (40, 16, 32)),
+    "of ours, before": ("unit=nm\nspacing=40", (312500, 625000), "CENTIMETER", (40, 16, 32)),
+    "as ImageJ reads it": ("unit=nm\nspacing=40", (0.03125, 0.0625), "CENTIMETER", (40, 16, 32)),
+    "no distance": ("unit=um", (4, 2), "NONE", (None, 500, 250)),
+    "distance in pixels": ("unit=um\nzunit=pixel\nspacing=1", (4, 2), "NONE", (None, 500, 250)),
+    "distance that is no number": ("unit=um\nspacing=unknown", (4, 2), "NONE", (None, 500, 250)),
+    "distance beyond all": ("unit=um\nspacing=1e999999999", (4, 2), "NONE", (None, 500, 250)),
+    "y in pixels": ("unit=um\nyunit=pixel\nspacing=1", (4, 2), "NONE", None),
+    "pixels": ("unit=pixel\nspacing=2", (4, 2), "NONE", None),
+    "no unit": ("spacing=2", (4, 2), "NONE", None),
+    "megametres": ("unit=Mm\nspacing=2", (4, 2), "NONE", None),
+}
+
+
+@pytest.mark.parametrize("name", IMAGEJ_SIZES)
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_sizes_as_imagej_writes_them(tmp_path: Path, name: str, byteorder: str) -> None:
+    lines, pixels, unit, size = IMAGEJ_SIZES[name]
+    path = imagej_tiff(tmp_path / "a.tif", lines, pixels, unit, byteorder)
+    assert io.read_voxel_size_nm(path) == size
+    assert io.open_volume(path).voxel_size_nm == size
+
+
+def test_two_units_that_both_make_sense_are_said(tmp_path: Path) -> None:
+    path = imagej_tiff(tmp_path / "a.tif", "unit=mm", (1e5, 1e5), "CENTIMETER")
+    with pytest.warns(UserWarning, match=r"a\.tif: a pixel is 10 nm .* and 100 nm"):
+        assert io.read_voxel_size_nm(path) == (None, 10, 10)
+
+
 def test_one_pixel_a_micrometre_is_a_size_and_not_a_missing_one(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", plane(), imagej=True, resolution=(1, 1), metadata={"unit": "um"})
     assert io.read_voxel_size_nm(tmp_path / "a.tif") == (None, 1000.0, 1000.0)
@@ -127,6 +182,13 @@ def test_sizes_of_ome_tiff(tmp_path: Path, unit: str | None, unit_nm: float) -> 
     metadata |= {} if unit is None else {f"PhysicalSize{axis}Unit": unit for axis in "XYZ"}
     tifffile.imwrite(tmp_path / "a.ome.tif", plane(shape=(3, 8, 9)), metadata=metadata)
     assert io.read_voxel_size_nm(tmp_path / "a.ome.tif") == (2.0 * unit_nm, 0.5 * unit_nm, 0.25 * unit_nm)
+
+
+def test_every_axis_of_ome_tiff_has_a_unit_of_its_own(tmp_path: Path) -> None:
+    metadata = {"axes": "ZYX", "PhysicalSizeX": 320, "PhysicalSizeXUnit": "\u212b", "PhysicalSizeY": 3.2e-5}
+    metadata |= {"PhysicalSizeYUnit": "mm", "PhysicalSizeZ": 0.04}
+    tifffile.imwrite(tmp_path / "a.ome.tif", plane(shape=(3, 8, 9)), metadata=metadata)
+    assert io.read_voxel_size_nm(tmp_path / "a.ome.tif") == (40, 32, 32)
 
 
 @pytest.mark.parametrize(("unit", "unit_nm"), [("CENTIMETER", 1e7), ("INCH", 2.54e7)])
@@ -274,7 +336,7 @@ def test_atomic_folders_replace_a_folder_that_holds_files(tmp_path: Path) -> Non
             temporary.mkdir()
             (temporary / f"{text}.txt").write_text(text)
             assert not target.exists() or (target / "one.txt").exists()
-    assert [file.name for file in target.iterdir()] == ["two.txt"]
+    assert sorted(file.name for file in target.iterdir()) == [ownership.MANIFEST, "two.txt"]
     assert list(target.parent.iterdir()) == [target]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,17 @@ def test_a_slice_that_differs_is_named(tmp_path: Path, other: np.ndarray) -> Non
         io.write_tiff(tmp_path / name, plane)
     with pytest.raises(InputError, match=r"s10\.tif.*s1\.tif"):
         io.open_volume(tmp_path)
+
+
+def test_a_slice_of_another_pixel_size_is_said(tmp_path: Path) -> None:
+    for name, size in (("s9.tif", (40, 20, 10)), ("s10.tif", (40, 20.1, 10)), ("s11.tif", None), ("s12.tif", SIZE_NM)):
+        io.write_tiff(tmp_path / name, stack(shape=(4, 5)), size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert io.open_volume(tmp_path).voxel_size_nm == SIZE_NM
+    io.write_tiff(tmp_path / "s13.tif", stack(shape=(4, 5)), (40, 20, 15))
+    with pytest.warns(UserWarning, match=r"s13\.tif: .*\(40.0, 20.0, 15.0\) nm .*s9\.tif says \(40.0, 20.0, 10.0\)"):
+        assert io.open_volume(tmp_path).voxel_size_nm == SIZE_NM
 
 
 def test_a_single_image_is_a_volume_of_one_slice(tmp_path: Path) -> None:

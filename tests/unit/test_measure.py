@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import ndimage
+from scipy.stats import ttest_rel
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from small_data import VOXEL_SIZE_NM, make_store, sharp
 
@@ -79,12 +80,13 @@ def test_a_better_prediction_wins_resolution(tmp_path: Path) -> None:
     won = []
     for spread in (0.5, 2000.0):
         predictions(store, tmp_path / "patches.tif", spread=spread)
-        measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, *patch_outputs(tmp_path))
-        curves = io.read_csv(tmp_path / "resolution.csv").groupby("source")["resolution_nm"].first()
+        here = tmp_path / str(spread)
+        measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, *patch_outputs(here))
+        curves = io.read_csv(here / "resolution.csv").groupby("source")["resolution_nm"].first()
         won.append(curves["prediction"])
     assert won[0] == pytest.approx(2 * VOXEL_SIZE_NM[1])  # two of the larger pixels, the least that can be told
     assert won[1] > won[0]
-    spectra = io.read_csv(tmp_path / "spectra.csv")
+    spectra = io.read_csv(here / "spectra.csv")
     assert set(spectra["source"]) == {"prediction", "sem", "txm"}
     power = spectra.groupby("source")["power"].sum()
     assert power["prediction"] > 10 * power["sem"]  # the noise
@@ -113,7 +115,7 @@ def scores(folder: Path) -> list[Path]:
     rng = np.random.default_rng(0)
     paths = []
     for number in range(len(RUNS)):
-        columns = {"patch": range(10, 18), "pair": ["000"] * 4 + ["001"] * 4, "z": 1, "y": 2, "x": 3}
+        columns = {"patch": range(10, 18), "pair": ["000"] * 4 + ["001"] * 4, "z": 1, "y": range(8), "x": 3}
         values = {key: rng.uniform(0.1, 0.9, 8) for key in (*SCORES[1:], "psnr_8bit", "ssim_8bit")}
         io.write_csv(
             folder / f"{number}.csv", pd.DataFrame({**columns, "psnr": rng.normal(15 + number, 1, 8), **values})
@@ -153,13 +155,13 @@ def test_the_summary_against_pandas(collected: Path) -> None:
     assert list(summary["psnr_mean"]) == sorted(summary["psnr_mean"], reverse=True)
     for variant, group in tidy.groupby("variant"):
         row = summary.loc[str(variant)]
-        assert row["n"] == 8
+        assert (row["n"], row["slices"]) == (8, 2)
         assert row["seeds"] == group["seed"].nunique()
         for score in SCORES:
             over_seeds = group.pivot_table(index="patch", columns="seed", values=score)
-            patches = over_seeds.mean(axis=1)
-            assert row[f"{score}_mean"] == pytest.approx(patches.mean())
-            assert row[f"{score}_stderr"] == pytest.approx(patches.sem())
+            slices = group.groupby("pair")[score].mean()  # as many patches of each
+            assert row[f"{score}_mean"] == pytest.approx(slices.mean())
+            assert row[f"{score}_stderr"] == pytest.approx(slices.sem())
             assert row[f"{score}_low"] < row[f"{score}_mean"] < row[f"{score}_high"]
             spread = over_seeds.mean().std() if over_seeds.shape[1] > 1 else np.nan
             assert row[f"{score}_seed_spread"] == pytest.approx(spread, nan_ok=True)
@@ -170,16 +172,16 @@ def test_the_table_in_markdown(collected: Path) -> None:
     text = (collected / "table.md").read_text()
     lines = [line for line in text.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert {len(row) for row in cells} == {10}
-    assert cells[0][:5] == ["Variant", "Kind", "Factor", "Seeds", "n"]
+    assert {len(row) for row in cells} == {11}
+    assert cells[0][:6] == ["Variant", "Kind", "Factor", "Seeds", "n", "Slices"]
     assert set(cells[1]) == {"---"}
     summary = io.read_csv(collected / "summary.csv")
     for row, expected in zip(cells[2:-1], summary.to_dict("records"), strict=True):
         assert row[0] == expected["variant"].replace("_", " ")
-        assert row[5] == f"{expected['psnr_mean']:.2f} ± {expected['psnr_stderr']:.2f}"
+        assert row[6] == f"{expected['psnr_mean']:.2f} ± {expected['psnr_stderr']:.2f}"
         distance = 100 * expected["histogram_distance_mean"], 100 * expected["histogram_distance_stderr"]
-        assert row[9] == "{:.2f} ± {:.2f}".format(*distance)
-    assert cells[-1] == ["Anderson et al. 2020, best model*", "published", "1", "–", "–", "15.8", *["–"] * 4]
+        assert row[10] == "{:.2f} ± {:.2f}".format(*distance)
+    assert cells[-1] == ["Anderson et al. 2020, best model*", "published", "1", "–", "–", "–", "15.8", *["–"] * 4]
     assert "theirs, of other data" in text
 
 
@@ -212,10 +214,51 @@ def test_every_two_variants_are_tested(collected: Path) -> None:
         assert row["difference"] == pytest.approx(means[row["first"]] - means[row["second"]])
         assert row["low"] <= row["difference"] <= row["high"]
         assert row["p_holm"] >= row["p"]
-        assert (row["n"], row["slices"], row["unit"]) == (8, 2, "patch")
-    won = pairs[pairs["better"].notna() & (pairs["score"] == "psnr")]
-    assert set(won["better"]) <= {"srcnn_x2", "linearfilt", "net_z"}  # each run is 1 dB above the one before
-    assert "srcnn_x2" in set(won["better"])
+        assert (row["n"], row["slices"], row["unit"]) == (8, 2, "slice")
+        if row["better"] == row["better"]:
+            assert row["p_holm"] < 0.05
+    tidy = io.read_csv(collected / "patches.csv")
+    one = pairs[(pairs["score"] == "psnr") & (pairs["first"] == "srcnn_x2") & (pairs["second"] == "identity")].iloc[0]
+    scores_of = tidy.groupby(["variant", "pair"])["psnr"].mean()
+    assert one["p"] == pytest.approx(ttest_rel(scores_of["srcnn_x2"], scores_of["identity"]).pvalue)
+
+
+def collect(folder: Path, table: pd.DataFrame) -> Path:
+    """Tables of two variants with the same scores' places; the second's are a tenth higher."""
+    curve = pd.DataFrame({"source": ["prediction", "sem", "txm"], "frequency_per_px": 0.1, "frequency_per_nm": 0.1})
+    io.write_csv(folder / "c.csv", curve)
+    for number in range(2):
+        columns = dict.fromkeys((*SCORES, "psnr_8bit", "ssim_8bit"), table["psnr"] + number / 10)
+        io.write_csv(folder / f"{number}.csv", table.assign(**columns))
+    files = [folder / "0.csv", folder / "1.csv"]
+    summarise_metrics(RUNS[:2], files, [folder / "c.csv"] * 2, [folder / "c.csv"] * 2, folder / "out")
+    return folder / "out"
+
+
+def test_a_patch_that_was_drawn_several_times_counts_once(tmp_path: Path) -> None:
+    """As a random evaluation set of small slices draws them."""
+    places = pd.DataFrame({"pair": list("aaabbb"), "z": 1, "y": [0, 1, 2] * 2, "x": 5, "psnr": [1.0, 2, 3, 7, 8, 9]})
+    drawn = places.iloc[[0, 0, 0, 1, 2, 2, 3, 4, 5, 5]].reset_index(drop=True)
+    drawn.insert(0, "patch", range(10))
+    once = places.assign(patch=range(6))
+    several, single = (collect(tmp_path / name, table) for name, table in (("several", drawn), ("once", once)))
+    for name in ("summary.csv", "pairs.csv", "table.csv"):
+        pd.testing.assert_frame_equal(io.read_csv(several / name), io.read_csv(single / name))
+    assert io.read_csv(several / "summary.csv")["n"].tolist() == [6, 6]
+    assert len(io.read_csv(several / "patches.csv")) == 20
+
+
+def test_of_one_slice_there_are_no_errors_and_nothing_is_better(tmp_path: Path) -> None:
+    table = pd.DataFrame({"patch": range(6), "pair": "a", "z": 1, "y": range(6), "x": 5, "psnr": [1.0, 2, 3, 7, 8, 9]})
+    out = collect(tmp_path, table)
+    summary, pairs = io.read_csv(out / "summary.csv"), io.read_csv(out / "pairs.csv")
+    assert summary[["psnr_stderr", "psnr_low", "psnr_high"]].isna().all(axis=None)
+    assert pairs[["low", "high", "p", "p_holm"]].isna().all(axis=None)
+    assert set(pairs["better"]) == {"too few slices to tell"}
+    text = (out / "table.md").read_text()
+    assert "±" not in text
+    assert "| 5.10 |" in text
+    assert "over test slices" in text
 
 
 def test_curves_of_what_was_measured_stand_once(collected: Path) -> None:
@@ -392,3 +435,12 @@ def test_volumes_have_all_of_continuity_and_a_shell_correlation(tmp_path: Path) 
     assert table[0].split() == ["prediction", "truth"]
     (line,) = (line for line in table if line.startswith("jitter_z "))
     assert line.split()[1:3] == [f"{found['jitter_z']:.6g}", f"{found['jitter_z_truth']:.6g}"]
+
+
+def test_volumes_that_state_different_voxel_sizes_are_told_of(tmp_path: Path) -> None:
+    make_store(tmp_path / "p")
+    volume_pair(tmp_path)
+    io.write_tiff(tmp_path / "other.tif", sharp((6, 40, 48), 5), (VOXEL_SIZE_NM[0], 99.0, VOXEL_SIZE_NM[2]))
+    files = tmp_path / "p", MeasureSettings(phases=2), tmp_path / "v.json", tmp_path / "axes.csv"
+    with pytest.warns(UserWarning, match=r"other\.tif state voxel sizes that differ \(along y: .* and 99 nm\)"):
+        measure_volume(tmp_path / "pred.ome.zarr", tmp_path / "other.tif", *files)

@@ -88,6 +88,24 @@ def test_two_point_probability_of_stripes() -> None:
     np.testing.assert_allclose(metrics.two_point_probability(stripes, axis=0), 0.5)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_pairs_that_do_not_both_count_are_left_out(axis: int) -> None:
+    rng = np.random.default_rng(4)
+    phase, mask = rng.random((9, 12)) < 0.4, rng.random((9, 12)) < 0.7
+    found = metrics.two_point_probability(phase, axis, 3, mask)
+    lines, counts = (np.moveaxis(field, axis, 0).tolist() for field in (phase, mask))
+    for lag, value in enumerate(found):
+        pairs = [
+            lines[i][j] and lines[i + lag][j]
+            for i in range(len(lines) - lag)
+            for j in range(len(lines[0]))
+            if counts[i][j] and counts[i + lag][j]
+        ]
+        assert value == pytest.approx(np.mean(pairs))
+    mask[:], mask[0, 0] = False, True
+    assert np.isnan(metrics.two_point_probability(phase, axis, 3, mask)[1:]).all()
+
+
 def test_two_point_probability_of_unrelated_pixels_falls_to_the_square() -> None:
     phase = np.random.default_rng(3).random((200, 200)) < 0.3
     np.testing.assert_allclose(metrics.two_point_probability(phase, 0, 10)[1:], 0.09, atol=0.006)

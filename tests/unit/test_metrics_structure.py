@@ -113,6 +113,23 @@ def test_the_histogram_of_volumes_is_gathered(full: float) -> None:
     assert meter.result() == pytest.approx(wasserstein_distance(a.ravel(), b.ravel()) / full, abs=tolerance)
 
 
+@pytest.mark.parametrize("full", [0.5, 1.0, 2.0, 10.0, 255.0, 1023.5, 4096.0, 65535.0])
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_histogram_of_volumes_is_right_for_any_range(full: float, whole: bool) -> None:
+    """Shifts, and what scipy says of float images; of whole grey levels, which float images may hold, to rounding."""
+    a, b = (image * (full / 255) for image in images())
+    if whole:
+        a, b = np.rint(a), np.rint(b)
+    meter, shifted = HistogramMeter(full), HistogramMeter(full)
+    for rows in (slice(0, 50), slice(50, None)):
+        meter.add(a[rows], b[rows])
+        shifted.add(b[rows] + 0.1 * full, b[rows])
+    exact = whole and full <= 4096 and full.is_integer()
+    expected = wasserstein_distance(a.ravel(), b.ravel()) / full
+    assert meter.result() == pytest.approx(expected, abs=1e-12 if exact else 1 / 4096)
+    assert shifted.result() == pytest.approx(0.1, abs=1e-9)
+
+
 @pytest.mark.parametrize(("score", "best"), [(ms_ssim, 1), (local_structure, 1), (gmsd, 0), (histogram_distance, 0)])
 def test_equal_images_masks_and_mistakes(score, best) -> None:  # type: ignore[no-untyped-def]
     a, b = images()

@@ -15,7 +15,7 @@ from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings, parse_settings
 from txm2sem_core.doubts import adjacent_slices, doubtful_registration
 from txm2sem_core.errors import InputError
-from txm2sem_core.patches import SPLITS, acceptable_positions, extract_patches, shared_slices, side_by_side, split_pairs
+from txm2sem_core.patches import SPLITS, acceptable_positions, extract_patches, side_by_side, split_pairs
 
 SIZE_NM = (40.0, 20.0, 10.0)
 
@@ -160,7 +160,7 @@ def registered(
 def rewrite(root: Path, column: str, values: list[object]) -> None:
     index = io.read_csv(root / "index.csv")
     index[column] = values
-    io.write_csv(root / "index.csv", index)
+    index.to_csv(root / "index.csv", index=False)
 
 
 def test_patches_of_the_stage(tmp_path: Path) -> None:
@@ -222,13 +222,88 @@ def test_a_patch_larger_than_the_image(tmp_path: Path) -> None:
     assert not (tmp_path / "p").exists()
 
 
-def test_a_slice_without_a_good_patch_is_named_and_it_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["mask", "sem", "txm"])
+def test_a_slice_without_a_good_patch_is_left_out_and_named(tmp_path: Path, kind: str) -> None:
+    folder, _ = registered(tmp_path / "r")
+    io.write_tiff(folder / f"{kind}3.tif", np.full((50, 62), 0 if kind == "mask" else 7, np.uint8))
+    store = extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")
+    (warning,) = (text for text in store.warnings if "left out" in text and "003" in text)
+    assert ("0% of the slice is measured and uncharged" if kind == "mask" else "blank") in warning
+    assert "003" not in store.pairs
+    assert "003" not in set(store.index["pair"])
+    assert len(store.of_split("train")) == options().train
+
+
+@pytest.mark.parametrize("least", [0.95, 0.0])
+def test_a_split_that_no_pair_is_left_for_is_refused_with_a_remedy_that_helps(tmp_path: Path, least: float) -> None:
+    folder, _ = registered(tmp_path / "r")
+    io.write_tiff(folder / "mask6.tif", np.zeros((50, 62), np.uint8))  # the only pair of validation
+    with pytest.raises(InputError, match=r"split validation: no pair is left.*pair 006.*inverted.*remove"):
+        extract_patches(folder, None, options(min_uncharged=least), SIZE_NM, tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+    io.write_tiff(folder / "mask6.tif", np.full((50, 62), 255, np.uint8))
+    extract_patches(folder, None, options(min_uncharged=least), SIZE_NM, tmp_path / "p")
+
+
+def test_patches_have_pixels_that_scores_by_windows_can_use() -> None:
+    usable = np.zeros((96, 96), bool)
+    usable[::32] = usable[:, ::32] = True  # lines along the borders of the grid of patches
+    usable[1::32] = usable[:, 1::32] = True
+    chosen = options(size_px=32, min_uncharged=0.1)
+    found = acceptable_positions(usable, usable, chosen)
+    assert len(found)
+    assert all(usable[y + 5 : y + 27, x + 5 : x + 27].any() for y, x in found)
+
+
+@pytest.mark.parametrize("change", ["standardised", "less a constant", "signed"])
+def test_grey_levels_below_zero_are_levels_as_others(tmp_path: Path, change: str) -> None:
+    folder, _ = registered(tmp_path / "r")
+    plain = extract_patches(folder, None, options(), SIZE_NM, tmp_path / "plain")
+    for number in range(8):
+        for kind in ("txm", "sem"):
+            image = io.read_image(folder / f"{kind}{number}.tif").astype(np.float32)
+            changed = {
+                "standardised": (image - 100) / 40,
+                "less a constant": image - np.float32(np.percentile(image, 20)),
+                "signed": image.astype(np.int16) - 128,
+            }[change]
+            io.write_tiff(folder / f"{kind}{number}.tif", changed)
+    other = extract_patches(folder, None, options(), SIZE_NM, tmp_path / "other")
+    pd.testing.assert_frame_equal(other.index, plain.index)
+
+
+def test_what_was_not_measured_makes_no_range_and_no_patch(tmp_path: Path) -> None:
     folder, volume = registered(tmp_path / "r")
-    io.write_tiff(folder / "mask5.tif", np.zeros((50, 62), np.uint8))
-    with pytest.raises(
-        InputError, match=r"pair 005 .*no patch of 16 pixels is good enough; 0% .*patches\.min_uncharged"
-    ):
-        extract_patches(folder, volume, options(), SIZE_NM, tmp_path / "p")
+    plain = extract_patches(folder, volume, options(), SIZE_NM, tmp_path / "plain")
+    y, x = np.mgrid[:50, :62]
+    outside = np.hypot((y - 24.5) / 25, (x - 30.5) / 31) > 1
+    whole = volume.read(0, volume.shape[0])
+    round_ = np.zeros_like(whole)
+    round_[:, 3:53, 5:67] = np.where(outside, 0, whole[:, 3:53, 5:67])
+    for number in range(8):
+        image = io.read_image(folder / f"txm{number}.tif")
+        io.write_tiff(folder / f"txm{number}.tif", np.where(outside, 0, image).astype(image.dtype))
+    store = extract_patches(folder, io.Volume.of_array(round_), options(context=1), SIZE_NM, tmp_path / "p")
+    assert abs(store.txm_range.low - plain.txm_range.low) < 5
+    assert any("of the TXM slices" in text and "was not measured" in text for text in store.warnings)
+    assert not any(
+        (images.mask & outside[: images.mask.shape[0], : images.mask.shape[1]]).any() for images in store.pairs.values()
+    )
+    for row in store.index.itertuples():
+        assert not store.mask_patch(row.pair, row.y, row.x).mean() < options().min_uncharged
+
+
+@pytest.mark.parametrize("offset", [-1, 1])
+def test_a_place_one_off_is_refused_where_the_slice_is_its_neighbour(tmp_path: Path, offset: int) -> None:
+    folder, volume = registered(tmp_path / "r")
+    noise = np.random.default_rng(0).integers(0, 20, volume.shape).astype(np.uint8)
+    noisy = np.clip(volume.read(0, 32), 0, 230) + noise
+    for number in range(8):
+        io.write_tiff(folder / f"txm{number}.tif", noisy[4 * number, 3:53, 5:67])
+    extract_patches(folder, io.Volume.of_array(noisy), options(), SIZE_NM, tmp_path / "right")
+    rewrite(folder, "z", [4 * n + offset if n else max(offset, 0) for n in range(8)])
+    with pytest.raises(InputError, match=r"is slice z = \d+ of array, not z = \d+ as pair_z .*Change pair_z by"):
+        extract_patches(folder, io.Volume.of_array(noisy), options(), SIZE_NM, tmp_path / "p")
 
 
 @pytest.mark.parametrize("wrong", [2, 31])
@@ -281,13 +356,14 @@ def test_training_pairs_of_one_grey_level(tmp_path: Path) -> None:
     folder, _ = registered(tmp_path / "r")
     for number in range(8):
         io.write_tiff(folder / f"sem{number}.tif", np.full((50, 62), 9, np.uint8))
-    with pytest.raises(InputError, match="training pairs, SEM: all pixels have the value 9"):
+    with pytest.raises(InputError, match=r"no pair is left.*its FIB-SEM slice is blank, all pixels have the value 9"):
         extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")
 
 
-def test_a_slice_that_stands_in_two_splits_is_said() -> None:
-    table = pd.DataFrame({"pair": ["1", "2", "3", "4"], "split": ["train", "train", "validation", "test"]})
-    table["txm_sha256"], table["sem_sha256"] = ["a", "a", "b", "c"], ["p", "q", "r", "q"]
-    (warning,) = shared_slices(table)  # the same slice twice in one split is no fault
-    assert "one FIB-SEM slice stands in several splits: pairs 2 (train), 4 (test)" in warning
-    assert shared_slices(table.drop(columns=["txm_sha256", "sem_sha256"])) == []
+def test_a_copy_of_a_slice_in_another_split_goes_into_the_store(tmp_path: Path) -> None:
+    folder, _ = registered(tmp_path / "r")
+    for kind in ("txm", "sem"):
+        io.write_tiff(folder / f"{kind}7.tif", io.read_image(folder / f"{kind}1.tif"))
+    store = extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")
+    said = [text for text in store.warnings if "pairs 001 (train) and 007 (test) are the same slice" in text]
+    assert len(said) == 2

@@ -39,7 +39,7 @@ def montage_rows(count: int) -> list[plotting.MontageRow]:
 
 
 def comparison_table() -> pd.DataFrame:
-    columns = ("variant", "label", "kind", "factor", "n", "psnr_mean", "psnr_stderr", "ssim_mean", "ssim_stderr")
+    columns = ("variant", "label", "kind", "factor", "slices", "psnr_mean", "psnr_stderr", "ssim_mean", "ssim_stderr")
     rows = [
         ("a", "Feedforward", "learned", 1, 40, 15.0, 0.1, 0.50, 0.01),
         ("b", "pix2pix costs $5 and $6", "learned", 1, 40, 16.0, 0.2, 0.45, 0.01),

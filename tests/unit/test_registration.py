@@ -225,7 +225,7 @@ def test_stage_writes_accepted_pairs_and_names_the_refused(good_and_bad: list[Ra
     assert index["pair"].tolist() == ["000"]
     assert quality["accepted"].tolist() == [True, False]
     assert "register.min_similarity" in quality["reasons"][1]
-    assert sorted(p.name for p in (tmp_path / "pairs").iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / "pairs").glob("[!.]*")) == [
         f"000_{kind}.tif" for kind in ("highdensity", "mask", "sem", "txm")
     ]
     row = index.iloc[0]

@@ -15,7 +15,7 @@ from PIL import Image
 from txm2sem_core import io
 from txm2sem_core.reporting import volumes as report_volumes
 from txm2sem_core.reporting.captions import CAPTIONS, figure_entry
-from txm2sem_core.reporting.cautions import warn_of
+from txm2sem_core.reporting.cautions import _correlation, warn_of
 from txm2sem_core.reporting.tables import read_paired, read_tables
 from txm2sem_core.reporting.volumes import REDUCTIONS, Source, choose_sources, embed_volumes
 
@@ -191,11 +191,19 @@ def test_a_long_table_is_cut_and_says_so(tmp_path: Path) -> None:
 
 
 def test_paired_tests_are_read_where_their_columns_are_there(tmp_path: Path) -> None:
-    own = {"first": ["a"], "second": ["b"], "score": ["psnr"], "unit": ["slice"], "n": [4], "better": [None]}
+    own = {
+        "first": ["a"],
+        "second": ["b"],
+        "score": ["psnr"],
+        "unit": ["slice"],
+        "slices": [3],
+        "n": [4],
+        "better": [None],
+    }
     io.write_csv(tmp_path / "pairs.csv", pd.DataFrame({**own, "difference": [0.2], "low": [0.1], "high": [0.3]}))
     assert read_paired(tmp_path, ["pairs.csv"])[0]["low"] == 0.1
     assert read_paired(tmp_path, []) == []
-    io.write_csv(tmp_path / "pairs.csv", pd.DataFrame({"variant": ["a"]}))
+    pd.DataFrame({"variant": ["a"]}).to_csv(tmp_path / "pairs.csv", index=False)
     assert read_paired(tmp_path, ["pairs.csv"]) == []
 
 
@@ -265,34 +273,58 @@ def quality_of(*margins: float, disagreement: float = 0.1) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def index_of(slices: int) -> pd.DataFrame:
-    return pd.DataFrame({"split": ["test"] * slices, "pair": [f"{i:03}" for i in range(slices)]})
+def index_of(slices: int, step: float = 100) -> pd.DataFrame:
+    places = [10 + step * i for i in range(slices)]
+    return pd.DataFrame({"split": ["test"] * slices, "pair": [f"{i:03}" for i in range(slices)], "z": places})
+
+
+def spectra_of(length_nm: float) -> pd.DataFrame:
+    """Power of grey levels whose correlation falls as a Gaussian: 1/e at that distance."""
+    frequency = np.linspace(0, 0.05, 512)
+    power = np.exp(-((np.pi * length_nm * frequency) ** 2))
+    return pd.DataFrame({"source": "sem", "frequency_per_nm": frequency, "power": power})
+
+
+CALM = (spectra_of(200), (32.0, 16.0, 16.0))
 
 
 def test_nothing_is_warned_of_without_a_reason() -> None:
-    assert warn_of(summary_of(100, 3), quality_of(0.2, 0.3), index_of(5), []) == []
+    assert warn_of(summary_of(100, 3), quality_of(0.2, 0.3), index_of(5), [], *CALM) == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((summary_of(10, 3), quality_of(0.2), index_of(5), []), "10 test patches only"),
-        ((summary_of(100, 3), quality_of(0.2), index_of(1), []), "one slice"),
+        ((summary_of(10, 3), quality_of(0.2), index_of(5), [], *CALM), "10 test patches only"),
+        ((summary_of(100, 3), quality_of(0.2), index_of(1), [], *CALM), "one slice: too few slices to tell"),
+        ((summary_of(100, 3), quality_of(0.2), index_of(3), [], *CALM), "of 3 slices. Errors and intervals"),
+        ((summary_of(100, 3), quality_of(0.2), index_of(5, 4), [], *CALM), "128 nm along z"),
         (
-            (summary_of(100, 1), quality_of(0.2), index_of(5), []),
+            (summary_of(100, 1), quality_of(0.2), index_of(5), [], *CALM),
             "Every learned variant was trained with a single seed",
         ),
-        ((summary_of(100, 3, 2), quality_of(0.2), index_of(5), []), "factor ×2"),
+        ((summary_of(100, 3, 2), quality_of(0.2), index_of(5), [], *CALM), "factor ×2"),
         (
-            (summary_of(100, 3), quality_of(0.2, 0.01), index_of(5), []),
+            (summary_of(100, 3), quality_of(0.2, 0.01), index_of(5), [], *CALM),
             "1 of 2 pairs is doubtful, though it passed: 001",
         ),
-        ((summary_of(100, 3), quality_of(0.2, disagreement=1.5), index_of(5), []), "1 of 1 pairs is doubtful"),
+        ((summary_of(100, 3), quality_of(0.2, disagreement=1.5), index_of(5), [], *CALM), "1 of 1 pairs is doubtful"),
     ],
 )
 def test_what_would_mislead_is_said(arguments: Any, words: str) -> None:
     (warning,) = warn_of(*arguments)
     assert words in warning
+
+
+@pytest.mark.parametrize("distance_nm", [50.0, 128.0, 250.0])
+def test_the_correlation_of_neighbours_is_that_of_their_spectrum(distance_nm: float) -> None:
+    assert _correlation(spectra_of(200), distance_nm) == pytest.approx(np.exp(-((distance_nm / 200) ** 2)), abs=0.01)
+
+
+@pytest.mark.parametrize(("z", "size"), [(np.nan, (32.0, 16.0, 16.0)), (1.0, (None, 16.0, 16.0))])
+def test_of_places_that_are_not_known_nothing_is_said(z: float, size: Any) -> None:
+    index = index_of(5, 1).assign(z=lambda table: table["z"] * z)
+    assert warn_of(summary_of(100, 3), quality_of(0.2), index, [], spectra_of(200), size) == []
 
 
 def test_warnings_in_the_volumes_are_passed_on_once(tmp_path: Path) -> None:
@@ -302,6 +334,6 @@ def test_warnings_in_the_volumes_are_passed_on_once(tmp_path: Path) -> None:
             tmp_path / f"{name}.ome.zarr", [np.zeros((4, 4), np.uint8)], (1, 4, 4), np.uint8, None, attributes
         )
     volumes: Any = [{"variant": name, "path": str(tmp_path / f"{name}.ome.zarr")} for name in "ab"]
-    assert warn_of(summary_of(100, 3), quality_of(0.2), index_of(5), volumes) == [
+    assert warn_of(summary_of(100, 3), quality_of(0.2), index_of(5), volumes, *CALM) == [
         "Volume (all volumes): the voxel size along z is not known"
     ]

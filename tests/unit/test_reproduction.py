@@ -86,7 +86,7 @@ def test_tables_differ_by_their_numbers(
 ) -> None:
     table = io.read_csv(folders[1] / TABLE)
     table[column] = values
-    io.write_csv(folders[1] / TABLE, table)
+    table.to_csv(folders[1] / TABLE, index=False)
     (result,) = (result for result in compare_results(*folders) if not result.same)
     assert (result.name, result.difference) == (TABLE, pytest.approx(difference))
     assert result.agrees == (difference <= TOLERANCE)

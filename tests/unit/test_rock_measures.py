@@ -6,14 +6,18 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import t
+from small_data import make_store
 
 from txm2sem_core import io
+from txm2sem_core.config import MeasureSettings, RockSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics import Thresholds
 from txm2sem_core.metrics.permeability import Permeability
 from txm2sem_core.metrics.rock_figures import middle, rock_figures
-from txm2sem_core.rock_measures import summarise_rock
+from txm2sem_core.rock_measures import measure_rock, summarise_rock
 
 SLIT = Thresholds((100.0,))
 
@@ -82,8 +86,48 @@ def test_intervals_over_seeds(tmp_path: Path) -> None:
         (tmp_path / name / "rock_distributions.csv").write_text("what,axis,x_nm,value\ntwo_point,z,0,0.1\n")
     summarise_rock([("a", 0), ("a", 1), ("b", 0)], files, tmp_path)
     table = io.read_csv(tmp_path / "rock_intervals.csv").set_index(["variant", "figure"])
-    assert table.loc[("a", "porosity"), ["n", "mean", "low", "high"]].tolist() == pytest.approx([2, 0.2, 0.1, 0.3])
+    columns = ["n", "mean", "least", "greatest"]
+    assert table.loc[("a", "porosity"), columns].tolist() == pytest.approx([2, 0.2, 0.1, 0.3])
+    expected = t.interval(0.95, 1, 0.2, 0.1)
+    assert tuple(table.loc[("a", "porosity"), ["low", "high"]]) == pytest.approx(expected)
     assert table.loc[("b", "porosity"), "n"] == 1
     assert math.isnan(table.loc[("b", "porosity"), "low"])
     assert table.loc[("a", "permeability_x_m2"), "n"] == 0
     assert io.read_csv(tmp_path / "rock_distributions.csv")["variant"].tolist() == ["a", "a", "b"]
+
+
+def of_seeds(folder: Path, depths: list[int]) -> pd.DataFrame:
+    """Intervals over seeds whose channel along z is so deep; the volume has 12 slices."""
+    make_store(folder / "patches")
+    files = []
+    for seed, depth in enumerate(depths):
+        grey = np.full((12, 12, 12), 200, np.uint8)
+        grey[:depth, 4:8, 4:8] = 10
+        io.write_tiff(folder / f"{seed}.tif", grey, (10, 10, 10))
+        files.append(folder / str(seed) / "rock.json")
+        settings = MeasureSettings(thresholds=(100.0,), phases=2, rock=RockSettings(flow=True))
+        measure_rock(folder / f"{seed}.tif", folder / "patches", settings, files[-1])
+    summarise_rock([("net", seed) for seed in range(len(depths))], files, folder / "out")
+    return io.read_csv(folder / "out" / "rock_intervals.csv").set_index("figure")
+
+
+def test_seeds_without_a_path_count_in_the_means(tmp_path: Path) -> None:
+    """The mean of 1 / F over four seeds, of which three have no path, is a quarter of the one's."""
+    rows = of_seeds(tmp_path, [9, 9, 9, 12])
+    formation, tortuosity = rows.loc["formation_factor_z"], rows.loc["tortuosity_z"]
+    assert rows.loc["diffusivity_z_relative", "mean"] == pytest.approx(1 / 36)
+    assert formation[["n", "without_path", "mean", "least"]].tolist() == pytest.approx([4, 3, 36, 9])
+    assert math.isinf(formation["greatest"])
+    assert math.isinf(formation["high"])
+    assert formation["low"] == pytest.approx(1 / t.interval(0.95, 3, 1 / 36, 1 / 36)[1])
+    assert tortuosity["mean"] == pytest.approx(4)  # straight, of one in four
+    assert math.isnan(rows.loc["porosity", "without_path"])
+    shown = io.read_csv(tmp_path / "out" / "rock.csv").set_index("seed")["formation_factor_z"]
+    assert shown.tolist() == pytest.approx([math.inf] * 3 + [9])
+
+
+@pytest.mark.parametrize(("depths", "mean"), [([9, 9, 9], math.inf), ([12, 12, 12], 9.0)])
+def test_seeds_that_all_have_a_path_or_none(tmp_path: Path, depths: list[int], mean: float) -> None:
+    rows = of_seeds(tmp_path, depths)
+    assert rows.loc["formation_factor_z", "mean"] == pytest.approx(mean)
+    assert rows.loc["formation_factor_z", "without_path"] == (3 if math.isinf(mean) else 0)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from txm2sem_core import io
 from txm2sem_core.config import load_config
@@ -15,6 +18,8 @@ from txm2sem_core.samples import (
     Sample,
     check_neighbours,
     check_sample,
+    label_files,
+    labels_of_pairs,
     list_pairs,
     parse_sample,
     plane_pixel_size_nm,
@@ -113,6 +118,81 @@ def test_pairs_are_matched_by_number_and_ordered(tmp_path: Path) -> None:
     assert found[0].charge is None
 
 
+WAYS_TO_NUMBER: dict[str, tuple[list[str], list[str], list[str]]] = {
+    "other width": (["TXM000.tif", "TXM001.tif"], ["slice_0000.tif", "slice_0001.tif"], ["000", "001"]),
+    "no width": (["TXM_1.tif", "TXM_9.tif", "TXM_10.tif"], ["001.tif", "009.tif", "010.tif"], ["001", "009", "010"]),
+    "mixed widths": (["8.tif", "09.tif", "0010.tif"], ["a8.tif", "a9.tif", "a10.tif"], ["008", "009", "0010"]),
+    "before a voltage": (
+        ["TXM_012.tif", "TXM_016.tif"],
+        ["SEM_012_5.0kV.tif", "SEM_016_5.0kV.tif"],
+        ["012", "016"],
+    ),
+    "after a voltage": (["TXM12.tif", "TXM16.tif"], ["SEM_5.0kV_012.tif", "SEM_5.0kV_016.tif"], ["012", "016"]),
+    "decimal comma": (["z_0,5.tif", "z_1,0.tif"], ["s_0,5.tif", "s_1,0.tif"], ["000.5", "001.0"]),
+    "decimal comma and point": (["z_0,5.tif", "z_1,0.tif"], ["s_0.50.tif", "s_1.tif"], ["000.5", "001.0"]),
+    "decimal point": (["z_0.5.tif", "z_1.0.tif"], ["z_0.5.tif", "z_1.0.tif"], ["000.5", "001.0"]),
+    "decimals that stand there twice": (
+        ["z_0.5.tif", "z_1.0.tif", "z_1.5.tif", "z_10.0.tif"],
+        ["z_0.5.tif", "z_1.0.tif", "z_1.5.tif", "z_10.0.tif"],
+        ["000.5", "001.0", "001.5", "010.0"],
+    ),
+    "quarters": (
+        ["0.25.tif", "0.5.tif", "0.75.tif"],
+        ["0.25.tif", "0.50.tif", "0.75.tif"],
+        ["000.25", "000.5", "000.75"],
+    ),
+    "slices of a series": (["t2.9.tif", "t2.10.tif"], ["scan3.009.tif", "scan3.010.tif"], ["009", "010"]),
+    "slices of several series": (["1.001.tif", "2.002.tif"], ["SEM1.tif", "SEM2.tif"], ["001", "002"]),
+}
+
+
+@pytest.mark.parametrize("name", WAYS_TO_NUMBER)
+def test_pairs_are_matched_by_the_value_of_their_number(tmp_path: Path, name: str) -> None:
+    """In every folder that holds partners; the lowest first, and named as the TXM slice is."""
+    txm, sem, names = WAYS_TO_NUMBER[name]
+    folders = {"txm": txm, "sem": sem, "charge": sem, "lowdensity": txm, "highdensity": sem, "labels": sem}
+    for folder, files in folders.items():
+        images(tmp_path / folder, *reversed(files))
+    others = {folder: str(tmp_path / folder) for folder in ("charge", "lowdensity", "highdensity", "labels")}
+    sample = pairs_sample(tmp_path, pair_z=",".join(str(5 * i) for i in range(len(txm))), **others)
+    found = list_pairs(sample, RAW)
+    assert [pair.pair for pair in found] == names
+    assert [pair.z for pair in found] == [5 * i for i in range(len(txm))]
+    assert [(pair.txm.name, pair.sem.name) for pair in found] == list(zip(txm, sem, strict=True))
+    assert [pair.charge.name if pair.charge else None for pair in found] == sem
+    assert [(pair.extra["lowdensity"].name, pair.extra["highdensity"].name) for pair in found] == list(
+        zip(txm, sem, strict=True)
+    )
+    labels = labels_of_pairs(sample, found)
+    assert [labels[name].name for name in names] == sem
+    assert set(label_files(sample).values()) == {tmp_path / "labels" / file for file in sem}
+
+
+def test_numbers_of_other_width_in_the_published_layout(tmp_path: Path) -> None:
+    sample = reference_layout(tmp_path)
+    for file in (*tmp_path.glob("*/sem/*.tif"), *tmp_path.glob("*/lowdensity/*.tif")):
+        file.rename(file.with_name(file.name.replace("00", "_")))
+    found = list_pairs(sample, RAW)
+    assert [p.pair for p in found] == [f"{s}00{n}" for s in ("train", "validation", "test") for n in (0, 1)]
+    assert found[1].sem.name == "SEM_1.tif"
+    assert found[1].extra["lowdensity"].name == "SEM_dark_1.tif"
+
+
+@given(st.sets(st.integers(0, 2000), min_size=1, max_size=12), st.integers(1, 6), st.integers(1, 6), st.randoms())
+def test_any_width_gives_the_same_pairs(
+    tmp_path_factory: pytest.TempPathFactory, numbers: set[int], width: int, other: int, random: Random
+) -> None:
+    folder = tmp_path_factory.mktemp("pairs")
+    for kind, digits in (("txm", width), ("sem", other)):
+        (folder / kind).mkdir()
+        for number in random.sample(sorted(numbers), len(numbers)):
+            (folder / kind / f"{kind}{number:0{digits}}.tif").touch()
+    found = list_pairs(pairs_sample(folder), RAW)
+    assert [int(pair.pair) for pair in found] == sorted(numbers)
+    assert [pair.pair for pair in found] == [f"{number:0{max(width, 3)}}" for number in sorted(numbers)]
+    assert all(int(pair.txm.stem[3:]) == int(pair.sem.stem[3:]) == int(pair.pair) for pair in found)
+
+
 @pytest.mark.parametrize(
     ("txm", "sem", "charge", "words"),
     [
@@ -120,6 +200,9 @@ def test_pairs_are_matched_by_number_and_ordered(tmp_path: Path) -> None:
         (["a1.tif"], ["b1.tif", "b3.tif"], None, r"sem/b3\.tif: there is no partner with the number 003 in .*txm"),
         (["a1.tif"], ["b1.tif"], ["c2.tif"], r"txm/a1\.tif: there is no charge mask with the number 001"),
         (["a1.tif", "a01.tif"], ["b1.tif"], None, "the number 001 stands in"),
+        (["a1.tif", "a0001.tif"], ["b1.tif"], None, "the number 0?001 stands in"),
+        (["z_0,5.tif", "z_0,50.tif"], ["b1.tif"], None, r"z_0,50?\.tif: the number 000\.50? stands in z_0,5"),
+        (["z_0,5.tif"], ["z_1,0.tif"], None, r"z_0,5\.tif: there is no partner with the number 000\.5"),
         (["a.tif"], ["b1.tif"], None, r"a\.tif: .* this name has none"),
         ([], ["b1.tif"], None, "txm: there is no such folder"),
     ],

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
 from small_data import make_store, tiny
 
 from txm2sem_core import io
-from txm2sem_core.training import train_model
+from txm2sem_core.errors import ConfigError
+from txm2sem_core.training import loop, train_model
 from txm2sem_core.training.selection import RockMeter, criterion, pore_threshold
 
 
@@ -88,3 +91,55 @@ def test_a_training_keeps_the_epoch_with_the_least_error(tmp_path: Path, select:
     chosen = io.read_json(tmp_path / "m/model.json")["selected"]
     assert chosen == {"weights": "best", "epoch": int(history["epoch"][int(errors.argmin())]), "criterion": select}
     assert errors.nunique() > 1
+
+
+@pytest.mark.parametrize("select", ["best_porosity", "best_two_point"])
+def test_a_criterion_that_can_have_no_value_is_refused_before_the_training(tmp_path: Path, select: str) -> None:
+    store = make_store(tmp_path / "p")
+    levels = {
+        name: replace(pair, sem=np.where(pair.sem > 100, 200, 40).astype(np.uint8))
+        for name, pair in store.pairs.items()
+    }
+    io.write_patch_store(tmp_path / "p", replace(store, pairs=levels))
+    with pytest.raises(ConfigError, match=rf"train\.select: {select} needs the pores.*best_psnr"):
+        train_model(tmp_path / "p", tiny("feedforward", select=select), 0, tmp_path / "m", device="cpu")
+    assert not (tmp_path / "m/model.json").exists()
+
+
+def test_a_criterion_without_any_value_keeps_the_last_epoch_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_store(tmp_path / "p")
+    monkeypatch.setattr(loop, "criterion", lambda *_: -float("inf"))
+    train_model(tmp_path / "p", tiny("feedforward"), 0, tmp_path / "m", device="cpu")
+    model = io.read_json(tmp_path / "m/model.json")
+    assert model["selected"] == {"weights": "last", "epoch": 3, "criterion": "best_psnr"}
+    assert any("train.select = best_psnr has no value in any epoch" in text for text in model["warnings"])
+    assert "has no value in any epoch" in capsys.readouterr().err
+    assert (tmp_path / "m/generator.safetensors").read_bytes() == (tmp_path / "m/last.safetensors").read_bytes()
+
+
+def test_a_network_that_has_died_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_store(tmp_path / "p")
+    settings = tiny("feedforward")
+    train_model(tmp_path / "p", settings, 0, tmp_path / "alive", device="cpu")
+    assert not any("has died" in text for text in io.read_json(tmp_path / "alive/model.json")["warnings"])
+    step = loop.Learner.step
+
+    def deadly(self: loop.Learner, *given: object) -> object:
+        terms = step(self, *given)
+        with torch.no_grad():
+            for weights in self.generator.parameters():
+                weights.zero_()
+        return terms
+
+    monkeypatch.setattr(loop.Learner, "step", deadly)
+    train_model(tmp_path / "p", settings, 0, tmp_path / "dead", device="cpu")
+    assert any("has died" in text for text in io.read_json(tmp_path / "dead/model.json")["warnings"])
+
+
+def test_a_generator_that_would_never_be_updated_is_refused(tmp_path: Path) -> None:
+    make_store(tmp_path / "p")
+    settings = tiny("pix2pix", objective="wgangp", critic_steps=50)
+    with pytest.raises(ConfigError, match=r"train\.critic_steps: 50 discriminator steps .* the training has 9"):
+        train_model(tmp_path / "p", settings, 0, tmp_path / "m", device="cpu")

@@ -117,6 +117,19 @@ def test_files_are_repaired_with_their_pixel_size(tmp_path: Path) -> None:
     assert not (tmp_path / "o2.tif").exists()
 
 
+def test_a_mask_that_means_the_opposite_is_refused(tmp_path: Path) -> None:
+    repairer = load_predictor(load_model(trained(tmp_path, repair())), PredictSettings(), "cpu")
+    assert isinstance(repairer, Repairer)
+    usable = np.full((40, 40), 255, np.uint8)
+    usable[5:9, 7:20] = 0
+    image = np.random.default_rng(0).integers(1, 255, (40, 40)).astype(np.uint8)
+    for name, written in (("t", image), ("s", image), ("m", usable)):
+        io.write_tiff(tmp_path / f"{name}.tif", written, None)
+    with pytest.raises(InputError, match=r"m\.tif: 97% of the slice is not zero.* at most 50% .*invert it"):
+        repair_files(repairer, *(tmp_path / f"{name}.tif" for name in "tsm"), tmp_path / "o.tif")
+    assert not (tmp_path / "o.tif").exists()
+
+
 # --- damage
 
 

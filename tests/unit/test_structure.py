@@ -17,7 +17,9 @@ LONGEST_FILE = 450
 # Each room of the package on its floor; a room may use rooms of lower floors, and of its own where `BESIDE` says so.
 GROUND = {
     "errors",
+    "failures",
     "geometry",
+    "splits",
     "intensity",
     "losses",
     "zpenalty",
@@ -39,6 +41,9 @@ MIDDLE = {
     "checkpoint",
     "compute",
     "samples",
+    "architecture",
+    "feasibility",
+    "stated_sizes",
     "provenance",
     "plotting",
     "score_tables",
@@ -64,10 +69,11 @@ STAGES = {
     "reproduction",
     "doctor",
 }
-TOP = {"cli", "__main__"}
+TOP = {"cli", "options", "__main__"}
 FLOORS = [GROUND, MIDDLE, STAGES, TOP]
 BESIDE = {
     ("__main__", "cli"),
+    ("cli", "options"),
     ("reporting", "viewer"),  # the report holds the viewer
 }
 FORMATS = {"tifffile", "zarr", "PIL", "imagecodecs", "h5py", "mrcfile", "olefile"}
@@ -168,7 +174,13 @@ def test_the_core_does_not_know_snakemake() -> None:
 
 def test_the_command_line_starts_without_heavy_imports() -> None:
     heavy = {"torch", "numpy", "pandas", "scipy", "skimage", "matplotlib", "zarr", "tifffile"}
-    for module in ("txm2sem_core", "txm2sem_core.__main__", "txm2sem_core.cli", "txm2sem_core.errors"):
+    for module in (
+        "txm2sem_core",
+        "txm2sem_core.__main__",
+        "txm2sem_core.cli",
+        "txm2sem_core.options",
+        "txm2sem_core.errors",
+    ):
         assert not {name.split(".")[0] for name in imports(MODULES[module], at_import_only=True)} & heavy
 
 

@@ -32,6 +32,7 @@ def row(variant: str, kind: str, psnr: float, ssim: float, factor: int = 1, stde
         "factor": factor,
         "seeds": 2 if kind == "learned" else 1,
         "n": 40,
+        "slices": 12,
         "psnr_mean": psnr,
         "psnr_stderr": stderr,
         "ssim_mean": ssim,
@@ -285,7 +286,11 @@ def test_numbers_that_are_missing_are_dashes(report: ReportData, tmp_path: Path)
             "no",
             "PSNR says no (−1.00 dB), SSIM is undecided",
         ),
-        ([row("a", "learned", 16, 0.6, stderr=math.nan), row("b", "baseline", 15, 0.5)], "undecided", "noise"),
+        (
+            [row("a", "learned", 16, 0.6, stderr=math.nan), row("b", "baseline", 15, 0.5)],
+            "undecided",
+            "A against the best baseline, B: too few slices to tell (PSNR +1.00 dB",
+        ),
         ([row("a", "learned", 16, 0.6)], "open", "no baseline"),
         ([row("b", "baseline", 15, 0.5)], "open", "No learned variant"),
     ],
@@ -298,16 +303,41 @@ def test_answer(rows: list[Any], status: str, words: str) -> None:
 
 def test_a_paired_test_decides_what_the_errors_of_the_means_cannot() -> None:
     rows: list[Any] = [row("net", "learned", 15.2, 0.6), row("map", "baseline", 15, 0.5)]
-    test: Any = {"first": "net", "second": "map", "score": "psnr", "unit": "slice"}
+    test: Any = {"first": "net", "second": "map", "score": "psnr", "unit": "slice", "slices": 12}
     test |= {"difference": 0.2, "low": 0.15, "high": 0.25}
     turned = {**test, "first": "map", "second": "net", "difference": -0.2, "low": -0.25, "high": -0.15}
     (unpaired,), (paired,) = answers(rows), answers(rows, [test])
     assert answers(rows, [turned]) == [paired]
     assert [finding.status for finding in unpaired.findings] == ["undecided", "yes"]
     assert [finding.status for finding in paired.findings] == ["yes", "yes"]
-    assert "0.15 to 0.25 dB (95 %, paired by slice), beyond noise" in paired.findings[0].text
+    assert "0.15 to 0.25 dB (95 %, paired, over 12 slices), beyond noise" in paired.findings[0].text
     (other,) = answers(rows, [{**test, "second": "another"}])
     assert other == unpaired
+
+
+@pytest.mark.parametrize("tested", [True, False])
+def test_of_one_slice_nothing_is_decided(tested: bool) -> None:
+    """However large the difference: nobody can say how much another slice would differ."""
+    rows: list[Any] = [
+        {**row("net", "learned", 25, 0.9), "slices": 1},
+        {**row("map", "baseline", 15, 0.5), "slices": 1},
+    ]
+    test: Any = {"first": "net", "second": "map", "unit": "slice", "slices": 1, "low": math.nan, "high": math.nan}
+    tests = [{**test, "score": score, "difference": 1.0} for score in ("psnr", "ssim")] if tested else []
+    (answer,) = answers(rows, tests)
+    assert answer.status == "undecided"
+    assert "too few slices to tell" in answer.headline
+    assert all("too few slices to tell" in finding.text for finding in answer.findings)
+    assert "noise" not in answer.headline + "".join(finding.text for finding in answer.findings)
+
+
+def test_of_two_slices_the_margin_is_student_s() -> None:
+    rows: list[Any] = [
+        {**row("net", "learned", 16, 0.9), "slices": 2},
+        {**row("map", "baseline", 15, 0.5), "slices": 2},
+    ]
+    (answer,) = answers(rows)  # a difference of 7 combined standard errors, and a factor of 12.7
+    assert [finding.status for finding in answer.findings] == ["undecided", "yes"]
 
 
 def test_each_rival_is_the_best_in_its_own_score_and_factors_stand_apart() -> None:

@@ -12,17 +12,23 @@ import json
 import os
 import shlex
 import shutil
+import string
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import TINY, Workflow
 
+from txm2sem_core import io as images
 from txm2sem_core.config import PhantomSettings
+from txm2sem_core.errors import ConfigError
 from txm2sem_core.phantom import make_phantom
+from txm2sem_core.preflight import check_file
+from txm2sem_core.samples import read_samples
 
-RAW = 'raw d\'été "x" $(touch pwned) `touch pwned`; touch pwned'
+RAW = 'raw d\'été "x" $(touch pwned) `touch pwned`; touch pwned {2023} {sample} <new> *[a]? a,b %s #1 \\ !x'
 RESULTS = 'résultats de l\'été "q" $(touch pwned) & x'
 TITLE = "<script>alert(1)</script> {sample} {wildcards.sample} $(touch pwned)"
 COLUMNS = ("txm", "sem", "charge", "txm_volume")
@@ -54,6 +60,59 @@ def sample_table(raw: Path) -> str:
     writer.writerow(["sample", "source", *COLUMNS, "pair_z"])
     writer.writerow(["own", "pairs", *(str(raw / column) for column in COLUMNS), "1:16:3"])
     return "\ufeff" + stream.getvalue()
+
+
+# every sign that a name may hold, alone at each place, and what a shell, Snakemake or a wildcard would make of some
+SIGNS = [f"{sign}a{sign}b{sign}" for sign in string.punctuation if sign != "/"]
+WORDS = [
+    "{sample}",
+    "{a}{{b}}",
+    "<results>",
+    "<x>",
+    "a b",
+    "$(id)",
+    "$HOME",
+    "${HOME}",
+    "$1",
+    "-rf",
+    "..a",
+    "é µ 岩",
+    "*",
+    "%s",
+    "a=b",
+]
+
+
+def test_what_the_check_lets_pass_can_be_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All names at once, one a column: each is either refused by our message, or every rule takes it."""
+    folder = tmp_path / "run"
+    workflow = Workflow.create(folder, {**SETTINGS, "samples": "all.tsv"})
+    monkeypatch.chdir(folder)
+    passed, refused = [], []
+    for name in [*SIGNS, *WORDS]:
+        write_table(folder / "one.tsv", [name, "sem", "volume"])
+        try:
+            read_samples("one.tsv")
+        except ConfigError:
+            refused.append(name)
+        else:
+            passed.append(name)
+            for z in range(3):
+                images.write_tiff(folder / name / f"x{name} {z:03d}.tif", np.eye(64, dtype=np.uint8), (9, 9, 9))
+    assert refused == ["$a$b$", "~a~b~", "$HOME", "${HOME}"]
+    write_table(folder / "all.tsv", *(passed[first : first + 3] for first in range(0, len(passed) - 2, 3)))
+    check_file(folder / "config.yaml")
+    results = SETTINGS["results_dir"]
+    jobs = workflow.planned(*(f"{results}/s{number}/patches/store.json" for number in range(len(passed) // 3)))
+    assert len(jobs) == 2 * (len(passed) // 3)
+
+
+def write_table(path: Path, *rows: list[str]) -> None:
+    """Samples s0, s1, ... with three pairs and a volume in the folders of each row."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t")
+        writer.writerow(["sample", "source", "txm", "sem", "txm_volume", "pair_z"])
+        writer.writerows([f"s{number}", "pairs", *row, "0,1,2"] for number, row in enumerate(rows))
 
 
 @pytest.mark.slow  # some forty jobs that each start Python

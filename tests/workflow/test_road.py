@@ -74,13 +74,15 @@ def test_splits_share_no_slice_and_scores_are_of_the_test_split(finished: Workfl
         assert list(own["patch"]) == list(test["patch"])
 
 
-def test_the_summary_is_the_mean_of_the_patches(finished: Workflow) -> None:
+def test_the_summary_is_the_mean_of_the_slices(finished: Workflow) -> None:
     here = finished.folder / "results" / "tiny" / "metrics"
     scores = pd.read_csv(here / "patches.csv")
     summary = pd.read_csv(here / "summary.csv").set_index("variant")
     for variant, own in scores.groupby("variant"):
-        assert summary.loc[variant, "psnr_mean"] == pytest.approx(own["psnr"].mean())
-        assert summary.loc[variant, "psnr_stderr"] == pytest.approx(own["psnr"].std(ddof=1) / len(own) ** 0.5)
+        slices = own.groupby("pair")["psnr"].mean()
+        assert summary.loc[variant, "psnr_mean"] == pytest.approx(slices.mean())
+        assert summary.loc[variant, "psnr_stderr"] == pytest.approx(slices.sem(), nan_ok=True)
+        assert (summary.loc[variant, "n"], summary.loc[variant, "slices"]) == (len(own), len(slices))
     table = (here / "table.md").read_text()
     assert all(variant.replace("_", " ") in table for variant in VARIANTS)
 

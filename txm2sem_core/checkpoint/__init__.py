@@ -6,7 +6,14 @@
 - `safe`: reading PyTorch files without running anything in them
 """
 
-from txm2sem_core.checkpoint.model_directory import LoadedModel, load_model, save_model, save_weights
+from txm2sem_core.checkpoint.model_directory import (
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    LoadedModel,
+    load_model,
+    save_model,
+    save_weights,
+)
 from txm2sem_core.checkpoint.reference import import_reference_model, import_reference_weights
 from txm2sem_core.checkpoint.training_state import (
     load_training_state,
@@ -16,6 +23,8 @@ from txm2sem_core.checkpoint.training_state import (
 )
 
 __all__ = [
+    "DESCRIPTION_FILE",
+    "WEIGHTS_FILE",
     "LoadedModel",
     "import_reference_model",
     "import_reference_weights",

@@ -17,7 +17,7 @@ from txm2sem_core.checkpoint.description import check_description
 from txm2sem_core.checkpoint.safe import read_bytes
 from txm2sem_core.checkpoint.skeleton import check_shapes, skeleton
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.io import atomic_path, read_json, write_json
+from txm2sem_core.io import MARK, atomic_path, read_json, write_json
 from txm2sem_core.networks import ImageGenerator, build_generator, generator_names, plugin_of
 
 WEIGHTS_FILE = "generator.safetensors"
@@ -32,32 +32,36 @@ class LoadedModel:
     description: dict[str, Any]
 
 
-def save_model(directory: str | Path, generator: nn.Module, description: Mapping[str, Any]) -> None:
+def save_model(
+    directory: str | Path, generator: nn.Module, description: Mapping[str, Any], *, overwrite: bool = True
+) -> None:
     """Write `generator.safetensors` and `model.json`, each atomically; equal models give equal bytes.
 
     Args:
         directory: made if need be; other files in it stay.
         generator: its parameters and buffers are saved.
         description: what JSON can hold. `description["generator"]` are the arguments of `build_generator`, `name` among
-            them. The SHA-256 of the weights is added as `weights_sha256`.
+            them. The SHA-256 of the weights is added as `weights_sha256`, and our mark.
+        overwrite: an earlier model of ours may be replaced (see `io.atomic_path`).
 
     Raises:
-        InputError: the directory cannot be written.
+        InputError: the directory cannot be written, or another model stands in it.
         ValueError: the description lacks `generator`, with its `name`.
     """
     if "name" not in description.get("generator", {}):
         raise ValueError("description['generator'] must hold the arguments of build_generator, 'name' among them")
     directory = Path(directory)
-    digest = save_weights(directory / WEIGHTS_FILE, generator)
+    digest = save_weights(directory / WEIGHTS_FILE, generator, overwrite=overwrite)
     # The description comes last and names the weights: a broken save shows as a mismatch.
-    write_json(directory / DESCRIPTION_FILE, {**description, "weights_sha256": digest})
+    described = {**description, **MARK, "weights_sha256": digest}
+    write_json(directory / DESCRIPTION_FILE, described, overwrite=overwrite)
 
 
-def save_weights(path: str | Path, generator: nn.Module) -> str:
+def save_weights(path: str | Path, generator: nn.Module, *, overwrite: bool = True) -> str:
     """Write parameters and buffers alone, atomically, as safetensors; returns the file's SHA-256."""
     weights = {key: value.detach().cpu().contiguous().clone() for key, value in generator.state_dict().items()}
-    data = safetensors.torch.save(weights)
-    with atomic_path(path) as temporary:
+    data = safetensors.torch.save(weights, metadata=MARK)
+    with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 

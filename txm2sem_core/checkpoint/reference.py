@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from txm2sem_core.checkpoint.model_directory import save_model
+from txm2sem_core.checkpoint.model_directory import DESCRIPTION_FILE, WEIGHTS_FILE, save_model
 from txm2sem_core.checkpoint.reference_layout import ModuleNames, read_architecture
 from txm2sem_core.checkpoint.safe import read_bytes, unpickle_tensors
 from txm2sem_core.checkpoint.skeleton import skeleton
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.io import check_output
 from txm2sem_core.networks import ImageGenerator, build_discriminator, build_generator
 
 INFERENCE_MODES = ("evaluation", "batch_statistics")
@@ -64,7 +65,7 @@ def import_reference_weights(path: str | Path, **overrides: Any) -> tuple[nn.Mod
 
 
 def import_reference_model(
-    path: str | Path, output: str | Path, overrides: dict[str, Any], inference_mode: str
+    path: str | Path, output: str | Path, overrides: dict[str, Any], inference_mode: str, *, overwrite: bool = True
 ) -> None:
     """Turn a published generator's checkpoint into a model directory.
 
@@ -75,14 +76,17 @@ def import_reference_model(
         output: the model's directory.
         overrides: see `import_reference_weights`.
         inference_mode: `evaluation` or, as the published code, `batch_statistics`.
+        overwrite: an earlier model of ours in `output` may be replaced.
 
     Raises:
-        InputError: as `import_reference_weights`, or the weights are a discriminator's.
+        InputError: something else stands in `output` (see `io.check_output`); or as `import_reference_weights`, or the
+            weights are a discriminator's.
         ConfigError: the inference mode is not known.
     """
     if inference_mode not in INFERENCE_MODES:
         known = ", ".join(INFERENCE_MODES)
         raise ConfigError(f"inference_mode: {inference_mode!r} is not known. Choose one of {known}.")
+    check_output([path], files=[Path(output) / name for name in (WEIGHTS_FILE, DESCRIPTION_FILE)])
     generator, architecture = import_reference_weights(path, **overrides)
     if not isinstance(generator, ImageGenerator):
         raise InputError(f"{path}: these are the weights of a discriminator, which predicts no image. {REMEDY}")
@@ -95,7 +99,7 @@ def import_reference_model(
         "inference_mode": inference_mode,
         "source": Path(path).name,
     }
-    save_model(output, generator, description)
+    save_model(output, generator, description, overwrite=overwrite)
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from txm2sem_core.checkpoint.safe import read_bytes, unpickle_tensors
 from txm2sem_core.errors import InputError
-from txm2sem_core.io import atomic_path
+from txm2sem_core.io import working_path
 
 MAGIC = b"txm2sem training state 1\n"
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -30,7 +30,12 @@ def training_state_path(model: str | Path, key: str) -> Path:
 
 def remove_training_states(model: str | Path) -> None:
     """Remove what `training_state_path` points to, once the model is whole; states of other settings go too."""
-    shutil.rmtree(Path(model) / ".state", ignore_errors=True)
+    folder = Path(model) / ".state"
+    if folder.is_dir() and not folder.is_symlink():
+        for file in folder.glob("*.pt"):
+            file.unlink()
+        with suppress(OSError):  # where something else lies in it
+            folder.rmdir()
 
 
 def save_training_state(path: str | Path, state: Mapping[str, Any]) -> None:
@@ -48,7 +53,7 @@ def save_training_state(path: str | Path, state: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(_plain(state, "state"), buffer)
     payload = buffer.getbuffer()
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+    with working_path(Path(path)) as temporary, temporary.open("wb") as stream:
         stream.write(MAGIC)
         stream.write(hashlib.sha256(payload).digest())
         stream.write(payload)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import unicodedata
 from typing import Annotated
 
@@ -27,13 +29,41 @@ def one_line(text: str) -> str:
 Text = Annotated[str, Field(max_length=4096), AfterValidator(one_line)]
 
 
-def _folder(text: str) -> str:
-    if not text.strip() or set(text) & set("{}<>*?[]"):
-        raise ValueError("a folder is needed, without { } < > * ? [ ] in its name, which Snakemake reads as patterns")
+_VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})")
+
+
+def _as_written(text: str) -> str:
+    """A path that means what stands there: jobs may run where `~` and variables mean something else."""
+    if not text.strip() or text != text.strip():
+        raise ValueError("a path is needed, without blanks before and after it")
+    if not (text.startswith("~") or _VARIABLE.search(text)):
+        return text
+    meant = os.path.expandvars(os.path.expanduser(text))
+    if meant.startswith("~"):
+        meant = f"./{meant}"
+    unknown = _VARIABLE.search(meant)
+    remedy = "Write the path itself, or rename what is called so" if unknown else f"Write {meant}"
+    known = f"; {unknown[0]} is not set here" if unknown else ""
+    raise ValueError(f"~ and $VARIABLES in paths are not expanded, as a job may run where they differ{known}. {remedy}")
+
+
+UserPath = Annotated[Text, AfterValidator(_as_written)]  # as the operating system is given it
+
+
+def _without_patterns(text: str) -> str:
+    if set(text) & set("{}<>*?[]"):
+        raise ValueError("a path without { } < > * ? [ ] is needed here, which Snakemake reads as patterns")
     return text
 
 
-Folder = Annotated[Text, AfterValidator(_folder)]
+def _without_separator(text: str) -> str:
+    if os.pathsep in text:
+        raise ValueError(f"a file without {os.pathsep} in its path is needed, which parts the files for the commands")
+    return text
+
+
+WorkflowPath = Annotated[UserPath, AfterValidator(_without_patterns)]  # of files that stand in the workflow's rules
+PluginPath = Annotated[WorkflowPath, AfterValidator(_without_separator)]
 
 
 def _power_of_two(value: int) -> int:

@@ -5,21 +5,33 @@ from __future__ import annotations
 import ast
 import difflib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from txm2sem_core.errors import ConfigError
 
-BLOCKS = range(1, 17)
 FILTERS = ("linearfilt", "gammafilt")  # trained, but baselines all the same: one layer that sees 15 x 15 pixels
-BUILT_IN = frozenset(
-    [
-        *("constant", "identity", "pointwise", "bicubic"),
-        *FILTERS,
-        *(f"unet_{2**depth}" for depth in range(5, 10)),
-        *(f"resnet_{blocks}blocks" for blocks in BLOCKS),
-        *(f"sr_resnet_{blocks}blocks" for blocks in BLOCKS),
-    ]
-)  # a test holds these to the registry, which cannot be asked without loading torch
+BASELINES = ("constant", "identity", "pointwise", "bicubic")
+BLOCKS = range(1, 17)
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What a generator of ours can be given; a test holds it to the networks, which take seconds to load."""
+
+    multiple: int = 1  # Y and X of its input must be multiples of it
+    minimum: int = 1  # and at least so many pixels
+    factors: tuple[int, ...] | None = (1,)  # of super-resolution; None: all
+
+
+TAKES = {
+    **{name: Takes(factors=(1,) if name == "identity" else None) for name in BASELINES},
+    **{name: Takes() for name in FILTERS},
+    **{f"unet_{2**depth}": Takes(2**depth, 2**depth) for depth in range(5, 10)},
+    **{f"resnet_{blocks}blocks": Takes(4, 8) for blocks in BLOCKS},
+    **{f"sr_resnet_{blocks}blocks": Takes(1, 5, (1, 2, 4, 8)) for blocks in BLOCKS},
+}
+BUILT_IN = frozenset(TAKES)
 
 
 def registered_names(file: Path) -> set[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from txm2sem_core.config.base import Folder, Name, Seed, Settings, Text
+from txm2sem_core.config.base import Name, PluginPath, Seed, Settings, Text, UserPath, WorkflowPath
 from txm2sem_core.config.checking import check_bounds, merge, shown, validated
+from txm2sem_core.config.fitting import check_networks, check_patches
 from txm2sem_core.config.generators import check_generator_name
 from txm2sem_core.config.presets import PAPER_FIXED, PAPER_FIXED_FAMILIES, PAPER_STAGES, PRESETS
 from txm2sem_core.config.stages import (
@@ -30,14 +32,15 @@ class Config(Settings):
     """The whole configuration of a run, as `config/config.yaml` holds it."""
 
     preset: Literal["corrected", "paper"] = "corrected"
-    samples: Text = "config/samples.tsv"  # path of the sample table
-    figures: Text = "config/figures.yaml"  # path of the figures' style
-    results_dir: Folder = "results"
+    samples: UserPath = "config/samples.tsv"  # path of the sample table
+    figures: UserPath = "config/figures.yaml"  # path of the figures' style
+    results_dir: WorkflowPath = "results"
     title: Text = "TXM2SEM"  # of the report
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun
-    tiff_volumes: bool = False  # write each predicted volume as a BigTIFF stack too
-    plugins: tuple[Text, ...] = ()  # Python files that register networks of the user's own
+    tiff_volumes: bool = False  # write each predicted volume as a TIFF stack too
+    plugins: tuple[PluginPath, ...] = ()  # Python files that register networks of the user's own
+    leave_out: tuple[Name, ...] = ()  # variants that this run is made without, as where their training fails
     tensorboard: bool = False  # write TensorBoard logs beside the training state; never causes a rerun
     phantom: PhantomSettings = PhantomSettings()
     register_: RegisterSettings = Field(default=RegisterSettings(), alias="register")
@@ -139,10 +142,17 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
         needed = max(config.variant(name).context for name in config.variants)
         config = config.model_copy(update={"patches": config.patches.model_copy(update={"context": needed})})
         config._neighbours = neighbours
+    neighbours = config._neighbours
+    config = _without_left_out(config)  # now, so that the patches stay those of all variants
+    config._neighbours = neighbours
     for name in config.variants:
         variant = config.variant(name)
         check_generator_name(variant.generator.name, config.plugins, f"variants.{name}.generator.name")
         _check_variant(name, variant, config.patches)
+        check_networks(name, variant, config.patches)
+    check_patches(config.patches)
+    _check_device(config)
+    _check_names(config)
     _check_uncertainty(config)
     if not config.translations:
         raise ConfigError(
@@ -150,6 +160,18 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
             "baseline, as in pointwise: {family: baseline, generator: {name: pointwise}}."
         )
     return config
+
+
+def _without_left_out(config: Config) -> Config:
+    unknown = [name for name in config.leave_out if name not in config.variants]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], list(config.variants), n=1)
+        remedy = f"Did you mean {near[0]!r}?" if near else f"They are {', '.join(config.variants)}."
+        raise ConfigError(f"leave_out: there is no variant {unknown[0]!r}. {remedy}")
+    kept = {name: own for name, own in config.variants.items() if name not in config.leave_out}
+    if not kept:
+        raise ConfigError("leave_out: no variant is left. Leave fewer out.")
+    return config.model_copy(update={"variants": kept})
 
 
 def parse_settings(model: type[Group], text: str, **values: Any) -> Group:
@@ -187,6 +209,32 @@ def _check_variant(name: str, variant: TrainSettings, patches: PatchesSettings) 
             f"variants.{name}.context: {variant.context} slices are asked for on each side, but patches.context is "
             f"{patches.context}. Raise patches.context to {variant.context}."
         )
+
+
+def _check_device(config: Config) -> None:
+    """Half precision that the device does not have; of `auto` and `cuda` only the machine that computes can tell."""
+    if config.device not in ("cpu", "mps"):
+        return
+    groups = {"predict": config.predict.compute, **{f"variants.{n}": config.variant(n).compute for n in config.trained}}
+    for where, compute in groups.items():
+        if compute.precision == "float16":
+            raise ConfigError(
+                f"{where}.compute.precision: float16 needs a GPU, but device is {config.device}. Choose bfloat16 or "
+                "float32, or another device."
+            )
+
+
+def _check_names(config: Config) -> None:
+    """Names of variants that would mean something else in the results."""
+    if "truth" in config.variants:
+        raise ConfigError("variants.truth: tables of the rock call the measured volume so. Choose another name.")
+    lower = [name.lower() for name in config.variants]
+    for name in config.variants:
+        if lower.count(name.lower()) > 1:
+            raise ConfigError(
+                f"variants.{name}: another variant has this name in capitals or small letters, and on some file "
+                "systems both would have one folder. Rename one."
+            )
 
 
 def _check_uncertainty(config: Config) -> None:

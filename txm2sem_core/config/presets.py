@@ -45,7 +45,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 # What `preset: paper` sets outside the variants.
 PAPER_STAGES: dict[str, dict[str, Any]] = {
-    "patches": {"evaluation": "random"},
+    "patches": {"evaluation": "random", "min_nonzero": 0.75},
     "downsample": {"method": "nearest"},
 }
 # Families whose norm, dropout and initialisation the published code fixes, whatever is asked.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from txm2sem_core.config.base import Fraction, NonNegative, Positive, PositiveInt, Seed, Settings, Triple
 from txm2sem_core.config.compute import ComputeSettings
+
+SMALLEST_PHANTOM_PX = 16  # along Y and X, for slices worth registering
+MOST_PHASES = 5  # that figures have colours for
 
 
 class PhantomSettings(Settings):
@@ -73,8 +78,8 @@ class PatchesSettings(Settings):
     evaluation_count: PositiveInt = 100  # at most so many a split; `grid` gives no more than fit
     grid_px: PositiveInt = 4  # positions are multiples of this; each super-resolution factor must divide it
     context: Annotated[int, Field(ge=0, le=3)] = 0  # TXM slices below and above that a patch is cut with
-    min_uncharged: Fraction = 0.95  # share of a patch's pixels without charge
-    min_nonzero: Fraction = 0.75  # share that is not zero in both images
+    min_uncharged: Fraction = 0.95  # share of a patch's pixels that were measured and are not charged
+    min_nonzero: Fraction = 0.0  # share that must not be 0 in either image; 0 = off: 0 is a grey level too
     percentiles: tuple[float, float] = (0.05, 99.95)  # of training pixels, mapped to -1 and 1
     txm: TxmSettings = TxmSettings()
     split: SplitSettings = SplitSettings()
@@ -144,7 +149,7 @@ class MeasureSettings(Settings):
     """What the metrics need to know."""
 
     data_range: Positive | Literal["auto"] = "auto"  # `auto`: 255 for 8-bit SEM images, else their recorded range
-    phases: Annotated[int, Field(ge=2, le=5)] = 4  # classes of the segmentation of volumes
+    phases: Annotated[int, Field(ge=2, le=MOST_PHASES)] = 4  # classes of the segmentation of volumes
     segmentation: Literal["thresholds", "labels", "forest"] = "thresholds"
     thresholds: tuple[float, ...] = ()  # SEM grey levels that part the phases of volumes; empty: multi-Otsu
     forest: ForestSettings = ForestSettings()
@@ -152,6 +157,12 @@ class MeasureSettings(Settings):
 
     @model_validator(mode="after")
     def _one_way_to_part_phases(self) -> MeasureSettings:
+        if any(not math.isfinite(level) for level in self.thresholds) or any(
+            low >= high for low, high in itertools.pairwise(self.thresholds)
+        ):
+            raise ValueError(f"thresholds must be ascending grey levels, they are {list(self.thresholds)}")
+        if len(self.thresholds) >= MOST_PHASES:
+            raise ValueError(f"thresholds: at most {MOST_PHASES - 1}, which part {MOST_PHASES} phases, can be drawn")
         if self.thresholds and self.segmentation != "thresholds":
             raise ValueError(
                 f"thresholds are given, but segmentation is {self.segmentation}: leave them out, or choose thresholds"

@@ -62,7 +62,7 @@ class OptimiserSettings(Settings):
     """Adam."""
 
     learning_rate: Positive = 2e-4
-    beta1: Fraction = 0.5
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
     weight_decay: NonNegative = 0.0  # of the generator
 
 

@@ -19,7 +19,12 @@ from txm2sem_core.inference.side_tasks import (
 )
 from txm2sem_core.inference.spread import SpreadPredictor, load_spread_predictor, mean_and_spread
 from txm2sem_core.inference.testing import predict_test, predict_test_with_uncertainty, read_calibration
-from txm2sem_core.inference.volumes import PredictedVolume, predict_volume, predict_volume_with_uncertainty
+from txm2sem_core.inference.volumes import (
+    PredictedVolume,
+    check_volume_output,
+    predict_volume,
+    predict_volume_with_uncertainty,
+)
 from txm2sem_core.inference.warnings import input_warnings
 
 __all__ = [
@@ -28,6 +33,7 @@ __all__ = [
     "Predictor",
     "Repairer",
     "SpreadPredictor",
+    "check_volume_output",
     "input_warnings",
     "load_predictor",
     "load_spread_predictor",

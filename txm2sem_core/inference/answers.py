@@ -47,6 +47,11 @@ class Answer(Protocol):
         """The TIFF of every channel."""
 
 
+def uncertainty_file(target: Path) -> Path:
+    """Where the uncertainty goes that belongs to the TIFF `target`."""
+    return target.with_stem(f"{target.stem}_uncertainty")
+
+
 class Prediction:
     """The prediction alone, without an axis of channels."""
 
@@ -108,4 +113,4 @@ class WithUncertainty:
 
     def files(self, target: Path) -> list[Path]:
         """See `Answer`."""
-        return [target, target.with_stem(f"{target.stem}_uncertainty")]
+        return [target, uncertainty_file(target)]

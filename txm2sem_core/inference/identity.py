@@ -22,7 +22,7 @@ _CODE = ("networks", "inference", "compute", "tiling", "intensity", "io/ome_zarr
 
 
 def job_digest(model: Mapping[str, Any], source: Volume, output: Mapping[str, Any]) -> str:
-    """SHA-256 over the model, the settings, the source and the code that make a volume.
+    """SHA-256 over the model, the settings, the source's files and the code that make a volume.
 
     The device and the number of slabs are no part of it.
 
@@ -31,8 +31,23 @@ def job_digest(model: Mapping[str, Any], source: Volume, output: Mapping[str, An
         source: the TXM volume.
         output: what else decides what is written, as JSON values.
     """
-    libraries = {name: version(name) for name in ("torch", "numpy", "zarr")}
-    parts = [model, _source_identity(source), output, source_digest(*_CODE), libraries]
+    return _digest_of([model, _source_identity(source), output, source_digest(*_CODE), _libraries()])
+
+
+def result_digest(model: Mapping[str, Any], source: Volume, output: Mapping[str, Any]) -> str:
+    """The same but for the source's files: of all that makes a volume beside its input's voxels.
+
+    It is the same after a copy of the input, so a finished volume holds it, beside a digest of these voxels.
+    """
+    kind = [list(source.shape), str(source.dtype)]
+    return _digest_of([model, kind, output, source_digest(*_CODE), _libraries()])
+
+
+def _libraries() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "numpy", "zarr")}
+
+
+def _digest_of(parts: list[Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

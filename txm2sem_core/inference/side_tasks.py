@@ -9,7 +9,7 @@ import torch
 
 from txm2sem_core import io
 from txm2sem_core.checkpoint import LoadedModel
-from txm2sem_core.config import PredictSettings
+from txm2sem_core.config import PredictSettings, TrainSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.intensity import to_dtype
@@ -77,7 +77,7 @@ def load_predictor(model: LoadedModel, settings: PredictSettings, device: str = 
     return families.get(model.description.get("family", ""), Predictor)(model, settings, device)
 
 
-def predict_test_repair(repairer: Repairer, patches: Path, output: Path) -> None:
+def predict_test_repair(repairer: Repairer, patches: Path, output: Path, *, overwrite: bool = True) -> None:
     """Repair the test patches, with damage laid over them, and the test slices, where they are charged.
 
     Leaves in `output`: `patches.tif`, float32 [N, Y, X] as `predict_test` does; `damage.tif`, 255 where the patch was
@@ -91,9 +91,10 @@ def predict_test_repair(repairer: Repairer, patches: Path, output: Path) -> None
         place = (row["pair"], row["y"], row["x"])
         sem = store.sem_patch(*place)
         repaired.append(repairer.repair_plane(store.txm_patch(*place, 0)[0], sem, damage)[0].astype(np.float32))
-    io.write_tiff(output / "patches.tif", np.stack(repaired), store.voxel_size_nm)
-    io.write_tiff(output / "damage.tif", np.stack(damages).astype(np.uint8) * 255, store.voxel_size_nm)
-    with io.atomic_path(output / "slices") as folder:
+    io.write_tiff(output / "patches.tif", np.stack(repaired), store.voxel_size_nm, overwrite=overwrite)
+    laid = np.stack(damages).astype(np.uint8) * 255
+    io.write_tiff(output / "damage.tif", laid, store.voxel_size_nm, overwrite=overwrite)
+    with io.atomic_path(output / "slices", overwrite=overwrite) as folder:
         folder.mkdir()
         for pair in dict.fromkeys(row["pair"] for row in rows):
             images = store.pairs[pair]
@@ -101,7 +102,7 @@ def predict_test_repair(repairer: Repairer, patches: Path, output: Path) -> None
             io.write_tiff(folder / f"{pair}.tif", plane, store.voxel_size_nm)
 
 
-def predict_test_classes(predictor: ClassPredictor, patches: Path, output: Path) -> None:
+def predict_test_classes(predictor: ClassPredictor, patches: Path, output: Path, *, overwrite: bool = True) -> None:
     """Segment the test patches and slices: `patches.tif` [N, Y, X] and `slices/{pair}.tif`, class numbers, uint8."""
     store = io.read_patch_store(patches)
     rows = store.of_split("test").to_dict("records")
@@ -112,8 +113,8 @@ def predict_test_classes(predictor: ClassPredictor, patches: Path, output: Path)
         for row in rows
     ]
     classes = [predictor.predict_patches(image[None])[0] for image in seen]
-    io.write_tiff(output / "patches.tif", np.stack(classes), store.voxel_size_nm)
-    with io.atomic_path(output / "slices") as folder:
+    io.write_tiff(output / "patches.tif", np.stack(classes), store.voxel_size_nm, overwrite=overwrite)
+    with io.atomic_path(output / "slices", overwrite=overwrite) as folder:
         folder.mkdir()
         for pair in dict.fromkeys(row["pair"] for row in rows):
             images = store.pairs[pair]
@@ -121,16 +122,21 @@ def predict_test_classes(predictor: ClassPredictor, patches: Path, output: Path)
             io.write_tiff(folder / f"{pair}.tif", predictor.predict_plane(plane[None]), store.voxel_size_nm)
 
 
-def repair_files(repairer: Repairer, txm: Path, sem: Path, mask: Path, output: Path) -> int:
+def repair_files(repairer: Repairer, txm: Path, sem: Path, mask: Path, output: Path, *, overwrite: bool = True) -> int:
     """Repair one slice on disk; its pixel size goes with it. Returns how many pixels were clipped.
 
+    With `overwrite` an earlier result of ours is replaced.
+
     Raises:
-        InputError: a file cannot be read, shapes or data types do not fit.
+        InputError: the output is an input or something of the user's (see `io.check_output`), a file cannot be read,
+            shapes or data types do not fit, or more is charged than the model has learnt to repair, as where a mask
+            means the opposite.
     """
+    io.check_output([txm, sem, mask], files=[output])
     if output.suffix.lower() not in (".tif", ".tiff"):
         raise ConfigError(f"{output}: the output must end in .tif.")
     images = {"TXM": io.read_image(txm), "FIB-SEM": io.read_image(sem)}
-    charged = io.read_image(mask) > 0
+    charged = io.read_mask(mask)
     for path, shape in ((txm, images["TXM"].shape), (mask, charged.shape)):
         if shape != images["FIB-SEM"].shape:
             raise InputError(
@@ -139,6 +145,13 @@ def repair_files(repairer: Repairer, txm: Path, sem: Path, mask: Path, output: P
             )
     if images["FIB-SEM"].dtype != repairer.sem_dtype:
         raise InputError(f"{sem}: {images['FIB-SEM'].dtype}, but the model was trained on {repairer.sem_dtype} slices.")
+    greatest = TrainSettings.model_validate(repairer.description["settings"]).damage[1]
+    if charged.mean() > greatest:
+        raise InputError(
+            f"{mask}: {charged.mean():.0%} of the slice is not zero, which means charged; the model has learnt to "
+            f"repair at most {greatest:.0%} of a patch (train.damage). Where the mask means the opposite, as those in "
+            "registered/pairs/ do (255 = usable), invert it."
+        )
     plane, clipped = repairer.repair_plane(repairer.preparation.apply(images["TXM"]), images["FIB-SEM"], charged)
-    io.write_tiff(output, plane, io.read_voxel_size_nm(sem))
+    io.write_tiff(output, plane, io.read_voxel_size_nm(sem), overwrite=overwrite)
     return clipped

@@ -15,11 +15,13 @@ from txm2sem_core.metrics import Calibration, fit_calibration
 from txm2sem_core.progress import progress
 
 
-def predict_test(predictor: Predictor, patches: Path, output: Path, *, name: str = "test") -> None:
+def predict_test(
+    predictor: Predictor, patches: Path, output: Path, *, name: str = "test", overwrite: bool = True
+) -> None:
     """Predict the test patches and the test slices of a patch store.
 
     Leaves in `output`: `patches.tif`, float32 SEM intensities [N, Y, X] in the order of the index's test rows, and
-    `slices/{pair}.tif`, whole test slices in the SEM's dtype.
+    `slices/{pair}.tif`, whole test slices in the SEM's dtype. With `overwrite` earlier ones of ours are replaced.
     """
     store = _store_for(predictor, patches)
     rows = store.of_split("test")
@@ -27,16 +29,18 @@ def predict_test(predictor: Predictor, patches: Path, output: Path, *, name: str
         predictor.predict_patches(store.txm_patch(row["pair"], row["y"], row["x"], predictor.context)[None])[0]
         for row in progress(rows.to_dict("records"), f"predict {name} patches", len(rows), "patches")
     ]
-    io.write_tiff(output / "patches.tif", np.stack(predicted), store.voxel_size_nm)
+    io.write_tiff(output / "patches.tif", np.stack(predicted), store.voxel_size_nm, overwrite=overwrite)
     middle = slice(store.context - predictor.context, store.context + predictor.context + 1)
-    with io.atomic_path(output / "slices") as folder:
+    with io.atomic_path(output / "slices", overwrite=overwrite) as folder:
         folder.mkdir()
         for pair in rows["pair"].unique():
             plane = predictor.predict_plane(store.pairs[pair].txm[middle])
             io.write_tiff(folder / f"{pair}.tif", to_dtype(plane, store.sem_dtype)[0], store.voxel_size_nm)
 
 
-def predict_test_with_uncertainty(predictor: SpreadPredictor, patches: Path, output: Path, *, name: str) -> None:
+def predict_test_with_uncertainty(
+    predictor: SpreadPredictor, patches: Path, output: Path, *, name: str, overwrite: bool = True
+) -> None:
     """Predict the test patches and slices with their spread, and calibrate it on the validation patches.
 
     Leaves in `output`, beside what `predict_test` leaves (here of the mean): `spread.tif`, the standard deviation of
@@ -47,17 +51,17 @@ def predict_test_with_uncertainty(predictor: SpreadPredictor, patches: Path, out
     calibration, pixels = _calibrated(predictor, store, name)
     rows = store.of_split("test")
     mean, spread = _patches_of(predictor, store, "test", name)
-    io.write_tiff(output / "patches.tif", mean, store.voxel_size_nm)
-    io.write_tiff(output / "spread.tif", spread, store.voxel_size_nm)
+    io.write_tiff(output / "patches.tif", mean, store.voxel_size_nm, overwrite=overwrite)
+    io.write_tiff(output / "spread.tif", spread, store.voxel_size_nm, overwrite=overwrite)
     middle = slice(store.context - predictor.context, store.context + predictor.context + 1)
-    with io.atomic_path(output / "slices") as folder:
+    with io.atomic_path(output / "slices", overwrite=overwrite) as folder:
         folder.mkdir()
         for pair in rows["pair"].unique():
             plane, _ = predictor.predict_plane(store.pairs[pair].txm[middle])
             io.write_tiff(folder / f"{pair}.tif", to_dtype(plane, store.sem_dtype)[0], store.voxel_size_nm)
     fitted_on = {"patches": len(store.of_split("validation")), "pixels": pixels}
-    description = {**calibration.as_dict(), **predictor.describe(), "validation": fitted_on}
-    io.write_json(output / "calibration.json", description)
+    description = {**calibration.as_dict(), **predictor.describe(), "validation": fitted_on, **io.MARK}
+    io.write_json(output / "calibration.json", description, overwrite=overwrite)
 
 
 def read_calibration(path: Path) -> Calibration:

@@ -7,10 +7,12 @@ with the units that are not marked, and is the same to the byte as one that was 
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ from txm2sem_core.allocator import empty_apart, give_back_freed_memory
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError, printable
-from txm2sem_core.inference.answers import Answer, Prediction, WithUncertainty
-from txm2sem_core.inference.identity import job_digest
+from txm2sem_core.inference.answers import Answer, Prediction, WithUncertainty, uncertainty_file
+from txm2sem_core.inference.identity import job_digest, result_digest
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.side_by_side import side_by_side
 from txm2sem_core.inference.side_tasks import load_predictor
@@ -97,8 +99,11 @@ def predict_volume(
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
     name: str = "volume",
+    overwrite: bool = True,
 ) -> PredictedVolume:
     """Predict a TXM volume into `target`, which appears only when it is whole; goes on where a killed call stopped.
+
+    A volume that is there already, of the same model, settings and input, stays: nothing is predicted.
 
     Memory does not grow with the number of slices. Reading, computing and writing go on at the same time.
 
@@ -121,16 +126,20 @@ def predict_volume(
         on_progress: called with the slices that are done and their number in all, at first and after every slice.
         should_stop: asked before every slice; True leaves what is done for the next call.
         name: what the progress calls it.
+        overwrite: an earlier volume of ours in `target` is replaced; else it is refused unless it is the same.
 
     What could mislead (see `input_warnings`) is said on stderr and in the OME-Zarr's metadata.
 
     Raises:
         ConfigError: the suffix of `target`, or the slab, cannot be.
-        InputError: something cannot be read or written, or `only_finish` was asked and units are missing.
+        InputError: something cannot be read or written, or `only_finish` was asked and units are missing; or `target`
+            is an input or something of the user's (see `io.check_output`).
     """
     target = Path(target)
-    _check_suffix(target)
     part = Part(slab, only_finish, on_progress, should_stop)
+    several = isinstance(model, SpreadPredictor)
+    read = [source.source if isinstance(source, Volume) else source, model if isinstance(model, (str, Path)) else None]
+    check_volume_output(target, read, several=several)
     if isinstance(source, (str, Path)):
         source = io.open_volume(source)
     if isinstance(model, (str, Path)):
@@ -143,7 +152,28 @@ def predict_volume(
         answer = WithUncertainty(model, calibration, several_files=not target.name.endswith(".zarr"))
     else:
         answer = Prediction(model)
-    return _VolumeJob(answer, source, target, voxel_size_nm, name).run(part)
+    job = _VolumeJob(answer, source, target, voxel_size_nm, name, overwrite=overwrite)
+    return job.finished() or job.run(part)
+
+
+def check_volume_output(target: Path, inputs: Iterable[str | Path | None], *, several: bool) -> None:
+    """See that a volume may be written to `target` (see `io.check_output`).
+
+    Args:
+        target: NAME.ome.zarr or NAME.tif.
+        inputs: all that is read.
+        several: an uncertainty is written too.
+
+    Raises:
+        ConfigError: the suffix cannot be.
+        InputError: it is an input, or something of the user's.
+    """
+    if target.name.endswith(".zarr"):
+        io.check_output(inputs, folders=[target])
+    elif target.suffix.lower() in (".tif", ".tiff"):
+        io.check_output(inputs, files=[target, *([uncertainty_file(target)] if several else [])])
+    else:
+        raise ConfigError(f"{target}: the output must end in .ome.zarr or .tif.")
 
 
 def predict_volume_with_uncertainty(
@@ -199,9 +229,16 @@ class _VolumeJob:
     """One volume: its units, and how they become a file."""
 
     def __init__(
-        self, answer: Answer, source: Volume, target: Path, voxel_size_nm: io.VoxelSize | None, name: str
+        self,
+        answer: Answer,
+        source: Volume,
+        target: Path,
+        voxel_size_nm: io.VoxelSize | None,
+        name: str,
+        *,
+        overwrite: bool,
     ) -> None:
-        self.answer, self.source, self.target, self.name = answer, source, target, name
+        self.answer, self.source, self.target, self.name, self.overwrite = answer, source, target, name, overwrite
         predictor = answer.predictor
         f = predictor.factor
         depth, height, width = source.shape
@@ -212,7 +249,33 @@ class _VolumeJob:
         for warning in self.warnings:
             print(printable(f"predict {name}: warning: {warning}"), file=sys.stderr)
         digest = job_digest(predictor.identity(), source, answer.describe())
+        self.result = result_digest(predictor.identity(), source, {**answer.describe(), "size_nm": self.size_nm})
         self.store = UnitStore(target, digest, self.shape, predictor.sem_dtype, answer.channels)
+
+    def finished(self) -> PredictedVolume | None:
+        """The volume, if it is there and the same; None if it is not there, or to be replaced.
+
+        Raises:
+            InputError: another stands there, and is not to be replaced.
+        """
+        files = self.answer.files(self.target) if self._as_tiff else [self.target]
+        standing = [file for file in files if os.path.lexists(file)]
+        if self.overwrite or not all(self._is_same(io.read_marks(file)) for file in standing):
+            for file in standing:
+                io.check_standing(file, folder=not self._as_tiff, overwrite=self.overwrite)
+            return None
+        if len(standing) < len(files):
+            return None
+        try:
+            io.open_volume(self.target)
+        except InputError as error:
+            raise InputError(f"{error} To do so in its place, give --overwrite.") from error
+        print(f"predict {self.name}: {self.target} is there already, of the same model and input.", file=sys.stderr)
+        return PredictedVolume(self.target, True, 0, 0, {})
+
+    def _is_same(self, marks: Mapping[str, Any]) -> bool:
+        """Whether a finished volume was made as this one would be, by the marks in it."""
+        return marks.get("result_sha256") == self.result and marks.get("input_sha256") == self._input_digest
 
     def run(self, part: Part) -> PredictedVolume:
         """Make what is missing of the part, then close the volume unless it is a slab."""
@@ -320,20 +383,42 @@ class _VolumeJob:
 
     def _close(self, marks: dict[str, dict[str, Any]]) -> None:
         """Turn the units into what was asked for."""
-        if self.target.name.endswith(".zarr"):
-            self.store.build_pyramid()
-            self.store.put_in_place(self.size_nm, self._attributes(marks))
-        else:
-            io.write_volume_tiffs(self.answer.files(self.target), self._planes(), self.size_nm)
+        if self._as_tiff:
+            files, made_from = self.answer.files(self.target), self._marks(marks)
+            io.write_volume_tiffs(
+                files, self._planes(), self.size_nm, self.shape[0], marks=made_from, overwrite=self.overwrite
+            )
             self.store.discard()
+        else:
+            self.store.build_pyramid()
+            self.store.put_in_place(self.size_nm, self._attributes(marks), overwrite=self.overwrite)
+
+    @property
+    def _as_tiff(self) -> bool:
+        return not self.target.name.endswith(".zarr")
+
+    @cached_property
+    def _input_digest(self) -> str:
+        """Of the input as it would be read for a prediction, unit by unit as marks have it."""
+        units, total = io.volume_units(self.shape), self.shape[0]
+        digests = {unit.index: hashlib.sha256() for unit in units}
+        with sources(self.source, units, 0, self.answer.predictor.preparation) as ahead:
+            slices = with_neighbours(iter(ahead), units, 0, total)
+            for unit, _, plane in progress(slices, f"predict {self.name}: is the input the same", total, "slices"):
+                digests[unit.index].update(np.ascontiguousarray(plane[0]).data)
+        return _digest_of_units({str(index): digest.hexdigest() for index, digest in digests.items()})
+
+    def _marks(self, marks: dict[str, dict[str, Any]]) -> dict[str, str]:
+        """What tells later that this volume was made of these, by whatever name the input had."""
+        inputs = {number: str(mark["input_sha256"]) for number, mark in marks.items()}
+        return {"result_sha256": self.result, "input_sha256": _digest_of_units(inputs)}
 
     def _attributes(self, marks: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Where the volume comes from and what makes it doubtful; the same however it was cut into jobs."""
         attributes = self.answer.attributes(self.warnings)
-        slices = "".join(str(marks[number]["input_sha256"]) for number in sorted(marks, key=int))
         attributes["txm2sem"] |= {
             **self.answer.predictor.origin(),
-            "input_sha256": hashlib.sha256(slices.encode()).hexdigest(),
+            **self._marks(marks),
             "made_with": versions("torch", "numpy", "zarr"),
         }
         return attributes
@@ -354,7 +439,6 @@ class _VolumeJob:
         return PredictedVolume(self.target, whole, clipped, made, marks)
 
 
-def _check_suffix(output: Path) -> None:
-    """Raise `ConfigError` unless `output` is named as a volume that can be written."""
-    if not output.name.endswith(".zarr") and output.suffix.lower() not in (".tif", ".tiff"):
-        raise ConfigError(f"{output}: the output must end in .ome.zarr or .tif.")
+def _digest_of_units(digests: Mapping[str, str]) -> str:
+    """Of those of the units, in their order."""
+    return hashlib.sha256("".join(digests[number] for number in sorted(digests, key=int)).encode()).hexdigest()

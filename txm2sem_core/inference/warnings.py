@@ -12,6 +12,7 @@ from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.spread import SpreadPredictor
 from txm2sem_core.intensity.histograms import Histogram, Spread
 from txm2sem_core.io import Volume
+from txm2sem_core.io.voxel_sizes import differing_axes
 
 _FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
 _TOLERATED_SHARE = 0.05
@@ -37,6 +38,11 @@ def input_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel
             f"{beyond:.0%} of slice z = {z} of {source.source} lie far outside the TXM intensities that the model was "
             f"trained on ({low:g} to {high:g}); the prediction there means nothing. Give a volume of the same bit "
             "depth and scale as the training slices."
+        )
+    if source.voxel_size_nm is not None and (differing := differing_axes(voxel_size_nm, source.voxel_size_nm)):
+        warnings.append(
+            f"the given voxel size is taken, but the file {source.source} says another (given, and in the file, "
+            f"{'; '.join(differing)})."
         )
     unknown = [axis for axis, size in zip("zyx", voxel_size_nm, strict=True) if size is None]
     if unknown:

@@ -1,9 +1,11 @@
 """Every file format, voxel sizes and atomic writes. No other module opens an image, a table or a volume by itself.
 
 - `atomic`: a file or folder appears whole or not at all
+- `ownership`: what we made, by a mark in it; `outputs`: whether a command may write where it was told to
 - `images`: one greyscale plane a file (TIFF, PNG), folders of them
 - `volumes`: open volumes of any size lazily, write them as TIFF; `readers/`: one file a format
 - `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
+- `numbers`: the numbers in the names of slices
 - `ome_zarr`: OME-Zarr 0.5 volumes: metadata, and writing one
 - `zarr_levels`: their arrays: shards, pyramid
 - `unit_store`: a volume while it is made, unit by unit
@@ -13,17 +15,21 @@
 - `yaml_files`: YAML as data from a stranger
 """
 
-from txm2sem_core.io.atomic import atomic_path
+from txm2sem_core.io.atomic import atomic_path, check_standing, working_path
 from txm2sem_core.io.images import (
     image_kind,
     list_images,
+    not_zero,
     read_image,
     read_mask,
     read_voxel_size_nm,
     write_tiff,
 )
 from txm2sem_core.io.locks import exclusive
+from txm2sem_core.io.numbers import NumberedFile, number_files
 from txm2sem_core.io.ome_zarr import Channel, write_ome_zarr
+from txm2sem_core.io.outputs import check_apart, check_output, output_path, printable
+from txm2sem_core.io.ownership import MANIFEST, MARK, SOFTWARE, read_marks, record_files
 from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.io.tables import (
     read_csv,
@@ -40,27 +46,41 @@ from txm2sem_core.io.voxel_sizes import VoxelSize
 from txm2sem_core.io.yaml_files import read_yaml
 
 __all__ = [
+    "MANIFEST",
+    "MARK",
+    "SOFTWARE",
     "Channel",
+    "NumberedFile",
     "PairImages",
     "PatchStore",
     "UnitStore",
     "Volume",
     "VoxelSize",
     "atomic_path",
+    "check_apart",
+    "check_output",
+    "check_standing",
     "exclusive",
     "image_kind",
     "list_images",
+    "not_zero",
+    "number_files",
     "open_volume",
+    "output_path",
+    "printable",
     "read_csv",
     "read_image",
     "read_json",
+    "read_marks",
     "read_mask",
     "read_patch_store",
     "read_text",
     "read_voxel_size_nm",
     "read_yaml",
+    "record_files",
     "sha256_file",
     "volume_units",
+    "working_path",
     "write_csv",
     "write_json",
     "write_ome_zarr",

@@ -1,12 +1,18 @@
-"""A file or folder appears whole or not at all."""
+"""A file or folder appears whole or not at all, and never in place of what we did not make.
+
+Every result is put in place here. What stands there is judged by `ownership`: what is not ours stays. What is ours is
+replaced, unless the caller says that it is not to be (`overwrite=False`), as commands do without their `--overwrite`.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import shutil
 import socket
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,30 +21,70 @@ from pathlib import Path
 
 from txm2sem_core.errors import InputError, for_user
 from txm2sem_core.io.exchange import exchange
+from txm2sem_core.io.ownership import content, is_same, mark_folder, stranger
 
-_LEFT_OVER = re.compile(r"\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.(?:part|old)\.")
+_LEFT_OVER = re.compile(r"\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.(part|old)\.")
+_ELSE = "Or choose another output."
 
 
 @contextmanager
-def atomic_path(target: str | Path) -> Iterator[Path]:
+def atomic_path(target: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a path beside `target`; what is written there (a file or a folder) becomes `target` if the block succeeds.
 
     The suffix is kept, because several libraries choose the format by it. If the block fails, nothing is left behind
-    and an earlier `target` stays as it was. What killed processes left in the folder is removed.
+    and an earlier `target` stays as it was. What killed processes left in the folder is removed. A folder gets a mark
+    that lists its files.
+
+    Args:
+        target: a new path, or an empty file or folder; or what already holds the same, which then stays.
+        overwrite: an earlier result of ours may stand there too, and is replaced (see `ownership`).
 
     Raises:
-        InputError: the folder of `target` cannot be made or written, or its disk or quota is full.
+        InputError: something else stands there; or the folder of `target` cannot be made or written, or its disk or
+            quota is full.
     """
-    target = Path(target)
+    target = named(Path(target))
+    with _part(target) as temporary:
+        yield temporary
+        if temporary.is_dir():
+            mark_folder(temporary)
+        put_in_place(temporary, target, overwrite=overwrite)
+
+
+@contextmanager
+def working_path(target: Path) -> Iterator[Path]:
+    """The same of a file in a hidden folder of ours, where no one else has files: whatever stands there is replaced."""
+    with _part(target) as temporary:
+        yield temporary
+        os.replace(temporary, target)
+
+
+@contextmanager
+def _part(target: Path) -> Iterator[Path]:
+    """A path beside `target` for what is being written; gone at the end unless it was moved."""
     make_parent(target)
     _clear(target.parent.absolute(), os.getpid())
     temporary = _beside(target, "part")
     try:
         with told(target):
             yield temporary
-            put_in_place(temporary, target)
     finally:
         remove(temporary)
+
+
+def named(target: Path) -> Path:
+    """The path with a name of its own where it has none, as `.` and `..`, and without `..` before that.
+
+    Raises:
+        InputError: it is the root of the file system.
+    """
+    if target.name in ("", ".."):
+        target = target.resolve()
+    if ".." in target.parts:  # `none/..` would make the folder `none`
+        target = target.parent.resolve() / target.name
+    if not target.name:
+        raise InputError(f"{target}: this is the root of the file system. Choose a folder of your own in it.")
+    return target
 
 
 @contextmanager
@@ -72,17 +118,108 @@ def make_parent(target: Path) -> None:
         raise InputError(f"{target.parent}: this folder cannot be written to. Choose another or change its rights.")
 
 
-def put_in_place(source: Path, target: Path) -> None:
-    """Let the file or folder `source` become `target`, in place of what stands there."""
-    if not target.is_dir() or target.is_symlink():
-        os.replace(source, target)
-    elif exchange(source, target):  # os.replace cannot put anything over a folder that holds files
+def put_in_place(source: Path, target: Path, *, overwrite: bool = True) -> None:
+    """Let the file or folder `source` become `target`, unless something else stands there (see `atomic_path`).
+
+    What stands there is judged in the same moment: what came or changed meanwhile is noticed before it is removed.
+    """
+    if is_vacant(target, folder=source.is_dir()) and _move_new(source, target):
+        return
+    if is_same(source, target):
+        print(f"{target}: the same is there already, and stays.", file=sys.stderr)
         remove(source)
-    else:  # the folder is gone for a moment
-        old = _beside(target, "old")
-        os.replace(target, old)
-        os.replace(source, target)
-        remove(old)
+        return
+    found = content(target)
+    check_standing(target, folder=source.is_dir(), overwrite=overwrite)
+    if exchange(source, target):  # os.replace cannot put anything over a folder that holds files
+        if content(source) != found:
+            exchange(source, target)
+            raise _changed(target)
+        remove(source)
+        return
+    old = _beside(target, "old")
+    os.replace(target, old)  # the target is gone for a moment
+    if content(old) != found:
+        os.replace(old, target)
+        raise _changed(target)
+    os.replace(source, target)
+    remove(old)
+
+
+def check_standing(target: Path, *, folder: bool, overwrite: bool) -> None:
+    """See that what stands at `target`, if anything, may be replaced by a result.
+
+    Args:
+        target: where the result is to be.
+        folder: whether it is one.
+        overwrite: an earlier result of ours may be replaced.
+
+    Raises:
+        InputError: names what stands in the way, and says what to do.
+    """
+    if target.is_symlink():
+        raise InputError(f"{target}: this is a symbolic link, and is left alone. Give what it leads to. {_ELSE}")
+    if folder and target.is_dir() and _is_around_us(target):
+        raise InputError(f"{target}: you are in this folder, which would be replaced. Give a name for a new one.")
+    if is_vacant(target, folder=folder):
+        return
+    if target.is_dir() != folder:
+        kinds = ("a folder", "a file") if target.is_dir() else ("a file", "a folder")
+        raise InputError(f"{target}: this is {kinds[0]}, but {kinds[1]} is to be written. Choose another output.")
+    if target.is_file() and not target.stat().st_size:  # holds nothing: a script may have made it with mktemp
+        return
+    first = stranger(target)
+    if first is not None:
+        what = "this" if first == target else f"{first.relative_to(target)}, which lies in it,"
+        raise InputError(
+            f"{target}: {what} was not made by TXM2SEM or has changed since, and is left alone. Move it elsewhere, or "
+            "choose another output. If an earlier version of TXM2SEM made it, remove it yourself."
+        )
+    if not overwrite:
+        raise InputError(
+            f"{target}: an earlier result of TXM2SEM stands here, of something else. Give --overwrite to replace it. "
+            f"{_ELSE}"
+        )
+
+
+def is_vacant(target: Path, *, folder: bool) -> bool:
+    """Whether nothing stands at `target`, or, where a folder is to be written, an empty one."""
+    if target.is_symlink() or not folder or not target.is_dir():
+        return not os.path.lexists(target)
+    return not any(target.iterdir())
+
+
+def _is_around_us(folder: Path) -> bool:
+    """Whether the process works in this folder or below it."""
+    here = Path.cwd()
+    return any(folder.samefile(place) for place in (here, *here.parents))
+
+
+def _move_new(source: Path, target: Path) -> bool:
+    """Move to a path where nothing stands; False if something came there in the meantime."""
+    check_standing(target, folder=source.is_dir(), overwrite=False)
+    try:
+        if source.is_dir():
+            os.rename(source, target)  # refused by the system where the folder at `target` is not empty
+            return True
+        with suppress(FileExistsError):
+            os.link(source, target)  # unlike a renaming it never replaces anything
+            os.unlink(source)
+            return True
+        return False
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise InputError(f"{target}: this folder is in use as a mount point. Choose one inside of it.") from error
+        if not is_vacant(target, folder=source.is_dir()):
+            return False
+        os.replace(source, target)  # no hard links here
+    return True
+
+
+def _changed(target: Path) -> InputError:
+    return InputError(
+        f"{target}: this came or changed while the result was made, and is left alone. Move it elsewhere."
+    )
 
 
 def _beside(target: Path, kind: str) -> Path:
@@ -107,7 +244,11 @@ def _clear(folder: Path, _process: int) -> None:
         for path in folder.iterdir():
             found = _LEFT_OVER.match(path.name)
             if found and found[1] == _machine() and not _is_alive(int(found[2])):
-                remove(path)
+                target = path.with_name(path.name[found.end() :])
+                if found[3] == "old" and not os.path.lexists(target):  # killed between two renamings
+                    os.rename(path, target)
+                else:
+                    remove(path)
 
 
 def _is_alive(process: int) -> bool:

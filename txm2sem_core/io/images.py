@@ -42,13 +42,14 @@ class PlaneHeader(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype
     pages: int = 1
+    voxel_size_nm: VoxelSize | None = None
 
 
-def natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Sorting key that puts `slice9` before `slice10`."""
+def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Sorting key that puts `slice9` before `slice10`, and `s01` before `s1` on every file system."""
     parts = re.split(r"(\d+)", path.name)
     # a digit that is no decimal one (as in ²) has no number
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in parts]
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in parts], path.name
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -89,10 +90,10 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def plane_header(path: str | Path) -> PlaneHeader:
-    """Shape, dtype and number of pages of an image from its header alone.
+    """Shape, dtype, number of pages and voxel size of an image from its header alone.
 
     Raises:
-        InputError: missing, empty, in colour, or no readable image.
+        InputError: missing, empty, in colour, with XML that declares entities, or no readable image.
     """
     path = Path(path)
     _check_file(path)
@@ -101,8 +102,9 @@ def plane_header(path: str | Path) -> PlaneHeader:
             with opened_tiff(path) as tiff:
                 page = tiff.pages.first
                 check_grey(path, page)
+                check_description(path, tiff)
                 dtype = kept_dtype(page.dtype) if page.dtype is not None else None
-                return PlaneHeader(page.shape, dtype or np.dtype(page.dtype), len(tiff.pages))
+                return PlaneHeader(page.shape, dtype or np.dtype(page.dtype), len(tiff.pages), tiff_voxel_size_nm(tiff))
         with _open_png(path) as image:
             wide = image.mode.startswith("I;16")
             dtype = np.dtype({"I": np.int32, "F": np.float32}.get(image.mode, np.uint16 if wide else np.uint8))
@@ -123,7 +125,12 @@ def image_kind(path: str | Path) -> tuple[tuple[int, ...], np.dtype]:
 
 def read_mask(path: str | Path) -> np.ndarray:
     """Read a mask [Y, X]: True where the image is not zero."""
-    return read_image(path) > 0
+    return not_zero(read_image(path))
+
+
+def not_zero(mask: np.ndarray) -> np.ndarray:
+    """What a mask's file says, wherever masks are read: boolean, True where it is not zero; -1 is not zero either."""
+    return mask != 0
 
 
 def _check_file(path: Path) -> None:
@@ -199,12 +206,14 @@ def _checked_plane(path: Path, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def write_tiff(path: str | Path, array: np.ndarray, voxel_size_nm: VoxelSize | None = None) -> None:
+def write_tiff(
+    path: str | Path, array: np.ndarray, voxel_size_nm: VoxelSize | None = None, *, overwrite: bool = True
+) -> None:
     """Write a plane [Y, X] or a stack [Z, Y, X] atomically, the voxel size in its tags (in-plane and ImageJ spacing).
 
     The same array gives the same bytes: no date is written.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path, overwrite=overwrite) as temporary:
         tifffile.imwrite(temporary, np.ascontiguousarray(array), photometric="minisblack", **size_tags(voxel_size_nm))
 
 

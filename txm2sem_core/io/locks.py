@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from txm2sem_core.errors import InputError, printable
-from txm2sem_core.io.atomic import make_parent, told
+from txm2sem_core.io.atomic import make_parent, named, told
 
 try:
     import fcntl
@@ -55,9 +55,11 @@ def exclusive(folder: str | Path, name: str) -> Iterator[None]:
     Raises:
         InputError: the folder cannot lie there: rights are missing, or the disk is full.
     """
-    folder = Path(folder)
+    folder = named(Path(folder))
     make_parent(folder)
     lock = folder.parent / f".{folder.name}.{_NAME}"
+    if lock.is_symlink() or (lock.exists() and (not lock.is_file() or lock.stat().st_size)):  # ours are empty files
+        raise InputError(f"{lock}: this stands where the lock of {folder} is to be. Move it elsewhere.")
     with told(folder):
         descriptor = _lock_file(lock, shared=False, wait=False)
     if descriptor is None:

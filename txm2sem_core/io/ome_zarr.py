@@ -113,7 +113,8 @@ def write_metadata(
     ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
     if channels:
         ome["omero"] = {"channels": [_shown(levels, i, channel) for i, channel in enumerate(channels)]}
-    zarr.open_group(levels.path, mode="r+").attrs.put({**attributes, "ome": ome})
+    # `txm2sem` is also the mark by which the volume is known as ours
+    zarr.open_group(levels.path, mode="r+").attrs.put({"txm2sem": {}, **attributes, "ome": ome})
 
 
 def _transforms(levels: ZarrLevels, level: int, voxel_size_nm: VoxelSize) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import IntensityRange, Preparation
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.files import plain_name
+from txm2sem_core.io.ownership import MARK
 from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, write_json
 
 if TYPE_CHECKING:
@@ -112,10 +113,11 @@ def write_patch_store(folder: str | Path, store: PatchStore) -> None:
     with atomic_path(folder / "store.safetensors") as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
-        save_file(tensors, temporary)  # makes it readable by this user alone
+        save_file(tensors, temporary, metadata=MARK)  # makes it readable by this user alone
         temporary.chmod(mode)
     write_csv(folder / "index.csv", store.index)
     description = {
+        **MARK,
         "size_px": store.size_px,
         "factor": store.factor,
         "context": store.context,

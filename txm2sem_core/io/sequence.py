@@ -11,10 +11,9 @@ from math import gcd
 from pathlib import Path
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.numbers import DECIMAL, WHOLE, constant_step, values
 
 _SHOWN = 8  # missing numbers that a message lists
-# a number is read whole (slice 7 of series 2 in `2.007`) or, where that makes no sequence, with decimals (`z0.25`)
-_WHOLE, _DECIMAL = r"\d+", r"\d+(?:\.\d+)?"
 
 
 def slice_order(files: Sequence[Path]) -> list[Path]:
@@ -31,10 +30,10 @@ def slice_order(files: Sequence[Path]) -> list[Path]:
     """
     if len(files) < 2:
         return list(files)
-    for number in (_WHOLE, _DECIMAL):
+    for number in (WHOLE, DECIMAL):
         for column in _columns(files, number):
             ordered = sorted(zip(column, files, strict=True))
-            if _constant_step([value for value, _ in ordered]):
+            if constant_step([value for value, _ in ordered]):
                 return [file for _, file in ordered]
     raise _complaint(files)
 
@@ -44,21 +43,16 @@ def _columns(files: Sequence[Path], number: str) -> list[list[Decimal]]:
     texts = {re.sub(number, "#", file.stem) for file in files}
     if len(texts) > 1:
         return []
-    rows = [[Decimal(text) for text in re.findall(number, file.stem)] for file in files]
+    rows = [values(file.stem, number) for file in files]
     return [list(column) for column in zip(*rows, strict=True) if len(set(column)) > 1]
-
-
-def _constant_step(values: Sequence[Decimal]) -> bool:
-    steps = {b - a for a, b in pairwise(values)}
-    return len(steps) == 1 and min(steps) > 0
 
 
 def _complaint(files: Sequence[Path]) -> InputError:
     folder = files[0].parent
     patterns: dict[str, list[Path]] = {}
     for file in files:
-        patterns.setdefault(re.sub(_WHOLE, "#", file.stem), []).append(file)
-    columns = _columns(files, _WHOLE)
+        patterns.setdefault(re.sub(WHOLE, "#", file.stem), []).append(file)
+    columns = _columns(files, WHOLE)
     if not columns and len(patterns) > 1:
         rarest = min(patterns.values(), key=len)[0]
         usual = max(patterns.values(), key=len)[-1]
@@ -72,29 +66,44 @@ def _complaint(files: Sequence[Path]) -> InputError:
         return InputError(
             f"{folder}: {files[0].name} and {files[1].name} have the same number. Leave one file for each slice."
         )
-    # the number that counts is the one that differs in most names
-    column = max(columns, key=lambda values: len(set(values)))
+    for number in (WHOLE, DECIMAL):
+        # the number that counts is the one that differs in most names
+        column = max(_columns(files, number), key=lambda found: len(set(found)))
+        if len(set(column)) == len(files) and (gap := _gap(folder, sorted(column))):
+            return gap
+    column = max(columns, key=lambda found: len(set(found)))
     ordered = sorted(zip(column, files, strict=True))
     for (a, first), (b, second) in pairwise(ordered):
         if a == b:
             return InputError(
                 f"{folder}: {first.name} and {second.name} have the same number. Leave one file for each slice."
             )
-    return _gap(folder, [int(value) for value, _ in ordered])
+    return _uneven(folder, [value for value, _ in ordered])
 
 
-def _gap(folder: Path, numbers: Sequence[int]) -> InputError:
+def _gap(folder: Path, numbers: Sequence[Decimal]) -> InputError | None:
+    """The message for numbers that would go up by a constant step if some were not missing."""
     steps = [b - a for a, b in pairwise(numbers)]
-    step = gcd(*steps)
-    usual = Counter(steps).most_common(1)[0][0]
-    if step == usual and (numbers[-1] - numbers[0]) // step < 3 * len(numbers):
-        absent = [str(n) for a, b in pairwise(numbers) for n in range(a + step, b, step)]
-        more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
-        return InputError(
-            f"{folder}: slices are missing: number {', '.join(absent[:_SHOWN])}{more} (of {numbers[0]} to "
-            f"{numbers[-1]}, step {step}). All slices above would stand at a wrong z. Add them; where one is lost, put "
-            "a copy of its neighbour in its place."
-        )
+    step, usual = _common_step(steps), Counter(steps).most_common(1)[0][0]
+    if step != usual or (numbers[-1] - numbers[0]) / step >= 3 * len(numbers):
+        return None
+    absent = [f"{a + i * step}" for a, b in pairwise(numbers) for i in range(1, int((b - a) / step))]
+    more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
+    return InputError(
+        f"{folder}: slices are missing: number {', '.join(absent[:_SHOWN])}{more} (of {numbers[0]} to "
+        f"{numbers[-1]}, step {step}). All slices above would stand at a wrong z. Add them; where one is lost, put a "
+        "copy of its neighbour in its place."
+    )
+
+
+def _common_step(steps: Sequence[Decimal]) -> Decimal:
+    """The largest step of which all are multiples."""
+    places = max(-int(step.as_tuple().exponent) for step in steps)
+    return Decimal(gcd(*(int(step.scaleb(places)) for step in steps))).scaleb(-places)
+
+
+def _uneven(folder: Path, numbers: Sequence[Decimal]) -> InputError:
+    usual = Counter(b - a for a, b in pairwise(numbers)).most_common(1)[0][0]
     a, b = next((a, b) for a, b in pairwise(numbers) if b - a != usual)
     return InputError(
         f"{folder}: the numbers of its slices do not go up by a constant step (from {a} to {b}, elsewhere by {usual}), "

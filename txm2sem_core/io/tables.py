@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from io import StringIO
@@ -11,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
-from txm2sem_core.io.files import open_file, plain_name, read_bytes
+from txm2sem_core.io.files import plain_name, read_bytes
+from txm2sem_core.io.ownership import sha256_file
+
+__all__ = ["read_csv", "read_json", "read_text", "sha256_file", "write_csv", "write_json", "write_text"]
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,9 +22,9 @@ MAX_COLUMNS = 10_000
 _UNIVERSAL = re.compile("\r\n?")  # the ends of lines of other systems
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    with atomic_path(path) as temporary:
+def write_text(path: str | Path, text: str, *, overwrite: bool = True) -> None:
+    """Write UTF-8 text atomically; in place of what, see `atomic_path`."""
+    with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -34,9 +36,9 @@ def read_text(path: str | Path) -> str:
         raise InputError(f"{path}: this is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: str | Path, value: Any, *, overwrite: bool = True) -> None:
     """Write JSON atomically, with sorted keys so that equal values give equal bytes. NaN is refused."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", overwrite=overwrite)
 
 
 def read_json(path: str | Path) -> Any:
@@ -49,9 +51,9 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: a value cannot be read ({str(error)[:200]}). Make it again.") from error
 
 
-def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+def write_csv(path: str | Path, table: pd.DataFrame, *, overwrite: bool = True) -> None:
     """Write a table as CSV atomically, without the row index."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, overwrite=overwrite) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
@@ -75,9 +77,3 @@ def read_csv(path: str | Path, text_columns: tuple[str, ...] = ("pair",)) -> pd.
     for name in table["pair"].dropna().unique() if "pair" in table and "pair" in text_columns else ():
         plain_name(name, path, "a pair")
     return table
-
-
-def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with open_file(path) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]

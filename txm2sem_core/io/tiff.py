@@ -259,7 +259,7 @@ def kept_dtype(dtype: np.dtype) -> np.dtype | None:
     """The type that pixels of `dtype` are handed on in: native order, masks as 0 and 255; None if not supported."""
     if dtype.kind == "b":
         return np.dtype(np.uint8)
-    if dtype == np.float16:
+    if dtype.name == "float16":  # in either byte order
         return np.dtype(np.float32)
     return np.dtype(dtype.name) if dtype.name in KEPT_DTYPES else None
 
@@ -275,10 +275,16 @@ def to_kept(array: np.ndarray) -> np.ndarray:
 
 
 def grey_levels(page: tifffile.TiffPage, array: np.ndarray) -> np.ndarray:
-    """Decoded pixels of a page as grey levels: where the page says that zero is white, they are turned round."""
+    """Decoded pixels of a page as grey levels: where the page says that zero is white, they are turned round.
+
+    Whole numbers are turned within the bits that the page says they have, signed ones about -1/2, as the same image
+    with an offset would be; others change their sign.
+    """
     if page.photometric == PHOTOMETRIC.MINISWHITE:
-        if array.dtype.kind == "b":
+        if array.dtype.kind in "bi":
             array = ~array
         elif array.dtype.kind == "u":
-            array = np.iinfo(array.dtype).max - array
+            array = array.dtype.type(2**page.bitspersample - 1) - array
+        else:
+            array = -array
     return to_kept(array)

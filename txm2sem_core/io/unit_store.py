@@ -14,6 +14,7 @@ has units and marks too, the metadata is written, and `volume/` becomes `sem.ome
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core.errors import InputError, free_mib
-from txm2sem_core.io.atomic import atomic_path, make_parent, put_in_place, remove, sync, told
+from txm2sem_core.io.atomic import make_parent, put_in_place, remove, sync, told, working_path
 from txm2sem_core.io.files import path_within
 from txm2sem_core.io.locks import folder_lock
 from txm2sem_core.io.ome_zarr import Channel, write_metadata
@@ -65,7 +66,7 @@ class UnitStore:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Write units; others may too. If none was made at all, nothing is left behind."""
-        make_parent(self.target)
+        self._make_place()
         try:
             with told(self.target), folder_lock(self.folder, shared=True):
                 yield
@@ -76,13 +77,18 @@ class UnitStore:
     @contextmanager
     def closing(self) -> Iterator[bool]:
         """Be alone, after all others that write; yields whether a unit is there: another may have been faster."""
-        make_parent(self.target)
+        self._make_place()
         try:
             with told(self.target), folder_lock(self.folder, shared=False):
                 yield self.is_begun()
         finally:
             if not self.is_begun():
                 self._remove(self.folder)
+
+    def _make_place(self) -> None:
+        make_parent(self.target)
+        if self.folder.is_symlink():
+            raise InputError(f"{self.folder}: this is a symbolic link, and stands in the way. Remove it.")
 
     def is_begun(self) -> bool:
         """Whether a unit is marked, whoever wrote it."""
@@ -135,18 +141,21 @@ class UnitStore:
             for unit in self.missing(levels.units(level), level)[0]:
                 self._write(level, unit, levels.halve(level, unit), {})
 
-    def put_in_place(self, voxel_size_nm: VoxelSize | None, attributes: Mapping[str, Any]) -> None:
-        """Make the levels, which must all be there, a volume, and put it where it belongs."""
+    def put_in_place(
+        self, voxel_size_nm: VoxelSize | None, attributes: Mapping[str, Any], *, overwrite: bool = True
+    ) -> None:
+        """Make the levels, which must all be there, a volume, and put it where it belongs (see `atomic_path`)."""
         write_metadata(self.levels, self.target, voxel_size_nm, self.channels, attributes)
-        put_in_place(self.folder / "volume", self.target)
+        put_in_place(self.folder / "volume", self.target, overwrite=overwrite)
         sync(self.target.parent)
         self.discard()
 
     def discard(self) -> None:
         """Remove what is left of this volume's making, and what earlier jobs of other digests left."""
         remove(self.folder)
-        for other in self.target.parent.glob(f".{self.target.name}.units-*"):
-            if other != self.folder:
+        others = re.compile(re.escape(f".{self.target.name}.units-") + r"[0-9a-f]{1,16}")
+        for other in self.target.parent.iterdir():
+            if others.fullmatch(other.name) and other != self.folder:
                 self._remove(other)
 
     def _write(self, level: int, unit: Unit, blocks: Iterable[Block], notes: Mapping[str, Any]) -> None:
@@ -185,15 +194,15 @@ class UnitStore:
     @staticmethod
     def _remove(folder: Path) -> None:
         """Remove a folder of units unless another process works in it."""
-        if folder.exists():
+        if folder.is_dir() and not folder.is_symlink():
             with folder_lock(folder, shared=False, wait=False) as alone:
                 if alone:
                     remove(folder)
 
 
 def write_json_synced(path: Path, value: Any) -> None:
-    """Write JSON atomically, and have it on the disk before going on."""
-    with atomic_path(path) as temporary:
+    """Write JSON atomically into a folder of ours, and have it on the disk before going on."""
+    with working_path(path) as temporary:
         write_json(temporary, value)
         sync(temporary)
     sync(path.parent)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.guards import check_declared
 from txm2sem_core.io.images import IMAGE_SUFFIXES, read_image
+from txm2sem_core.io.ownership import SOFTWARE
 from txm2sem_core.io.readers.folder import open_folder
 from txm2sem_core.io.readers.hdf5 import HDF5_SUFFIXES, open_hdf5, split_dataset
 from txm2sem_core.io.readers.mrc import MRC_SUFFIXES, is_packed, open_mrc
@@ -24,6 +26,8 @@ from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize, size_tags
 
 __all__ = ["Volume", "open_volume", "write_volume_tiff", "write_volume_tiffs"]
+
+_CLASSIC_BYTES = 2**32 - 2**25  # of pixels: the tags of the pages need room below 4 GB too
 
 _KNOWN = "a TIFF stack, a folder of TIFF or PNG slices, an OME-Zarr folder, HDF5 (file.h5:/dataset), MRC, or Zeiss .txm"
 
@@ -72,19 +76,42 @@ def _open_file(path: Path, dataset: str | None) -> Volume:
     raise InputError(f"{path}: a volume is {_KNOWN}.")
 
 
-def write_volume_tiff(path: str | Path, slices: Iterable[np.ndarray], voxel_size_nm: VoxelSize | None) -> None:
-    """Write slices [Y, X] as one BigTIFF stack, one after the other, atomically."""
-    write_volume_tiffs([path], (plane[None] for plane in slices), voxel_size_nm)
+def write_volume_tiff(
+    path: str | Path, slices: Iterable[np.ndarray], voxel_size_nm: VoxelSize | None, depth: int | None = None
+) -> None:
+    """Write slices [Y, X] as one TIFF stack, one after the other, atomically; `depth` as in `write_volume_tiffs`."""
+    write_volume_tiffs([path], (plane[None] for plane in slices), voxel_size_nm, depth)
 
 
 def write_volume_tiffs(
-    paths: Sequence[str | Path], slices: Iterable[np.ndarray], voxel_size_nm: VoxelSize | None
+    paths: Sequence[str | Path],
+    slices: Iterable[np.ndarray],
+    voxel_size_nm: VoxelSize | None,
+    depth: int | None = None,
+    *,
+    marks: Mapping[str, str] | None = None,
+    overwrite: bool = True,
 ) -> None:
-    """Write slices [C, Y, X] as C BigTIFF stacks, side by side; all appear when all are whole."""
+    """Write slices [C, Y, X] as C TIFF stacks, side by side; all appear when all are whole.
+
+    Args:
+        paths: C files.
+        slices: in the order of z.
+        voxel_size_nm: (Z, Y, X).
+        depth: number of slices, where it is known before. Then a stack of less than 4 GB is a classic TIFF, which
+            ImageJ opens; else it is a BigTIFF, which ImageJ opens through Bio-Formats alone.
+        marks: words without spaces, which stand in the tag `Software` (see `ownership.read_marks`).
+        overwrite: whether files of ours are replaced.
+    """
     options = size_tags(voxel_size_nm)
+    if marks:
+        options["software"] = " ".join([SOFTWARE, *(f"{key}={value}" for key, value in marks.items())])
+    planes = iter(slices)
+    first = list(itertools.islice(planes, 1))
+    big = depth is None or any(plane[0].nbytes * depth > _CLASSIC_BYTES for plane in first)
     with ExitStack() as whole, ExitStack() as opened:
-        files = [whole.enter_context(atomic_path(path)) for path in paths]
-        writers = [opened.enter_context(tifffile.TiffWriter(file, bigtiff=True)) for file in files]
-        for channels in slices:
+        files = [whole.enter_context(atomic_path(path, overwrite=overwrite)) for path in paths]
+        writers = [opened.enter_context(tifffile.TiffWriter(file, bigtiff=big)) for file in files]
+        for channels in itertools.chain(first, planes):
             for writer, plane in zip(writers, channels, strict=True):
                 writer.write(plane, photometric="minisblack", contiguous=True, **options)

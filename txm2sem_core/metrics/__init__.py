@@ -11,6 +11,7 @@ from txm2sem_core.metrics.continuity import Continuity, SelfContinuity, relative
 from txm2sem_core.metrics.frequency import Correlation, CorrelationMeter, fourier_correlation, radial_power
 from txm2sem_core.metrics.image import mae, mse, psnr, psnr_8bit, ssim, ssim_8bit, to_8bit
 from txm2sem_core.metrics.neighbours import LineSpectra, NeighbourMeter, Neighbours, neighbours
+from txm2sem_core.metrics.otsu import ThresholdFit, fit_thresholds, multi_otsu_thresholds, thresholds_of_slices
 from txm2sem_core.metrics.paired import PairedTest, holm, paired_test
 from txm2sem_core.metrics.permeability import Permeability, nanodarcy, permeability, solve_permeability
 from txm2sem_core.metrics.rock import (
@@ -19,10 +20,8 @@ from txm2sem_core.metrics.rock import (
     confusion,
     dice,
     dice_from_confusion,
-    multi_otsu_thresholds,
     phase_fractions,
     segment,
-    thresholds_of_slices,
     two_point_probability,
 )
 from txm2sem_core.metrics.structure import gmsd, histogram_distance, local_structure, ms_ssim
@@ -44,12 +43,14 @@ __all__ = [
     "Segmenter",
     "SelfContinuity",
     "Summary",
+    "ThresholdFit",
     "Thresholds",
     "compare_volumes",
     "confusion",
     "dice",
     "dice_from_confusion",
     "fit_calibration",
+    "fit_thresholds",
     "fourier_correlation",
     "gmsd",
     "histogram_distance",

@@ -2,12 +2,13 @@
 
 Networks that see one slice at a time give volumes that jitter: each slice is plausible, neighbours do not fit. The
 change from slice to slice is compared with that of the truth, or, where there is none, with the change within the
-plane. Slices are read once and in order; two are held at a time.
+plane. Slices are read once and in order; two are held at a time, or as many as a pixel is wide.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.image import check_data_range, check_pair
+from txm2sem_core.metrics.lags import Lag, PlaneStep, equal_lags
+from txm2sem_core.metrics.masks import Mask, check_mask
 
 Image = NDArray[np.generic]
 
@@ -49,9 +52,12 @@ class Continuity:
 class SelfContinuity:
     """Change between neighbouring slices against change within the plane, without truth.
 
+    The distance is that of neighbouring slices; where pixels are wider than that, of slices a pixel's width apart.
+
     Attributes:
-        change_z: root mean square change from slice to slice, in grey levels.
-        change_plane: root mean square change along y and x over the same distance, in grey levels.
+        change_z: root mean square change along z over that distance, in grey levels.
+        change_plane: root mean square change along y and x over the same distance, in grey levels; where it lies
+            between two whole numbers of pixels, so does the change.
         ratio: `change_z / change_plane`: near 1 in isotropic material, above 1 where slices jitter.
         correlation_z: `1 - change_z^2 / (2 variance)`: 1 if neighbours are equal, 0 if they are unrelated. White noise
             has a ratio of 1, and shows itself here.
@@ -79,25 +85,34 @@ class ContinuityMeter:
         check_data_range(data_range)
         self._data_range = data_range
         self._last: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._last_mask: Mask | None = None
         self._squares_prediction = 0.0
         self._squares_truth = 0.0
         self._error = 0.0
         self._squares_error = 0.0
         self._pixels = 0
 
-    def add(self, prediction: Image, truth: Image) -> None:
-        """Take the next slice of both, `[Y, X]`."""
+    @property
+    def pixels(self) -> int:
+        """Changes from slice to slice that were counted."""
+        return self._pixels
+
+    def add(self, prediction: Image, truth: Image, mask: Mask | None = None) -> None:
+        """Take the next slice of both, `[Y, X]`; a change counts where the pixel does in both slices."""
         predicted, measured = check_pair(prediction, truth)
         if self._last is not None:
             if self._last[0].shape != predicted.shape:
                 raise InputError(f"slice shapes differ within the volume: {self._last[0].shape}, {predicted.shape}")
             change_prediction, change_truth = predicted - self._last[0], measured - self._last[1]
+            if mask is not None and self._last_mask is not None:
+                both = check_mask(mask, predicted) & self._last_mask
+                change_prediction, change_truth = change_prediction[both], change_truth[both]
             self._squares_prediction += float(np.square(change_prediction).sum())
             self._squares_truth += float(np.square(change_truth).sum())
             self._error += float(np.abs(change_prediction - change_truth).sum())
             self._squares_error += float(np.square(change_prediction - change_truth).sum())
-            self._pixels += predicted.size
-        self._last = (predicted, measured)
+            self._pixels += change_truth.size
+        self._last, self._last_mask = (predicted, measured), mask
 
     def result(self) -> Continuity:
         """Give the figures so far; InputError before the second slice."""
@@ -131,45 +146,66 @@ def relative_continuity(prediction: Iterable[Image], truth: Iterable[Image], dat
     return meter.result()
 
 
-def self_continuity(slices: Iterable[Image], plane_step_px: int = 1) -> SelfContinuity:
+class _ChangeMeter:
+    """Mean squared change along one axis over the whole numbers of voxels about a distance."""
+
+    def __init__(self, lag: Lag) -> None:
+        self.lag = lag
+        self._sums = dict.fromkeys(lag.both, 0.0)
+        self._numbers = dict.fromkeys(lag.both, 0)
+
+    def add(self, voxels: int, change: NDArray[np.float64]) -> None:
+        self._sums[voxels] += float(np.square(change).sum())
+        self._numbers[voxels] += change.size
+
+    @property
+    def complete(self) -> bool:
+        return all(self._numbers.values())
+
+    def result(self) -> float:
+        return self.lag.between(tuple(self._sums[n] / self._numbers[n] for n in self.lag.both))
+
+
+def self_continuity(slices: Iterable[Image], plane_step_px: PlaneStep = 1) -> SelfContinuity:
     """Change from slice to slice against change within the plane, where there is no truth.
 
     Args:
         slices: slices `[Y, X]` in the order of z, or an array `[Z, Y, X]`.
-        plane_step_px: the distance in the plane that equals the slice distance, in pixels (1 for cubic voxels, 2 where
-            slices lie two pixel widths apart).
+        plane_step_px: the distance in the plane that equals the slice distance, in pixels along y and x, or one number
+            for both (1 for cubic voxels, 2 where slices lie two pixel widths apart); see `lags.plane_step`.
 
     Raises:
         InputError: fewer than two slices, slices not larger than the step, a constant volume, or values not finite.
     """
-    last: NDArray[np.float64] | None = None
-    squares_z = squares_plane = total = total_squares = 0.0
-    pairs_z = pairs_plane = pixels = 0
+    lags = equal_lags(plane_step_px)
+    along_z, *in_plane = (_ChangeMeter(lag) for lag in lags)
+    above: deque[NDArray[np.float64]] = deque(maxlen=lags[0].high)
+    total = total_squares = 0.0
+    pixels = 0
     for image in slices:
         current, _ = check_pair(image, image)
-        if plane_step_px < 1 or min(current.shape) <= plane_step_px:
-            raise InputError(f"a step of {plane_step_px} pixels does not fit into slices of shape {current.shape}")
-        for change in (
-            current[plane_step_px:] - current[:-plane_step_px],
-            current[:, plane_step_px:] - current[:, :-plane_step_px],
-        ):
-            squares_plane += float(np.square(change).sum())
-            pairs_plane += change.size
-        if last is not None:
-            if last.shape != current.shape:
-                raise InputError(f"slice shapes differ within the volume: {last.shape}, {current.shape}")
-            squares_z += float(np.square(current - last).sum())
-            pairs_z += current.size
+        if any(n <= lag.high for n, lag in zip(current.shape, lags[1:], strict=True)):
+            y, x = (lag.distance for lag in lags[1:])
+            raise InputError(f"a step of {y:g} x {x:g} pixels does not fit into slices of shape {current.shape}")
+        if above and above[-1].shape != current.shape:
+            raise InputError(f"slice shapes differ within the volume: {above[-1].shape}, {current.shape}")
+        for meter, along in zip(in_plane, (current, current.T), strict=True):
+            for step in meter.lag.both:
+                meter.add(step, along[step:] - along[:-step])
+        for step in along_z.lag.both:
+            if step <= len(above):
+                along_z.add(step, current - above[-step])
         total += float(current.sum())
         total_squares += float(np.square(current).sum())
         pixels += current.size
-        last = current
-    if pairs_z == 0:
-        raise InputError("continuity along z needs at least two slices")
+        above.append(current)
+    if not along_z.complete:
+        raise InputError("continuity along z needs at least two slices" + _wider(lags[0]))
     variance = total_squares / pixels - (total / pixels) ** 2
     if variance <= 1e-12 * total_squares / pixels:
         raise InputError("the volume is constant; continuity along z says nothing of it")
-    change_z, change_plane = math.sqrt(squares_z / pairs_z), math.sqrt(squares_plane / pairs_plane)
+    squares_plane = sum(meter.result() for meter in in_plane) / 2
+    change_z, change_plane = math.sqrt(along_z.result()), math.sqrt(squares_plane)
     return SelfContinuity(
         change_z,
         change_plane,
@@ -177,6 +213,10 @@ def self_continuity(slices: Iterable[Image], plane_step_px: int = 1) -> SelfCont
         1 - change_z**2 / (2 * variance),
         1 - change_plane**2 / (2 * variance),
     )
+
+
+def _wider(lag: Lag) -> str:
+    return f", and {lag.high + 1} in voxels whose pixels are {lag.distance:g} times as wide" if lag.high > 1 else ""
 
 
 def paired_slices(prediction: Iterable[Image], truth: Iterable[Image]) -> Iterator[tuple[Image, Image]]:

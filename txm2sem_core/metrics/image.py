@@ -5,7 +5,8 @@ the distance between the least and the greatest value the data can take, in the 
 data, 2.0 for images mapped to [-1, 1]). It is never guessed, because a guess from the dtype or from the images
 themselves makes figures of different images incomparable.
 
-`mask` is boolean `[Y, X]`, True where the pixel counts (False where, for example, the FIB-SEM image is charged).
+`mask` is boolean `[Y, X]`, True where the pixel counts (see `masks`; False where, for example, the FIB-SEM image is
+charged).
 """
 
 from __future__ import annotations
@@ -16,26 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.metrics.masks import Mask, check_mask, selected
 from txm2sem_core.metrics.windows import INTERIOR, WindowPair, check_window
 
 SSIM_WINDOW_8BIT_PX = 7  # uniform window, scikit-image's default
 
 Image = NDArray[np.generic]
-Mask = NDArray[np.bool_]
 
 
 def mse(prediction: Image, target: Image, mask: Mask | None = None) -> float:
     """Mean squared error of two `[Y, X]` images, in squared grey levels."""
     predicted, measured = check_pair(prediction, target)
     difference = predicted - measured
-    return float(np.mean(np.square(_selected(difference, mask))))
+    return float(np.mean(np.square(selected(difference, mask))))
 
 
 def mae(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
     """Mean absolute error of two `[Y, X]` images as a share of `data_range` (0 = equal, 1 = black against white)."""
     check_data_range(data_range)
     predicted, measured = check_pair(prediction, target)
-    return float(np.mean(np.abs(_selected(predicted - measured, mask)))) / data_range
+    return float(np.mean(np.abs(selected(predicted - measured, mask)))) / data_range
 
 
 def psnr(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
@@ -75,8 +76,8 @@ def ssim(prediction: Image, target: Image, data_range: float, mask: Mask | None 
 def mean_similarity(pair: WindowPair, data_range: float, mask: Mask | None = None) -> float:
     """`ssim` of two images whose windows are known."""
     check_data_range(data_range)
-    inner_mask = None if mask is None else _check_mask(mask, pair.first.image)[INTERIOR]
-    return float(np.mean(_selected(pair.similarity(data_range), inner_mask)))
+    inner_mask = None if mask is None else check_mask(mask, pair.first.image)[INTERIOR]
+    return float(np.mean(selected(pair.similarity(data_range), inner_mask)))
 
 
 def to_8bit(image: Image, low: float, high: float) -> NDArray[np.uint8]:
@@ -157,24 +158,6 @@ def _check_8bit(prediction: Image, target: Image) -> None:
         raise InputError(
             f"the 8-bit figures need uint8 images, not {prediction.dtype} and {target.dtype}; convert with `to_8bit`"
         )
-
-
-def _check_mask(mask: Mask, image: NDArray[np.float64]) -> Mask:
-    if mask.dtype != np.bool_ or mask.shape != image.shape:
-        raise InputError(
-            f"the mask must be boolean and of the images' shape {image.shape}; it is {mask.dtype} of shape {mask.shape}"
-        )
-    return mask
-
-
-def _selected(values: NDArray[np.float64], mask: Mask | None) -> NDArray[np.float64]:
-    """Give the values under the mask, or all of them."""
-    if mask is None:
-        return values
-    chosen: NDArray[np.float64] = values[_check_mask(mask, values)]
-    if chosen.size == 0:
-        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
-    return chosen
 
 
 def _size(image: Image) -> str:

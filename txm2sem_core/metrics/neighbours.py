@@ -2,7 +2,7 @@
 
 A network that sees one slice at a time makes each plausible and their sequence not. Every figure here is of one volume
 alone, so it can be read beside the truth's, or, where there is none, beside the same figure within the plane. Slices
-are read once and in order; at most `LINE_PX` are held.
+are read once and in order; at most `LINE_PX` are held, or the slices that four pixels are wide.
 """
 
 from __future__ import annotations
@@ -18,34 +18,32 @@ from numpy.typing import NDArray
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.continuity import relative
 from txm2sem_core.metrics.image import as_real, mean_similarity
+from txm2sem_core.metrics.lags import Lag, PlaneStep, VoxelSize, equal_lags, plane_step
 from txm2sem_core.metrics.windows import SSIM_WINDOW_PX, WindowPair, Windows
+
+__all__ = ["LINE_PX", "LineSpectra", "NeighbourMeter", "Neighbours", "VoxelSize", "neighbours", "plane_step"]
 
 Image = NDArray[np.generic]
 Real = NDArray[np.float64]
 
-VoxelSize = tuple[float | None, float | None, float | None]
-
+SHORTEST_LINE_PX = 4
 LINE_PX = 32  # of the spectra along the axes
 SHIFT_STEPS = 10  # a pixel
 _BLOCK_VALUES = 2**17  # of lines along z that are put together at once: they lie in the processor's cache
-
-
-def plane_step(voxel_size_nm: VoxelSize | None) -> int:
-    """How many pixels in the plane are as far apart as two slices, for voxels of that size along z, y, x."""
-    if voxel_size_nm is None or None in voxel_size_nm:
-        return 1
-    z_nm, _, x_nm = voxel_size_nm
-    return max(1, round(float(z_nm or 1) / float(x_nm or 1)))
 
 
 @dataclass(frozen=True)
 class Neighbours:
     """How the slices of one volume fit; each figure is NaN where the volume is too small or too constant for it.
 
+    Neighbours are compared over the distance of slices, or of slices a pixel's width apart where pixels are wider than
+    that; in the plane over the same distance, if need be between two whole numbers of pixels (`lags.Lag.between`).
+
     Attributes:
-        ssim_z: mean SSIM of neighbouring slices; 0 if they are unrelated.
-        ssim_plane: SSIM of slices with themselves, moved by the slice distance along y and x: what neighbours would
-            have in isotropic material.
+        ssim_z: mean SSIM of neighbouring slices; 0 if they are unrelated. Its windows are lines along x and along y, so
+            that those of the plane can be across the distance too: windows along it would see grey levels twice.
+        ssim_plane: SSIM of slices with themselves, moved by the slice distance along y (lines along x) and along x
+            (lines along y): what neighbours would have in isotropic material.
         jitter_z: mean squared second difference along z over three times the mean squared first one: 0 where grey
             levels run smoothly from slice to slice, 1 where slices are independent, 4/3 where they alternate.
         jitter_plane: the same within the plane, over the same distance.
@@ -53,7 +51,7 @@ class Neighbours:
         shift_jitter_px: root mean square shift between neighbours about its median, in pixels of the plane, by
             cross-correlation (Guizar-Sicairos et al., Opt. Lett. 33 (2008) 156), to a tenth of a pixel.
         high_z: share of the power along z above half of the highest frequency: 1/2 of independent slices.
-        high_plane: the same along y and x, up to the same frequency.
+        high_plane: the same along y and x, as voxels as far apart as slices would show it.
         high_ratio: `high_z / high_plane`: 1 in isotropic material, above it jitter, below it a volume smeared along z.
     """
 
@@ -75,145 +73,172 @@ class Neighbours:
 
 
 class LineSpectra:
-    """Power spectra along z, y and x over lines of `length_px` voxels, that overlap by half (Welch 1967).
+    """Power spectra along z, y and x over lines that overlap by half (Welch 1967).
 
-    Lines lose their mean and are windowed by a Hann window. Volumes smaller than that along z, y or x give none.
+    Lines lose their mean and are windowed by a Hann window. Volumes smaller than a line along an axis give none there.
+
+    Args:
+        length_px: voxels of a line along z, y and x, or one number for all.
     """
 
-    def __init__(self, length_px: int = LINE_PX) -> None:
-        if length_px < 4:
-            raise InputError(f"a spectrum along an axis needs lines of at least 4 pixels, not {length_px}")
-        self.length_px = length_px
-        self._held: deque[Real] = deque(maxlen=length_px)
+    def __init__(self, length_px: int | tuple[int, int, int] = LINE_PX) -> None:
+        self.lengths_px = length_px if isinstance(length_px, tuple) else (length_px,) * 3
+        if min(self.lengths_px) < SHORTEST_LINE_PX:
+            raise InputError(f"a spectrum along an axis needs lines of at least 4 pixels, not {self.lengths_px}")
+        self._held: deque[Real] = deque(maxlen=self.lengths_px[0])
         self._slices = 0
-        self._sums = np.zeros((3, length_px // 2 + 1))
+        self._sums = [np.zeros(length // 2 + 1) for length in self.lengths_px]
         self._lines = np.zeros(3)
 
     def add(self, image: Image) -> None:
         """Take the next slice `[Y, X]`."""
-        plane, step = image.astype(np.float64), max(self.length_px // 2, 1)
+        plane = image.astype(np.float64)
         self._held.append(plane)
         self._slices += 1
-        if self._slices >= self.length_px and (self._slices - self.length_px) % step == 0:
-            rows = max(1, _BLOCK_VALUES // (plane.shape[1] * self.length_px))
+        length = self.lengths_px[0]
+        if self._slices >= length and (self._slices - length) % (length // 2) == 0:
+            rows = max(1, _BLOCK_VALUES // (plane.shape[1] * length))
             for top in range(0, plane.shape[0], rows):
                 self._gather(0, np.stack([held[top : top + rows] for held in self._held], axis=-1))
-        for axis in (0, 1):
+        for axis, length in enumerate(self.lengths_px[1:]):
             lines = np.moveaxis(plane, axis, -1)
-            for start in range(0, lines.shape[-1] - self.length_px + 1, step):
-                self._gather(axis + 1, lines[..., start : start + self.length_px])
+            for start in range(0, lines.shape[-1] - length + 1, length // 2):
+                self._gather(axis + 1, lines[..., start : start + length])
 
     def _gather(self, row: int, lines: Real) -> None:
-        window = np.hanning(self.length_px + 1)[:-1]
+        window = np.hanning(self.lengths_px[row] + 1)[:-1]
         centred = lines - np.average(lines, axis=-1, weights=window)[..., None]
         power = np.abs(np.fft.rfft(centred * window)) ** 2
         self._sums[row] += power.reshape(-1, power.shape[-1]).sum(axis=0) / np.square(window).sum()
         self._lines[row] += lines[..., 0].size
 
-    def frequency(self, step: float = 1.0) -> Real:
-        """Cycles per unit of `step`, the distance of two voxels along the axis."""
-        frequency: Real = np.fft.rfftfreq(self.length_px, step).astype(np.float64)
+    def frequency(self, axis: int) -> Real:
+        """Cycles per voxel along z, y or x."""
+        frequency: Real = np.fft.rfftfreq(self.lengths_px[axis]).astype(np.float64)
         return frequency
 
-    def power(self) -> Real:
-        """Mean power `[3, length_px // 2 + 1]` along z, y, x, in squared grey levels a voxel; NaN where no line fits.
+    def power(self) -> tuple[Real, Real, Real]:
+        """Mean power `[length // 2 + 1]` along z, y, x, in squared grey levels a voxel; NaN where no line fits.
 
         White noise of variance v has v everywhere, save near frequency 0, since lines lose their mean.
         """
-        lines = self._lines[:, None]
-        return np.divide(self._sums, lines, out=np.full_like(self._sums, np.nan), where=lines > 0)
+        z, y, x = (s / n if n else np.full_like(s, np.nan) for s, n in zip(self._sums, self._lines, strict=True))
+        return z, y, x
 
-    def high_shares(self, plane_step_px: float = 1.0) -> tuple[float, float]:
-        """Share of power in the upper half of the frequencies that z and the plane both have: along z, in the plane.
+    def _two_sided(self, axis: int) -> Real:
+        """1 for a frequency that stands for its negative as well, 1/2 for the highest of even lines."""
+        return np.where(self.frequency(axis) == 0.5, 0.5, 1.0)
+
+    def high_shares(self, plane_step_px: PlaneStep = 1.0) -> tuple[float, float]:
+        """Share of power in the upper half of the frequencies that z, y and x all have: along z, in the plane.
+
+        What lies above these is folded back, as voxels that far apart would show it: slices far apart show it along z.
 
         Args:
             plane_step_px: slice distance in pixels of the plane.
         """
-        power = self.power()
-        frequencies = self.frequency(), self.frequency(1 / plane_step_px)
-        highest = min(frequencies[0][-1], frequencies[1][-1]) + 1e-12
-        shares = []
-        for frequency, along in zip(frequencies, (power[0], power[1:].mean(axis=0)), strict=True):
-            band = (frequency > 0) & (frequency <= highest)
-            total = along[band].sum()
-            upper = along[band & (frequency > highest / 2)].sum()
-            shares.append(float(upper / total) if total > 0 else math.nan)
-        return shares[0], shares[1]
+        lags = equal_lags(plane_step_px)
+        z, *plane = (
+            _upper_share(self.frequency(axis) * lag.distance, power * self._two_sided(axis))
+            for axis, (lag, power) in enumerate(zip(lags, self.power(), strict=True))
+        )
+        return z, sum(plane) / 2
+
+
+def _upper_share(frequency: Real, power: Real) -> float:
+    """Share of power above 1/4, of frequencies folded at 1/2; a frequency stands for those half way to the next.
+
+    Frequency 0, which lines lose with their mean, is taken to hold what the next does.
+    """
+    width = frequency[1]
+    folded = np.abs((frequency + 0.5) % 1 - 0.5)
+    upper = np.clip((folded - 0.25) / width + 0.5, 0, 1)
+    held = np.concatenate([power[1:2] / 2, power[1:]])
+    total = held.sum()
+    return float((held * upper).sum() / total) if total > 0 else math.nan
 
 
 class NeighbourMeter:
     """Gathers `Neighbours` from the slices of a volume, given in the order of z."""
 
-    def __init__(self, data_range: float, plane_step_px: int = 1, line_px: int = LINE_PX) -> None:
+    def __init__(
+        self, data_range: float, plane_step_px: PlaneStep = 1, line_px: int | tuple[int, int, int] = LINE_PX
+    ) -> None:
         self._data_range, self._step = data_range, plane_step_px
-        self._last: deque[Real] = deque(maxlen=2)
-        self._last_windows: Windows | None = None
+        self._lags = equal_lags(plane_step_px)
+        self._above: deque[Real] = deque(maxlen=2 * self._lags[0].high)
+        self._lines_above: deque[list[Windows]] = deque(maxlen=self._lags[0].high)
         self.spectra = LineSpectra(line_px)
-        self._similarity: tuple[list[float], list[float]] = ([], [])
+        self._differences = [[_Means(lag) for lag in self._lags] for _ in range(2)]  # first, second; along z, y, x
+        self._similarities = [_Means(lag) for lag in self._lags]
         self._means: list[float] = []
         self._shifts: list[Real] = []
-        self._first, self._second = np.zeros(2), np.zeros(2)  # mean squared differences along z, in the plane
-        self._numbers = np.zeros((2, 2))
 
     @classmethod
     def of_volume(
         cls, shape: tuple[int, int, int], voxel_size_nm: VoxelSize | None, data_range: float
     ) -> NeighbourMeter:
-        """For a volume `[Z, Y, X]`: lines that fit into it, and the plane's step for its voxels."""
-        return cls(data_range, plane_step(voxel_size_nm), max(4, min(LINE_PX, *shape)))
+        """For a volume `[Z, Y, X]`: lines of one length in nm that fit into it, and the plane's step for its voxels."""
+        step = plane_step(voxel_size_nm)
+        edges = (1.0, 1 / step[0], 1 / step[1])  # in slice distances
+        length = min(LINE_PX, *(n * edge for n, edge in zip(shape, edges, strict=True)))
+        z, y, x = (max(SHORTEST_LINE_PX, round(max(length, SHORTEST_LINE_PX * max(edges)) / edge)) for edge in edges)
+        return cls(data_range, step, (z, y, x))
 
     def add(self, image: Image) -> None:
         """Take the next slice `[Y, X]`."""
         if image.ndim != 2:
             raise InputError(f"a slice must be [Y, X]; this one has shape {image.shape}")
-        current = as_real(image, "slice")
-        self._add(current, Windows.of(current) if min(current.shape) >= SSIM_WINDOW_PX else None)
+        self._add(as_real(image, "slice"))
 
     def add_windows(self, windows: Windows) -> None:
         """Take the next slice, whose windows are known."""
-        self._add(windows.image, windows)
+        self._add(windows.image)
 
-    def _add(self, current: Real, windows: Windows | None) -> None:
-        if self._last and self._last[-1].shape != current.shape:
-            raise InputError(f"slice shapes differ within the volume: {self._last[-1].shape}, {current.shape}")
+    def _add(self, current: Real) -> None:
+        if self._above and self._above[-1].shape != current.shape:
+            raise InputError(f"slice shapes differ within the volume: {self._above[-1].shape}, {current.shape}")
         self.spectra.add(current)
         self._means.append(float(current.mean()))
-        for along in (current, current.T):
-            self._add_plane(along)
-        if windows is not None:
-            self._add_similarity_in_plane(windows)
-        if self._last:
-            self._gather(0, 0, current - self._last[-1])
-        if self._last_windows is not None and windows is not None:
-            pair = WindowPair(windows, self._last_windows)
-            self._similarity[0].append(mean_similarity(pair, self._data_range))
-            self._add_shift(self._last[-1], current)
-        if len(self._last) == 2:
-            self._gather(1, 0, current - 2 * self._last[1] + self._last[0])
-        self._last.append(current)
-        self._last_windows = windows
+        for axis in (1, 2):
+            self._add_plane(axis, current if axis == 1 else current.T)
+        for step in self._lags[0].both:
+            if len(self._above) >= step:
+                self._gather(0, 0, step, current - self._above[-step])
+            if len(self._above) >= 2 * step:
+                self._gather(1, 0, step, current - 2 * self._above[-step] + self._above[-2 * step])
+        self._add_similarity(current)
+        if self._above and min(current.shape) >= SSIM_WINDOW_PX:
+            self._add_shift(self._above[-1], current)
+        self._above.append(current)
 
-    def _gather(self, order: int, direction: int, change: Real) -> None:
-        (self._first, self._second)[order][direction] += float(np.square(change).sum())
-        self._numbers[order, direction] += change.size
+    def _gather(self, order: int, axis: int, step: int, change: Real) -> None:
+        self._differences[order][axis].add(step, float(np.square(change).sum()), change.size)
 
-    def _add_plane(self, along: Real) -> None:
+    def _add_plane(self, axis: int, along: Real) -> None:
         """Differences along the first axis."""
-        step = self._step
-        if along.shape[0] > 2 * step:
-            self._gather(0, 1, along[step:] - along[:-step])
-            self._gather(1, 1, along[2 * step :] - 2 * along[step:-step] + along[: -2 * step])
+        for step in self._lags[axis].both:
+            if along.shape[0] > 2 * step:
+                self._gather(0, axis, step, along[step:] - along[:-step])
+                self._gather(1, axis, step, along[2 * step :] - 2 * along[step:-step] + along[: -2 * step])
 
-    def _add_similarity_in_plane(self, windows: Windows) -> None:
-        step = self._step
-        pairs = [
-            WindowPair(windows.without(axis, first=step), windows.without(axis, last=step))
-            for axis, length in enumerate(windows.image.shape)
-            if length - step >= SSIM_WINDOW_PX
-        ]
-        similar = [mean_similarity(pair, self._data_range) for pair in pairs]
-        if similar:
-            self._similarity[1].append(float(np.mean(similar)))
+    def _add_similarity(self, current: Real) -> None:
+        """Of lines along each axis of the plane: with those of slices above, and moved across them."""
+        lines = [Windows.of(current, (axis,)) for axis in (0, 1) if current.shape[axis] >= SSIM_WINDOW_PX]
+        for own in lines:
+            across = 1 - own.axes[0]
+            for step in self._lags[across + 1].both:
+                if current.shape[across] > step:
+                    moved = own.without(across, first=step), own.without(across, last=step)
+                    self._add_pair(across + 1, step, WindowPair(*moved))
+        for step in self._lags[0].both:
+            if len(self._lines_above) >= step:
+                for own, above in zip(lines, self._lines_above[-step], strict=True):
+                    self._add_pair(0, step, WindowPair(own, above))
+        self._lines_above.append(lines)
+
+    def _add_pair(self, axis: int, step: int, pair: WindowPair) -> None:
+        self._similarities[axis].add(step, 1 - mean_similarity(pair, self._data_range), 1)
 
     def _add_shift(self, above: Real, image: Real) -> None:
         from skimage.registration import phase_cross_correlation
@@ -232,11 +257,13 @@ class NeighbourMeter:
         shifts = np.array(self._shifts).reshape(-1, 2)
         deviations = np.square(shifts - np.median(shifts, axis=0)).sum(axis=1) if len(shifts) > 1 else np.array([])
         high_z, high_plane = self.spectra.high_shares(self._step)
+        unlike = [meter.result() for meter in self._similarities]
+        rough = [self._roughness(axis) for axis in range(3)]
         return Neighbours(
-            _mean(self._similarity[0]),
-            _mean(self._similarity[1]),
-            self._roughness(0),
-            self._roughness(1),
+            1 - unlike[0],
+            1 - _mean(unlike[1:]),
+            rough[0],
+            _mean(rough[1:]),
             _brightness(np.array(self._means)),
             math.sqrt(deviations.mean()) if deviations.size else math.nan,
             high_z,
@@ -244,14 +271,32 @@ class NeighbourMeter:
             math.nan if math.isnan(high_z + high_plane) else relative(high_z, high_plane),
         )
 
-    def _roughness(self, direction: int) -> float:
-        first, second = self._first[direction], self._second[direction]
-        numbers = self._numbers[:, direction]
-        return float(second / numbers[1] / (3 * first / numbers[0])) if numbers.all() and first > 0 else math.nan
+    def _roughness(self, axis: int) -> float:
+        first, second = (order[axis].result() for order in self._differences)
+        return second / (3 * first) if first > 0 else math.nan
+
+
+class _Means:
+    """Means of what is measured over the whole numbers of voxels about a distance, and over the distance itself."""
+
+    def __init__(self, lag: Lag) -> None:
+        self._lag = lag
+        self._sums = dict.fromkeys(lag.both, 0.0)
+        self._numbers = dict.fromkeys(lag.both, 0)
+
+    def add(self, voxels: int, total: float, number: int) -> None:
+        self._sums[voxels] += total
+        self._numbers[voxels] += number
+
+    def result(self) -> float:
+        """NaN where one of them does not fit."""
+        if not all(self._numbers.values()):
+            return math.nan
+        return self._lag.between(tuple(self._sums[voxels] / self._numbers[voxels] for voxels in self._lag.both))
 
 
 def neighbours(
-    slices: Iterable[Image], data_range: float, plane_step_px: int = 1, line_px: int = LINE_PX
+    slices: Iterable[Image], data_range: float, plane_step_px: PlaneStep = 1, line_px: int = LINE_PX
 ) -> Neighbours:
     """How the slices of a volume fit.
 
@@ -259,19 +304,23 @@ def neighbours(
         slices: slices `[Y, X]` in the order of z, or an array `[Z, Y, X]`.
         data_range: greatest minus least possible grey level.
         plane_step_px: the slice distance in pixels of the plane (1 for cubic voxels).
-        line_px: length of the lines of the spectra; fewer slices have no spectrum.
+        line_px: slices that the lines of the spectra span; those of the plane are as long. Fewer slices have none.
 
     Raises:
         InputError: fewer than two slices, shapes that differ, or values that are not finite.
     """
-    meter = NeighbourMeter(data_range, plane_step_px, line_px)
+    y, x = plane_step_px if isinstance(plane_step_px, tuple) else (plane_step_px, plane_step_px)
+    line_y, line_x = (max(SHORTEST_LINE_PX, round(line_px * step)) for step in (y, x))
+    meter = NeighbourMeter(data_range, plane_step_px, (line_px, line_y, line_x))
     for plane in slices:
         meter.add(plane)
     return meter.result()
 
 
 def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else math.nan
+    """Of those that there are."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _brightness(means: Real) -> float:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.metrics.summary import means_of, student_interval
 
-FEWEST_CLUSTERS = 6  # with fewer, Wilcoxon's p cannot fall below 0.05, and a bootstrap draws the same few over again
-RESAMPLES = 2000
+FEWEST_CLUSTERS = 2  # of one slice there is no telling how much another would differ
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,11 @@ class PairedTest:
     Attributes:
         n: patches whose difference is finite.
         clusters: slices that they lie in.
-        unit: what was taken as independent: `slice`, or `patch` where there are too few slices; then the interval is
-            too narrow and p too small, as far as patches of one slice are alike.
-        difference: mean difference.
-        low: lower end of the bootstrap interval of the mean difference; NaN of one unit.
+        unit: what is taken as independent: always `slice`.
+        difference: mean over the slices of their mean differences.
+        low: lower end of Student's interval of it, with `clusters - 1` degrees of freedom; NaN of one slice.
         high: upper end of it.
-        p: two-sided, of Wilcoxon's signed-rank test (Biometrics Bull. 1 (1945) 80); 1 where nothing differs.
+        p: two-sided, of Student's paired test over the slices' means; 1 where nothing differs, NaN of one slice.
     """
 
     n: int
@@ -44,20 +43,20 @@ def paired_test(
     second: Sequence[float],
     clusters: Sequence[Hashable],
     *,
-    seed: int,
+    seed: int | None = None,
     confidence: float = 0.95,
 ) -> PairedTest:
     """Compare scores of the same patches under two variants.
 
-    Patches of one slice share its charge, its registration and its rock, so with at least six slices the slices are
-    what is drawn by the bootstrap (with all their patches; Davison and Hinkley 1997, 3.8) and what the test ranks (by
-    their mean difference). With fewer, single patches are, and `unit` says so.
+    Patches of one slice share its charge, its registration and its rock, so slices are what is independent: each has
+    one mean difference, and counts alike; see `summarise`. Slices so near each other that they show the same grains are
+    not independent either, and then the interval is too narrow.
 
     Args:
         first: scores `[N]` of one variant.
         second: scores `[N]` of the other, of the same patches in the same order.
         clusters: which slice each patch is of, `[N]`.
-        seed: of the bootstrap.
+        seed: of no use, since nothing is drawn; callers gave it when the interval was a bootstrap.
         confidence: coverage of the interval, in (0, 1).
 
     Raises:
@@ -70,52 +69,35 @@ def paired_test(
     finite = np.isfinite(differences)
     if not finite.any():
         raise InputError("there is no patch of which both variants have a finite score")
-    differences = differences[finite]
-    names = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
-    labels = np.array([names[name] for name in clusters])[finite]
-    present, labels = np.unique(labels, return_inverse=True)
-    by_slice = present.size >= FEWEST_CLUSTERS
-    sums = np.bincount(labels, differences).astype(np.float64) if by_slice else differences
-    counts = np.bincount(labels).astype(np.float64) if by_slice else np.ones(differences.size)
-    low, high = _interval(sums, counts, seed, confidence)
-    return PairedTest(
-        differences.size,
-        int(present.size),
-        "slice" if by_slice else "patch",
-        float(differences.mean()),
-        low,
-        high,
-        _signed_rank(sums / counts),
-    )
+    means = means_of(differences[finite], [name for name, known in zip(clusters, finite, strict=True) if known])
+    low, high, _ = student_interval(means, confidence)
+    count = int(np.count_nonzero(finite))
+    return PairedTest(count, means.size, "slice", float(means.mean()), low, high, _student_p(means))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p values for their number: the chance of any false finding stays what it says.
 
-    Holm, Scand. J. Statist. 6 (1979) 65.
+    Holm, Scand. J. Statist. 6 (1979) 65. What is NaN was not tested, stays NaN, and does not count.
     """
-    p = np.asarray(p_values, dtype=np.float64)
+    given = np.asarray(p_values, dtype=np.float64)
+    tested = ~np.isnan(given)
+    p = given[tested]
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1.0)
-    return [float(value) for value in adjusted]
+    result = np.full(given.size, math.nan)
+    result[tested] = adjusted
+    return [float(value) for value in result]
 
 
-def _interval(
-    sums: NDArray[np.float64], counts: NDArray[np.float64], seed: int, confidence: float
-) -> tuple[float, float]:
-    """Percentile interval of the mean over units, each drawn whole."""
-    if sums.size < 2:
-        return math.nan, math.nan
-    generator = np.random.default_rng([seed, sums.size])
-    drawn = generator.integers(sums.size, size=(RESAMPLES, sums.size))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+def _student_p(means: NDArray[np.float64]) -> float:
+    from scipy.stats import t
 
-
-def _signed_rank(differences: NDArray[np.float64]) -> float:
-    from scipy.stats import wilcoxon
-
-    return float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+    if means.size < FEWEST_CLUSTERS:
+        return math.nan
+    if not means.any():
+        return 1.0
+    stderr = float(means.std(ddof=1)) / math.sqrt(means.size)
+    return 0.0 if stderr == 0 else float(2 * t.sf(abs(float(means.mean())) / stderr, means.size - 1))

@@ -1,8 +1,9 @@
 """The shape of a pore space from slices that come one after the other, as `pore_space` measures whole volumes.
 
-What is held does not grow with the number of slices: `SLAB + 1` slices and, for the two-point probability, the longest
-distance in slices, at one byte a voxel; 9 bytes a pixel of one slice for the chords along z; one row a pore that meets
-the last slice; and while a slab is looked at its labels and neighbourhoods, together about 21 bytes a voxel of it.
+What is held does not grow with the number of slices: `SLAB` slices and those that the longest step of the surface spans
+(2 in cubic voxels), and, for the two-point probability, the longest distance in slices, at one byte a voxel; 9 bytes a
+pixel of one slice for the chords along z; one row a pore that meets the last slice; and while a slab is looked at its
+labels and neighbourhoods, together about 21 bytes a voxel of it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.metrics.cells import CellMeter
+from txm2sem_core.metrics.chords import Chords, ChordsAlongZ, chord_lengths
 from txm2sem_core.metrics.connectivity import check_pore, voxel_size_zyx
-from txm2sem_core.metrics.pore_space import SLAB, chord_lengths, euler_of_block, line_shares, steps_of_lines
+from txm2sem_core.metrics.crossings import FURTHEST_VOXELS, count_crossings, wall_steps
+from txm2sem_core.metrics.pore_space import SLAB
 from txm2sem_core.metrics.two_point import TwoPointMeter
 
 Plane = NDArray[np.bool_]
@@ -32,10 +36,15 @@ class PoreShape:
     Attributes:
         voxels: of the volume.
         pore_voxels: those of the pores.
-        connected: share of the volume in pores that join the two faces of z, of y and of x.
-        euler: Euler number of the pores, 6-connected.
-        crossings: share of differing pairs of voxels along each of 13 directions; NaN where no pair fits.
-        chords: number of chords of 0, 1, 2, ... voxels along z, y and x, see `pore_space.chord_lengths`.
+        connected: share of the volume in pores that join the two faces of z, of y and of x. Depends on the volume: a
+            thinner one is joined by more.
+        euler: Euler number of the pores that were seen, 6-connected, as if all beyond were solid.
+        euler_per_voxel: the same per volume of a rock that goes on beyond, see `CellMeter`.
+        mean_chords: of the pores in voxels, along z, y and x: porosity over the chords that begin per length. Cut ones
+            count as they should. NaN where no chord ends.
+        chords: see `Chords`.
+        specific_surface: area of the wall per volume, 1/m, as `pore_space.specific_surface`; NaN where no pair fits, or
+            without a voxel size.
         two_point: S2 `[3, lags]` along z, y, x, see `TwoPointMeter`; NaN where no pair fits.
     """
 
@@ -43,8 +52,10 @@ class PoreShape:
     pore_voxels: int
     connected: tuple[float, float, float]
     euler: int
-    crossings: NDArray[np.float64]
-    chords: tuple[Counts, Counts, Counts]
+    euler_per_voxel: float
+    mean_chords: tuple[float, float, float]
+    chords: tuple[Chords, Chords, Chords]
+    specific_surface: float
     two_point: NDArray[np.float64]
 
     @property
@@ -52,27 +63,31 @@ class PoreShape:
         """Share of the pores."""
         return self.pore_voxels / self.voxels
 
-    def specific_surface(self, voxel_size_nm: float | Sequence[float]) -> float:
-        """Area of the wall per volume, 1/m, as `pore_space.specific_surface`; NaN where an axis has one voxel."""
-        lengths, shares = line_shares(voxel_size_zyx(voxel_size_nm))
-        return float(2 * (2 * shares * self.crossings / lengths).sum())
-
 
 class PoreMeter:
     """Takes the slices `[Y, X]` of a pore space in the order of z, True in the pores.
 
     Args:
         longest_lag_px: of the two-point probability; less where a slice is smaller.
+        voxel_size_nm: along z, y, x, for the surface; None leaves it out.
+        slices: how many will come, if they may be fewer than 7: the surface's steps must fit.
         slab: slices that are looked at together.
     """
 
-    def __init__(self, longest_lag_px: int, slab: int = SLAB) -> None:
-        self._longest_lag, self._slab = longest_lag_px, slab
-        self._waiting: list[Plane] = []  # from the second slab on, the first of them was counted before
-        self._slices = self._pores = self._euler = 0
-        self._pairs = np.zeros(13, np.int64)
-        self._differing = np.zeros(13, np.int64)
-        self._in_plane: list[Counts] = []
+    def __init__(
+        self,
+        longest_lag_px: int,
+        voxel_size_nm: float | Sequence[float] | None = None,
+        *,
+        slices: int | None = None,
+        slab: int = SLAB,
+    ) -> None:
+        self._longest_lag, self._slab, self._expected = longest_lag_px, slab, slices
+        self._edges = None if voxel_size_nm is None else voxel_size_zyx(voxel_size_nm)
+        self._waiting: list[Plane] = []  # the first `_old` of them were counted before
+        self._slices = self._pores = self._old = 0
+        self._cells = CellMeter()
+        self._in_plane: list[Chords] = []
 
     def add(self, plane: Plane) -> None:
         """Take the next slice.
@@ -93,8 +108,9 @@ class PoreMeter:
         for axis in (0, 1):
             self._in_plane[axis] += chord_lengths(plane[None], axis + 1)
         self._chords_z.add(plane)
+        self._cells.add(plane)
         self._waiting.append(plane.copy())
-        if len(self._waiting) > self._slab:
+        if len(self._waiting) >= self._old + self._slab:
             self._take_slab()
 
     def result(self) -> PoreShape:
@@ -106,15 +122,22 @@ class PoreMeter:
         if not self._slices:
             raise InputError("the volume to measure holds no slice")
         self._take_slab()
-        crossings = np.divide(self._differing, self._pairs, out=np.full(13, np.nan), where=self._pairs > 0)
+        crossings = np.divide(
+            self._differing, self._pairs, out=np.full(len(self._pairs), np.nan), where=self._pairs > 0
+        )
         two_point = np.full((3, 1), np.nan) if self._two_point is None else self._two_point.result()
+        voxels = self._slices * math.prod(self._shape)
+        # half of the crossings are beginnings
+        z, y, x = (2 * self._pores / voxels / share if share > 0 else math.nan for share in crossings[:3].tolist())
         return PoreShape(
-            self._slices * math.prod(self._shape),
+            voxels,
             self._pores,
             self._connected.result(),
-            self._euler,
-            crossings,
+            self._cells.euler_number(),
+            self._cells.euler_per_voxel(),
+            (z, y, x),
             (self._chords_z.result(), self._in_plane[0], self._in_plane[1]),
+            float(self._weights @ crossings[3:]) * 1e9 if self._weights.size else math.nan,
             two_point,
         )
 
@@ -123,51 +146,29 @@ class PoreMeter:
         self._shape: tuple[int, ...] = plane.shape
         lag = min(self._longest_lag, min(plane.shape) - 1)
         self._two_point = TwoPointMeter(lag) if lag > 0 else None
-        self._chords_z = _ChordsAlongZ(plane.shape)
+        self._chords_z = ChordsAlongZ(plane.shape)
         self._connected = ConnectedMeter()
-        self._in_plane = [np.zeros(n + 1, np.int64) for n in plane.shape]
+        empty = np.zeros(1, np.int64)
+        self._in_plane = [Chords(empty, empty)] * 2
+        self._steps, self._weights = np.eye(3, dtype=np.int64), np.empty(0)
+        if self._edges is not None:
+            slices = self._expected or FURTHEST_VOXELS + 1
+            steps, self._weights = wall_steps(self._edges, (slices, plane.shape[0], plane.shape[1]))
+            self._steps = np.concatenate([self._steps, steps])
+        self._pairs, self._differing = np.zeros((2, len(self._steps)), np.int64)
 
     def _take_slab(self) -> None:
-        """Euler number, crossings and connections of the slices that wait; the last of them goes on waiting."""
-        first = self._connected.slices == 0
-        if not first and len(self._waiting) == 1:
+        """Crossings and connections of the slices that wait; those that later steps reach back to go on waiting."""
+        if len(self._waiting) == self._old:
             return
         block = np.stack(self._waiting)
-        self._euler += euler_of_block(block) - (0 if first else euler_of_block(block[:1]))
-        for number, step in enumerate(steps_of_lines()):
-            pairs, differing = _crossings(block, step, first=first)
+        for number, step in enumerate(self._steps):
+            pairs, differing = count_crossings(block, step, self._old)
             self._pairs[number] += pairs
             self._differing[number] += differing
-        self._connected.add(block if first else block[1:])
-        self._waiting = self._waiting[-1:]
-
-
-def _crossings(block: NDArray[np.bool_], step: NDArray[np.int64], *, first: bool) -> tuple[int, int]:
-    """Pairs of voxels a step apart and those that differ; within the first slice only where it is new."""
-    if step[0] == 0 and not first:
-        block = block[1:]
-    here = tuple(slice(max(-int(s), 0), n - max(int(s), 0)) for s, n in zip(step, block.shape, strict=True))
-    there = tuple(slice(max(int(s), 0), n - max(-int(s), 0)) for s, n in zip(step, block.shape, strict=True))
-    return block[here].size, int(np.count_nonzero(block[here] != block[there]))
-
-
-class _ChordsAlongZ:
-    """Counts chords along z; holds the length of the run that each pixel is in, and whether it began inside."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self._run = np.zeros(shape, np.int64)
-        self._inside = np.zeros(shape, np.bool_)
-        self._counts = np.zeros(1, np.int64)
-
-    def add(self, plane: Plane) -> None:
-        ended = self._run[(self._run > 0) & ~plane & self._inside]
-        self._inside |= ~plane  # the next run of this pixel begins after a slice without pore
-        self._run = np.where(plane, self._run + 1, 0)
-        length = self._counts.size + 1
-        self._counts = np.pad(self._counts, (0, 1)) + np.bincount(ended, minlength=length)
-
-    def result(self) -> Counts:
-        return self._counts
+        self._connected.add(block[self._old :])
+        self._waiting = self._waiting[-int(self._steps[:, 0].max()) :]
+        self._old = len(self._waiting)
 
 
 class ConnectedMeter:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-
-OTSU_BINS = 256
+from txm2sem_core.metrics.masks import check_mask
 
 
 class Segmenter(Protocol):
@@ -48,69 +46,6 @@ class Thresholds:
         return segment(image, self.levels)
 
 
-def multi_otsu_thresholds(pixels: NDArray[np.generic], phases: int) -> tuple[float, ...]:
-    """Grey levels that part `phases` phases with the greatest variance between them.
-
-    Liao, Chen and Chung, J. Inf. Sci. Eng. 17 (2001) 713-727, over 256 equal bins, after Otsu (1979). Fit them once,
-    on pixels of the truth, and use the same on truth and prediction: thresholds fitted to each hide a shift in grey
-    level.
-
-    Args:
-        pixels: grey levels in any shape.
-        phases: number of phases, 2 to 5.
-
-    Returns:
-        `phases - 1` thresholds, ascending, in the grey levels of `pixels`.
-
-    Raises:
-        InputError: `phases` out of range, values not finite, or fewer different grey levels than phases.
-    """
-    if not 2 <= phases <= 5:
-        raise InputError(f"phases is {phases}; multi-Otsu thresholds are fitted for 2 to 5 phases")
-    values = np.asarray(pixels, dtype=np.float64).ravel()
-    if not np.isfinite(values).all():
-        raise InputError("grey levels to fit thresholds on hold values that are not finite; mask them first")
-    levels = np.unique(values)
-    if levels.size < phases:
-        raise InputError(f"{levels.size} different grey levels cannot be parted into {phases} phases")
-    if levels.size == phases:
-        return tuple(float(level) for level in (levels[1:] + levels[:-1]) / 2)
-    # skimage's histogram of integers has a bin for every grey level: 65536 of them for 16-bit data, so give it floats
-    return _of_histogram(*np.histogram(values, bins=OTSU_BINS), phases)
-
-
-def _of_histogram(counts: NDArray[np.int64], edges: NDArray[np.float64], phases: int) -> tuple[float, ...]:
-    from skimage.filters import threshold_multiotsu
-
-    centres = (edges[:-1] + edges[1:]) / 2
-    thresholds = threshold_multiotsu(classes=phases, hist=(counts, centres))  # type: ignore[no-untyped-call]
-    return tuple(float(threshold) for threshold in thresholds)
-
-
-def thresholds_of_slices(slices: Callable[[], Iterable[NDArray[np.generic]]], phases: int) -> tuple[float, ...]:
-    """`multi_otsu_thresholds` of a volume, read slice by slice, twice: for the range, and for the histogram.
-
-    Raises:
-        InputError: as there.
-    """
-    if not 2 <= phases <= 5:
-        raise InputError(f"phases is {phases}; multi-Otsu thresholds are fitted for 2 to 5 phases")
-    low, high, levels = math.inf, -math.inf, np.empty(0)
-    for plane in slices():
-        values = np.asarray(plane, dtype=np.float64)
-        if not np.isfinite(values).all():
-            raise InputError("grey levels to fit thresholds on hold values that are not finite; mask them first")
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
-        if levels.size <= phases:
-            levels = np.union1d(levels, values)
-    if levels.size <= phases:
-        return multi_otsu_thresholds(levels, phases)
-    counts, edges = np.zeros(OTSU_BINS, np.int64), np.linspace(low, high, OTSU_BINS + 1)
-    for plane in slices():
-        counts += np.histogram(np.asarray(plane, dtype=np.float64), OTSU_BINS, (low, high))[0]
-    return _of_histogram(counts, edges, phases)
-
-
 def segment(image: NDArray[np.generic], thresholds: tuple[float, ...]) -> NDArray[np.uint8]:
     """Phase number of every pixel: how many thresholds its grey level exceeds. Shape kept.
 
@@ -132,13 +67,13 @@ def confusion(
     mask: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
     """Pixel counts `[truth phase, predicted phase]` of two label images of equal shape, within the mask if given."""
-    if prediction.shape != truth.shape or (mask is not None and mask.shape != truth.shape):
+    if prediction.shape != truth.shape:
         raise InputError(f"label images differ in shape: prediction {prediction.shape}, truth {truth.shape}")
     if max(int(prediction.max(initial=0)), int(truth.max(initial=0))) >= phases:
         raise InputError(f"a label image holds a phase above {phases - 1}, the last of {phases}")
     codes = truth.astype(np.int64) * phases + prediction
     if mask is not None:
-        codes = codes[mask]
+        codes = codes[check_mask(mask, truth)]
     return np.bincount(codes.ravel(), minlength=phases * phases).reshape(phases, phases)
 
 
@@ -170,7 +105,9 @@ def dice_from_confusion(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.divide(2 * both, total, out=np.full(both.shape, math.nan), where=total > 0)
 
 
-def two_point_probability(phase: NDArray[np.bool_], axis: int, max_lag_px: int | None = None) -> NDArray[np.float64]:
+def two_point_probability(
+    phase: NDArray[np.bool_], axis: int, max_lag_px: int | None = None, mask: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Probability that two points a distance apart along one axis both lie in the phase, S2(r).
 
     Torquato, Random Heterogeneous Materials (2002), section 2.2. Every pair of pixels inside the array counts and none
@@ -181,9 +118,11 @@ def two_point_probability(phase: NDArray[np.bool_], axis: int, max_lag_px: int |
         phase: boolean, True in the phase.
         axis: along which to measure (0 is z in a `[Z, Y, X]` volume).
         max_lag_px: greatest distance in pixels; half the length of the axis if not given.
+        mask: True where a pixel counts; only pairs of which both do are counted.
 
     Returns:
-        `[max_lag_px + 1]`, distances 0, 1, 2, ... pixels; multiply the index by the voxel size along the axis.
+        `[max_lag_px + 1]`, distances 0, 1, 2, ... pixels; multiply the index by the voxel size along the axis. NaN
+        where no pair counts.
     """
     if phase.dtype != np.bool_ or phase.size == 0 or not -phase.ndim <= axis < phase.ndim:
         raise InputError(
@@ -193,7 +132,10 @@ def two_point_probability(phase: NDArray[np.bool_], axis: int, max_lag_px: int |
     max_lag = length // 2 if max_lag_px is None else max_lag_px
     if not 0 <= max_lag < length:
         raise InputError(f"a lag of {max_lag} pixels does not fit into axis {axis} of {length} pixels")
-    lines = np.moveaxis(phase, axis, 0)
-    line_count = phase.size // length
-    pairs = [int(np.count_nonzero(lines[: length - lag] & lines[lag:])) for lag in range(max_lag + 1)]
-    return np.array(pairs, dtype=np.float64) / (line_count * (length - np.arange(max_lag + 1)))
+    counts = np.ones_like(phase) if mask is None else check_mask(mask, phase)
+    lines, there = (np.moveaxis(field, axis, 0) for field in (phase & counts, counts))
+    pairs, possible = (
+        np.array([np.count_nonzero(field[: length - lag] & field[lag:]) for lag in range(max_lag + 1)], np.float64)
+        for field in (lines, there)
+    )
+    return np.divide(pairs, possible, out=np.full(pairs.shape, math.nan), where=possible > 0)

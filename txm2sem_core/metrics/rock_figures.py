@@ -14,7 +14,7 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.diffusivity import Diffusivity, diffusivity
 from txm2sem_core.metrics.permeability import nanodarcy, solve_permeability
 from txm2sem_core.metrics.pore_meter import PoreMeter, PoreShape
-from txm2sem_core.metrics.pore_space import mean_chord, pore_diameters
+from txm2sem_core.metrics.pore_space import pore_diameters
 from txm2sem_core.metrics.rock import Segmenter, phase_fractions
 from txm2sem_core.metrics.two_point import AXES
 
@@ -36,7 +36,7 @@ def rock_figures(
     """Figures of the pores (phase 0, the darkest) of a volume, and their distributions.
 
     Slices are segmented as they come, and forgotten: what is held is given by `PoreMeter`, beside the block from the
-    middle for pore sizes and flow, at one byte a voxel; for what those need see `pore_diameters` (about 52 bytes a
+    middle for pore sizes and flow, at one byte a voxel; for what those need see `thickness_classes` (about 36 bytes a
     voxel of the block) and `solve_permeability` (about 1.2 kB a connected pore voxel of it).
 
     Args:
@@ -55,7 +55,7 @@ def rock_figures(
     Raises:
         InputError: grey levels that are not finite, or other slices than `shape` says.
     """
-    meter = PoreMeter(LONGEST_LAG_PX)
+    meter = PoreMeter(LONGEST_LAG_PX, voxel_size_nm, slices=shape[0])
     counts, block = np.zeros(segmenter.phases), []
     z, y, x = middle(shape, cube_px)
     number = -1
@@ -95,16 +95,16 @@ def _centred(length: int, part: int) -> slice:
 
 
 def _shape_figures(found: PoreShape, edges: Edges) -> tuple[Figures, pd.DataFrame]:
-    volume_um3 = found.voxels * math.prod(edges) * 1e-9
-    figures: Figures = {"specific_surface_per_um": found.specific_surface(edges) * 1e-6}
-    figures["euler_per_um3"] = found.euler / volume_um3
+    figures: Figures = {"specific_surface_per_um": found.specific_surface * 1e-6}
+    figures["euler_per_um3"] = found.euler_per_voxel / (math.prod(edges) * 1e-9)
     tables = []
     for name, edge, values in zip(AXES, edges, found.two_point, strict=True):
         tables.append(_table("two_point", name, np.arange(values.size) * edge, values).dropna())
-    for name, edge, chords in zip(AXES, edges, found.chords, strict=True):
-        figures[f"mean_chord_{name}_nm"] = mean_chord(chords) * edge
-        seen = np.flatnonzero(chords)
-        tables.append(_table("chord", name, seen * edge, chords[seen] / max(int(chords.sum()), 1)))
+    for name, edge, mean, chords in zip(AXES, edges, found.mean_chords, found.chords, strict=True):
+        figures[f"mean_chord_{name}_nm"] = mean * edge
+        shares = chords.shares()
+        seen = np.flatnonzero(shares)
+        tables.append(_table("chord", name, seen * edge, shares[seen]))
     return figures, pd.concat(tables, ignore_index=True)
 
 

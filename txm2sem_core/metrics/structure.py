@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.image import Image, Mask, check_data_range, check_pair
+from txm2sem_core.metrics.image import Image, check_data_range, check_pair
+from txm2sem_core.metrics.masks import EMPTY, Mask, check_mask, selected
 from txm2sem_core.metrics.windows import INTERIOR, SSIM_WINDOW_PX, WindowPair
 
 Real = NDArray[np.float64]
@@ -68,7 +69,7 @@ def multi_scale_similarity(pair: WindowPair, data_range: float, mask: Mask | Non
             agreement = here.similarity(data_range) if last else here.contrast_structure(data_range)
             terms.append((MS_SSIM_WEIGHTS[scale], max(float(np.average(agreement, weights=inner)), 0.0)))
     if not terms:
-        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
+        raise InputError(EMPTY)
     total = sum(exponent for exponent, _ in terms)
     return math.prod(mean ** (exponent / total) for exponent, mean in terms)
 
@@ -117,7 +118,7 @@ def gmsd(prediction: Image, target: Image, data_range: float, mask: Mask | None 
         raise InputError(f"gradients of halved images need 6 x 6 pixels; these are {first.shape}")
     counts = _halved(_weights(first, mask))[1:-1, 1:-1] == 1
     if np.count_nonzero(counts) < 2:
-        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
+        raise InputError(EMPTY)
     gradients = [_gradient(_halved(image)) for image in (first, second)]
     constant = GMSD_CONSTANT * (data_range / 255) ** 2
     similarity = (2 * gradients[0] * gradients[1] + constant) / (gradients[0] ** 2 + gradients[1] ** 2 + constant)
@@ -135,55 +136,61 @@ def histogram_distance(prediction: Image, target: Image, data_range: float, mask
     """
     check_data_range(data_range)
     first, second = check_pair(prediction, target)
-    counts = _weights(first, mask) > 0
-    if not counts.any():
-        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
-    return float(np.abs(np.sort(first[counts]) - np.sort(second[counts])).mean()) / data_range
+    sorted_values = (np.sort(selected(image, mask), axis=None) for image in (first, second))
+    return float(np.abs(np.subtract(*sorted_values)).mean()) / data_range
 
 
 class HistogramMeter:
-    """Gathers `histogram_distance` of two volumes slice by slice, in classes of `data_range / 4096`.
+    """Gathers `histogram_distance` of two volumes slice by slice, in classes of at most `data_range / 4096`.
 
-    Whole grey levels of up to 4096 (8-bit data among them) are exact; the error of others is below one class.
+    Of each class the number of its values and where they lie in it are kept. So whole grey levels are exact (the sides
+    of classes stand on them where the data range is a whole number up to 4096), and so is the distance wherever one
+    histogram lies beyond the other throughout a class. The error is below one class.
     """
 
     def __init__(self, data_range: float) -> None:
         check_data_range(data_range)
-        whole = float(data_range).is_integer() and data_range <= 4096
-        self._width = 1.0 if whole else data_range / 4096
+        per_level = 4096 / data_range
+        self._per_level = (
+            float(math.ceil(per_level)) if float(data_range).is_integer() and per_level >= 1 else per_level
+        )
         self._data_range = data_range
-        self._counts: dict[int, int] = {}
+        # of each class: prediction's minus target's number of values, and the sum of their distances to its upper side
+        self._classes: dict[int, tuple[int, float]] = {}
         self._pixels = 0
 
     def add(self, prediction: Image, target: Image, mask: Mask | None = None) -> None:
         """Take the next slice of both, `[Y, X]`."""
         for image, sign in zip(check_pair(prediction, target), (1, -1), strict=True):
-            values = image if mask is None else image[mask]
-            classes, numbers = np.unique(np.floor(values / self._width).astype(np.int64), return_counts=True)
-            for key, number in zip(classes.tolist(), numbers.tolist(), strict=True):
-                self._counts[key] = self._counts.get(key, 0) + sign * number
-            self._pixels += values.size if sign == 1 else 0
+            places = selected(image, mask).ravel() * self._per_level
+            classes, own, numbers = np.unique(np.floor(places), return_inverse=True, return_counts=True)
+            above = np.bincount(own, classes[own] + 1 - places, minlength=classes.size)
+            for key, number, rest in zip(classes.tolist(), numbers.tolist(), above.tolist(), strict=True):
+                counted, summed = self._classes.get(int(key), (0, 0.0))
+                self._classes[int(key)] = counted + sign * number, summed + sign * rest
+            self._pixels += places.size if sign == 1 else 0
 
     def result(self) -> float:
         """Share of `data_range`; InputError before the first pixel."""
-        if not self._counts:
+        if self._pixels == 0:
             raise InputError("no pixel was given to compare grey levels of")
-        keys = sorted(self._counts)
-        surplus = np.cumsum([self._counts[key] for key in keys])
-        return float(np.sum(np.abs(surplus[:-1]) * np.diff(keys))) * self._width / self._pixels / self._data_range
+        keys = sorted(self._classes)
+        surplus = np.cumsum([self._classes[key][0] for key in keys])  # of values up to the upper side of each class
+        before = np.concatenate([[0], surplus[:-1]])
+        within = np.abs(before + np.array([self._classes[key][1] for key in keys])).sum()
+        between = np.sum(np.abs(surplus[:-1]) * (np.diff(keys) - 1))
+        return float(within + between) / self._per_level / self._pixels / self._data_range
 
 
 def _weights(image: Real, mask: Mask | None) -> Real:
     if mask is None:
         return np.ones_like(image)
-    if mask.dtype != np.bool_ or mask.shape != image.shape:
-        raise InputError(f"the mask must be boolean and of shape {image.shape}; it is {mask.dtype} {mask.shape}")
-    return mask.astype(np.float64)
+    return check_mask(mask, image).astype(np.float64)
 
 
 def _average(values: Real, weights: Real) -> float:
     if not weights.any():
-        raise InputError("the mask leaves no pixel to compare; check that it is True where pixels count")
+        raise InputError(EMPTY)
     return float(np.average(values, weights=weights))
 
 

@@ -54,21 +54,21 @@ def compare_volumes(
         truth: as many slices of the same shape and in the same grey levels.
         data_range: greatest minus least possible grey level.
         segmenter: parts the phases of both; fit it once, on pixels of the truth.
-        masks: boolean slices, True where a pixel counts, for the image and phase figures; the continuity is taken over
-            all pixels.
+        masks: boolean slices, True where a pixel counts. Slices of which none does are passed over, and what needs
+            whole slices is left out: the figures of `Neighbours`, and the two-point probability.
         neighbours: new meters of the prediction and of the truth, where the slice distance is not the pixel's size, the
             volume is small, or the caller wants their spectra.
 
     Returns:
-        `slices`; `psnr` (dB, of the whole volume's mean squared error), `mae` and `histogram_distance` of the volume
-        (shares of `data_range`); `ssim`, `ms_ssim`, `structure` and `gmsd` (means over slices); with two slices or
-        more `continuity_ratio`, `continuity_error` and `continuity_explained` (see `Continuity`), and the figures of
-        `Neighbours` of the prediction and, with the ending `_truth`, of the truth. With a segmenter, for every phase
-        `p` from the darkest: `fraction_{p}` (prediction), `fraction_{p}_truth`, `fraction_{p}_error` (prediction
-        minus truth) and `dice_{p}` (NaN if neither has it). Phase 0 is the darkest: pores, and organic matter where
-        it does not part it from them. Of phase 0, over all pixels, `two_point_error_z`, `_y` and `_x`: the
-        mean absolute difference of the two-point probabilities over distances of 1 to 16 pixels (fewer in a smaller
-        volume).
+        `slices` (those of which a pixel counts); `psnr` (dB, of the whole volume's mean squared error), `mae` and
+        `histogram_distance` of the volume (shares of `data_range`); `ssim`, `ms_ssim`, `structure` and `gmsd` (means
+        over slices); with two slices or more `continuity_ratio`, `continuity_error` and `continuity_explained` (see
+        `Continuity`), and without masks the figures of `Neighbours` of the prediction and, with the ending `_truth`, of
+        the truth. With a segmenter, for every phase `p` from the darkest: `fraction_{p}` (prediction),
+        `fraction_{p}_truth`, `fraction_{p}_error` (prediction minus truth) and `dice_{p}` (NaN if neither has it).
+        Phase 0 is the darkest: pores, and organic matter where it does not part it from them. Of phase 0, without
+        masks, `two_point_error_z`, `_y` and `_x`: the mean absolute difference of the two-point probabilities over
+        distances of 1 to 16 pixels (fewer in a smaller volume).
 
     Raises:
         InputError: no slices, numbers or shapes of slices that differ, values that are not finite.
@@ -80,23 +80,28 @@ def compare_volumes(
     counts = np.zeros((phases, phases), dtype=np.int64)
     mask_slices = None if masks is None else iter(masks)
     darkest: tuple[TwoPointMeter, TwoPointMeter] | None = None
-    for predicted, measured in paired_slices(prediction, truth):
-        mask = None if mask_slices is None else _next_mask(mask_slices, sums.slices)
+    for z, (predicted, measured) in enumerate(paired_slices(prediction, truth)):
+        mask = None if mask_slices is None else _next_mask(mask_slices, z)
+        meter.add(predicted, measured, mask)
+        if mask is not None and not mask.any():
+            continue
         pair = WindowPair.of(*check_pair(predicted, measured))
         _add_slice(sums, pair, data_range, mask)
         histogram.add(predicted, measured, mask)
-        meter.add(predicted, measured)
-        for fit_of_volume, windows in zip(fit, (pair.first, pair.second), strict=True):
-            fit_of_volume.add_windows(windows)
+        if mask is None:
+            for fit_of_volume, windows in zip(fit, (pair.first, pair.second), strict=True):
+                fit_of_volume.add_windows(windows)
         if segmenter is not None:
             labels = segmenter(predicted), segmenter(measured)
             counts += confusion(*labels, phases, mask)
+            if mask is not None:
+                continue
             lag = min(TWO_POINT_LAG_PX, *(n - 1 for n in predicted.shape))
             darkest = darkest or (TwoPointMeter(lag), TwoPointMeter(lag))
             for meter_of_phase, label in zip(darkest, labels, strict=True):
                 meter_of_phase.add(label == 0)
     if sums.slices == 0:
-        raise InputError("the volumes to compare hold no slice")
+        raise InputError("the volumes to compare hold no slice, or the masks leave no pixel of them")
     figures = {
         "slices": float(sums.slices),
         "psnr": psnr_from_mse(sums.squared_error / sums.pixels, data_range),
@@ -107,17 +112,20 @@ def compare_volumes(
         "gmsd": sums.gradients / sums.slices,
         "histogram_distance": histogram.result(),
     }
-    if sums.slices > 1:
+    if meter.pixels:
         continuity = meter.result()
         figures |= {
             "continuity_ratio": continuity.ratio,
             "continuity_error": continuity.error,
             "continuity_explained": continuity.explained,
         }
-        figures |= fit[0].result().figures() | fit[1].result().figures("_truth")
-    if darkest is None:
-        return figures
-    return figures | _phase_figures(counts) | two_point_errors(darkest[0].result(), darkest[1].result())
+        if masks is None:
+            figures |= fit[0].result().figures() | fit[1].result().figures("_truth")
+    if segmenter is not None:
+        figures |= _phase_figures(counts)
+    if darkest is not None:
+        figures |= two_point_errors(darkest[0].result(), darkest[1].result())
+    return figures
 
 
 def shell_correlation(

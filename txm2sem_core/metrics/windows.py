@@ -31,24 +31,28 @@ class Windows:
         image: `[Y, X]`.
         mean: Gaussian mean around each pixel of the interior, `[Y - 10, X - 10]`.
         variance: of the same windows, population variance.
+        axes: along which the windows extend. Along one axis they are lines, and only that axis has an interior.
     """
 
     image: Real
     mean: Real
     variance: Real
+    axes: tuple[int, ...] = (0, 1)
 
     @classmethod
-    def of(cls, image: Real) -> Windows:
+    def of(cls, image: Real, axes: tuple[int, ...] = (0, 1)) -> Windows:
         """Compute them; InputError for an image smaller than the window."""
-        check_window(image, SSIM_WINDOW_PX)
-        mean = _smooth(image)
-        variance = np.maximum(_smooth(np.square(image)) - np.square(mean), 0)  # rounding may leave less than nothing
-        return cls(image, mean, variance)
+        check_window(image, SSIM_WINDOW_PX, axes)
+        mean = _smooth(image, axes)
+        squares = _smooth(np.square(image), axes)
+        variance = np.maximum(squares - np.square(mean), 0)  # rounding may leave less than nothing
+        return cls(image, mean, variance, axes)
 
     def without(self, axis: int, first: int = 0, last: int = 0) -> Windows:
         """The same of the image without its `first` and `last` lines along an axis."""
         maps = (np.moveaxis(values, axis, 0) for values in (self.image, self.mean, self.variance))
-        return Windows(*(np.moveaxis(values[first : len(values) - last], 0, axis) for values in maps))
+        image, mean, variance = (np.moveaxis(values[first : len(values) - last], 0, axis) for values in maps)
+        return Windows(image, mean, variance, self.axes)
 
 
 class WindowPair:
@@ -68,7 +72,8 @@ class WindowPair:
     @cached_property
     def covariance(self) -> Real:
         """Of both images within each window."""
-        covariance: Real = _smooth(self.first.image * self.second.image) - self.first.mean * self.second.mean
+        products = _smooth(self.first.image * self.second.image, self.first.axes)
+        covariance: Real = products - self.first.mean * self.second.mean
         return covariance
 
     def luminance(self, data_range: float) -> Real:
@@ -89,19 +94,20 @@ class WindowPair:
         return self.luminance(data_range) * self.contrast_structure(data_range)
 
 
-def check_window(image: Real, window_px: int) -> None:
-    """InputError unless a window of so many pixels a side fits into the image `[Y, X]`."""
+def check_window(image: Real, window_px: int, axes: tuple[int, ...] = (0, 1)) -> None:
+    """InputError unless a window of so many pixels along the axes fits into the image `[Y, X]`."""
     height, width = image.shape
-    if min(height, width) < window_px:
+    if min(image.shape[axis] for axis in axes) < window_px:
         raise InputError(f"images of {height} x {width} pixels are smaller than SSIM's window of {window_px} pixels")
 
 
-def _smooth(image: Real) -> Real:
+def _smooth(image: Real, axes: tuple[int, ...]) -> Real:
     """Gaussian means of all windows that lie in the image."""
     from scipy import ndimage
 
-    filtered: Real = ndimage.gaussian_filter(_with_odd_rows(image), _SIGMA_PX, radius=BORDER_PX)
-    return filtered[:, : image.shape[1]][INTERIOR]
+    filtered: Real = ndimage.gaussian_filter(_with_odd_rows(image), _SIGMA_PX, radius=BORDER_PX, axes=axes)
+    interior = tuple(INTERIOR[axis] if axis in axes else slice(None) for axis in (0, 1))
+    return filtered[:, : image.shape[1]][interior]
 
 
 def _with_odd_rows(image: Real) -> Real:

@@ -13,18 +13,19 @@ from scipy import ndimage
 
 from txm2sem_core import io
 from txm2sem_core.config import PhantomSettings
-from txm2sem_core.errors import ConfigError
+from txm2sem_core.config.stages import SMALLEST_PHANTOM_PX
+from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.phantom import phases, sem, txm
 from txm2sem_core.phantom.grains import as_generator
 from txm2sem_core.phantom.placing import Matrix, frame_shape, margin_px, random_placing, sample_frame
 from txm2sem_core.phantom.rock import Rock
+from txm2sem_core.splits import pair_slices
 
 # folder, name of the files, phases: as in the published layout
 DENSITIES = (
     ("lowdensity", "SEM_dark", (phases.PORE, phases.ORGANIC)),
     ("highdensity", "SEM_light", (phases.PYRITE,)),
 )
-SMALLEST_PX = 16  # along Y and X
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,6 @@ class Truth:
     sem: NDArray[np.uint8]
     attenuation: NDArray[np.float32]
     pairs: list[Pair] = field(default_factory=list)
-
-
-def pair_slices(depth: int, every: int) -> list[int]:
-    """The slices z that have a FIB-SEM partner: every `every`-th, the first half a step in."""
-    return list(range(min(every // 2, depth - 1), depth, every))
 
 
 def percolating_axes(pore: NDArray[np.bool_]) -> list[str]:
@@ -103,7 +99,7 @@ def _acquire_pair(
     return Pair(f"{index:03d}", z, matrix, image, seen)
 
 
-def make_phantom(settings: PhantomSettings, output: Path) -> None:
+def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = True) -> None:
     """Make the phantom and leave it in the folder `output`, which appears only when it is whole.
 
     Raw data, as an instrument's user has it: `txm_volume/txm_000.tif` and on (every slice, 16 bits), `txm/TXM000.tif`
@@ -112,15 +108,22 @@ def make_phantom(settings: PhantomSettings, output: Path) -> None:
     `pairs.csv` (pair, z). Beside it `phantom.json` and the truth: `truth/labels.tif`, `truth/sem.tif` (what a perfect
     FIB-SEM would show of every TXM slice, same grey levels) and `truth/transforms.json`.
 
+    Args:
+        settings: of the phantom.
+        output: a new folder, or an empty one.
+        overwrite: an earlier phantom may stand there, and is replaced as a whole.
+
     Raises:
         ConfigError: the shape is too small to hold a slice worth registering.
-        InputError: `output` cannot be written.
+        InputError: `output` cannot be written, or something else stands there (see `io.check_output`).
     """
-    if min(settings.shape[1:]) < SMALLEST_PX:
+    if min(settings.shape[1:]) < SMALLEST_PHANTOM_PX:
         raise ConfigError(
-            f"phantom: shape {settings.shape} (Z, Y, X) has less than {SMALLEST_PX} voxels along Y or X. Enlarge it."
+            f"phantom: shape {settings.shape} (Z, Y, X) has less than {SMALLEST_PHANTOM_PX} voxels along Y or X. "
+            "Enlarge it."
         )
-    with io.atomic_path(output) as folder:
+    _check_place(settings, output, overwrite=overwrite)
+    with io.atomic_path(output, overwrite=overwrite) as folder:
         truth = build_truth(settings)
         rng = as_generator(settings.seed, "txm")
         txm.reconstruct(truth.attenuation, settings.voxel_size_nm, settings.psf_fwhm_nm, settings.photons, rng)
@@ -129,7 +132,19 @@ def make_phantom(settings: PhantomSettings, output: Path) -> None:
         truth.attenuation = np.empty((0, 0, 0), dtype=np.float32)  # a full-size volume is half a gigabyte
         _write_sem(folder, settings, truth)
         _write_truth(folder, settings, truth)
-        io.write_json(folder / "phantom.json", _description(settings, truth, scale))
+        description = _description(settings, truth, scale)
+        io.write_json(folder / "phantom.json", {**description, **io.MARK, "sha256": io.record_files(folder)})
+
+
+def _check_place(settings: PhantomSettings, output: Path, *, overwrite: bool) -> None:
+    """Refuse at once what stands in `output`, but for a phantom that may be the same."""
+    try:
+        standing = io.read_json(output / "phantom.json")["settings"]
+    except (InputError, KeyError, TypeError):
+        standing = None
+    if standing != settings.model_dump(mode="json"):
+        io.check_output([], folders=[output])
+        io.check_standing(output, folder=True, overwrite=overwrite)
 
 
 def _write_txm(folder: Path, settings: PhantomSettings, truth: Truth, scale: txm.Scale) -> None:

@@ -21,7 +21,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from txm2sem_core.figure_settings import CommonStyle
-from txm2sem_core.io import atomic_path
+from txm2sem_core.io import SOFTWARE, atomic_path
 
 MM_PER_INCH = 25.4
 MM_PER_POINT = MM_PER_INCH / 72
@@ -146,9 +146,9 @@ def save_figure(figure: Figure, path: Path, common: CommonStyle) -> None:
         InputError: the folder cannot be written.
     """
     metadata = {
-        ".png": {"Software": None},
-        ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-        ".svg": {"Date": None, "Creator": None},
+        ".png": {"Software": SOFTWARE},
+        ".pdf": {"CreationDate": None, "Creator": SOFTWARE, "Producer": None},
+        ".svg": {"Date": None, "Creator": SOFTWARE},
     }[path.suffix.lower()]
     with drawing(common), atomic_path(path) as temporary:
         mpl.rcParams.update({"pdf.fonttype": 42, "svg.hashsalt": "txm2sem", "svg.fonttype": "path"})

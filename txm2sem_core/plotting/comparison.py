@@ -28,7 +28,7 @@ from txm2sem_core.plotting.canvas import (
 KINDS = {"learned": ("Learned", PALETTE[0], "o"), "baseline": ("Baselines", PALETTE[1], "s")}
 PANELS = (("psnr", "PSNR / dB"), ("ssim", "SSIM"))
 BOTTOM_MM, GAP_MM = 8.5, 5.0
-REQUIRED = ("variant", "label", "kind", "factor", "n", "psnr_mean", "psnr_stderr", "ssim_mean", "ssim_stderr")
+REQUIRED = ("variant", "label", "kind", "factor", "slices", "psnr_mean", "psnr_stderr", "ssim_mean", "ssim_stderr")
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def draw_comparison(
     A dashed line stands at the best baseline of the same super-resolution factor.
 
     Args:
-        table: one row a variant: `variant`, `label`, `kind` (learned or baseline), `factor`, `n` (patches),
-            `psnr_mean`, `psnr_stderr` (dB), `ssim_mean`, `ssim_stderr`.
+        table: one row a variant: `variant`, `label`, `kind` (learned or baseline), `factor`, `slices`,
+            `psnr_mean`, `psnr_stderr` (dB), `ssim_mean`, `ssim_stderr`, over slices; NaN of a single one.
         style: of this figure.
         common: of all figures.
         seeds: one row a variant and seed: `variant`, `psnr_mean`, `ssim_mean`; small points.
@@ -171,13 +171,14 @@ def _label_rows(axes: Axes, rows: list[_Row], *, with_text: bool) -> None:
 
 
 def _legend_handles(table: pd.DataFrame, *, with_seeds: bool) -> list[Line2D]:
-    counts = sorted({int(n) for n in table["n"]})
-    patches = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    counts = sorted({int(n) for n in table["slices"]})
+    slices = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    mean = "mean, 1 slice" if counts == [1] else f"mean ± s.e., {slices} slices"
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=3.6, markerfacecolor=face, linestyle="-", label=label)
         for (_, colour, marker), face, label in (
-            (KINDS["learned"], KINDS["learned"][1], f"mean ± s.e., {patches} patches"),
-            (KINDS["baseline"], "white", "mean ± s.e., baseline"),
+            (KINDS["learned"], KINDS["learned"][1], mean),
+            (KINDS["baseline"], "white", "the same, baseline"),
         )
     ]
     if with_seeds:

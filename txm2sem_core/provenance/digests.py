@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -35,16 +36,16 @@ def raw_digest(paths: Iterable[Path], cache_folder: Path) -> str:
     """A digest of the content of files and folders, which does not change when they are copied or touched.
 
     Files are read once: what they gave is kept in `cache_folder` as long as their size and time of change stay the
-    same. Of a file larger than 64 MiB its size and a megabyte at the start, middle and end are read.
+    same. Of a file larger than 64 MiB its size and a megabyte at the start, middle and end are read. A file of that
+    name that is no such record stays as it is, and nothing is kept.
 
     Raises:
         InputError: a path is missing.
     """
     cache_path = cache_folder / _CACHE_NAME
-    try:
-        cache: dict[str, list[object]] = io.read_json(cache_path)
-    except InputError:
-        cache = {}
+    cache = _read_cache(cache_path)
+    ours = cache is not None or not os.path.lexists(cache_path)
+    cache = cache or {}
     digest, changed = hashlib.sha256(), False
     for path in paths:
         for file in _files(path):
@@ -55,9 +56,22 @@ def raw_digest(paths: Iterable[Path], cache_folder: Path) -> str:
                 cache[str(file)] = known = [*mark, _file_digest(file, status.st_size)]
                 changed = True
             digest.update(f"{file.name}:{known[2]}\n".encode())
-    if changed:
-        io.write_json(cache_path, cache)
+    if changed and ours:
+        with io.working_path(cache_path) as temporary:
+            io.write_json(temporary, cache)
     return digest.hexdigest()
+
+
+def _read_cache(path: Path) -> dict[str, list[object]] | None:
+    """What earlier calls kept: size, time of change and digest by path; None if it is something else, or not there."""
+    if path.is_symlink():
+        return None
+    try:
+        values = io.read_json(path)
+    except InputError:
+        return None
+    whole = isinstance(values, dict) and all(isinstance(kept, list) and len(kept) == 3 for kept in values.values())
+    return values if whole else None
 
 
 def _files(path: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -84,6 +84,28 @@ def estimate_transform(fixed: Array, moving: Array, settings: RegisterSettings) 
     return _described(matrix, (fixed, moving), (filtered_fixed, filtered_moving), disagreement)
 
 
+def estimate_from(fixed: Array, moving: Array, start: Matrix, settings: RegisterSettings) -> Registration:
+    """As `estimate_transform`, from a `start` that is known already, and not with `transform: none`.
+
+    Half of the time goes into comparing the halves: that is left out, and their disagreement infinite, where the
+    slices are no more alike than by chance.
+
+    Raises:
+        RegistrationError: the search drives the slices apart.
+    """
+    filtered = tuple(prefilter(image, settings.median_px, settings.smooth_px) for image in (fixed, moving))
+    matrix = _refined(filtered[0], filtered[1], start, FINE_MIN_STEP_PX, settings)
+    found = _described(matrix, (fixed, moving), (filtered[0], filtered[1]), disagreement_px=float("inf"))
+    if not found.similarity_after - found.similarity_chance >= settings.min_similarity:
+        return found
+    return replace(found, disagreement_px=_disagreement_px(filtered[0], filtered[1], matrix, settings))
+
+
+def is_blank(image: Array, settings: RegisterSettings) -> bool:
+    """Whether nothing is left of `image` [Y, X] once it is filtered for the search."""
+    return not prefilter(image, settings.median_px, settings.smooth_px).any()
+
+
 def _search(fixed: Image, moving: Image, settings: RegisterSettings) -> Matrix:
     """From no knowledge: turns and scales within the bounds, and all shifts."""
     kind = _kind(settings)
@@ -110,9 +132,13 @@ def _search_among(
         raise RegistrationError(
             f"no placing of the slices covers register.min_overlap {settings.min_overlap:g} of the TXM slice"
         )
+    return _refined(fixed, moving, to_full(start, factor), min_step_px, settings)
+
+
+def _refined(fixed: Image, moving: Image, start: Matrix, min_step_px: float, settings: RegisterSettings) -> Matrix:
     levels = usable_levels(settings.levels, min(fixed.shape, moving.shape, key=min))
     try:
-        return refine(fixed, moving, to_full(start, factor), _kind(settings), levels, min_step_px)
+        return refine(fixed, moving, start, _kind(settings), levels, min_step_px)
     except RuntimeError as error:
         raise RegistrationError("the search drove the slices apart: they share too little") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError, printable
 from txm2sem_core.geometry import Array, Crop, common_crop, coverage, warp
 from txm2sem_core.progress import progress
+from txm2sem_core.registration.diagnosis import explain
 from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
+from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.samples import RawPair
 
 MEASURES = (
@@ -46,10 +48,16 @@ class _Outcome:
     crop: Crop
     reasons: list[str]
     digests: dict[str, str]  # file kind to SHA-256; empty for a refused pair
+    hint: str = ""  # of a refused pair: what is wrong and what to do, as far as it was found
 
     @property
     def accepted(self) -> bool:
         return not self.reasons
+
+    @property
+    def verdict(self) -> str:
+        """Why the pair was refused; empty for an accepted one."""
+        return "; ".join([*self.reasons, *([self.hint] if self.hint else [])])
 
 
 def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output: Path, workers: int = 1) -> None:
@@ -70,6 +78,7 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
         results = pool.map(partial(_register_pair, settings=settings, folder=folder), pairs)
         try:
             outcomes = list(progress(results, "register", len(pairs), "pairs"))
+            outcomes = _explained(outcomes, settings, pool)
         except BaseException:
             pool.shutdown(cancel_futures=True)  # else the pairs that wait would still be registered
             raise
@@ -78,16 +87,26 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
 
 
 def register_files(
-    fixed: Path, moving: Path, output: Path, settings: RegisterSettings, mask: Path | None = None
+    fixed: Path,
+    moving: Path,
+    output: Path,
+    settings: RegisterSettings,
+    mask: Path | None = None,
+    *,
+    overwrite: bool = True,
 ) -> Registration:
     """Register one FIB-SEM slice: `registered.tif` on the TXM slice's grid, and `transform.json`, in `output`.
 
-    With a mask of the FIB-SEM slice also `mask.tif`, brought along by the same transform.
+    With a mask of the FIB-SEM slice also `mask.tif`, brought along by the same transform. With `overwrite` an earlier
+    registration of ours is replaced.
 
     Raises:
-        InputError: a file that cannot be read, or, with `transform: none`, shapes that differ.
+        InputError: one of these files is an input or something of the user's (see `io.check_output`); a file that
+            cannot be read; or, with `transform: none`, shapes that differ.
         RegistrationError: the registration is refused. Nothing is written.
     """
+    names = ["registered.tif", "transform.json", *(["mask.tif"] if mask is not None else [])]
+    io.check_output([fixed, moving, mask], files=[output / name for name in names])
     pair = RawPair(moving.stem, None, fixed, moving)
     txm, sem = _read_slices(pair, settings)
     on_sem = None if mask is None else _read_on_sem(mask, moving, sem.shape)
@@ -97,16 +116,17 @@ def register_files(
     except RegistrationError as error:
         reasons = [str(error)]
     if reasons:
+        reasons.append(explain(txm, sem, settings, _stated_scale(pair)))
         raise RegistrationError(f"{moving} on {fixed}: refused, {'; '.join(reasons)}. {REMEDY}.")
     registered = sem if settings.transform == "none" else warp(sem, found.matrix, txm.shape)
     crop = _crop(found, settings, sem.shape, txm.shape)
     record: dict[str, Any] = {name: _finite(value) for name, value in asdict(found).items() if name != "matrix"}
-    record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform}
-    io.write_tiff(output / "registered.tif", registered, io.read_voxel_size_nm(fixed))
+    record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform, **io.MARK}
+    io.write_tiff(output / "registered.tif", registered, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     if on_sem is not None:
         placed = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0)
-        io.write_tiff(output / "mask.tif", placed, io.read_voxel_size_nm(fixed))
-    io.write_json(output / "transform.json", record)
+        io.write_tiff(output / "mask.tif", placed, io.read_voxel_size_nm(fixed), overwrite=overwrite)
+    io.write_json(output / "transform.json", record, overwrite=overwrite)
     return found
 
 
@@ -158,7 +178,7 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
             for name, image in placed.items()
         }
     charge = placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8))
-    mask = np.where(charge > 0, 0, 255).astype(np.uint8)
+    mask = np.where(charge != 0, 0, 255).astype(np.uint8)
     voxel_size_nm = io.read_voxel_size_nm(pair.txm)
     digests = {}
     for name, image in ({"txm": txm, "mask": mask} | placed).items():
@@ -168,9 +188,36 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
     return _Outcome(pair, found, crop, [], digests)
 
 
+def _explained(outcomes: list[_Outcome], settings: RegisterSettings, pool: ThreadPoolExecutor) -> list[_Outcome]:
+    """The outcomes, those of refused pairs with a hint: of the numbers if these are wrong, else of each pair."""
+    refused = [outcome for outcome in outcomes if not outcome.accepted]
+    if not refused:
+        return outcomes
+    pairs = [outcome.pair for outcome in outcomes]
+    margins = [_margin(outcome) for outcome in outcomes]
+    numbering = find_numbering(pairs, margins, settings)
+    if numbering is not None:
+        hints = [numbering] * len(refused)
+    else:
+        found = pool.map(partial(_hint, settings=settings), [outcome.pair for outcome in refused])
+        hints = list(progress(found, "look for what is wrong", len(refused), "refused pairs"))
+    with_hint = dict(zip([outcome.pair.pair for outcome in refused], hints, strict=True))
+    return [replace(outcome, hint=with_hint.get(outcome.pair.pair, "")) for outcome in outcomes]
+
+
+def _margin(outcome: _Outcome) -> float | None:
+    """How far an accepted pair stands above chance; None for a refused one."""
+    found = outcome.registration
+    return found.similarity_after - found.similarity_chance if outcome.accepted and found is not None else None
+
+
+def _hint(pair: RawPair, settings: RegisterSettings) -> str:
+    return explain(*_read_slices(pair, settings), settings, _stated_scale(pair))
+
+
 def _check_refused(outcomes: list[_Outcome], settings: RegisterSettings) -> None:
     refused = [outcome for outcome in outcomes if not outcome.accepted]
-    named = "\n".join(printable(f"  {o.pair.sem} on {o.pair.txm}: {'; '.join(o.reasons)}") for o in refused)
+    named = "\n".join(printable(f"  {o.pair.sem} on {o.pair.txm}: {o.verdict}") for o in refused)
     if not refused:
         return
     if settings.refused == "exclude" and len(refused) < len(outcomes):
@@ -184,7 +231,8 @@ def _write_tables(outcomes: list[_Outcome], output: Path) -> None:
     """Write the three tables.
 
     `quality.csv` has a row for every pair, `index.csv` one for every accepted pair, `transforms.json` an entry for
-    every pair that got a transform, refused ones among them, so that a figure can show what was refused.
+    every pair that got a transform, refused ones among them, so that a figure can show what was refused. A hidden file
+    beside them says that they are ours, since they have no room for a mark.
     """
     index = pd.DataFrame([_index_row(outcome) for outcome in outcomes if outcome.accepted])
     transforms = {
@@ -196,6 +244,8 @@ def _write_tables(outcomes: list[_Outcome], output: Path) -> None:
     io.write_json(output / "transforms.json", transforms)
     io.write_csv(output / "quality.csv", _whole_z(pd.DataFrame([_quality_row(outcome) for outcome in outcomes])))
     io.write_csv(output / "index.csv", _whole_z(index))
+    digests = {name: io.sha256_file(output / name) for name in ("transforms.json", "quality.csv", "index.csv")}
+    io.write_json(output / io.MANIFEST, {**io.MARK, "sha256": digests})
 
 
 def _whole_z(table: pd.DataFrame) -> pd.DataFrame:
@@ -214,7 +264,7 @@ def _quality_row(outcome: _Outcome) -> dict[str, Any]:
         "crop_height": crop.y1 - crop.y0,
         "crop_width": crop.x1 - crop.x0,
         "accepted": outcome.accepted,
-        "reasons": "; ".join(outcome.reasons),
+        "reasons": outcome.verdict,
     }
 
 

@@ -10,7 +10,8 @@ from txm2sem_core.viewer import FigureEntry
 CAPTIONS = {
     "comparison": (
         "Comparison",
-        "Mean PSNR and SSIM over the test patches with their standard errors, learned variants and baselines apart. "
+        "Mean PSNR and SSIM over the test slices with their standard errors over slices, none of a single one; learned "
+        "variants and baselines apart. "
         "The dashed line stands at the best baseline.",
     ),
     "montage": (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from txm2sem_core import io
@@ -13,11 +15,17 @@ from txm2sem_core.doubts import doubtful_registration
 from txm2sem_core.viewer import VolumeEntry
 
 FEWEST_PATCHES = 30
-FEWEST_SLICES = 3
+FEWEST_SLICES = 4  # with fewer, Student's interval is more than three standard errors to either side
+CORRELATED = 0.2  # grey levels of two slices; what lies nearer in the rock shows the same grains
 
 
 def warn_of(
-    summary: Sequence[Mapping[str, Any]], quality: pd.DataFrame, index: pd.DataFrame, volumes: Sequence[VolumeEntry]
+    summary: Sequence[Mapping[str, Any]],
+    quality: pd.DataFrame,
+    index: pd.DataFrame,
+    volumes: Sequence[VolumeEntry],
+    spectra: pd.DataFrame,
+    voxel_size_nm: Sequence[float | None],
 ) -> list[str]:
     """Warnings of one sample, the weightiest first; refused pairs are told elsewhere.
 
@@ -26,9 +34,15 @@ def warn_of(
         quality: the registration's table.
         index: the patches' table, with `split` and `pair`.
         volumes: the predicted volumes, whose metadata hold warnings of their own.
+        spectra: power of the test patches, `metrics/spectra.csv`.
+        voxel_size_nm: Z, Y, X of the pairs; None where it is not known.
     """
-    found = [*doubtful_registration(quality), *_of_patches(summary, index), *_of_seeds(summary), *_of_factors(summary)]
-    return found + _of_volumes(volumes)
+    found = [
+        *doubtful_registration(quality),
+        *_of_patches(summary, index),
+        *_of_neighbours(index, spectra, voxel_size_nm),
+    ]
+    return [*found, *_of_seeds(summary), *_of_factors(summary), *_of_volumes(volumes)]
 
 
 def _of_patches(summary: Sequence[Mapping[str, Any]], index: pd.DataFrame) -> list[str]:
@@ -37,10 +51,42 @@ def _of_patches(summary: Sequence[Mapping[str, Any]], index: pd.DataFrame) -> li
     slices = int(index[index["split"] == "test"]["pair"].nunique())
     if summary and patches < FEWEST_PATCHES:
         found.append(f"The scores are of {patches} test patches only: their errors are rough.")
-    if summary and slices < FEWEST_SLICES:
-        of = "one slice" if slices == 1 else f"{slices} slices"
-        found.append(f"All test patches are of {of}: they resemble each other, so the true errors are larger.")
+    if summary and slices == 1:
+        found.append(
+            "All test patches are of one slice: too few slices to tell whether a difference is more than noise, and no "
+            "errors are given. Have more slices in patches.split.test."
+        )
+    elif summary and slices < FEWEST_SLICES:
+        found.append(
+            f"All test patches are of {slices} slices. Errors and intervals are over slices, so they are wide, and "
+            "little is beyond noise. Have more slices in patches.split.test."
+        )
     return found
+
+
+def _of_neighbours(index: pd.DataFrame, spectra: pd.DataFrame, voxel_size_nm: Sequence[float | None]) -> list[str]:
+    """Test slices that lie so near each other that they show the same grains, and do not count as several."""
+    places = np.unique(index[index["split"] == "test"]["z"].dropna().to_numpy(dtype=float))
+    if places.size < 2 or voxel_size_nm[0] is None:
+        return []
+    nearest_nm = float(np.diff(places).min()) * voxel_size_nm[0]
+    alike = _correlation(spectra[spectra["source"] == "sem"], nearest_nm)
+    if not alike > CORRELATED:  # NaN among them, where the pixel size is not known
+        return []
+    return [
+        f"Test slices lie as near as {nearest_nm:.0f} nm along z, and over that distance the FIB-SEM's grey levels are "
+        f"still correlated by {alike:.2f} (within the plane): the slices are not independent, and errors and intervals "
+        "are too narrow. Choose test slices that lie further apart."
+    ]
+
+
+def _correlation(power: pd.DataFrame, distance_nm: float) -> float:
+    """Correlation of grey levels so far apart, by their radial power spectrum (Wiener and Khinchin, in the plane)."""
+    frequency, density = (power[key].to_numpy(dtype=float) for key in ("frequency_per_nm", "power"))
+    turned = np.cos(np.linspace(0, np.pi / 2, 91))  # over all directions in the plane
+    waves = np.cos(2 * np.pi * distance_nm * frequency[:, None] * turned).mean(axis=1)
+    total = float((density * frequency).sum())
+    return float((density * frequency * waves).sum()) / total if total > 0 else math.nan
 
 
 def _of_seeds(summary: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from txm2sem_core import __version__, io
+from txm2sem_core.failures import messages_in
 from txm2sem_core.reporting.captions import figure_entry
 from txm2sem_core.reporting.cautions import warn_of
 from txm2sem_core.reporting.tables import read_paired, read_tables, rows_of
@@ -42,6 +43,7 @@ class SampleResults:
     txm_volume: Path | None
     truth: Path | None
     tables: Sequence[str]  # names of files in `metrics/`
+    left_out: Sequence[str] = ()  # variants that the run was made without
 
 
 def parse_samples(text: str) -> list[SampleResults]:
@@ -56,6 +58,7 @@ def parse_samples(text: str) -> list[SampleResults]:
             txm_volume=Path(sample["txm_volume"]) if sample["txm_volume"] else None,
             truth=Path(sample["truth"]) if sample["truth"] else None,
             tables=sample["tables"],
+            left_out=sample.get("left_out", ()),
         )
         for sample in json.loads(text)
     ]
@@ -107,10 +110,34 @@ def _sample(sample: SampleResults, viewer_bytes: float) -> SampleReport:
         "figures": sample.figures,
         "volumes": sample.volumes,
         "warnings": list(
-            dict.fromkeys([*store.get("warnings", []), *warn_of(summary, quality, index, sample.volumes)])
+            dict.fromkeys(
+                [
+                    *_left_out(sample),
+                    *store.get("warnings", []),
+                    *_warnings(sample, summary, quality, index, store),
+                ]
+            )
         ),
         "viewer": _viewer(sample, summary, store, viewer_bytes),
     }
+
+
+def _left_out(sample: SampleResults) -> list[str]:
+    """Variants that the configuration names and the run was made without, with what stopped their training."""
+    told = []
+    for name in sample.left_out:
+        logs = sorted((sample.folder.parent / "logs" / sample.name / "train_model").glob(f"{name}_seed*.log"))
+        messages = [message for log in logs for message in messages_in(log)]
+        why = f" Its training failed: {messages[-1]}" if messages else ""
+        told.append(f"The variant {name} is left out (leave_out), and stands in no table or figure.{why}")
+    return told
+
+
+def _warnings(
+    sample: SampleResults, summary: Sequence[Row], quality: pd.DataFrame, index: pd.DataFrame, store: Row
+) -> list[str]:
+    spectra = io.read_csv(sample.folder / "metrics" / "spectra.csv")
+    return warn_of(summary, quality, index, sample.volumes, spectra, store["voxel_size_nm"])
 
 
 def _patches(index: pd.DataFrame, size_px: int) -> str:

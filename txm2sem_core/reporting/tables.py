@@ -23,7 +23,7 @@ HIDDEN = (
     "resolution.csv",
     "rock_distributions.csv",
 )
-PAIRED_COLUMNS = ("first", "second", "score", "difference", "low", "high", "unit")
+PAIRED_COLUMNS = ("first", "second", "score", "difference", "low", "high", "unit", "slices")
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,12 @@ class Table:
 TABLES: dict[str, Table] = {
     "pairs.csv": Table(
         "Paired tests",
-        "First minus second on the same test patches, mean and 95 % interval; p corrected for the number of pairs of a "
-        "score (Holm).",
-        columns=("score", "first", "second", "difference", "low", "high", "p_holm", "better", "n", "unit"),
+        "First minus second on the same test patches: mean over slices, Student's 95 % interval over slices (each with "
+        "one mean), and p of the paired t test, corrected for the number of pairs of a score (Holm). They know of "
+        "slices only, not of other trainings or samples. Of a single slice there are neither.",
+        columns=("score", "first", "second", "difference", "low", "high", "p_holm", "better", "n", "slices"),
         label=(),
-        headings={"low": "95 % from", "high": "95 % to", "p": "p", "p_holm": "p, corrected", "unit": "Drawn by"},
+        headings={"low": "95 % from", "high": "95 % to", "p": "p", "p_holm": "p, corrected", "n": "Patches"},
     ),
     "volumes.csv": Table(
         "Volumes",
@@ -80,7 +81,7 @@ TABLES: dict[str, Table] = {
     "rock.csv": Table(
         "Rock",
         "Pores are the darkest phase, by one segmentation for all. Connected: joins the two faces along the axis. Pore "
-        "sizes and flow are of a block from the middle.",
+        "sizes and flow are of a block from the middle; a formation factor is ∞ where no path leads through the pores.",
         columns=(
             "seed",
             "porosity",
@@ -94,19 +95,28 @@ TABLES: dict[str, Table] = {
             "pore_diameter_nm_median",
             "diffusivity_z_relative",
             "diffusivity_x_relative",
+            "formation_factor_z",
+            "formation_factor_x",
             "permeability_z_nd",
             "permeability_y_nd",
             "permeability_x_nd",
         ),
     ),
-    "rock_intervals.csv": Table("Rock, with its uncertainty", "Each figure over the members of an ensemble."),
+    "rock_intervals.csv": Table(
+        "Rock, over the seeds",
+        "Each figure over n trainings of a variant that differ by their seed, each one's own volume measured: mean, "
+        "standard deviation, Student's 95 % interval of the mean over the seeds, least and greatest. They know of "
+        "trainings only: not of other rock, nor of what no training can tell. Tortuosity and formation factor are of "
+        "the mean conductance, to which a volume without a path through its pores adds 0.",
+        headings={"low": "95 % from", "high": "95 % to", "n": "Seeds", "without_path": "Of them without a path"},
+    ),
     "uncertainty.csv": Table(
         "Uncertainty",
         "Share of pixels whose true error is covered by the stated uncertainty; in brackets that of Gaussian errors.",
         columns=("of", "stated", "pixels", "within_1", "within_2", "rms_error", "rms_stated", "correlation", "nll"),
         label=("variant", "run"),
     ),
-    "repair.csv": Table("Repair, under the damage"),
+    "repair.csv": Table("Repair, under the damage", "Mean and standard error over the test slices."),
     "segmentation.csv": Table("Segmentation"),
 }
 
@@ -126,6 +136,8 @@ HEADINGS = {
     "pore_diameter_nm_median": "Median pore / nm",
     "diffusivity_z_relative": "Diffusivity z, relative",
     "diffusivity_x_relative": "Diffusivity x, relative",
+    "formation_factor_z": "Formation factor z",
+    "formation_factor_x": "Formation factor x",
     "permeability_z_nd": "Permeability z / nD",
     "permeability_y_nd": "Permeability y / nD",
     "permeability_x_nd": "Permeability x / nD",

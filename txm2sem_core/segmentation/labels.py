@@ -54,8 +54,9 @@ def place_labels(pairs: Sequence[RawPair], labels: Mapping[str, Path], registere
                 path_within(registered, row[key], registered / "index.csv", f"a {key}") for key in ("mask", "sem")
             )
             placed = np.where(io.read_mask(mask), placed, 0).astype(np.uint8)
-            io.write_tiff(folder / f"{name}_labels.tif", placed)
-            io.write_tiff(folder / f"{name}_sem.tif", io.read_image(sem))
+            size_nm = io.read_voxel_size_nm(sem)
+            io.write_tiff(folder / f"{name}_labels.tif", placed, size_nm)
+            io.write_tiff(folder / f"{name}_sem.tif", io.read_image(sem), size_nm)
             files = {"sem": f"pairs/{name}_sem.tif", "labels": f"pairs/{name}_labels.tif"}
             rows.append({"pair": name, **files, "labelled_px": int(np.count_nonzero(placed))})
         if not rows:

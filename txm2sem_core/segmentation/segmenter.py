@@ -14,8 +14,6 @@ from txm2sem_core.metrics import Segmenter, Thresholds, multi_otsu_thresholds
 from txm2sem_core.segmentation.forest import train_forest
 from txm2sem_core.segmentation.labels import Labelled, read_labelled
 
-BINS = 1024
-
 
 def fit_segmenter(store: PatchStore, settings: MeasureSettings, labels: Path | None) -> Segmenter:
     """What parts the phases of slices, the same for prediction and truth.
@@ -52,23 +50,29 @@ def _otsu(store: PatchStore, phases: int) -> tuple[float, ...]:
 def thresholds_of_labels(images: Sequence[Labelled], phases: int) -> tuple[float, ...]:
     """The ascending thresholds that put the most labelled pixels right, each phase counting alike.
 
-    That is, the greatest balanced accuracy, found exactly over 1024 bins of the labelled grey levels by dynamic
-    programming from phase to phase. Of thresholds that do equally well side by side the middle one is taken.
+    That is, the greatest balanced accuracy, found exactly over the labelled grey levels by dynamic programming from
+    phase to phase. Of thresholds that do equally well side by side the middle one is taken.
 
     Raises:
         InputError: fewer grey levels than phases, or labels against the order of the grey levels.
     """
     grey = np.concatenate([sem[labels > 0].astype(np.float64) for sem, labels in images])
     phase = np.concatenate([labels[labels > 0] for _, labels in images])
-    if (levels := np.unique(grey).size) < phases:
-        raise InputError(f"labelled pixels have {levels} different grey levels, which cannot be parted into {phases}")
+    if (different := np.unique(grey).size) < phases:
+        raise InputError(
+            f"labelled pixels have {different} different grey levels, which cannot be parted into {phases} phases. "
+            "Lower measure.phases, or see whether the slices are the right ones."
+        )
     means = [grey[phase == number].mean() for number in range(1, phases + 1)]
     if (np.diff(means) <= 0).any():
         shown = ", ".join(f"{number}: {mean:.4g}" for number, mean in enumerate(means, 1))
         raise InputError(
             f"labels are numbered from the darkest phase, but their mean grey levels are {shown}. Renumber them."
         )
-    edges = np.linspace(grey.min(), grey.max(), BINS + 1)
+    levels = np.unique(grey)
+    steps = np.arange(1, phases) / phases  # between two levels there is room for all thresholds
+    between = (levels[:-1, None] + steps * np.diff(levels)[:, None]).ravel()
+    edges = np.concatenate([levels[:1], between, levels[-1:]])
     shares = [np.histogram(grey[phase == number], edges)[0] for number in range(1, phases + 1)]
     below = np.array([np.concatenate([[0], np.cumsum(share)]) / share.sum() for share in shares])
     cuts = _best_cuts(below)

@@ -8,6 +8,6 @@
 - `loop`: epochs, checkpoints, history, selection
 """
 
-from txm2sem_core.training.loop import train_model
+from txm2sem_core.training.loop import MODEL_FILES, train_model
 
-__all__ = ["train_model"]
+__all__ = ["MODEL_FILES", "train_model"]

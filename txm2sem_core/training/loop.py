@@ -17,20 +17,22 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from txm2sem_core import checkpoint, io
+from txm2sem_core.architecture import generator_arguments
 from txm2sem_core.config import TrainSettings
+from txm2sem_core.config.train import ADVERSARIAL, SIDE_TASKS
 from txm2sem_core.device import choose_device, device_name
-from txm2sem_core.errors import ConfigError, TrainingError, Txm2semError
+from txm2sem_core.errors import ConfigError, InputError, TrainingError, Txm2semError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.memory import memory_remedy
-from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, plugin_of
+from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, inference, plugin_of
 from txm2sem_core.progress import progress
 from txm2sem_core.provenance import made_with
-from txm2sem_core.training.batches import Batch, epoch_batches, training_spread
+from txm2sem_core.training.batches import Batch, epoch_batches, evaluation_batches, training_spread
 from txm2sem_core.training.neighbours import NeighbourSlices
 from txm2sem_core.training.resume import Checkpoint, Reached, place_of, state_key, termination
 from txm2sem_core.training.schedules import build_scheduler
 from txm2sem_core.training.selection import criterion, pore_threshold
-from txm2sem_core.training.steps import Learner, generator_arguments
+from txm2sem_core.training.steps import Learner
 from txm2sem_core.training.tasks import Task, task_of
 from txm2sem_core.training.validation import validate
 
@@ -43,6 +45,9 @@ _MEMORY_REMEDY = (
     "On a machine or GPU with more memory the same command goes on from the last checkpoint. A smaller batch_size, "
     "generator.width or patches.size_px needs less, and begins anew."
 )
+_HISTORY = "history.csv"
+MODEL_FILES = (checkpoint.WEIGHTS_FILE, checkpoint.DESCRIPTION_FILE, "best.safetensors", "last.safetensors")
+_SAME_VALUE = 1e-6  # in units of a network's range
 _FIT_PATCHES = 400  # baselines are fitted on the first so many training patches, which are in random places already
 
 
@@ -56,6 +61,7 @@ def train_model(
     device: str = "auto",
     tensorboard: bool = False,
     volume: Path | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Train one variant and leave `generator.safetensors`, `model.json` and `history.csv` in `output`.
 
@@ -72,27 +78,32 @@ def train_model(
         device: auto, cpu, cuda or mps.
         tensorboard: write TensorBoard logs to `output/tensorboard`.
         volume: TXM volume at the factor of the settings; read only for `z_penalty.stack`, which needs it.
+        overwrite: an earlier model of ours in `output`, of other settings, is replaced when this one is trained.
 
     Raises:
         ConfigError: patches, volume and settings do not fit, or the device is not there.
-        InputError: the volume cannot be read, or has no slices to draw from.
+        InputError: the volume cannot be read, or has no slices to draw from; or something else stands in `output`
+            (see `io.check_output`).
         TrainingError: a loss is not finite or too large, or the process was asked to end.
         OutOfMemoryError: a step does not fit into memory.
     """
+    io.check_output([patches, volume], files=[output / file for file in MODEL_FILES])
     store = io.read_patch_store(patches)
     _check_fit(store, settings)
     with io.exclusive(output, f"train {name}"), memory_remedy(f"train {name}: a step", _MEMORY_REMEDY):
         if settings.family == "baseline":
-            _fit(store, settings, seed, output)
+            _fit(store, settings, seed, output, overwrite=overwrite)
         else:
-            _train(store, _neighbours(store, settings, volume), settings, seed, output, name, device, tensorboard)
+            neighbours = _neighbours(store, settings, volume)
+            _train(store, neighbours, settings, seed, output, name, device, tensorboard, overwrite=overwrite)
 
 
-def _fit(store: PatchStore, settings: TrainSettings, seed: int, output: Path) -> None:
+def _fit(store: PatchStore, settings: TrainSettings, seed: int, output: Path, *, overwrite: bool) -> None:
     generator = _fit_baseline(store, settings)
     scores = validate(generator, store, settings, torch.device("cpu"), Task(), pore_threshold(store))
     history = pd.DataFrame([{"epoch": 1, **scores}])
-    _save(store, settings, seed, output, history, {"best": generator, "last": generator}, "cpu")
+    weights = {"best": generator, "last": generator}
+    _save(store, settings, seed, output, history, weights, "cpu", overwrite=overwrite)
 
 
 def _train(
@@ -104,28 +115,41 @@ def _train(
     name: str,
     device: str,
     tensorboard: bool,
+    *,
+    overwrite: bool,
 ) -> None:
     key = state_key(store, neighbours, settings, seed)
     if _is_trained(output, key):
         print(f"train {name}: already trained with the same settings, patches and code.", file=sys.stderr)
         return
+    io.check_standing(output / checkpoint.DESCRIPTION_FILE, folder=False, overwrite=overwrite)
+    if not checkpoint.training_state_path(output, key).exists():  # else a history may be of this training, half saved
+        io.check_standing(output / _HISTORY, folder=False, overwrite=overwrite)
     learner = Learner(settings, seed, choose_device(device))
     reached = _run_epochs(learner, store, neighbours, seed, output, key, name, tensorboard)
     best = build_generator(**generator_arguments(settings), seed=0)
     best.load_state_dict(reached.best_weights)
     weights = {"best": best, "last": learner.kept_generator.cpu()}
     used = device_name(learner.device)
-    _save(store, settings, seed, output, pd.DataFrame(reached.history), weights, used, key)
+    _save(store, settings, seed, output, pd.DataFrame(reached.history), weights, used, key, overwrite=overwrite)
 
 
 def _is_trained(output: Path, key: str) -> bool:
     """Whether all files are there and whole, left by a training that was the same in all that matters."""
-    names = ("history.csv", "best.safetensors", "last.safetensors")
     try:
         model = checkpoint.load_model(output)
     except Txm2semError:
         return False
-    return model.description.get("training_key") == key and all((output / name).is_file() for name in names)
+    whole = all((output / name).is_file() for name in (*MODEL_FILES, _HISTORY))
+    return whole and model.description.get("training_key") == key
+
+
+def _training_key(output: Path) -> str | None:
+    """That of the model which stands in `output`, whole or not; None if there is none that says so."""
+    try:
+        return str(io.read_json(output / checkpoint.DESCRIPTION_FILE)["training_key"])
+    except (InputError, KeyError, TypeError):
+        return None
 
 
 def _save(
@@ -137,18 +161,62 @@ def _save(
     weights: dict[str, ImageGenerator],
     used: str,
     key: str | None = None,
+    *,
+    overwrite: bool,
 ) -> None:
-    chosen = "last" if settings.select == "last" else "best"
+    chosen, warnings = _chosen(history, settings)
+    if settings.family != "baseline" and _is_constant(weights[chosen], store, settings):
+        warnings.append(
+            "The network predicts one value everywhere: it has died, or was never trained. Lower "
+            "train.optimiser.learning_rate, or look at the losses in history.csv."
+        )
+    for warning in warnings:
+        print(f"train: warning: {warning}", file=sys.stderr)
     description = _describe(store, settings, seed, history, chosen, made_with(used))
+    description["warnings"] += warnings
     description |= {} if key is None else {"training_key": key}
-    io.write_csv(output / "history.csv", history)
+    io.write_csv(output / _HISTORY, history, overwrite=overwrite)
+    description["sha256"] = {_HISTORY: io.sha256_file(output / _HISTORY)}  # a CSV has no room for a mark of its own
     for which, generator in weights.items():
-        checkpoint.save_weights(output / f"{which}.safetensors", generator)
-    checkpoint.save_model(output, weights[chosen], description)
+        checkpoint.save_weights(output / f"{which}.safetensors", generator, overwrite=overwrite)
+    checkpoint.save_model(output, weights[chosen], description, overwrite=overwrite)
     checkpoint.remove_training_states(output)
 
 
+def _chosen(history: pd.DataFrame, settings: TrainSettings) -> tuple[str, list[str]]:
+    """Which weights are kept, `best` or `last`, and a warning where the criterion was no number in any epoch."""
+    if settings.select == "last":
+        return "last", []
+    scores = [criterion(row, settings.select) for row in history.to_dict("records")]  # type: ignore[arg-type]
+    if any(map(math.isfinite, scores)):
+        return "best", []
+    return "last", [
+        f"train.select = {settings.select} has no value in any epoch, so there is no best one: the last epoch's "
+        "weights are kept. Look at the validation patches, or choose another criterion."
+    ]
+
+
+def _is_constant(generator: ImageGenerator, store: PatchStore, settings: TrainSettings) -> bool:
+    """Whether the first validation patches are predicted as one value."""
+    batch = next(task_of(store, settings).validation(evaluation_batches(store, "validation", settings.context, 4)))
+    with inference(generator, settings.inference_mode):
+        made = generator(batch.txm)
+    return bool((made - made.flatten()[0]).abs().max() < _SAME_VALUE)
+
+
 def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
+    by_pores = settings.select in ("best_porosity", "best_two_point") and settings.family not in SIDE_TASKS
+    if by_pores and pore_threshold(store) is None:
+        raise ConfigError(
+            f"train.select: {settings.select} needs the pores, but the training FIB-SEM slices hold too few grey "
+            "levels to be parted into four phases. Choose best_psnr, best_ssim or last."
+        )
+    steps = settings.schedule.total_epochs * math.ceil(len(store.of_split("train")) / settings.batch_size)
+    if settings.family in ADVERSARIAL and steps < settings.critic_steps:
+        raise ConfigError(
+            f"train.critic_steps: {settings.critic_steps} discriminator steps come before the generator's first, but "
+            f"the training has {steps}. Lower it, or train for more epochs."
+        )
     if store.factor != settings.factor:
         raise ConfigError(
             f"factor: the variant has {settings.factor}, the patches have {store.factor}. Give its patches."

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore, Volume
+from txm2sem_core.splits import drawable_places, nearest_to_training
 from txm2sem_core.training.batches import orient
 
 PLACES_AN_EPOCH = 8  # along z; their slices are all that is held in memory of a volume of any size
@@ -38,8 +39,8 @@ class NeighbourSlices:
                 f"{volume.source}: slices of {height} x {width} pixels are smaller than a patch of {self._size}; "
                 "the penalty z_penalty.stack cannot be drawn from it. Lower patches.size_px."
             )
-        below = np.arange(context, depth - context - 1)  # each with its neighbour above, and the context of both
-        self.places = below[trained_slices(store, depth)[below] & trained_slices(store, depth)[below + 1]]
+        pairs = store.index.drop_duplicates("pair")
+        self.places = drawable_places(pairs["z"], list(pairs["split"]), depth, context)
         if not self.places.size:
             raise InputError(
                 f"{volume.source}: none of its {depth} slices can be used for z_penalty.stack: {2 * context + 2} "
@@ -70,11 +71,5 @@ class NeighbourSlices:
 
 def trained_slices(store: PatchStore, depth: int) -> NDArray[np.bool_]:
     """Which slices [Z] lie nearer to a training pair than to one held out; all, where pairs have no place along z."""
-    pairs = store.index.drop_duplicates("pair").dropna(subset="z")
-    places = pairs["z"].to_numpy(dtype=float)
-    if not places.size:
-        return np.ones(depth, dtype=bool)
-    distance = np.abs(np.arange(depth)[:, None] - places[None])
-    training = (pairs["split"] == "train").to_numpy()
-    nearest_training = np.min(distance, axis=1, initial=np.inf, where=training)
-    return np.asarray(nearest_training < np.min(distance, axis=1, initial=np.inf, where=~training))
+    pairs = store.index.drop_duplicates("pair")
+    return nearest_to_training(pairs["z"], list(pairs["split"]), depth)

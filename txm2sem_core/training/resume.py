@@ -46,7 +46,16 @@ class Reached:
 def state_key(store: PatchStore, neighbours: NeighbourSlices | None, settings: TrainSettings, seed: int) -> str:
     """What must be the same for a training to go on where another one stopped."""
     code = source_digest(
-        "training", "compute", "networks", "losses", "zpenalty", "intensity", "metrics/image", "metrics/rock"
+        "training",
+        "compute",
+        "networks",
+        "losses",
+        "zpenalty",
+        "intensity",
+        "splits",
+        "architecture",
+        "metrics/image",
+        "metrics/rock",
     )
     text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
     text += f"|{plugin_of(settings.generator.name)}"

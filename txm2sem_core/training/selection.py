@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore
-from txm2sem_core.metrics.rock import multi_otsu_thresholds, two_point_probability
+from txm2sem_core.metrics.otsu import multi_otsu_thresholds
+from txm2sem_core.metrics.rock import two_point_probability
 
 PHASES = 4  # pore, organic matter, mineral, heavy mineral; phase 0 is the darkest
 LAG_PX = 16
@@ -53,15 +54,15 @@ class RockMeter:
         self._two_points: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
 
     def add(self, prediction: NDArray[np.float32], target: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
-        """Take a patch `[Y, X]` in SEM intensities; charged pixels count for the share of neither."""
+        """Take a patch `[Y, X]` in SEM intensities; charged pixels count for neither."""
         if self._threshold is None or not mask.any():
             return
         dark, true = prediction <= self._threshold, target <= self._threshold
         self._shares.append((float(dark[mask].mean()), float(true[mask].mean())))
-        self._two_points.append((self._two_point(dark), self._two_point(true)))
+        self._two_points.append((self._two_point(dark, mask), self._two_point(true, mask)))
 
-    def _two_point(self, phase: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.concatenate([two_point_probability(phase, axis, self._lag)[1:] for axis in (0, 1)])
+    def _two_point(self, phase: NDArray[np.bool_], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.concatenate([two_point_probability(phase, axis, self._lag, mask)[1:] for axis in (0, 1)])
 
     def result(self) -> dict[str, float]:
         """`validation_porosity_error`: difference of the mean shares; `validation_two_point_error`: mean absolute
@@ -70,8 +71,8 @@ class RockMeter:
         if not self._shares:
             return {"validation_porosity_error": float("nan"), "validation_two_point_error": float("nan")}
         share, true_share = np.mean(self._shares, axis=0)
-        curve, true_curve = np.mean(self._two_points, axis=0)
+        curve, true_curve = np.nanmean(self._two_points, axis=0)
         return {
             "validation_porosity_error": float(abs(share - true_share)),
-            "validation_two_point_error": float(np.abs(curve - true_curve).mean()),
+            "validation_two_point_error": float(np.nanmean(np.abs(curve - true_curve))),
         }

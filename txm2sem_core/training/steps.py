@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core import zpenalty
+from txm2sem_core.architecture import generator_arguments, input_channels
 from txm2sem_core.compute import Compute
 from txm2sem_core.config import ADVERSARIAL, TrainSettings
 from txm2sem_core.errors import ConfigError, InputError
@@ -26,23 +27,12 @@ from txm2sem_core.losses import (
     r1_penalty,
 )
 from txm2sem_core.networks import Baseline, ImageGenerator, build_discriminator, build_generator
-from txm2sem_core.side_tasks import CLASSES, LOGIT_SCALE, composed
+from txm2sem_core.side_tasks import LOGIT_SCALE, composed
 from txm2sem_core.training.adam import Adam
 from txm2sem_core.training.average import WeightAverage
 from txm2sem_core.training.batches import Batch
-from txm2sem_core.training.tasks import input_channels
 
 _DISCRIMINATOR_SEED = 1_000_003  # added to the variant's seed, so that the two networks start from different draws
-
-
-def generator_arguments(settings: TrainSettings) -> dict[str, Any]:
-    """Arguments of `build_generator` for a variant, as `model.json` keeps them."""
-    return {
-        **settings.generator.model_dump(),
-        "in_channels": input_channels(settings),
-        "out_channels": len(CLASSES) if settings.family == "segmentation" else 1,
-        "factor": settings.factor,
-    }
 
 
 class Learner:

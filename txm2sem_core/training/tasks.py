@@ -83,11 +83,6 @@ def task_of(store: PatchStore, settings: TrainSettings) -> Task:
     return Segmentation(store, settings) if settings.family == "segmentation" else Task()
 
 
-def input_channels(settings: TrainSettings) -> int:
-    """Channels that the generator is given."""
-    return 2 * settings.context + 1 + 2 * (settings.family == "repair")
-
-
 def class_scores(predicted: Tensor, classes: Tensor, mask: Tensor) -> Tensor:
     """Counts `[true, predicted]` of the classes of usable pixels."""
     count = predicted.shape[1]

@@ -13,7 +13,7 @@ from txm2sem_core.viewer.words import number, plus_minus
 Status = Literal["yes", "partly", "undecided", "no", "open"]
 # a score's key in the tables, its name, unit and digits; the first one chooses the best variant
 SCORES = (("psnr", "PSNR", " dB", 2), ("ssim", "SSIM", "", 3))
-_ERRORS = 1.96  # standard errors that a difference must exceed: 95 % of a normal distribution
+TOO_FEW = "too few slices to tell"
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Finding:
     gain: str  # the difference with its sign and unit
     rival: str  # label of that baseline
     text: str
+    told: bool = True  # whether there were slices enough for an interval
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Answer:
     Attributes:
         factor: super-resolution factor that it holds for.
         status: `yes` where every score says so, `partly` where one does, `undecided` where every difference may be
-            noise, `no` where a baseline is better, `open` where there is nothing to compare.
+            noise or there are too few slices to tell, `no` where a baseline is better, `open` where there is nothing to
+            compare.
         best: label of the best learned variant, empty where there is none.
         headline: one line.
         findings: what each score says, with numbers.
@@ -50,8 +52,9 @@ class Answer:
 def answers(table: Sequence[TableRow], paired: Sequence[PairedTest] = ()) -> list[Answer]:
     """Answer for every super-resolution factor; the best learned variant is that of highest mean PSNR.
 
-    With a paired test of the two variants its interval decides. Without, the difference must exceed 1.96 combined
-    standard errors, which is stricter than need be, since both are measured on the same patches.
+    With a paired test of the two variants its interval, over slices, decides. Without, the difference must exceed the
+    combined standard errors of both means over slices times Student's factor, which is stricter than need be, since
+    both are measured on the same slices. Of a single slice nothing is decided.
     """
     return [
         _answer(factor, [row for row in table if row["factor"] == factor], paired)
@@ -86,6 +89,8 @@ def _headline(best: str, status: Status, findings: Sequence[Finding]) -> str:
         return f"{best} beats {over}: {gains}."
     if status == "no" and all(one.status == "no" for one in findings):
         return f"{best}, the best learned variant, does not reach {over}: {gains}."
+    if not any(one.told for one in findings):
+        return f"{best} against {over}: {TOO_FEW} ({gains})."
     if status == "undecided":
         return f"{best} and {over}, differ by no more than noise: {gains}."
     words = {"yes": "says yes", "undecided": "is undecided", "no": "says no"}
@@ -105,7 +110,7 @@ def _finding(
         f"{plus_minus(_mean(rival, key), _stderr(rival, key), digits)}{unit} ({rival['label']})"
     )
     if math.isnan(low):
-        return Finding(name, "undecided", gain, rival["label"], f"{scores}; no standard error is known.")
+        return Finding(name, "undecided", gain, rival["label"], f"{scores}; {TOO_FEW}.", told=False)
     status: Literal["yes", "undecided", "no"] = "yes" if low > 0 else "no" if high < 0 else "undecided"
     noise = "within noise" if status == "undecided" else "beyond noise"
     text = f"{scores}; difference {number(low, digits)} to {number(high, digits)}{unit} (95 %, {how}), {noise}."
@@ -117,14 +122,19 @@ def _difference(
 ) -> tuple[float, float, float, str]:
     """Difference, lower and upper end of its interval, and how that was found."""
     for test in paired:
-        names, how = (test["first"], test["second"]), f"paired by {test['unit']}"
+        names, how = (test["first"], test["second"]), f"paired, over {test['slices']} slices"
         if test["score"] == key and names == (best["variant"], rival["variant"]):
             return test["difference"], test["low"], test["high"], how
         if test["score"] == key and names == (rival["variant"], best["variant"]):
             return -test["difference"], -test["high"], -test["low"], how
     difference = _mean(best, key) - _mean(rival, key)
-    margin = _ERRORS * math.hypot(_stderr(best, key), _stderr(rival, key))
-    return difference, difference - margin, difference + margin, "unpaired"
+    slices = min(best.get("slices", 1), rival.get("slices", 1))
+    if slices < 2:
+        return difference, math.nan, math.nan, ""
+    from scipy.stats import t as student
+
+    margin = float(student.ppf(0.975, slices - 1)) * math.hypot(_stderr(best, key), _stderr(rival, key))
+    return difference, difference - margin, difference + margin, f"unpaired, over {slices} slices"
 
 
 def _mean(row: Mapping, key: str) -> float:

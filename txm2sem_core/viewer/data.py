@@ -11,14 +11,15 @@ Role = Literal["txm", "prediction", "baseline", "truth", "uncertainty"]
 
 
 class TableRow(TypedDict):
-    """Scores of one variant over the test patches. NaN where a standard error is not defined."""
+    """Scores of one variant over the test slices. NaN where a standard error is not defined, as of one slice."""
 
     variant: str
     label: str
     kind: Kind
     factor: int
     seeds: int
-    n: int
+    n: int  # different patches
+    slices: NotRequired[int]  # that they lie in, over which the errors are; without, nothing is known of them
     psnr_mean: float
     psnr_stderr: float
     ssim_mean: float
@@ -27,12 +28,13 @@ class TableRow(TypedDict):
 
 
 class PairedTest(TypedDict):
-    """A variant's score minus another's on the same patches: mean difference and its 95 % interval."""
+    """A variant's score minus another's on the same patches: mean and 95 % interval over slices, NaN of one slice."""
 
     first: str
     second: str
     score: str  # `psnr` or `ssim`
-    unit: str  # what was drawn for the interval: `slice` or `patch`
+    unit: str  # what the interval is over: `slice`
+    slices: int
     difference: float
     low: float
     high: float

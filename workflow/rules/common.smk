@@ -15,12 +15,13 @@ os.environ.update(PYTHONPATH=os.pathsep.join(places), PYTHONSAFEPATH="1")
 
 from txm2sem_core.config import FILTERS
 from txm2sem_core.errors import Txm2semError, for_user
+from txm2sem_core.failures import print_failures
 from txm2sem_core.io import read_yaml, sha256_file
 from txm2sem_core.io.locks import hold_mark
 from txm2sem_core.io.results import check_results
-from txm2sem_core.preflight import check_run
+from txm2sem_core.preflight import before_planning, check_run
 from txm2sem_core.provenance import raw_digest, source_digest, source_files
-from txm2sem_core.samples import label_files, list_pairs, volume_path
+from txm2sem_core.samples import label_files, pair_files, volume_path
 
 
 def hold_folder():
@@ -46,6 +47,7 @@ try:
     CONFIG, SAMPLES, STYLE = checked.config, checked.samples, checked.style
     if workflow.is_main_process:
         check_results(Path(CONFIG.results_dir), SAMPLES)
+        before_planning(checked)
 except (Txm2semError, OSError) as error:
     if (told := for_user(error)) is None:
         raise
@@ -207,12 +209,12 @@ def settings(group):
 
 def sample_settings(sample):
     """A row of the sample table as one canonical string; without labels, which come after the training."""
-    return json.dumps(SAMPLES[sample].model_dump(mode="json", exclude={"labels"}), sort_keys=True)
+    return json.dumps(SAMPLES[sample].model_dump(mode="json", exclude={"labels", "voxel_size_from"}), sort_keys=True)
 
 
-def label_inputs(sample):
-    """The user's label images: never newer than a result, but compared by content."""
-    return [ancient(str(file)) for file in label_files(SAMPLES[sample]).values()]
+def given(files):
+    """The user's files as inputs, never newer than a result; what looks like a pattern is left to its digest."""
+    return [ancient(str(file)) for file in files if not set(str(file)) & set("{}<>")]
 
 
 def labels_digest(sample):
@@ -231,12 +233,10 @@ def labels_folder(sample):
 
 
 def raw_files(sample):
-    """What a phantom left, or the user's own files: never newer than a result, but compared by content."""
+    """What a phantom left, or the user's own files."""
     if SAMPLES[sample].source == "phantom":
         return [f"{RESULTS}/{sample}/raw/phantom.json"]
-    pairs = list_pairs(SAMPLES[sample], Path(RESULTS, sample, "raw"))
-    files = [file for pair in pairs for file in (pair.txm, pair.sem, pair.charge, *pair.extra.values()) if file]
-    return [ancient(str(file)) for file in files]
+    return given(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
 
 
 def raw_volume(sample):
@@ -244,7 +244,7 @@ def raw_volume(sample):
     if SAMPLES[sample].source == "phantom":
         return [f"{RESULTS}/{sample}/raw/phantom.json"]
     volume = volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))
-    return [] if volume is None else [ancient(str(volume))]
+    return [] if volume is None else given([volume])
 
 
 @cache
@@ -252,7 +252,7 @@ def pairs_digest(sample):
     """A digest of the user's pairs, as a param; a phantom's files follow from its settings."""
     if SAMPLES[sample].source == "phantom":
         return ""
-    return raw_digest([Path(file) for file in raw_files(sample)], Path(RESULTS))
+    return raw_digest(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")), Path(RESULTS))
 
 
 @cache
@@ -410,6 +410,7 @@ def report_samples():
                 "txm_volume": None if volume is None else str(volume),
                 "truth": truth_volume(name) or None,
                 "tables": [Path(file).name for file in metric_tables(name)],
+                "left_out": list(CONFIG.leave_out),
             }
         )
     return json.dumps(samples, sort_keys=True)

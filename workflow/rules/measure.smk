@@ -199,7 +199,7 @@ rule summarise_volumes:
 
 rule place_labels:
     input:
-        labels=lambda w: label_inputs(w.sample),
+        labels=lambda w: given(label_files(SAMPLES[w.sample]).values()),
         index="<results>/{sample}/registered/index.csv",
         transforms="<results>/{sample}/registered/transforms.json",
         code=core("segmentation/labels", "geometry", "samples"),
@@ -272,7 +272,7 @@ use rule measure_rock as measure_true_rock with:
 rule summarise_rock:
     input:
         figures=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/rock.json" for run in rock_runs(w.sample)],
-        code=core("rock_measures"),
+        code=core("rock_measures", "metrics/summary"),
     output:
         figures="<results>/{sample}/metrics/rock.csv",
         distributions="<results>/{sample}/metrics/rock_distributions.csv",
@@ -318,7 +318,7 @@ rule measure_side_task:
 rule summarise_side_task:
     input:
         tables=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/{w.task}.csv" for v, s in side_runs(w.task)],
-        code=core("side_measures"),
+        code=core("side_measures", "metrics/summary"),
     output:
         report("<results>/{sample}/metrics/{task}.csv", category="metrics", caption="../report/side_task.rst"),
     log:

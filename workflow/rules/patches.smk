@@ -6,7 +6,7 @@ rule extract_patches:
         index="<results>/{sample}/registered/index.csv",
         quality="<results>/{sample}/registered/quality.csv",
         raw=lambda w: raw_volume(w.sample),
-        code=core("patches", "doubts", "intensity"),
+        code=core("patches", "splits", "doubts", "intensity"),
     output:
         store="<results>/{sample}/patches/store.safetensors",
         index="<results>/{sample}/patches/index.csv",

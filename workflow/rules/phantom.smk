@@ -3,7 +3,7 @@
 
 rule make_phantom:
     input:
-        code=core("phantom"),
+        code=core("phantom", "splits"),
     output:
         manifest="<results>/{sample}/raw/phantom.json",
         pairs="<results>/{sample}/raw/pairs.csv",

@@ -34,7 +34,7 @@ rule predict_test:
     shell:
         "python -m txm2sem_core predict-test --model {params.model:q} --patches {params.patches:q}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
-        " --output {params.output:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        " --overwrite --output {params.output:q} --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
 # One of several jobs of a volume (predict.jobs): its units lie beside the volume's place until all are there.
@@ -71,7 +71,7 @@ rule predict_slab:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}/{wildcards.slab}of{wildcards.slabs}"
         " --settings {params.settings:q}"
-        " --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
+        " --overwrite --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
         " --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
@@ -108,7 +108,7 @@ rule predict_volume:
     shell:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
-        " --output {output.volume:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        " --overwrite --output {output.volume:q} --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
 # Several models, or several passes of one: `run` is variant/ensemble or variant/seedN.
@@ -143,7 +143,7 @@ rule predict_test_uncertainty:
     shell:
         "python -m txm2sem_core predict-test {params.models} {params.dropout} --patches {params.patches:q}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.run}"
-        " --output {params.output:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        " --overwrite --output {params.output:q} --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
 rule predict_slab_uncertainty:
@@ -179,7 +179,7 @@ rule predict_slab_uncertainty:
         "python -m txm2sem_core predict {params.models} {params.dropout} --calibration {input.calibration:q}"
         " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
         " --name {wildcards.sample}/{wildcards.run}/{wildcards.slab}of{wildcards.slabs}"
-        " --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
+        " --overwrite --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
         " --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
@@ -216,7 +216,7 @@ rule predict_volume_uncertainty:
         "python -m txm2sem_core predict {params.models} {params.dropout} --calibration {input.calibration:q}"
         " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
         " --name {wildcards.sample}/{wildcards.run}"
-        " --output {output.volume:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        " --overwrite --output {output.volume:q} --threads {threads} 2>&1 | tee {log:q} >&2"
 
 
 rule export_volume:

@@ -9,7 +9,7 @@ rule train_model:
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
         store=lambda w: f"{patches_folder(w.sample, w.variant)}/store.safetensors",
         volume=lambda w: neighbour_files(w.sample, w.variant),
-        code=network_code("training", "compute", "losses", "zpenalty", "intensity"),
+        code=network_code("training", "compute", "losses", "zpenalty", "intensity", "splits", "architecture"),
     output:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
@@ -39,7 +39,7 @@ rule train_model:
         "trap : TERM; "
         "python -m txm2sem_core train --patches {params.patches:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed} --output {params.model:q}"
-        " {params.volume} --threads {threads} 2>&1 | (trap '' TERM; exec tee {log:q}) >&2"
+        " --overwrite {params.volume} --threads {threads} 2>&1 | (trap '' TERM; exec tee {log:q}) >&2"
 
 
 # Seconds on a CPU, so that no baseline waits for a GPU.

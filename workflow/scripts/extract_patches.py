@@ -5,6 +5,7 @@ from common import logged
 from txm2sem_core.config import PatchesSettings, parse_settings
 from txm2sem_core.patches import extract_patches
 from txm2sem_core.samples import open_sample_volume, parse_sample, sample_voxel_size_nm
+from txm2sem_core.stated_sizes import contradictions
 
 with logged(snakemake):
     registered = Path(snakemake.input.index).parent
@@ -13,4 +14,5 @@ with logged(snakemake):
     settings = parse_settings(PatchesSettings, snakemake.params.settings)
     voxel_size_nm = sample_voxel_size_nm(sample, raw)
     output = Path(snakemake.output.store).parent
-    extract_patches(registered, open_sample_volume(sample, raw), settings, voxel_size_nm, output)
+    doubts = [each.text for each in contradictions(sample, raw)]
+    extract_patches(registered, open_sample_volume(sample, raw), settings, voxel_size_nm, output, doubts)

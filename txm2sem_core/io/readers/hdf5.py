@@ -16,6 +16,7 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.io.guards import Fingerprint, Handle, check_declared
 from txm2sem_core.io.readers.hdf5_packing import Packing
 from txm2sem_core.io.readers.hdf5_sources import Stored, find_object, stored_datasets
+from txm2sem_core.io.readers.projections import signs_of_projections
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype, to_kept
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize
@@ -64,7 +65,7 @@ def open_hdf5(path: Path, dataset: str | None) -> Volume:
 
     Raises:
         InputError: no HDF5, no such dataset or several, not 3D, of an odd type, with voxels in files that do not lie
-            beside this one, or larger than its bytes can hold.
+            beside this one, larger than its bytes can hold, or projections.
     """
     import h5py  # here, not above: heavy, and imported with this package by every prediction
 
@@ -118,6 +119,8 @@ def _found(path: Path, file: h5py.File, name: str | None) -> _Found:
     parts = stored_datasets(path, chosen)
     if not _is_volume(chosen):
         raise InputError(f"{path}:{chosen.name}: a dataset [Z, Y, X] is needed, its shape is {chosen.shape}.")
+    if signs := signs_of_projections(chosen):
+        raise _no_slices(path, chosen.name, signs)
     if kept_dtype(chosen.dtype) is None:
         return _Found(chosen.name, chosen.shape, chosen.dtype, None, [], True)
     own = not chosen.is_virtual
@@ -159,7 +162,7 @@ def _is_volume(dataset: h5py.Dataset) -> bool:
 
 
 def _volumes(path: Path, file: h5py.File) -> list[str]:
-    """Datasets that could be meant: 3D, of numbers. Links to other files are not followed.
+    """Datasets that could be meant: 3D, of numbers, projections too. Links to other files are not followed.
 
     Raises:
         InputError: there is none but those that are refused for where their voxels lie; names the first.
@@ -187,7 +190,11 @@ def _volumes(path: Path, file: h5py.File) -> list[str]:
 
 
 def _only(path: Path, file: h5py.File) -> str:
-    found = _volumes(path, file)
+    every = _volumes(path, file)
+    signs = {name: signs_of_projections(file[name]) for name in every}
+    found = [name for name in every if signs[name] is None]
+    if every and not found:
+        raise _no_slices(path, every[0], str(signs[every[0]]))
     if len(found) != 1:
         listed = _listed(found) or "none"
         raise InputError(
@@ -195,6 +202,13 @@ def _only(path: Path, file: h5py.File) -> str:
             f"{path}:/path/to/dataset."
         )
     return found[0]
+
+
+def _no_slices(path: Path, name: str, signs: str) -> InputError:
+    return InputError(
+        f"{path}:{name}: these are projections, not slices of a volume ({signs}). Reconstruct them first, or name the "
+        f"dataset of the reconstruction: {path}:/path/to/dataset."
+    )
 
 
 def _named(path: Path, file: h5py.File, name: str) -> h5py.Dataset:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tifffile
 
-from txm2sem_core.allocator import empty_apart
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.guards import Fingerprint, Handle, check_declared
+from txm2sem_core.io.readers.side_by_side import Reader, side_by_side
 from txm2sem_core.io.tiff import (
     DAMAGE,
     check_content,
@@ -26,7 +25,6 @@ from txm2sem_core.io.tiff import (
     kept_dtype,
     opened_tiff,
     page_pixels,
-    to_kept,
 )
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize, tiff_voxel_size_nm
@@ -63,7 +61,10 @@ def open_tiff(path: Path) -> Volume:
     dtype = kept_dtype(layout.dtype)
     if dtype is None:
         raise InputError(f"{path}: pixels of type {layout.dtype} are not supported. Export as 8, 16 or 32 bit.")
-    read, close = _side_by_side(path, layout) if layout.offset is not None else _by_page(path, layout)
+    if layout.offset is not None:
+        read, close = side_by_side(path, layout.offset, layout.shape, layout.dtype)
+    else:
+        read, close = _by_page(path, layout)
 
     def checked(z0: int, z1: int) -> np.ndarray:
         try:
@@ -159,35 +160,6 @@ def _shape(path: Path, axes: str, sizes: Sequence[int]) -> tuple[int, int, int]:
     if len(depth) > 1:
         raise InputError(f"{path}: axes {axes} of shape {tuple(sizes)}; a grey stack [Z, Y, X] is needed.")
     return (depth[0][1] if depth else 1, lengths["Y"], lengths["X"])
-
-
-Reader = tuple[Callable[[int, int], np.ndarray], Callable[[], None]]
-
-
-def _side_by_side(path: Path, layout: _Layout) -> Reader:
-    """Reads voxels that lie side by side in the file, uncompressed."""
-    _, height, width = layout.shape
-    handle: Handle[FileIO] = Handle(partial(FileIO, path), lambda file: file.close())
-
-    def read(z0: int, z1: int) -> np.ndarray:
-        slab = empty_apart((z1 - z0, height, width), layout.dtype)
-        assert layout.offset is not None
-        with handle.use() as file:
-            file.seek(layout.offset + z0 * height * width * layout.dtype.itemsize)
-            found = _read_into(file, slab)
-        if found != slab.nbytes:
-            raise tifffile.TiffFileError(f"cut short: {found} of {slab.nbytes} bytes")
-        return to_kept(slab)
-
-    return read, handle.close
-
-
-def _read_into(file: FileIO, slab: np.ndarray) -> int:
-    """Fill the slab; one call reads at most 2 GiB."""
-    memory, done = slab.view(np.uint8).reshape(-1).data, 0
-    while done < slab.nbytes and (n := file.readinto(memory[done:])):
-        done += n
-    return done
 
 
 def _by_page(path: Path, layout: _Layout) -> Reader:

@@ -31,7 +31,7 @@ class FolderStore(LocalStore):
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """A file, or a part of it; None where there is none."""
-        if not await asyncio.to_thread(self._is_sound, key):
+        if not await asyncio.to_thread(is_sound, self.root, key):
             return None
         return await super().get(key, prototype, byte_range)
 
@@ -45,29 +45,30 @@ class FolderStore(LocalStore):
         self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """As `get`."""
-        return super().get_sync(key, prototype=prototype, byte_range=byte_range) if self._is_sound(key) else None
+        return super().get_sync(key, prototype=prototype, byte_range=byte_range) if is_sound(self.root, key) else None
 
-    def _is_sound(self, key: str) -> bool:
-        """Whether there is a file under a key.
 
-        Raises:
-            InputError: it is no regular file, leads out of the folder, or is larger than the memory.
-        """
-        path = self.root / key
-        try:
-            found = os.stat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        if stat.S_ISDIR(found.st_mode):
-            return False
-        check_within(self.root, path, self.root, f"its part {key}")
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{self.root}: its part {key} is not a file, but a pipe or a device. Make it again.")
-        if path.name in METADATA:
-            check_fits(path, _SWELL * found.st_size, "reading this file")
-        elif found.st_size > _SMALL:
-            check_fits(path, found.st_size, "this file")
-        return True
+def is_sound(folder: Path, key: str) -> bool:
+    """Whether there is a file under a key of a zarr folder.
+
+    Raises:
+        InputError: it is no regular file, leads out of the folder, or is larger than the memory.
+    """
+    path = folder / key
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if stat.S_ISDIR(found.st_mode):
+        return False
+    check_within(folder, path, folder, f"its part {key}")
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{folder}: its part {key} is not a file, but a pipe or a device. Make it again.")
+    if path.name in METADATA:
+        check_fits(path, _SWELL * found.st_size, "reading this file")
+    elif found.st_size > _SMALL:
+        check_fits(path, found.st_size, "this file")
+    return True
 
 
 def stored_bytes(folder: Path, enough: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,10 @@ import numpy as np
 import zarr
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.io.files import check_within, path_within
+from txm2sem_core.io.files import check_within, path_within, read_bytes
 from txm2sem_core.io.guards import MOST_DECLARED, Fingerprint, check_declared, check_pieces
 from txm2sem_core.io.readers.zarr_codecs import bound_codecs, refused_codec
-from txm2sem_core.io.readers.zarr_store import METADATA, FolderStore, stored_bytes
+from txm2sem_core.io.readers.zarr_store import METADATA, FolderStore, is_sound, stored_bytes
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype, to_kept
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize, in_nm
@@ -88,11 +89,15 @@ def _check_size(path: Path, array: zarr.Array, shape: tuple[int, int, int]) -> N
 
 
 def _opened(path: Path) -> tuple[zarr.Array, Sequence[str], VoxelSize | None, list[Path]]:
-    """The array of full resolution, its axes, its voxel size, and the files of metadata that say so."""
-    node = zarr.open(FolderStore(path), mode="r")
-    if isinstance(node, zarr.Array):
+    """The array of full resolution, its axes, its voxel size, and the files of metadata that say so.
+
+    Consolidated metadata are a copy that nobody renews when slices are appended or a scale is mended: never read.
+    """
+    if _is_array(path):
         files = [path / name for name in METADATA if (path / name).is_file()]
-        return node, _own_axes(path, node), None, files
+        array = zarr.open_array(FolderStore(path), mode="r")
+        return array, _own_axes(path, array), None, files
+    node = zarr.open_group(FolderStore(path), mode="r", use_consolidated=False)
     multiscale = _multiscale(node.attrs)
     if multiscale is None and _multiscale_of_one(node):  # the layout of bioformats2raw: images are groups 0, 1, ...
         check_within(path, path / "0", path, "its image 0")
@@ -103,13 +108,17 @@ def _opened(path: Path) -> tuple[zarr.Array, Sequence[str], VoxelSize | None, li
     name = str(multiscale["datasets"][0]["path"])
     inner = path_within(path, name, path, "its dataset")
     files = [folder / file for folder in (path, inner) for file in METADATA if (folder / file).is_file()]
-    array = node[name]
-    if not isinstance(array, zarr.Array):
-        raise TypeError(f"{name} is no array")
+    array = zarr.open_array(FolderStore(path), path=name, mode="r", zarr_format=node.metadata.zarr_format)
     if "txm2sem" in node.attrs:
         _check_shards(inner, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).lower() for axis in multiscale.get("axes", [])]
     return array, axes, _scale_nm(multiscale, axes), files
+
+
+def _is_array(path: Path) -> bool:
+    if is_sound(path, "zarr.json"):
+        return bool(json.loads(read_bytes(path / "zarr.json"))["node_type"] == "array")
+    return is_sound(path, ".zarray")
 
 
 def _check_shards(folder: Path, array: zarr.Array) -> None:

@@ -1,0 +1,78 @@
+"""Jobs of a run that failed, and why, by their logs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+OURS = "txm2sem: error: "
+_LONGEST = 600  # characters of a message
+
+
+@dataclass(frozen=True, order=True)
+class Failure:
+    """A job that failed: its rule and its log."""
+
+    rule: str
+    log: Path
+
+    def reason(self) -> str:
+        """Our message in its log, else the last line there."""
+        return (messages_in(self.log) or _lines(self.log) or ["it left no message"])[-1][:_LONGEST]
+
+
+def messages_in(log: Path) -> list[str]:
+    """What a job of ours was stopped by, as its log says; empty where there is no log."""
+    return [line.removeprefix(OURS) for line in _lines(log) if line.startswith(OURS)]
+
+
+def _lines(log: Path) -> list[str]:
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
+
+
+def failures(groups: Iterable[Sequence[Failure]]) -> list[Failure]:
+    """The jobs that failed, in order of their rules.
+
+    Args:
+        groups: each with jobs that were one to the cluster, and are known to have failed only together: those that left
+            a message of ours count, else all that left a log, else all.
+    """
+    found = []
+    for jobs in groups:
+        ours = [job for job in jobs if messages_in(job.log)]
+        found += ours or [job for job in jobs if job.log.is_file()] or list(jobs)
+    return sorted(found)
+
+
+def told(failed: Sequence[Failure], variants: Iterable[str]) -> str:
+    """The failed jobs for the terminal, a few lines each, and how to go on without the variants that failed."""
+    jobs = "1 job" if len(failed) == 1 else f"{len(failed)} jobs"
+    lines = [f"txm2sem: {jobs} failed; what did not depend on {'it' if len(failed) == 1 else 'them'} was made:"]
+    for each in failed:
+        lines += [f"  {each.rule}: {each.reason()}", f"    log: {each.log}"]
+    without = [name for name in variants if any(_is_of(each.log, name) for each in failed)]
+    if without and len(without) < len(list(variants)):
+        lines.append(
+            f"txm2sem: for tables, figures and the report of the other variants add to the same command: "
+            f"--config 'leave_out=[{','.join(without)}]'"
+        )
+    return "\n".join(lines)
+
+
+def _is_of(log: Path, variant: str) -> bool:
+    """Whether a job's log is of this variant: logs are `{variant}_seed{seed}...`, or lie in a folder of its name."""
+    return variant == log.parent.name or bool(re.match(rf"{re.escape(variant)}_(seed\d+|ensemble)", log.name))
+
+
+def print_failures(groups: Iterable[Iterable[tuple[str, Sequence[str]]]], variants: Iterable[str]) -> None:
+    """Say on stderr which jobs failed, see `failures`; each job is the name of its rule, and its logs."""
+    failed = failures([[Failure(rule, Path(logs[0])) for rule, logs in jobs if logs] for jobs in groups])
+    if failed:
+        print(told(failed, list(variants)), file=sys.stderr)

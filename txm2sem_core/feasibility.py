@@ -1,0 +1,156 @@
+"""Whether a sample has what is asked of it: pairs for every split, slices and masks. Told before a job has run.
+
+Registration may still refuse pairs, or crop them: what is refused here cannot work, however well that goes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from txm2sem_core import io
+from txm2sem_core.config import Config
+from txm2sem_core.config.stages import SMALLEST_PHANTOM_PX
+from txm2sem_core.errors import ConfigError
+from txm2sem_core.samples import DENSITIES, Sample, list_pairs, open_sample_volume
+from txm2sem_core.splits import SPLITS, apart, drawable_places, pair_slices, split_places
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The pairs of a sample, as far as they are known before the first job.
+
+    Attributes:
+        z: of each, NaN where it is not known.
+        splits: of each, None where none is left for it.
+        shape: Y and X of the smallest TXM slice.
+        volume: Z, Y and X of the TXM volume, None where there is none.
+        charge: whether any has a mask of charge.
+        densities: whether all have both masks of density.
+    """
+
+    z: list[float]
+    splits: list[str | None]
+    shape: tuple[int, ...]
+    volume: tuple[int, int, int] | None
+    charge: bool
+    densities: bool
+
+
+def check_feasible(config: Config, sample: Sample, raw: Path) -> None:
+    """Find what no training or prediction of the sample could do.
+
+    Raises:
+        ConfigError: names the sample, the key, what it asks for and what there is.
+    """
+    pairs = _phantom(config) if sample.source == "phantom" else _given(config, sample, raw)
+    _check_splits(config, sample, pairs)
+    _check_sizes(config, sample, pairs)
+    _check_masks(config, sample, pairs)
+    _check_stack(config, sample, pairs)
+
+
+def _phantom(config: Config) -> _Pairs:
+    depth, height, width = shape = config.phantom.shape
+    if min(height, width) < SMALLEST_PHANTOM_PX:
+        raise ConfigError(
+            f"phantom.shape: {list(shape)} (Z, Y, X) has less than {SMALLEST_PHANTOM_PX} voxels along Y or X. Enlarge "
+            "it."
+        )
+    z = [float(place) for place in pair_slices(depth, config.phantom.pair_every)]
+    return _Pairs(z, _splits(config, z, []), (height, width), shape, charge=True, densities=True)
+
+
+def _given(config: Config, sample: Sample, raw: Path) -> _Pairs:
+    pairs = list_pairs(sample, raw)
+    shapes = [io.image_kind(pair.txm)[0] for pair in pairs]
+    volume = open_sample_volume(sample, raw)
+    z = [float("nan") if pair.z is None else float(pair.z) for pair in pairs]
+    return _Pairs(
+        z,
+        _splits(config, z, [pair.split for pair in pairs]),
+        tuple(min(shape[axis] for shape in shapes) for axis in (0, 1)),
+        None if volume is None else volume.shape,
+        charge=any(pair.charge is not None for pair in pairs),
+        densities=all(set(DENSITIES) <= set(pair.extra) for pair in pairs),
+    )
+
+
+def _splits(config: Config, z: list[float], given: list[str | None]) -> list[str | None]:
+    shares, context = config.patches.split, config.patches.context
+    if given and None not in given:
+        return apart(z, given, context)
+    return split_places(z, shares.validation, shares.test, context)
+
+
+def _check_splits(config: Config, sample: Sample, pairs: _Pairs) -> None:
+    counts = Counter(pairs.splits)
+    for name in SPLITS:
+        if not counts[name]:
+            context = config.patches.context
+            what = f", of which {counts[None]} are left out for patches.context = {context}" if counts[None] else ""
+            raise ConfigError(
+                f"sample {sample.sample}: no pair is left for the split {name}, of {len(pairs.z)} pairs{what} "
+                f"(patches.split = {config.patches.split.model_dump()}). {_more_pairs(sample, bool(counts[None]))}"
+            )
+
+
+def _more_pairs(sample: Sample, crowded: bool) -> str:
+    if sample.source == "phantom":
+        more = "Set phantom.shape to more slices along Z, or phantom.pair_every to fewer"
+        more = "Set phantom.pair_every to more slices" if crowded else more
+    else:
+        more = "Give more pairs, at least 3"
+    return f"{more}, or lower patches.context." if crowded else f"{more}, or change patches.split."
+
+
+def _check_sizes(config: Config, sample: Sample, pairs: _Pairs) -> None:
+    patches = config.patches
+    for axis, length, offset in zip("YX", pairs.shape, patches.txm.offset_px, strict=True):
+        usable = (length - abs(offset)) // patches.grid_px * patches.grid_px
+        if patches.size_px > usable:
+            moved = f" less patches.txm.offset_px of {abs(offset)}" if offset else ""
+            raise ConfigError(
+                f"patches.size_px: {patches.size_px} is larger than the TXM slices of sample {sample.sample}, which "
+                f"have {length} pixels along {axis}{moved}; in steps of patches.grid_px = {patches.grid_px} that is "
+                f"{usable}. Set it to {usable} or less."
+            )
+
+
+def _check_masks(config: Config, sample: Sample, pairs: _Pairs) -> None:
+    for name in config.side_tasks:
+        if config.variant(name).family == "segmentation" and not pairs.densities:
+            raise ConfigError(
+                f"variants.{name}: family segmentation needs masks of low and high density beside every pair, which "
+                f"sample {sample.sample} lacks. Give the columns lowdensity and highdensity of the sample table."
+            )
+        if config.variant(name).family == "repair" and not pairs.charge:
+            raise ConfigError(
+                f"variants.{name}: family repair learns from charged places, but sample {sample.sample} has no masks "
+                "of charge. Give the column charge of the sample table."
+            )
+
+
+def _check_stack(config: Config, sample: Sample, pairs: _Pairs) -> None:
+    """That of `z_penalty.stack`; a sample without a volume is told elsewhere."""
+    if pairs.volume is None:
+        return
+    depth, *plane = pairs.volume
+    for name in config.trained:
+        variant = config.variant(name)
+        if not variant.z_penalty.stack:
+            continue
+        size = config.patches.size_px // variant.factor
+        if min(plane) // variant.factor < size:
+            raise ConfigError(
+                f"variants.{name}.z_penalty.stack: it draws patches of patches.size_px = {config.patches.size_px} from "
+                f"the TXM volume of sample {sample.sample}, whose slices have {plane[0]} x {plane[1]} pixels. Lower "
+                "patches.size_px."
+            )
+        if not drawable_places(pairs.z, pairs.splits, depth, variant.context).size:
+            raise ConfigError(
+                f"variants.{name}.z_penalty.stack: none of the {depth} slices of the TXM volume of sample "
+                f"{sample.sample} can be used: {2 * variant.context + 2} neighbours are needed, nearer to training "
+                "pairs than to held-out ones. Set z_penalty.stack to 0."
+            )

@@ -1,0 +1,189 @@
+"""What TXM2SEM made, known by a mark inside of it and never by its name.
+
+- TIFF: the tag `Software`
+- JSON: the key `software` (`MARK`)
+- safetensors: the same key of its metadata
+- PNG, PDF, SVG, HTML: the text `Software`, the creator, the generator, within the first or last 4 KiB (`_IN_TEXT`)
+- a file without room for a mark, as CSV: a marked JSON in the same folder lists its SHA-256 by name (`sha256`)
+- a folder that is written as a whole: a marked JSON in it lists all its files so; `MANIFEST` if there is no other
+- OME-Zarr: the key `txm2sem` of the group's attributes; its other files are known by their places in it
+
+A folder is ours if all that lies in it is. A symbolic link never is.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import tifffile
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.io.files import open_file, read_bytes
+
+SOFTWARE = "TXM2SEM"
+MARK = {"software": SOFTWARE}
+"""Among the keys of every JSON that a command leaves."""
+MANIFEST = ".txm2sem.json"
+_IN_TEXT = {
+    b"\x89PNG": b"tEXtSoftware\0TXM2SEM",
+    b"%PDF": b"/Creator (TXM2SEM)",
+    b"<?xml": b"<dc:title>TXM2SEM</dc:title>",
+    b"<!doc": b'<meta name="generator" content="TXM2SEM">',
+}
+_TEXT_BYTES = 4096
+_LARGEST_JSON = 64 * 2**20
+_ZARR_PART = re.compile(r"(?:\d+/)?zarr\.json|\d+/c(?:/\d+)+")
+_TIMESTAMP = ".snakemake_timestamp"  # an empty file that Snakemake leaves in every folder that a job made
+Content = dict[str, tuple[int, ...]]
+
+
+def stranger(target: Path) -> Path | None:
+    """The first of what stands at `target` that we did not make: itself, or something in a folder; None if all is ours.
+
+    Of a file the mark is read, or if it has none all of it; of a folder all, but for OME-Zarr only the places.
+    """
+    if target.is_symlink() or not target.is_dir():
+        return None if _is_marked(target) or _is_recorded(target) else target
+    volume, records = _is_volume(target), _records(target)
+    if not volume and records is None:
+        return next((path for path in _entries(target) if path.is_symlink() or not path.is_dir()), target)
+    for path in _entries(target):
+        name = path.relative_to(target).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):  # we leave none empty
+                return path
+        elif not path.is_file() or path.is_symlink():
+            return path
+        elif path.name == _TIMESTAMP and not path.stat().st_size:
+            continue
+        elif volume:
+            if not _ZARR_PART.fullmatch(name):
+                return path
+        elif records is not None and records.get(name) not in ("", sha256_file(path)):
+            return path
+    return None
+
+
+def record_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file in a folder by its path there, for a marked JSON's key `sha256`."""
+    files = (path for path in _entries(folder) if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+
+
+def mark_folder(folder: Path) -> None:
+    """Leave `MANIFEST` in a folder that is whole, unless a file in it says already what it holds."""
+    if not (folder / "zarr.json").exists() and _records(folder) is None:
+        text = json.dumps({**MARK, "sha256": record_files(folder)}, indent=1, sort_keys=True)
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def content(target: Path) -> Content:
+    """What tells whether anything came, went or changed: kind, identity, size and time of every file."""
+    found = {}
+    for path in (target, *_entries(target)):
+        status = path.lstat()
+        of_file = () if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns)
+        found[path.relative_to(target).as_posix()] = (stat.S_IFMT(status.st_mode), status.st_ino, *of_file)
+    return found
+
+
+def is_same(new: Path, old: Path) -> bool:
+    """Whether every file of `new` stands in `old` too, to the byte; a folder `old` may hold more."""
+    if old.is_symlink() or new.is_dir() != old.is_dir():
+        return False
+    if not new.is_dir():
+        return old.is_file() and filecmp.cmp(new, old, shallow=False)
+    return all(is_same(path, old / path.relative_to(new)) for path in _entries(new) if not path.is_dir())
+
+
+def read_marks(target: Path) -> dict[str, Any]:
+    """What the mark of a file or of an OME-Zarr of ours says beside being one; empty if there is no mark.
+
+    Of a TIFF these are the words `key=value` of its tag `Software`, of an OME-Zarr the values of `txm2sem`.
+    """
+    with suppress(InputError, OSError, ValueError, RecursionError, tifffile.TiffFileError, KeyError, TypeError):
+        if target.is_dir():
+            return dict(json.loads(read_bytes(target / "zarr.json"))["attributes"]["txm2sem"])
+        with open_file(target) as stream, tifffile.TiffFile(stream) as tiff:
+            words = str(tiff.pages.first.software).split()
+            return dict(word.split("=", 1) for word in words[1:]) if words[0] == SOFTWARE else {}
+    return {}
+
+
+def sha256_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open_file(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """All that lies in a folder, in order; links are not followed. Nothing of a file."""
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        yield from (Path(place, name) for name in sorted([*folders, *files]))
+
+
+def _is_marked(file: Path) -> bool:
+    """Whether a file has a mark of ours in it."""
+    if file.is_symlink() or not file.is_file():
+        return False
+    with suppress(OSError, ValueError, RecursionError, tifffile.TiffFileError), file.open("rb") as stream:
+        head = stream.read(9)
+        stream.seek(0)
+        if head[:2] in (b"II", b"MM"):
+            with tifffile.TiffFile(stream) as tiff:
+                return str(tiff.pages.first.software).startswith(SOFTWARE)
+        for start, mark in _IN_TEXT.items():
+            if head.lower().startswith(start.lower()):
+                ends = stream.read(_TEXT_BYTES)
+                stream.seek(max(0, file.stat().st_size - _TEXT_BYTES))
+                return mark in ends + stream.read()
+        length = int.from_bytes(head[:8], "little")
+        if head[8:9] == b"{" and length <= _LARGEST_JSON:  # safetensors
+            stream.seek(8)
+            header = json.loads(stream.read(length))
+            return bool(header.get("__metadata__", {}).get("software") == SOFTWARE)
+    return _marked_json(file) is not None
+
+
+def _is_recorded(file: Path) -> bool:
+    """Whether a marked JSON beside a file lists it as it is."""
+    known = None if file.is_symlink() or not file.is_file() else _records(file.parent)
+    return known is not None and known.get(file.name) == sha256_file(file)
+
+
+def _records(folder: Path) -> dict[str, str] | None:
+    """What the marked JSONs in a folder list, and themselves without a digest; None if none lists anything."""
+    listed: dict[str, str] = {}
+    for file in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        values = _marked_json(file)
+        if values is not None and isinstance(values.get("sha256"), dict):
+            listed |= {**values["sha256"], file.name: ""}
+    return listed or None
+
+
+def _marked_json(file: Path) -> dict[str, Any] | None:
+    """What a JSON of ours says; None if a file is none."""
+    with suppress(OSError, ValueError, RecursionError):
+        if file.is_symlink() or not file.is_file() or not 0 < file.stat().st_size <= _LARGEST_JSON:
+            return None
+        data = file.read_bytes()
+        values = json.loads(data) if data[:1] == b"{" else None
+        return values if isinstance(values, dict) and values.get("software") == SOFTWARE else None
+    return None
+
+
+def _is_volume(folder: Path) -> bool:
+    """Whether it is an OME-Zarr of ours."""
+    with suppress(InputError, OSError, ValueError, RecursionError, KeyError, TypeError):
+        return "txm2sem" in json.loads(read_bytes(folder / "zarr.json"))["attributes"]
+    return False

@@ -1,0 +1,116 @@
+"""What of an image was measured, and what a program filled in.
+
+A tomogram is measured within a circle, and reconstruction programs write one value outside of it; stacks that were
+aligned or turned have borders of one value; a slice can be blank. None of that is rock. The instrument's field of view
+is convex (a circle, a rectangle, a turned rectangle), so what is outside of it holds a corner of the image: only
+constants that reach a corner are looked at.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from txm2sem_core.geometry import Array, Mask
+
+LEAST_SHARE = 5e-4  # of the image: what is smaller is left alone
+RARE_SHARE = (
+    0.01  # a value is no grey level of the rock where it is found elsewhere so seldom, per pixel of the corners
+)
+CONVEX_SHARE = 0.8  # of such a constant, what must lie outside of the convex hull of all other pixels
+LEAST_COMMON_SHARE = 0.01  # of the image, where the value is one of the rock's
+LEAST_CORNERS = 2  # the same
+MOST_WITHIN = 0.5  # of the pixels directly within the field of view, how many may have the value then
+
+_ROUNDING = 1e-9
+
+
+def measured(image: Array) -> Mask:
+    """Where `image` [Y, X] was measured: bool [Y, X].
+
+    Not measured are pixels without a finite value, all of a blank image, and a constant that reaches a corner, with the
+    pixels directly beside it, which resampling may have mixed. A constant counts where its value is hardly found
+    elsewhere, or where what is left is convex: a pore of the darkest grey level in a corner is neither.
+    """
+    known = np.isfinite(image) if image.dtype.kind in "fc" else np.ones(image.shape, dtype=bool)
+    if not known.any() or np.ptp(image[known]) == 0:
+        return np.zeros(image.shape, dtype=bool)
+    corners = [image[y, x] for y in (0, -1) for x in (0, -1) if known[y, x] and _is_constant_corner(image, y, x)]
+    for value in dict.fromkeys(corners):  # without repetition, in order
+        known &= ~_outside(image, value)
+    return known
+
+
+def measured_share(mask: Mask) -> float:
+    """Share of an image or volume that was measured."""
+    return float(np.mean(mask))
+
+
+def filled(image: Array, mask: Mask) -> Array:
+    """`image` [Y, X] with the value of the nearest measured pixel wherever `mask` is False, so that filters do not mix.
+
+    As it is where all or nothing was measured.
+    """
+    if mask.all() or not mask.any():
+        return image
+    from scipy import ndimage  # here, not above: heavy, and most images need it not
+
+    nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    return image[tuple(nearest)]
+
+
+def _is_constant_corner(image: Array, y: int, x: int) -> bool:
+    """Whether the corner's 3 x 3 pixels are equal; `y` and `x` are 0 or -1."""
+    block = image[:3] if y == 0 else image[-3:]
+    block = block[:, :3] if x == 0 else block[:, -3:]
+    return bool((block == block.flat[0]).all())
+
+
+def _outside(image: Array, value: object) -> Mask:
+    """The pixels of `value` outside of the field of view, with those directly beside them; bool [Y, X]."""
+    from scipy import ndimage
+
+    same = image == value
+    labels, _ = ndimage.label(same)
+    corners = [int(labels[y, x]) for y in (0, -1) for x in (0, -1) if labels[y, x]]
+    connected = np.isin(labels, corners)
+    nowhere = np.zeros(image.shape, dtype=bool)
+    if connected.sum() < LEAST_SHARE * image.size:
+        return nowhere
+    outside = ~_convex_hull(~connected)  # pores of the same value that touch the border are rock
+    if same.sum() - connected.sum() <= RARE_SHARE * connected.sum():
+        found = outside.sum() >= CONVEX_SHARE * connected.sum()
+    else:
+        beside = ndimage.binary_dilation(outside, iterations=3) & ~ndimage.binary_dilation(outside)
+        in_corners = sum(bool(outside[y, x]) for y in (0, -1) for x in (0, -1))
+        large = outside.sum() >= LEAST_COMMON_SHARE * image.size and in_corners >= LEAST_CORNERS
+        found = large and same[beside].mean() <= MOST_WITHIN
+    return np.asarray(ndimage.binary_dilation(outside, np.ones((3, 3), dtype=bool))) if found else nowhere
+
+
+def _convex_hull(mask: Mask) -> Mask:
+    """The pixels whose centres lie within the convex hull of those of `mask` [Y, X], which is not empty."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    first = mask[rows].argmax(axis=1)
+    last = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
+    all_rows = np.arange(rows[0], rows[-1] + 1)
+    left, right = _envelope(rows, first, all_rows), -_envelope(rows, -last, all_rows)
+    x = np.arange(mask.shape[1])
+    hull = np.zeros(mask.shape, dtype=bool)
+    hull[all_rows] = (x >= left[:, None] - _ROUNDING) & (x <= right[:, None] + _ROUNDING)
+    return hull
+
+
+def _envelope(places: Array, values: Array, wanted: Array) -> Array:
+    """The greatest convex function that nowhere exceeds `values` at ascending `places`, at the places `wanted`.
+
+    Andrew, Information Processing Letters 9 (1979) 216, the lower half of the hull.
+    """
+    kept: list[tuple[int, int]] = []
+    for place, value in zip(places.tolist(), values.tolist(), strict=True):
+        while len(kept) > 1:
+            (a, at_a), (b, at_b) = kept[-2:]
+            if (at_b - at_a) * (place - a) < (value - at_a) * (b - a):
+                break
+            kept.pop()
+        kept.append((place, value))
+    return np.interp(wanted, *np.array(kept, dtype=np.float64).T)

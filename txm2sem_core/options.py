@@ -1,0 +1,67 @@
+"""What the commands of `cli` share: options, and how texts that were typed are read and shown."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from txm2sem_core.errors import ConfigError
+
+
+def to_write(help: str) -> Any:
+    """An option that names what is written, checked as it was typed."""
+
+    def parse(text: str) -> Path:
+        from txm2sem_core.io import output_path
+
+        return output_path(text)
+
+    return typer.Option(help=help, parser=parse, metavar="PATH")
+
+
+Device = Annotated[str, typer.Option(envvar="TXM2SEM_DEVICE", help="auto, cpu, cuda or mps.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 = as many as the machine has.")]
+SettingsJson = Annotated[str, typer.Option(help="Settings as JSON, as the workflow passes them.")]
+Models = Annotated[
+    list[Path],
+    typer.Option("--model", help="Folder with generator.safetensors and model.json; several times for an ensemble."),
+]
+Samples = Annotated[
+    int, typer.Option(min=0, help="Passes with active dropout, for the uncertainty; 0 = none, the network as it is.")
+]
+DropoutSeed = Annotated[int, typer.Option("--seed", min=0, help="Of the dropout.")]
+Plugins = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option("--plugin", envvar="TXM2SEM_PLUGINS", help="Python file that registers a network of your own."),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an earlier result of TXM2SEM in --output; never anything else.")
+]
+VoxelSize = Annotated[
+    Optional[tuple[float, float, float]],  # noqa: UP045 - typer reads this form
+    typer.Option(help="Voxel size Z Y X of the input in nm, where its own metadata is wrong or missing."),
+]
+
+
+def shown(message: str) -> str:
+    """A message with what a terminal cannot show written out; line breaks of its own stay, those of names do not."""
+    from txm2sem_core.io import printable
+
+    names = {part for argument in sys.argv[1:] for part in argument.split("/") if not part.isprintable()}
+    for name in names:
+        message = message.replace(name, printable(name))
+    return "\n".join(map(printable, message.split("\n")))
+
+
+def parse_slab(text: str | None) -> tuple[int, int] | None:
+    """The slab that `I/N` names."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None:
+        raise ConfigError(f"--slab: I/N is needed, as 2/8 for the second of eight slabs. It is {text!r}.")
+    return int(found[1]), int(found[2])

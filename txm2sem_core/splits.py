@@ -1,0 +1,69 @@
+"""Which pairs are for training, validation and test, and which slices of a volume lie nearest to those for training.
+
+Numbers alone, so that it can be told before a job has run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+SPLITS = ("train", "validation", "test")
+
+
+def pair_slices(depth: int, every: int) -> list[int]:
+    """The slices z of a phantom that have a FIB-SEM partner: every `every`-th, the first half a step in."""
+    return list(range(min(every // 2, depth - 1), depth, every))
+
+
+def split_places(z: ArrayLike, validation: float, test: float, context: int) -> list[str | None]:
+    """The split of each pair, by place in z (by order where z is not known), as blocks: train, validation, test.
+
+    Args:
+        z: place of each pair, NaN where it is not known.
+        validation: share of the pairs, at least one.
+        test: the same.
+        context: k, see `apart`.
+    """
+    places = np.asarray(z, dtype=float)
+    count = len(places)
+    of_test, of_validation = max(1, round(count * test)), max(1, round(count * validation))
+    names = ["train"] * (count - of_test - of_validation) + ["validation"] * of_validation + ["test"] * of_test
+    splits: list[str | None] = [None] * count
+    for position, name in zip(np.argsort(places, kind="stable"), names, strict=False):  # NaN comes last
+        splits[position] = name
+    return apart(places, splits, context)
+
+
+def apart(z: ArrayLike, splits: Sequence[str | None], context: int) -> list[str | None]:
+    """The same splits without pairs (None) at their borders, until no two that see a common slice are left.
+
+    With context k, a pair at z sees the slices from z - k to z + k. Training gives way first: it has the most pairs.
+    """
+    places, kept = np.asarray(z, dtype=float), list(splits)
+    for name in SPLITS if context else ():
+        for position in [index for index, split in enumerate(splits) if split == name]:
+            others = [index for index, split in enumerate(kept) if split not in (None, name)]
+            if (np.abs(places[others] - places[position]) <= 2 * context).any():
+                kept[position] = None
+    return kept
+
+
+def nearest_to_training(z: ArrayLike, splits: Sequence[str | None], depth: int) -> NDArray[np.bool_]:
+    """Which slices [Z] lie nearer to a training pair than to one held out; all, where no pair has a place along z."""
+    places, training = np.asarray(z, dtype=float), np.asarray([split == "train" for split in splits], dtype=bool)
+    used = ~np.isnan(places) & np.asarray([split is not None for split in splits], dtype=bool)
+    if not used.any():
+        return np.ones(depth, dtype=bool)
+    distance = np.abs(np.arange(depth)[:, None] - places[None])
+    nearest = np.min(distance, axis=1, initial=np.inf, where=used & training)
+    return np.asarray(nearest < np.min(distance, axis=1, initial=np.inf, where=used & ~training))
+
+
+def drawable_places(z: ArrayLike, splits: Sequence[str | None], depth: int, context: int) -> NDArray[np.int64]:
+    """Slices that `z_penalty.stack` may be drawn from: each with its neighbour above, and the context of both."""
+    below = np.arange(context, max(context, depth - context - 1))
+    near = nearest_to_training(z, splits, depth)
+    return below[near[below] & near[below + 1]]
