@@ -19,7 +19,7 @@ help:
 	@echo "make soak   train, predict and measure in one process for MINUTES=60: do memory, files, threads and disk stay flat?"
 	@echo "make benchmark   speed and memory beside the rivals that PUBLISHED, JACOBIAN and RIVALS name (benchmarks/README.md)"
 	@echo "make lint   the first two of these alone"
-	@echo "make audit  look up the locked versions among known vulnerabilities (needs a network)"
+	@echo "make audit  look up the locked and the lowest allowed versions among known vulnerabilities (needs a network)"
 	@echo "make lock   renew requirements.lock with the newest versions that pyproject.toml allows"
 
 env: $(STAMP)
@@ -90,7 +90,7 @@ AUDIT := $(VENV)/audit
 audit: $(STAMP)
 	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
 	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; } || true
-	@$(BIN)/python .ci/audit.py $(AUDIT)/bin/pip-audit requirements.lock
+	@$(BIN)/python .ci/audit.py $(AUDIT)/bin/pip-audit requirements.lock pyproject.toml
 
 # One lock for CPU and GPU: torch's local version (+cpu) and the CUDA packages that its GPU build pulls in are left out.
 lock:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -19,6 +21,7 @@ from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.errors import ConfigError
 
 _LOOK_AGAIN_S = 1.0
+_MOST_FOLDERS = 100
 _leases: dict[int, int] = {}  # open file descriptors of the leases of this process, by the GPU's number
 
 
@@ -80,7 +83,7 @@ def _lease(number: int) -> bool:
     import fcntl  # only Unix has it; elsewhere nobody has several GPUs and comes here
 
     # not inherited by programs that this process starts, which may outlive it
-    descriptor = os.open(_lock_file(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(_lock_file(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -94,7 +97,9 @@ def _lease(number: int) -> bool:
 
 def _holder(number: int) -> str:
     """Who has a GPU, for messages; a process writes its number just after it has locked the file."""
-    return f"process {_lock_file(number).read_text() or 'just starting'}"
+    with _lock_file(number).open("rb") as file:
+        found = re.match(rb"\d+", file.read(20))
+    return f"process {found[0].decode() if found else 'just starting'}"
 
 
 def _lock_file(number: int) -> Path:
@@ -103,18 +108,27 @@ def _lock_file(number: int) -> Path:
 
 
 def _lock_folder() -> Path:
-    """One folder a user and machine.
+    """A folder of this user on this machine, that nobody else can write to.
+
+    Where another user has put a folder of this name into /tmp, the next name is taken: every process of this user comes
+    to the same one. Nobody can exchange a folder of ours there, since /tmp lets only owners rename.
 
     Raises:
-        ConfigError: it belongs to someone else.
+        ConfigError: a hundred names are taken.
     """
     # TMPDIR is not asked: snakemake and schedulers give each job its own, and the jobs would not see each other
     shared = Path("/tmp")
-    folder = (shared if shared.is_dir() else Path(tempfile.gettempdir())) / f"txm2sem-gpus-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.lstat().st_uid != os.getuid():
-        raise ConfigError(f"{folder}: this folder, where GPUs are taken and given back, is not yours. Have it removed.")
-    return folder
+    parent = shared if shared.is_dir() else Path(tempfile.gettempdir())
+    name = f"txm2sem-gpus-{os.getuid()}"
+    for folder in (parent / (name if number == 0 else f"{name}-{number}") for number in range(_MOST_FOLDERS)):
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+            if found.st_mode & 0o077:  # opened since
+                folder.chmod(0o700)
+            return folder
+    raise ConfigError(f"{parent / name}: others have taken all names of the folder where GPUs are taken. Remove them.")
 
 
 def device_name(device: torch.device) -> str:

@@ -11,11 +11,31 @@ import errno
 import os
 import re
 import shutil
+import unicodedata
 from pathlib import Path
+
+# what a terminal obeys, or what reorders or hides what stands around it: controls, formats (bidirectional marks among
+# them), surrogates, breaks of lines and paragraphs
+_OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def printable(text: object) -> str:
+    r"""Text in one line as a terminal may show it: names from files and folders may hold what it would obey.
+
+    What is escaped is written as Python does (`\x1b`, `\u202e`); everything else, other scripts too, stays.
+    """
+    return "".join(_escaped(sign) if unicodedata.category(sign) in _OBEYED else sign for sign in str(text))
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 class Txm2semError(Exception):
-    """A mistake in what the program was given. `str(error)` is the whole message for the user."""
+    """A mistake in what the program was given. `str(error)` is the whole message for the user, and `printable`."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(message))
 
 
 class ConfigError(Txm2semError):
@@ -27,7 +47,10 @@ class InputError(Txm2semError):
 
 
 class RegistrationError(Txm2semError):
-    """A pair of slices that could not be brought into register."""
+    """A pair of slices that could not be brought into register; of several pairs, one a line."""
+
+    def __init__(self, message: object = "") -> None:
+        Exception.__init__(self, "\n".join(map(printable, str(message).split("\n"))))
 
 
 class TrainingError(Txm2semError):

@@ -18,10 +18,11 @@ from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings
 from txm2sem_core.doubts import adjacent_slices, doubtful_registration
 from txm2sem_core.duplicates import PlacedSlice, duplicates
-from txm2sem_core.errors import InputError
+from txm2sem_core.errors import InputError, printable
 from txm2sem_core.geometry import Crop, window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
+from txm2sem_core.io.files import path_within
 from txm2sem_core.measured import measured
 from txm2sem_core.metrics.windows import BORDER_PX
 from txm2sem_core.samples import DENSITIES
@@ -151,7 +152,7 @@ def extract_patches(
         ),
     )
     for warning in store.warnings:
-        print(f"patches: warning: {warning}", file=sys.stderr)
+        print(printable(f"patches: warning: {warning}"), file=sys.stderr)
     io.write_patch_store(output, store)
     return store
 
@@ -191,12 +192,12 @@ def _load_pair(
 
     The mask leaves out what of the slices, or of the neighbours, was not measured.
     """
-    txm, sem = (io.read_image(registered / name) for name in (row.txm, row.sem))
-    mask = io.read_mask(registered / row.mask)
+    txm, sem = (io.read_image(_image(registered, row, name)) for name in ("txm", "sem"))
+    mask = io.read_mask(_image(registered, row, "mask"))
     height, width = (n // settings.grid_px * settings.grid_px for n in txm.shape)
     if settings.size_px > min(height, width):
         raise InputError(
-            f"{registered / row.txm}: patches.size_px = {settings.size_px} is larger than this image of "
+            f"{_image(registered, row, 'txm')}: patches.size_px = {settings.size_px} is larger than this image of "
             f"{txm.shape[0]} x {txm.shape[1]} pixels (after registration and cropping). Choose a smaller one."
         )
     stack, place = txm[None], None
@@ -240,6 +241,11 @@ def _around(volume: Volume, txm: np.ndarray, row: Any, context: int) -> tuple[np
     return stack, compare_place(name, z, txm, nearby)
 
 
+def _image(registered: Path, row: Any, name: str) -> Path:
+    """An image of a pair, which the registration's index names."""
+    return path_within(registered, getattr(row, name), registered / "index.csv", f"an image of pair {row.pair}")
+
+
 def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:
     """The pair with its TXM moved against the rest by whole pixels, cut to where both are."""
     (dy, dx), step, size = settings.txm.offset_px, settings.grid_px, settings.size_px
@@ -269,7 +275,8 @@ def _classes(registered: Path, row: Any) -> np.ndarray | None:
     files = [getattr(row, kind, None) for kind in DENSITIES]
     if not all(isinstance(file, str) for file in files):
         return None
-    low, high = (io.read_image(registered / str(file)) for file in files)
+    index = registered / "index.csv"
+    low, high = (io.read_image(path_within(registered, file, index, "a mask of density")) for file in files)
     return class_image(low, high)
 
 

@@ -304,12 +304,12 @@ ZARRS: dict[str, Case] = {
     "OME-Zarr with consolidated metadata that are no JSON": Case(
         changed(ome_zarr_by_hand(STACK), lambda p: (p / ".zmetadata").write_text("{")), STACK
     ),
-    "OME-Zarr whose dataset is a group": Case(
+    "OME-Zarr whose dataset is its own group": Case(
         changed(
             ome_zarr_by_hand(STACK),
             edit_json(".zattrs", lambda a: a["multiscales"][0]["datasets"][0].update(path=".")),
         ),
-        refused=("v.zarr", "not a readable"),
+        refused=("v.zarr", "no plain name"),
     ),
     "OME-Zarr 0.4 big-endian": Case(ome_zarr_by_hand(STACK.astype(">u2")), STACK),
     "OME-Zarr with a scale for all levels": Case(

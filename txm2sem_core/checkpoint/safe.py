@@ -12,18 +12,9 @@ from zipfile import BadZipFile, ZipFile
 import torch
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.files import read_bytes
 
-
-def read_bytes(path: Path) -> bytes:
-    """Read a file whole; `InputError` if there is none or it cannot be read."""
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
-            raise InputError(f"{path}: this is not a file. Check the path.")
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file. Check the path.") from error
-    except OSError as error:
-        raise InputError(f"{path}: this file cannot be read ({error.strerror}).") from error
+__all__ = ["read_bytes", "unpickle_tensors"]
 
 
 def unpickle_tensors(data: bytes, path: Path) -> Any:

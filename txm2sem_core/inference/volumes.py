@@ -23,7 +23,7 @@ from txm2sem_core import io
 from txm2sem_core.allocator import empty_apart, give_back_freed_memory
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
-from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.errors import ConfigError, InputError, printable
 from txm2sem_core.inference.answers import Answer, Prediction, WithUncertainty, uncertainty_file
 from txm2sem_core.inference.identity import job_digest, result_digest
 from txm2sem_core.inference.predictor import Predictor
@@ -254,7 +254,7 @@ class _VolumeJob:
         self.size_nm = (z_nm, None if y_nm is None else y_nm / f, None if x_nm is None else x_nm / f)
         self.warnings = input_warnings(predictor, source, (z_nm, y_nm, x_nm))
         for warning in self.warnings:
-            print(f"predict {name}: warning: {warning}", file=sys.stderr)
+            print(printable(f"predict {name}: warning: {warning}"), file=sys.stderr)
         digest = job_digest(predictor.identity(), source, answer.describe())
         self.result = result_digest(predictor.identity(), source, {**answer.describe(), "size_nm": self.size_nm})
         self.store = UnitStore(target, digest, self.shape, predictor.sem_dtype, answer.channels)
@@ -386,7 +386,7 @@ class _VolumeJob:
         """Compare the histogram of the whole volume, however it was cut into jobs, with the training slices'."""
         for warning in histogram_warnings(self.answer.predictor.txm_spread, marks, self.source.source):
             self.warnings.append(warning)
-            print(f"predict {self.name}: warning: {warning}", file=sys.stderr)
+            print(printable(f"predict {self.name}: warning: {warning}"), file=sys.stderr)
 
     def _close(self, marks: dict[str, dict[str, Any]]) -> None:
         """Turn the units into what was asked for."""

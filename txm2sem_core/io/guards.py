@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,13 @@ from txm2sem_core.errors import InputError
 
 # of the memory that is free, what one plane, chunk or strip may claim: it is held twice while it is converted
 SHARE_OF_MEMORY = 0.5
+# What a file declares is held against what it has. Images of instruments shrink to a tenth; a volume that is almost
+# empty, whose chunks of zeros are hardly there, to a thousandth. What a few bytes may claim is that of a small volume.
+MOST_DECLARED = 10_000  # bytes of voxels to a byte of the file
+FEW_BYTES = 256 * 2**20
+MOST_SLICES = 2**20
+MOST_PIECES = 2**15  # chunks or tiles in a slice: each is looked for
+SMALL_PIECE_BYTES = 128 * 2**20  # a chunk or tile may be larger than the image, as of small ones it is, but not more
 
 T = TypeVar("T")
 
@@ -101,6 +109,63 @@ def available_memory() -> int:
         bound, used = ((group / name).read_text() for name in ("memory.max", "memory.current"))
         free = min(free, max(int(bound) - int(used), 0))
     return free
+
+
+def check_declared(source: str | Path, shape: Sequence[int], itemsize: int, stored: int) -> None:
+    """Refuse a volume that declares what its file cannot hold, before anything of that size is made or listed.
+
+    Args:
+        source: for the message.
+        shape: (Z, Y, X) as the file declares it.
+        itemsize: bytes a voxel.
+        stored: bytes that the file, or its files, have.
+
+    Raises:
+        InputError: more than 2^20 slices, a slice that is larger than the bound of `check_fits`, or more than 256 MiB
+            in all and 10,000 times what is stored.
+    """
+    depth, *plane = shape
+    if depth > MOST_SLICES:
+        raise InputError(
+            f"{source}: it declares {depth} slices; at most {MOST_SLICES} are read. Check the file, or crop it."
+        )
+    one = math.prod(plane) * itemsize
+    if depth * one > max(FEW_BYTES, MOST_DECLARED * stored):
+        raise InputError(
+            f"{source}: it declares {depth} slices of {' x '.join(map(str, plane))} voxels, {depth * one / 2**30:.1f} "
+            f"GiB, but has {stored} bytes. It is cut short, or its voxels were never written. Export it again."
+        )
+    check_fits(source, one, f"one slice of {' x '.join(map(str, plane))} voxels")
+
+
+def check_pieces(source: str | Path, piece: Sequence[int], whole: Sequence[int], itemsize: int, what: str) -> None:
+    """Refuse chunks or tiles that are larger than the image needs, than the memory, or without number.
+
+    Args:
+        source: for the message.
+        piece: shape of a chunk or tile.
+        whole: shape of the array or page; its last two axes are the slice's.
+        itemsize: bytes a voxel.
+        what: `chunk` or `tile`.
+
+    Raises:
+        InputError: one piece is larger than the bound of `check_fits`, or than 128 MiB and the array; or a slice has
+            more than 2^15 of them.
+    """
+    n_bytes = math.prod(piece) * itemsize
+    shown = " x ".join(map(str, piece))
+    if n_bytes > max(SMALL_PIECE_BYTES, math.prod(whole) * itemsize):
+        raise InputError(
+            f"{source}: one {what} of {shown} would take {n_bytes / 2**20:.0f} MiB, the whole image "
+            f"{math.prod(whole) * itemsize / 2**20:.3g} MiB. Export it again with smaller ones."
+        )
+    check_fits(source, n_bytes, f"one {what} of {shown}")
+    pieces = math.prod(-(-n // max(1, size)) for n, size in zip(whole[-2:], piece[-2:], strict=True))
+    if pieces > MOST_PIECES:
+        raise InputError(
+            f"{source}: each slice is cut into {pieces} {what}s of {shown}; at most {MOST_PIECES} are read. Export it "
+            "again with larger ones."
+        )
 
 
 def check_fits(source: str | Path, n_bytes: int, what: str) -> None:

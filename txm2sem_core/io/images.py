@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
-from txm2sem_core.io.guards import Fingerprint, check_fits
+from txm2sem_core.io.guards import Fingerprint, check_declared, check_fits
 from txm2sem_core.io.tiff import (
     DAMAGE,
     TIFF_SUFFIXES,
@@ -24,13 +24,16 @@ from txm2sem_core.io.tiff import (
     damaged,
     grey_levels,
     kept_dtype,
+    opened_tiff,
+    page_pixels,
     to_kept,
 )
 from txm2sem_core.io.voxel_sizes import VoxelSize, size_tags, tiff_voxel_size_nm
 
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png")
+_DEFLATE_RATIO = 1032
 _GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "F")  # of Pillow
-_PNG_DAMAGE = (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, EOFError, *DAMAGE)
+PNG_DAMAGE = (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, EOFError, *DAMAGE)
 
 
 class PlaneHeader(NamedTuple):
@@ -79,7 +82,7 @@ def read_image(path: str | Path) -> np.ndarray:
     before = Fingerprint.of(path)
     try:
         array = _read_tiff(path) if path.suffix.lower() in TIFF_SUFFIXES else _read_png(path)
-    except (*_PNG_DAMAGE,) as error:
+    except (*PNG_DAMAGE,) as error:
         before.check()
         raise damaged(path, error) from error
     before.check()
@@ -96,7 +99,7 @@ def plane_header(path: str | Path) -> PlaneHeader:
     _check_file(path)
     try:
         if path.suffix.lower() in TIFF_SUFFIXES:
-            with tifffile.TiffFile(path) as tiff:
+            with opened_tiff(path) as tiff:
                 page = tiff.pages.first
                 check_grey(path, page)
                 check_description(path, tiff)
@@ -106,7 +109,7 @@ def plane_header(path: str | Path) -> PlaneHeader:
             wide = image.mode.startswith("I;16")
             dtype = np.dtype({"I": np.int32, "F": np.float32}.get(image.mode, np.uint16 if wide else np.uint8))
             return PlaneHeader((image.height, image.width), dtype)
-    except (*_PNG_DAMAGE,) as error:
+    except (*PNG_DAMAGE,) as error:
         raise damaged(path, error) from error
 
 
@@ -137,7 +140,7 @@ def _check_file(path: Path) -> None:
 
 
 def _read_tiff(path: Path) -> np.ndarray:
-    with tifffile.TiffFile(path) as tiff:
+    with opened_tiff(path) as tiff:
         check_whole(tiff)
         check_description(path, tiff)
         page = tiff.pages.first
@@ -149,13 +152,34 @@ def _read_tiff(path: Path) -> np.ndarray:
             raise InputError(
                 f"{path}: one plane [Y, X] is needed, this file has {planes} of shape {page.shape}. Split the stack."
             )
-        return grey_levels(page, page.asarray())
+        check_declared(path, (1, *page.shape), np.dtype(page.dtype).itemsize, tiff.filehandle.size)
+        return grey_levels(page, page_pixels(page))
+
+
+def opened_png(source: Path | BinaryIO, size: int, path: Path) -> Image.Image:
+    """Open a PNG, and nothing else, of `size` bytes; its pixels are not unpacked yet.
+
+    Raises:
+        InputError: it would take more memory than the bound of `check_fits`.
+        ValueError: it declares more pixels than its bytes can hold: deflate packs to 1/1032 at best.
+        others: those of `PNG_DAMAGE`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `check_fits` has the bound
+        image = Image.open(source, formats=["PNG"])
+    bits = {"1": 1, "L": 1, "P": 1, "I;16": 16, "I;16B": 16, "I": 16}.get(image.mode, 8 * len(image.getbands()))
+    try:
+        check_fits(path, image.width * image.height * 4, f"a PNG of {image.height} x {image.width} pixels")
+        if image.width * image.height * bits // 8 > _DEFLATE_RATIO * size:
+            raise ValueError(f"{size} bytes cannot hold {image.height} x {image.width} pixels")
+    except (InputError, ValueError):
+        image.close()
+        raise
+    return image
 
 
 def _open_png(path: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `check_fits` has the bound
-        image = Image.open(path, formats=["PNG"])
+    image = opened_png(path, path.stat().st_size, path)
     if image.mode not in _GREY_MODES:
         mode = image.mode
         image.close()
@@ -169,7 +193,6 @@ def _open_png(path: Path) -> Image.Image:
 
 def _read_png(path: Path) -> np.ndarray:
     with _open_png(path) as image:
-        check_fits(path, image.width * image.height * 4, f"a PNG of {image.height} x {image.width} pixels")
         return to_kept(np.asarray(image))
 
 
@@ -201,7 +224,7 @@ def read_voxel_size_nm(path: str | Path) -> VoxelSize | None:
         return None
     _check_file(path)
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with opened_tiff(path) as tiff:
             check_description(path, tiff)
             return tiff_voxel_size_nm(tiff)
     except DAMAGE as error:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from txm2sem_core.errors import InputError
+from txm2sem_core.errors import InputError, printable
 from txm2sem_core.io.atomic import make_parent, named, told
 
 try:
@@ -61,7 +63,7 @@ def exclusive(folder: str | Path, name: str) -> Iterator[None]:
     with told(folder):
         descriptor = _lock_file(lock, shared=False, wait=False)
     if descriptor is None:
-        text = f"{name}: another process is at work in {folder}; waiting until it ends."
+        text = printable(f"{name}: another process is at work in {folder}; waiting until it ends.")
         print(text, file=sys.stderr, flush=True)
         descriptor = _lock_file(lock, shared=False, wait=True)
     try:
@@ -84,16 +86,59 @@ def _acquire(folder: Path, shared: bool, wait: bool) -> int | None:
 def _lock_file(path: Path, shared: bool, wait: bool) -> int | None:
     """A descriptor that locks the file at `path`, made if need be; None if another process has it and `wait` is off."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = open_lock(path)
         if not _flock(descriptor, shared, wait):
             os.close(descriptor)
             return None
         try:
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
+            if os.path.samestat(os.fstat(descriptor), path.lstat()):
                 return descriptor
         except FileNotFoundError:
             pass
         os.close(descriptor)  # that of a file that is gone
+
+
+def hold_mark(path: Path, when_alone: Callable[[], object]) -> int:
+    """Hold the lock of a file, shared with others, until this process ends; what is called first if nobody else does.
+
+    On a file system without locks it is not called, since nobody can know.
+
+    Raises:
+        InputError: a link, or something that is no file, stands there.
+    """
+    descriptor = open_lock(path)
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            when_alone()
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def open_lock(path: Path) -> int:
+    """A descriptor of a file that is locked, made if need be: it is never emptied, and no link is followed.
+
+    Raises:
+        InputError: a link, or something that is no file, stands there.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO) or path.is_symlink():
+            raise _no_lock(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_lock(path)
+    return descriptor
+
+
+def _no_lock(path: Path) -> InputError:
+    return InputError(
+        f"{path}: a link or something else that is no file stands where a lock is to be. Look at it, and remove it."
+    )
 
 
 def _flock(descriptor: int, shared: bool, wait: bool) -> bool:

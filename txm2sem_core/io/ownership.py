@@ -26,6 +26,9 @@ from typing import Any
 
 import tifffile
 
+from txm2sem_core.errors import InputError
+from txm2sem_core.io.files import open_file, read_bytes
+
 SOFTWARE = "TXM2SEM"
 MARK = {"software": SOFTWARE}
 """Among the keys of every JSON that a command leaves."""
@@ -107,10 +110,10 @@ def read_marks(target: Path) -> dict[str, Any]:
 
     Of a TIFF these are the words `key=value` of its tag `Software`, of an OME-Zarr the values of `txm2sem`.
     """
-    with suppress(OSError, ValueError, RecursionError, tifffile.TiffFileError, KeyError, TypeError):
+    with suppress(InputError, OSError, ValueError, RecursionError, tifffile.TiffFileError, KeyError, TypeError):
         if target.is_dir():
-            return dict(json.loads((target / "zarr.json").read_bytes())["attributes"]["txm2sem"])
-        with tifffile.TiffFile(target) as tiff:
+            return dict(json.loads(read_bytes(target / "zarr.json"))["attributes"]["txm2sem"])
+        with open_file(target) as stream, tifffile.TiffFile(stream) as tiff:
             words = str(tiff.pages.first.software).split()
             return dict(word.split("=", 1) for word in words[1:]) if words[0] == SOFTWARE else {}
     return {}
@@ -118,8 +121,8 @@ def read_marks(target: Path) -> dict[str, Any]:
 
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    with open_file(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def _entries(folder: Path) -> Iterator[Path]:
@@ -181,6 +184,6 @@ def _marked_json(file: Path) -> dict[str, Any] | None:
 
 def _is_volume(folder: Path) -> bool:
     """Whether it is an OME-Zarr of ours."""
-    with suppress(OSError, ValueError, RecursionError, KeyError, TypeError):
-        return "txm2sem" in json.loads((folder / "zarr.json").read_bytes())["attributes"]
+    with suppress(InputError, OSError, ValueError, RecursionError, KeyError, TypeError):
+        return "txm2sem" in json.loads(read_bytes(folder / "zarr.json"))["attributes"]
     return False

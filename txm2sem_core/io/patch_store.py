@@ -19,11 +19,15 @@ from safetensors.numpy import load_file, save_file
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import IntensityRange, Preparation
 from txm2sem_core.io.atomic import atomic_path
+from txm2sem_core.io.files import plain_name
 from txm2sem_core.io.ownership import MARK
 from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_FILES = ("store.safetensors", "index.csv")  # beside `store.json`, which has their digests
+_SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def write_patch_store(folder: str | Path, store: PatchStore) -> None:
         "sem_range": store.sem_range.as_dict(),
         "voxel_size_nm": list(store.voxel_size_nm),
         "warnings": list(store.warnings),
-        "sha256": {name: sha256_file(folder / name) for name in ("store.safetensors", "index.csv")},
+        "sha256": {name: sha256_file(folder / name) for name in _FILES},
     }
     write_json(folder / "store.json", description)
 
@@ -131,12 +135,25 @@ def read_patch_store(folder: str | Path) -> PatchStore:
     """Read a store.
 
     Raises:
-        InputError: a file is missing, damaged, or does not belong to the others.
+        InputError: a file is missing, damaged, or does not belong to the others; a pair has no plain name; or a patch
+            lies outside of its pair.
     """
     folder = Path(folder)
-    description: dict[str, Any] = read_json(folder / "store.json")
-    for name, digest in description["sha256"].items():
-        if not (folder / name).is_file() or sha256_file(folder / name) != digest:
+    description = read_json(folder / "store.json")
+    try:
+        store = _read_store(folder, description)
+        _check_store(folder, store)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(
+            f"{folder / 'store.json'}: this is not the description of a patch store ({error!r:.200}). Delete {folder}; "
+            "run again."
+        ) from error
+    return store
+
+
+def _read_store(folder: Path, description: dict[str, Any]) -> PatchStore:
+    for name in _FILES:
+        if not (folder / name).is_file() or sha256_file(folder / name) != description["sha256"][name]:
             raise InputError(
                 f"{folder / name}: missing or changed since it was written. Unless a job is writing it now, delete "
                 f"{folder} and run again."
@@ -146,6 +163,8 @@ def read_patch_store(folder: str | Path) -> PatchStore:
     except (SafetensorError, OSError) as error:
         raise InputError(f"{folder / 'store.safetensors'}: damaged ({error}). Delete {folder}; run again.") from error
     names = sorted({key.rsplit("/", 1)[0] for key in tensors})
+    for name in names:
+        plain_name(name, folder / "store.safetensors", "a pair")
     pairs = {
         n: PairImages(tensors[f"{n}/txm"], tensors[f"{n}/sem"], tensors[f"{n}/mask"], tensors.get(f"{n}/classes"))
         for n in names
@@ -164,3 +183,30 @@ def read_patch_store(folder: str | Path) -> PatchStore:
         digest=sha256_file(folder / "store.json"),
         warnings=tuple(description.get("warnings", ())),
     )
+
+
+def _check_store(folder: Path, store: PatchStore) -> None:
+    """See that numbers, images and index fit each other.
+
+    Raises:
+        InputError: names what does not.
+        KeyError, TypeError, ValueError: a column or value is missing, or is of another kind.
+    """
+    where = f"{folder / 'store.json'}: "
+    size, factor, context = store.size_px, store.factor, store.context
+    if not all(type(value) is int for value in (size, factor, context)) or min(size, factor, context + 1) < 1:
+        raise InputError(f"{where}size_px, factor and context are {size!r}, {factor!r}, {context!r}. Run again.")
+    if any(value is not None and not float(value) > 0 for value in store.voxel_size_nm):
+        raise InputError(f"{where}voxel_size_nm is {list(store.voxel_size_nm)!r}. Run again.")
+    for name, images in store.pairs.items():
+        shape, coarse = images.sem.shape, tuple(n // factor for n in images.sem.shape)
+        others = [images.mask.shape] + ([] if images.classes is None else [images.classes.shape])
+        if len(shape) != 2 or images.txm.shape != (2 * context + 1, *coarse) or any(one != shape for one in others):
+            raise InputError(f"{folder / _FILES[0]}: the images of pair {name} do not fit each other. Run again.")
+    rows = store.index
+    for pair, y, x, split in zip(
+        rows["pair"], rows["y"].astype(int), rows["x"].astype(int), rows["split"], strict=True
+    ):
+        height, width = store.pairs[pair].sem.shape
+        if split not in _SPLITS or not (0 <= y <= height - size and 0 <= x <= width - size):
+            raise InputError(f"{folder / _FILES[1]}: the patch at y {y}, x {x} of pair {pair} lies outside. Run again.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import struct
 from pathlib import Path
@@ -13,9 +14,16 @@ import tifffile
 from tifffile import PHOTOMETRIC
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.io.guards import check_fits
+from txm2sem_core.io.codestreams import IMAGE_COMPRESSIONS, declared_pixels
+from txm2sem_core.io.guards import check_fits, check_pieces
 
 TIFF_SUFFIXES = (".tif", ".tiff")
+# none, the three of CCITT, LZW, deflate (8, 32946), PackBits, LZMA, zstd, and codecs of images; what they unpack to is
+# bounded while they are unpacked
+READ_COMPRESSIONS = (1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 50000, *IMAGE_COMPRESSIONS)
+# kinds of microscopes for light and of scanners, which tifffile reads in ways of their own, not all within one file
+_OTHER_KINDS = ("lsm", "fluoview", "svs", "scn", "qpi", "ndpi", "bif", "avs", "eer", "philips", "scanimage", "mdgel")
+_MOST_PLANES = 2**20
 KEPT_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
 # what damaged files raise: in tifffile, its decoders, and numpy
 DAMAGE = (
@@ -58,8 +66,10 @@ def check_content(path: Path, *expected: str) -> None:
         InputError: it is none of this.
     """
     if not path.is_file():
-        if path.is_symlink():
+        if path.is_symlink() and not path.exists():
             raise InputError(f"{path}: this symbolic link leads nowhere, or in a circle. Mend or remove it.")
+        if path.exists():
+            raise InputError(f"{path}: this is not a file, but a folder, a pipe or a device. Check it.")
         raise InputError(f"{path}: there is no such file. Check the path.")
     try:
         with path.open("rb") as file:
@@ -98,8 +108,13 @@ def check_whole(tiff: tifffile.TiffFile) -> None:
         raise tifffile.TiffFileError(f"cut short after {len(tiff.pages)} pages")
 
 
+def opened_tiff(path: Path) -> tifffile.TiffFile:
+    """Open a TIFF; of Micro-Manager's as any other: tifffile would look for their sets of files."""
+    return tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False)
+
+
 def check_description(path: Path, tiff: tifffile.TiffFile) -> None:
-    """Refuse XML that declares entities, and OME-TIFF that sends the reader to other files.
+    """Refuse XML that declares entities or more planes than there are, and OME-TIFF that leads to other files.
 
     OME-XML needs neither a document type nor entities; both are ways to make a reader swell or open other files.
 
@@ -112,6 +127,9 @@ def check_description(path: Path, tiff: tifffile.TiffFile) -> None:
             f"{path}: its XML metadata declare a document type or entities, which no OME-TIFF needs and which can do "
             "harm. Export it again without."
         )
+    kind = next((kind for kind in _OTHER_KINDS if getattr(tiff, f"is_{kind}", False)), None)
+    if kind is not None:
+        raise InputError(f"{path}: a TIFF of the kind {kind.upper()} is not read. Export it as plain or OME-TIFF.")
     if not tiff.is_ome:
         return
     try:
@@ -129,6 +147,34 @@ def check_description(path: Path, tiff: tifffile.TiffFile) -> None:
             f"{path}: this OME-TIFF is one of several files of a series ({', '.join(sorted(others)[:3]) or 'others'}). "
             "Export the volume as one OME-TIFF, or give a folder with one slice a file."
         )
+    _check_planes(path, root, len(tiff.pages))
+
+
+def _check_planes(path: Path, root: ElementTree.Element, pages: int) -> None:
+    """Hold the planes that OME-XML declares against the pages that there are: tifffile lists them all.
+
+    Raises:
+        InputError: there are fewer, or the same pages are declared again and again.
+        ValueError: a number that is none.
+    """
+    listed = 0
+    for pixels in root.iterfind("{*}Image/{*}Pixels"):
+        planes = math.prod(int(pixels.get(f"Size{axis}", "1")) for axis in "ZCT")
+        parts = [(entry.get("PlaneCount") or entry.get("NumPlanes"), entry) for entry in pixels.iterfind("{*}TiffData")]
+        counts = [int(count) if count else 1 if "IFD" in entry.attrib else pages for count, entry in parts]
+        samples = [int(channel.get("SamplesPerPixel", "1")) for channel in pixels.iterfind("{*}Channel")]
+        listed += sum(counts)
+        most = pages * max(samples, default=1)
+        if max([planes, *counts]) > most or listed > max(2 * pages, _MOST_PLANES):
+            raise InputError(
+                f"{path}: its metadata announce {max(planes, listed)} slices, of which some are not in the file: it "
+                f"has {pages}. Export it again."
+            )
+    for along in root.iter():
+        if along.tag.rpartition("}")[2].startswith("ModuloAlong") and "Start" in along.attrib:
+            start, end, step = (float(along.get(key, "1")) for key in ("Start", "End", "Step"))
+            if not abs(end - start) <= pages * abs(step):  # also where one of them is no number
+                raise InputError(f"{path}: its OME-XML announces more planes along an axis than the file has pages.")
 
 
 def check_grey(path: Path, page: tifffile.TiffPage) -> None:
@@ -154,7 +200,50 @@ def check_grey(path: Path, page: tifffile.TiffPage) -> None:
         )
     if page.imagedepth > 1:
         raise InputError(f"{path}: its pages hold {page.imagedepth} planes each. Export it with one plane a page.")
-    check_fits(path, int(np.prod(shape)) * page.dtype.itemsize, f"one page of {shape} {page.dtype}")
+    check_fits(path, math.prod(shape) * page.dtype.itemsize, f"one page of {shape} {page.dtype}")
+    _check_segments(path, page)
+
+
+def _check_segments(path: Path, page: tifffile.TiffPage) -> None:
+    """Hold the strips or tiles of a page against the page, the memory and the file.
+
+    Raises:
+        InputError: a packing that is not read, or tiles that are too large or too many.
+        TiffFileError: a strip or tile lies beyond the end of the file.
+    """
+    if page.compression not in READ_COMPRESSIONS:
+        name = getattr(page.compression, "name", page.compression)
+        raise InputError(f"{path}: packed by {name}, which is not read. Export it with LZW, deflate or no compression.")
+    assert page.dtype is not None
+    if page.is_tiled:
+        tile = (page.tiledepth, page.tilelength, page.tilewidth)
+        check_pieces(path, tile, page.shape, page.dtype.itemsize, "tile")
+    else:
+        strip = (min(page.rowsperstrip, page.imagelength), page.imagewidth)
+        check_pieces(path, strip, page.shape, page.dtype.itemsize, "strip")
+    if max(page.databytecounts, default=0) > page.parent.filehandle.size:
+        raise tifffile.TiffFileError("cut short: a part of a page is longer than the file")
+
+
+def page_pixels(page: tifffile.TiffPage) -> np.ndarray:
+    """Decode a page that `check_grey` has let through.
+
+    tifffile bounds what all but image codecs unpack to by the size of the strip or tile; a codestream is bounded here.
+
+    Raises:
+        TiffFileError: a codestream declares more than four times the pixels of its place.
+    """
+    if page.compression in IMAGE_COMPRESSIONS:
+        rows, columns = (
+            (page.tilelength, page.tilewidth)
+            if page.is_tiled
+            else (min(page.rowsperstrip, page.imagelength), page.imagewidth)
+        )
+        file = page.parent.filehandle
+        for data, _ in file.read_segments(page.dataoffsets, page.databytecounts, sort=True):
+            if isinstance(data, bytes) and declared_pixels(page.compression, data) > max(4 * rows * columns, 2**16):
+                raise tifffile.TiffFileError("a strip or tile holds a codestream of a larger image")
+    return page.asarray()
 
 
 def _is_grey_palette(page: tifffile.TiffPage) -> bool:

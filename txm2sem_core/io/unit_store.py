@@ -24,6 +24,7 @@ import numpy as np
 
 from txm2sem_core.errors import InputError, free_mib
 from txm2sem_core.io.atomic import make_parent, put_in_place, remove, sync, told, working_path
+from txm2sem_core.io.files import path_within
 from txm2sem_core.io.locks import folder_lock
 from txm2sem_core.io.ome_zarr import Channel, write_metadata
 from txm2sem_core.io.tables import read_json, sha256_file, write_json
@@ -113,7 +114,11 @@ class UnitStore:
             if (level, unit.index) in self._checked:
                 continue
             files = self._mark(level, unit).get("files")
-            if files and all(self._is_whole(name, digest) for name, digest in files.items()):
+            if (
+                isinstance(files, dict)
+                and files
+                and all(self._is_whole(name, digest) for name, digest in files.items())
+            ):
                 self._checked.add((level, unit.index))
                 continue
             missing.append(unit)
@@ -176,10 +181,14 @@ class UnitStore:
             return {}
         return mark if isinstance(mark, dict) else {}
 
+    def _files(self, level: int, unit: Unit) -> dict[str, str]:
+        files = self._mark(level, unit).get("files")
+        return files if isinstance(files, dict) else {}
+
     def _is_whole(self, name: str, digest: str) -> bool:
         try:
-            return sha256_file(self.folder / "volume" / name) == digest
-        except OSError:
+            return sha256_file(path_within(self.folder / "volume", name, self.folder, "a file of a unit")) == digest
+        except InputError:
             return False
 
     @staticmethod

@@ -12,6 +12,7 @@ import tifffile
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
+from txm2sem_core.io.guards import check_declared
 from txm2sem_core.io.images import IMAGE_SUFFIXES, read_image
 from txm2sem_core.io.ownership import SOFTWARE
 from txm2sem_core.io.readers.folder import open_folder
@@ -66,7 +67,9 @@ def _open_file(path: Path, dataset: str | None) -> Volume:
         return open_hdf5(path, dataset)
     if suffix in MRC_SUFFIXES or is_packed(path):
         check_content(path)
-        return open_mrc(path)
+        volume = open_mrc(path)
+        check_declared(path, volume.shape, volume.dtype.itemsize, path.stat().st_size)
+        return volume
     if suffix in ZEISS_SUFFIXES:
         check_content(path, "Zeiss or Microsoft compound")
         return open_zeiss(path)

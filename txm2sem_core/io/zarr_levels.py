@@ -17,6 +17,7 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from txm2sem_core.io.atomic import remove, sync
+from txm2sem_core.io.files import check_within
 from txm2sem_core.io.tables import sha256_file
 from txm2sem_core.tiling import Unit, padded_length, plan_blocks, plan_units
 
@@ -130,6 +131,8 @@ class ZarrLevels:
             digests[name] = sha256_file(file)
             target = self.path / name
             target.parent.mkdir(parents=True, exist_ok=True)
+            if target.parent not in folders:
+                check_within(self.path, target.parent, self.path, "a folder")
             os.replace(file, target)
             folders.add(target.parent)
         for folder in sorted(folders):

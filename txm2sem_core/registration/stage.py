@@ -15,7 +15,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
-from txm2sem_core.errors import InputError, RegistrationError
+from txm2sem_core.errors import InputError, RegistrationError, printable
 from txm2sem_core.geometry import Array, Crop, common_crop, coverage, warp
 from txm2sem_core.progress import progress
 from txm2sem_core.registration.diagnosis import explain
@@ -217,7 +217,7 @@ def _hint(pair: RawPair, settings: RegisterSettings) -> str:
 
 def _check_refused(outcomes: list[_Outcome], settings: RegisterSettings) -> None:
     refused = [outcome for outcome in outcomes if not outcome.accepted]
-    named = "\n".join(f"  {o.pair.sem} on {o.pair.txm}: {o.verdict}" for o in refused)
+    named = "\n".join(printable(f"  {o.pair.sem} on {o.pair.txm}: {o.verdict}") for o in refused)
     if not refused:
         return
     if settings.refused == "exclude" and len(refused) < len(outcomes):

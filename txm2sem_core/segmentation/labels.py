@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import Crop, warp
+from txm2sem_core.io.files import path_within
 from txm2sem_core.samples import RawPair
 
 Labelled = tuple[NDArray[np.generic], NDArray[np.uint8]]
@@ -49,10 +50,13 @@ def place_labels(pairs: Sequence[RawPair], labels: Mapping[str, Path], registere
             crop = Crop(**transforms[name]["crop"])
             matrix = np.array(transforms[name]["matrix"])
             placed = crop.of(warp(image, matrix, (crop.y1, crop.x1), order=0))
-            placed = np.where(io.read_mask(registered / row["mask"]) > 0, placed, 0).astype(np.uint8)
-            sem, size_nm = io.read_image(registered / row["sem"]), io.read_voxel_size_nm(registered / row["sem"])
+            mask, sem = (
+                path_within(registered, row[key], registered / "index.csv", f"a {key}") for key in ("mask", "sem")
+            )
+            placed = np.where(io.read_mask(mask), placed, 0).astype(np.uint8)
+            size_nm = io.read_voxel_size_nm(sem)
             io.write_tiff(folder / f"{name}_labels.tif", placed, size_nm)
-            io.write_tiff(folder / f"{name}_sem.tif", sem, size_nm)
+            io.write_tiff(folder / f"{name}_sem.tif", io.read_image(sem), size_nm)
             files = {"sem": f"pairs/{name}_sem.tif", "labels": f"pairs/{name}_labels.tif"}
             rows.append({"pair": name, **files, "labelled_px": int(np.count_nonzero(placed))})
         if not rows:
@@ -80,7 +84,8 @@ def read_labelled(folder: Path, phases: int) -> list[Labelled]:
     """
     images: list[Labelled] = []
     for row in io.read_csv(folder / "index.csv").itertuples():
-        images.append((io.read_image(folder / str(row.sem)), io.read_image(folder / str(row.labels))))
+        sem, labels = (path_within(folder, name, folder / "index.csv", "an image") for name in (row.sem, row.labels))
+        images.append((io.read_image(sem), io.read_image(labels)))
     counts = np.sum([np.bincount(labels.ravel(), minlength=256) for _, labels in images], axis=0)
     if counts[phases + 1 :].any():
         highest = int(np.flatnonzero(counts)[-1])

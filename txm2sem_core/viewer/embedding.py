@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.files import read_bytes
+from txm2sem_core.io.images import PNG_DAMAGE, opened_png
 from txm2sem_core.viewer.data import ViewerData
 
 GREATEST_FIGURE_BYTES = 400_000  # a larger PNG is embedded as WebP
@@ -35,11 +37,11 @@ def figure_data(path: Path) -> dict[str, Any]:
     """Data address, width and height of a figure; a large one compressed, at most 2400 pixels wide.
 
     Raises:
-        InputError: the file is missing or no image.
+        InputError: the file is missing, or no PNG: other formats may start other programs (Ghostscript for PostScript).
     """
     try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
+        content = read_bytes(path)
+        with opened_png(io.BytesIO(content), len(content), path) as image:
             image.load()
             kind = "png"
             if len(content) > GREATEST_FIGURE_BYTES:
@@ -48,7 +50,7 @@ def figure_data(path: Path) -> dict[str, Any]:
                 flat = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour).convert("RGB")
                 content, kind = _encoded(flat, "WEBP", FIGURE_QUALITY), "webp"
             width, height = image.size
-    except OSError as error:
+    except PNG_DAMAGE as error:
         raise InputError(
             f"{path}: this figure of the report cannot be read as a PNG ({error}). Draw it again."
         ) from error
@@ -67,7 +69,7 @@ def viewer_data(viewer: ViewerData) -> dict[str, Any]:
         if len(volume["slices"]) != depth:
             raise InputError(f"{volume['name']}: the report's viewer needs {depth} slices, not {len(volume['slices'])}")
         for z, content in enumerate(volume["slices"]):
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
                 if image.size != (width, height):
                     raise InputError(
                         f"{volume['name']}, slice {z}: the report's viewer needs {height} x {width} pixels (Y, X), "

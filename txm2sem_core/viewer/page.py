@@ -13,12 +13,12 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from txm2sem_core.errors import InputError
+from txm2sem_core.errors import InputError, printable
 from txm2sem_core.io import atomic_path
 from txm2sem_core.viewer.answer import answers
 from txm2sem_core.viewer.data import ReportData, SampleReport, TableRow
 from txm2sem_core.viewer.embedding import figure_data, viewer_data
-from txm2sem_core.viewer.words import number, plus_minus, voxels
+from txm2sem_core.viewer.words import number, plus_minus, shell_word, voxels
 
 SCRIPTS = ("report.js", "decode.js", "stage.js", "viewer.js")  # in this order they make the page's one script
 
@@ -44,7 +44,7 @@ def write_report(output: Path, report: ReportData) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "plus_minus": plus_minus, "voxels": voxels}
+    environment.filters |= {"number": number, "plus_minus": plus_minus, "voxels": voxels, "printable": printable}
     style = _asset(environment, "report.css")
     script = '"use strict";\n' + "\n".join(_asset(environment, name) for name in SCRIPTS)
     html = environment.get_template("report.html.j2").render(
@@ -88,12 +88,13 @@ def _prepared(sample: SampleReport, output: Path) -> dict[str, Any]:
 
 
 def _place(path: str, output: Path) -> dict[str, str]:
-    """Address of a volume from where the report lies, its folder and its name."""
+    """Address of a volume from where the report lies, its name in an address, and path and folder for a command."""
     relative = os.path.relpath(path, output.parent)
     return {
         "address": quote(Path(relative).as_posix()) + "/",
-        "name": Path(path).name,
-        "folder": str(Path(path).parent),
+        "name": quote(Path(path).name),
+        "path_word": shell_word(path),
+        "folder_word": shell_word(str(Path(path).parent)),
     }
 
 

@@ -1,11 +1,8 @@
 # The checked configuration, and the helpers that several stages' rules share. Beside code.smk, nothing else defines
 # functions for rules.
-import contextlib
-import fcntl
 import json
 import os
 import shlex
-import shutil
 import sys
 from functools import cache
 from pathlib import Path
@@ -13,12 +10,16 @@ from pathlib import Path
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
-os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+places = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+# no job runs Python files that merely lie in the folder it works in, or beside the copy of its script in .snakemake
+os.environ.update(PYTHONPATH=os.pathsep.join(places), PYTHONSAFEPATH="1")
 
 from txm2sem_core.config import FILTERS
 from txm2sem_core.errors import Txm2semError, for_user
 from txm2sem_core.failures import print_failures
 from txm2sem_core.io import read_yaml
+from txm2sem_core.io.locks import hold_mark
+from txm2sem_core.io.results import check_results
 from txm2sem_core.preflight import before_planning, check_run
 from txm2sem_core.provenance import raw_digest
 from txm2sem_core.samples import label_files, pair_files, volume_path
@@ -28,16 +29,15 @@ def hold_folder():
     """Remove the lock of a run in this folder that was killed, if no run is alive; returns what marks this one alive.
 
     Snakemake's lock is a file that a killed run leaves behind. This one is the system's, which ends with the process;
-    on a file system that has none, Snakemake's stays and wants its --unlock.
+    on a file system that has none, Snakemake's stays and wants its --unlock. So it does where .snakemake is a link:
+    nothing of what links lead to is opened to write, emptied or removed.
     """
-    Path(".snakemake").mkdir(exist_ok=True)
-    mark = open(".snakemake/running", "w")
-    with contextlib.suppress(OSError):
-        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while another run is alive
-        shutil.rmtree(".snakemake/locks", ignore_errors=True)
-    with contextlib.suppress(OSError):
-        fcntl.flock(mark, fcntl.LOCK_SH)
-    return mark
+    folder, locks = Path(".snakemake"), Path(".snakemake/locks")
+    if folder.is_symlink():
+        return None
+    folder.mkdir(exist_ok=True)
+    left = [] if locks.is_symlink() else locks.glob("*.lock")
+    return hold_mark(folder / "running", lambda: [file.unlink() for file in left])
 
 
 try:
@@ -47,16 +47,17 @@ try:
     checked = check_run(config)
     CONFIG, SAMPLES, STYLE = checked.config, checked.samples, checked.style
     if workflow.is_main_process:
+        check_results(Path(CONFIG.results_dir), SAMPLES)
         before_planning(checked)
 except (Txm2semError, OSError) as error:
     if (told := for_user(error)) is None:
         raise
     sys.exit(f"txm2sem: error: {told}")  # not by the logger, which is silent under --quiet
 
-# read by the commands from the environment, so that neither is part of a rule and a change reruns nothing
+# read by jobs from the environment, so that none is part of a rule and a change reruns nothing; results: for their mark
 os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
 # the files themselves are part of the code of the rules that run networks
-os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins))
+os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins), TXM2SEM_RESULTS=CONFIG.results_dir)
 
 RESULTS = CONFIG.results_dir
 VARIANTS = list(CONFIG.translations)

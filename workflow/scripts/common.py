@@ -1,11 +1,13 @@
 """What every script needs: its log, and a message instead of a traceback where the user can mend something."""
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
 from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.errors import Txm2semError, for_user
+from txm2sem_core.io.results import mark_results
 from txm2sem_core.startup import collect_seldom
 
 collect_seldom()  # scripts import this module before those that take time
@@ -39,6 +41,8 @@ def folder_or_none(name):
 def logged(snakemake):
     """Send stderr to the rule's log too; end with exit code 1 and the message alone on a user's mistake."""
     keep_freed_memory()
+    if results := os.environ.get("TXM2SEM_RESULTS"):
+        mark_results(Path(results))
     with open(snakemake.log[0], "wb", buffering=0) as log:  # nothing is kept back that closing would have to write
         terminal = sys.stderr
         sys.stderr = Tee(terminal, log)

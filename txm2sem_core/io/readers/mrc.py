@@ -14,7 +14,8 @@ import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.io.guards import Fingerprint
+from txm2sem_core.io.files import open_file
+from txm2sem_core.io.guards import Fingerprint, check_declared
 from txm2sem_core.io.readers.side_by_side import side_by_side
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype
 from txm2sem_core.io.volume import Volume
@@ -88,12 +89,13 @@ def open_mrc(path: Path) -> Volume:
     before = Fingerprint.of(path)
     size = before.stats[path][0]
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             header = _header(path, file.read(_HEADER_BYTES), size)
     except OSError as error:
         raise _damaged(path, str(error)) from error
     _check(path, header, size)
     dtype = np.dtype(_DTYPES[header.mode]).newbyteorder(header.order)
+    check_declared(path, header.shape, dtype.itemsize, size)
     if header.mode == 0 and not _signed(path, header):
         dtype = np.dtype(np.uint8)
     kept = kept_dtype(dtype)

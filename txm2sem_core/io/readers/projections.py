@@ -7,9 +7,13 @@ beside the data.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.io.readers.hdf5_sources import find_object, stored_datasets
 
 if TYPE_CHECKING:
     import h5py
@@ -42,13 +46,24 @@ def signs_of_projections(dataset: h5py.Dataset) -> str | None:
 
 
 def _inside(folder: h5py.Group, name: str) -> h5py.Dataset | None:
-    """A dataset of a group that lies in the same file, also behind a link."""
+    """A dataset of a group that lies in the same file, also behind a link; its voxels lie where they may be read."""
     import h5py
 
-    if isinstance(folder.get(name, getlink=True), h5py.ExternalLink):
+    path = Path(folder.file.filename)
+    try:
+        found = find_object(path, folder.file, f"{folder.name}/{name}")
+    except InputError:  # a link that leads elsewhere
         return None
-    found = folder.get(name)
-    return found if isinstance(found, h5py.Dataset) else None
+    return found if isinstance(found, h5py.Dataset) and _may_be_read(path, found) else None
+
+
+def _may_be_read(path: Path, dataset: h5py.Dataset) -> bool:
+    """Whether what it holds lies in the file or beside it: even to know its size HDF5 may open other files."""
+    try:
+        stored_datasets(path, dataset)
+    except InputError:
+        return False
+    return True
 
 
 def _axis_of_angles(dataset: h5py.Dataset) -> str | None:
@@ -84,10 +99,11 @@ def _angles_in(folder: h5py.Group, deep: bool) -> list[h5py.Dataset]:
     if not deep:
         beside = (_inside(folder, name) for name in _ANGLES)
         return [found for found in beside if found is not None]
+    path = Path(folder.file.filename)
     found: list[h5py.Dataset] = []
 
     def visit(name: str, entry: object) -> None:
-        if isinstance(entry, h5py.Dataset) and name.rsplit("/", 1)[-1] in _ANGLES:
+        if isinstance(entry, h5py.Dataset) and name.rsplit("/", 1)[-1] in _ANGLES and _may_be_read(path, entry):
             found.append(entry)
 
     folder.visititems(visit)

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.io.guards import Fingerprint, Handle
+from txm2sem_core.io.guards import Fingerprint, Handle, check_declared
 from txm2sem_core.io.readers.side_by_side import Reader, side_by_side
 from txm2sem_core.io.tiff import (
     DAMAGE,
@@ -23,6 +23,8 @@ from txm2sem_core.io.tiff import (
     damaged,
     grey_levels,
     kept_dtype,
+    opened_tiff,
+    page_pixels,
 )
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize, tiff_voxel_size_nm
@@ -52,7 +54,7 @@ def open_tiff(path: Path) -> Volume:
     check_content(path, "TIFF")
     before = Fingerprint.of(path)
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with opened_tiff(path) as tiff:
             layout = _layout(path, tiff, before.stats[path][0])
     except DAMAGE as error:
         raise damaged(path, error, "this TIFF") from error
@@ -84,6 +86,7 @@ def _layout(path: Path, tiff: tifffile.TiffFile, size: int) -> _Layout:
     series = _only_series(path, tiff)
     shape = _shape(path, _axes(tiff, series), series.shape)
     dtype = np.dtype(series.dtype)
+    check_declared(path, shape, dtype.itemsize, size)
     voxel_size_nm = tiff_voxel_size_nm(tiff)
     inverted = first.photometric == tifffile.PHOTOMETRIC.MINISWHITE
     offset = series.dataoffset
@@ -161,7 +164,7 @@ def _shape(path: Path, axes: str, sizes: Sequence[int]) -> tuple[int, int, int]:
 
 def _by_page(path: Path, layout: _Layout) -> Reader:
     """Reads slices that are pages, decoding each."""
-    handle = Handle(partial(tifffile.TiffFile, path), lambda tiff: tiff.close())
+    handle = Handle(partial(opened_tiff, path), lambda tiff: tiff.close())
 
     def read(z0: int, z1: int) -> np.ndarray:
         with handle.use() as tiff:
@@ -178,4 +181,4 @@ def _page(path: Path, tiff: tifffile.TiffFile, layout: _Layout, z: int) -> np.nd
             f"{layout.shape[1:]}. All slices of a volume must agree."
         )
     check_grey(path, page)
-    return grey_levels(page, page.asarray())
+    return grey_levels(page, page_pixels(page))

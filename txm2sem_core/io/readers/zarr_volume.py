@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,30 +13,32 @@ import numpy as np
 import zarr
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.io.guards import Fingerprint, check_fits
+from txm2sem_core.io.files import check_within, path_within, read_bytes
+from txm2sem_core.io.guards import MOST_DECLARED, Fingerprint, check_declared, check_pieces
+from txm2sem_core.io.readers.zarr_codecs import bound_codecs, refused_codec
+from txm2sem_core.io.readers.zarr_store import METADATA, FolderStore, is_sound, stored_bytes
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype, to_kept
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize, in_nm
 
-_METADATA = ("zarr.json", ".zattrs", ".zarray", ".zgroup")
-_FORBIDDEN = {"pickle", "object"}  # codecs and types that run what a file says
-
 
 def is_zarr(path: Path) -> bool:
     """Whether a folder is a zarr array or group."""
-    return path.is_dir() and any((path / name).exists() for name in _METADATA)
+    return path.is_dir() and any(os.path.lexists(path / name) for name in METADATA)
 
 
 def open_zarr(path: Path, channel: int) -> Volume:
     """Open the finest level of an OME-Zarr; other axes than c must have length 1. Units are any of length.
 
     Raises:
-        InputError: damaged, no such channel, axes that are not known or not z, y, x in this order, or codecs that would
-            run code.
+        InputError: damaged, no such channel, axes that are not known or not z, y, x in this order, links out of the
+            folder, codecs that are not known, or more voxels than its files can hold.
     """
     try:
         array, axes, scale_nm, files = _opened(path)
     except (*DAMAGE, zarr.errors.BaseZarrError) as error:
+        if "pickle" in str(error):  # zarr knows no such type any more
+            raise refused_codec(path, "pickle") from error
         raise InputError(
             f"{path}: this is not a readable OME-Zarr volume ({_reason(error)}). Make it again."
         ) from error
@@ -56,10 +60,11 @@ def open_zarr(path: Path, channel: int) -> Volume:
     dtype = kept_dtype(array.dtype)
     if dtype is None:
         raise InputError(f"{path}: voxels of type {array.dtype} are not supported. Save as 8, 16 or 32 bit.")
-    check_fits(path, int(np.prod(array.chunks)) * array.dtype.itemsize, f"one chunk of shape {array.chunks}")
     shape = (lengths.get("z", 1), lengths["y"], lengths["x"])
     if min(shape) < 1:
         raise InputError(f"{path}: it holds no voxel, its shape is {shape} (Z, Y, X). Make it again.")
+    _check_size(path, array, shape)
+    bound_codecs(path, array)
     before = Fingerprint.of(*files)
 
     def read(z0: int, z1: int) -> np.ndarray:
@@ -76,30 +81,34 @@ def open_zarr(path: Path, channel: int) -> Volume:
     return Volume(shape, dtype, scale_nm, str(path), read, channels)
 
 
+def _check_size(path: Path, array: zarr.Array, shape: tuple[int, int, int]) -> None:
+    """Hold what the metadata declare against the memory and the files."""
+    check_pieces(path, array.chunks, array.shape, array.dtype.itemsize, "chunk")
+    enough = math.prod(shape) * array.dtype.itemsize // MOST_DECLARED + 1
+    check_declared(path, shape, array.dtype.itemsize, stored_bytes(path, enough))
+
+
 def _opened(path: Path) -> tuple[zarr.Array, Sequence[str], VoxelSize | None, list[Path]]:
     """The array of full resolution, its axes, its voxel size, and the files of metadata that say so.
 
     Consolidated metadata are a copy that nobody renews when slices are appended or a scale is mended: never read.
     """
     if _is_array(path):
-        files = [path / name for name in _METADATA if (path / name).is_file()]
-        _check_codecs(path, files)
-        array = zarr.open_array(path, mode="r")
+        files = [path / name for name in METADATA if (path / name).is_file()]
+        array = zarr.open_array(FolderStore(path), mode="r")
         return array, _own_axes(path, array), None, files
-    node = zarr.open_group(path, mode="r", use_consolidated=False)
+    node = zarr.open_group(FolderStore(path), mode="r", use_consolidated=False)
     multiscale = _multiscale(node.attrs)
     if multiscale is None and _multiscale_of_one(node):  # the layout of bioformats2raw: images are groups 0, 1, ...
+        check_within(path, path / "0", path, "its image 0")
         return _opened(path / "0")
     if multiscale is None:
         arrays = ", ".join(sorted(str(name) for name in node.array_keys())[:5]) or "none"
         raise ValueError(f"it has no OME metadata; its arrays are {arrays}")
     name = str(multiscale["datasets"][0]["path"])
-    inner = (path / name).resolve()
-    if not inner.is_relative_to(path.resolve()):
-        raise ValueError(f"its dataset {name} lies outside the folder")
-    files = [folder / file for folder in (path, inner) for file in _METADATA if (folder / file).is_file()]
-    _check_codecs(path, files)
-    array = zarr.open_array(inner, mode="r", zarr_format=node.metadata.zarr_format)
+    inner = path_within(path, name, path, "its dataset")
+    files = [folder / file for folder in (path, inner) for file in METADATA if (folder / file).is_file()]
+    array = zarr.open_array(FolderStore(path), path=name, mode="r", zarr_format=node.metadata.zarr_format)
     if "txm2sem" in node.attrs:
         _check_shards(inner, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).lower() for axis in multiscale.get("axes", [])]
@@ -107,9 +116,9 @@ def _opened(path: Path) -> tuple[zarr.Array, Sequence[str], VoxelSize | None, li
 
 
 def _is_array(path: Path) -> bool:
-    if (path / "zarr.json").is_file():
-        return bool(json.loads((path / "zarr.json").read_text())["node_type"] == "array")
-    return (path / ".zarray").is_file()
+    if is_sound(path, "zarr.json"):
+        return bool(json.loads(read_bytes(path / "zarr.json"))["node_type"] == "array")
+    return is_sound(path, ".zarray")
 
 
 def _check_shards(folder: Path, array: zarr.Array) -> None:
@@ -166,32 +175,6 @@ def _scale_nm(multiscale: Mapping[str, Any], axes: Sequence[str]) -> VoxelSize |
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return None
     return sizes.get("z"), sizes.get("y"), sizes.get("x")
-
-
-def _check_codecs(path: Path, files: Sequence[Path]) -> None:
-    """Refuse arrays whose chunks are pickles or objects: reading them would run what the file says.
-
-    Raises:
-        InputError: names the codec.
-    """
-    for file in files:
-        if found := _FORBIDDEN & set(_codecs(json.loads(file.read_text()))):
-            raise InputError(
-                f"{path}: its chunks are of the kind {min(found)}, which can run code when it is read. Make it again "
-                "with plain numbers."
-            )
-
-
-def _codecs(node: Any) -> list[str]:
-    """All names of codecs, filters and types in the metadata of an array."""
-    if isinstance(node, list):
-        return [name for entry in node for name in _codecs(entry)]
-    if not isinstance(node, Mapping):
-        return []
-    found = [str(node[key]).lower() for key in ("id", "name", "object_codec_id") if isinstance(node.get(key), str)]
-    found += ["object"] if str(node.get("dtype", "")).endswith("O") else []
-    inner = [node[key] for key in ("filters", "compressor", "codecs", "configuration", "codec") if key in node]
-    return [name.rsplit(".", 1)[-1] for name in found] + [name for entry in inner for name in _codecs(entry)]
 
 
 def _reason(error: BaseException) -> str:

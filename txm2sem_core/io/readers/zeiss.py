@@ -7,6 +7,7 @@ to a storage: as in dxchange (De Carlo et al. 2014, J. Synchrotron Rad. 21, 1224
 
 from __future__ import annotations
 
+import math
 import struct
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.io.guards import Fingerprint, Handle, check_fits
+from txm2sem_core.io.guards import Fingerprint, Handle, check_declared
 from txm2sem_core.io.tiff import DAMAGE
 from txm2sem_core.io.volume import Volume
 
@@ -32,6 +33,7 @@ _DTYPES = {
     11: np.float64,
 }
 _UM_NM = 1e3
+_LARGEST_HEADER = 2**20  # bytes of a stream of numbers, as the angles
 
 
 def open_zeiss(path: Path) -> Volume:
@@ -77,7 +79,7 @@ def _header(path: Path, ole: Any) -> tuple[tuple[int, int, int], np.dtype, float
         raise InputError(f"{path}: data type {kind} and shape {(number, height, width)} are not supported.")
     _check_angles(path, ole)
     dtype = np.dtype(_DTYPES[kind])
-    check_fits(path, height * width * dtype.itemsize, f"one slice of {height} x {width} {dtype}")
+    check_declared(path, (number, height, width), dtype.itemsize, path.stat().st_size)
     for z in (0, number - 1):
         if not ole.exists(_stream(z)) or ole.get_size(_stream(z)) != height * width * dtype.itemsize:
             raise ValueError(f"stream {_stream(z)} is missing or too short")
@@ -97,6 +99,8 @@ def _check_angles(path: Path, ole: Any) -> None:
 
 
 def _numbers(ole: Any, stream: str, kind: str) -> tuple[Any, ...]:
+    if ole.get_size(stream) > _LARGEST_HEADER:
+        raise ValueError(f"stream {stream} is of {ole.get_size(stream)} bytes")
     data = ole.openstream(stream).read()
     return struct.unpack(f"<{len(data) // 4}{kind}", data[: len(data) // 4 * 4])
 
@@ -106,6 +110,8 @@ def _stream(z: int) -> str:
 
 
 def _slice(ole: Any, z: int, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+    if ole.get_size(_stream(z)) != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"stream {_stream(z)} is of {ole.get_size(_stream(z))} bytes")
     plane = np.frombuffer(ole.openstream(_stream(z)).read(), dtype.newbyteorder("<"))
     return plane.reshape(shape).astype(dtype)
 

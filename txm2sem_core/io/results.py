@@ -1,0 +1,128 @@
+"""Whether a folder may take the results of a run: Snakemake removes what stands where a job is to write.
+
+It does so before the job starts, and writes logs and benchmarks, wherever the names lead. So before anything is
+planned, what stands in the places of results must have come from a run, and no link may stand among them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.io.tables import read_json
+
+MARK = ".txm2sem-results"
+_TEXT = "The results of TXM2SEM are in this folder. What lies in the places of results may be replaced by a run.\n"
+# folders that a job makes as a whole, and Snakemake removes as a whole before it makes them again
+_WHOLE = ("raw", "pairs", "slices", "crate")
+_ZARR_PART = re.compile(r"(?:\d+/)?zarr\.json|\d+/c(?:/\d+)*|\d+")
+# Snakemake's, in every folder that a job made; and what file managers leave
+_LITTER = re.compile(r"\.snakemake_timestamp|\.DS_Store|\._.*|Thumbs\.db|desktop\.ini")
+_OTHERS = ("logs", "benchmarks", "crate", "report.html", "provenance.json", "ro-crate-metadata.json")
+
+
+def check_results(folder: Path, samples: Iterable[str]) -> None:
+    """See that a run may write its results into a folder, and remove there what it has to make again.
+
+    Args:
+        folder: of the results; need not exist, and may be a link itself.
+        samples: whose folders are in it.
+
+    Raises:
+        InputError: a link stands among the results; something stands in their places that no run has left; or lies in
+            a folder that is made as a whole. Names it.
+    """
+    places = [folder / name for name in (*samples, *_OTHERS)]
+    for path in (found for place in places for found in _entries(place)):
+        if path.is_symlink():
+            raise InputError(
+                f"{path}: a link stands among the results. A run would write, or remove, what it leads to. Remove the "
+                "link, or choose another results_dir."
+            )
+        if (first := _foreign(path)) is not None:
+            raise InputError(
+                f"{first}: this lies in {path.name}, which a run makes and removes as a whole, and no run has left it. "
+                "Move it elsewhere."
+            )
+    if _is_marked(folder):
+        return
+    first = next((path for place in places for path in _entries(place) if not path.is_dir()), None)
+    if first is not None:
+        raise InputError(
+            f"{first}: this stands where a run would leave its results, and no run has left it. Move it elsewhere, or "
+            f"choose another results_dir. If an earlier version of TXM2SEM made all of {folder}, make an empty file "
+            f"{MARK} in it."
+        )
+
+
+def mark_results(folder: Path) -> None:
+    """Leave the mark by which `check_results` knows the results of a run; nothing that stands there is touched."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError), (folder / MARK).open("x", encoding="utf-8") as file:
+        file.write(_TEXT)
+
+
+def _is_marked(folder: Path) -> bool:
+    """By the mark, or by the record of a finished run, which stays where hidden files were not copied."""
+    mark = folder / MARK
+    if mark.is_file() and not mark.is_symlink():
+        return True
+    record = _values(folder / "provenance.json")
+    return "config_sha256" in record and "txm2sem" in record.get("software", ())
+
+
+def _foreign(folder: Path) -> Path | None:
+    """The first in a folder that is made as a whole which is no part of it, by its names; None where that is not known.
+
+    What is known are the places in an OME-Zarr of ours, and what a JSON of ours in the folder lists (`sha256`).
+    """
+    volume = folder.name.endswith(".zarr")
+    if not (volume or folder.name in _WHOLE) or not folder.is_dir():
+        return None
+    listed = _listed(folder)
+    if volume and "txm2sem" not in _values(folder / "zarr.json").get("attributes", {}):
+        return None
+    if not volume and not listed:
+        return None
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if _LITTER.fullmatch(path.name) or (path.is_dir() and not volume):
+            continue
+        if not (_ZARR_PART.fullmatch(name) or name in listed) if volume else name not in listed:
+            return path
+    return None
+
+
+def _listed(folder: Path) -> set[str]:
+    """What the JSONs of ours in a folder list, and themselves."""
+    names: set[str] = set()
+    for file in folder.glob("*.json"):
+        values = _values(file)
+        if values.get("software") == "TXM2SEM" and isinstance(values.get("sha256"), dict):
+            names |= {file.name, *values["sha256"]}
+    return names
+
+
+def _values(file: Path) -> dict[str, Any]:
+    try:
+        values = read_json(file)
+    except InputError:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _entries(place: Path) -> Iterator[Path]:
+    """A path and all below it, but for the chunks of volumes: those are replaced as a whole. No link is followed."""
+    if not os.path.lexists(place):
+        return
+    yield place
+    if place.is_symlink() or not place.is_dir():
+        return
+    for at, folders, files in os.walk(place):
+        yield from (Path(at, name) for name in (*folders, *files))
+        folders[:] = [name for name in folders if not name.endswith(".zarr")]
