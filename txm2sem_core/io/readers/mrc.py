@@ -72,8 +72,8 @@ def open_mrc(path: Path) -> Volume:
 def _check_extended(path: Path, size: int) -> None:
     """Hold the size of the extended header, which mrcfile reads whole, against that of the file."""
     with open_file(path) as file:
-        found = file.read(96)[92:96]
-    if min(int.from_bytes(found, order) for order in ("little", "big")) > size:
+        head = file.read(213)
+    if int.from_bytes(head[92:96], "big" if head[212:] == b"\x11" else "little") > size:
         raise InputError(f"{path}: this MRC file is damaged or cut short (its extended header). Export it again.")
 
 
