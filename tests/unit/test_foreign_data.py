@@ -260,6 +260,15 @@ def test_a_header_of_mrc_that_is_longer_than_the_file(tmp_path: Path) -> None:
         io.open_volume(tmp_path / "a.mrc")
 
 
+@pytest.mark.parametrize("shift", [0, 20, 31, 65535])
+def test_sectors_of_no_known_size(tmp_path: Path, shift: int) -> None:
+    head = bytearray(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2048))
+    head[30:34] = struct.pack("<HH", shift, 6)
+    (tmp_path / "a.txm").write_bytes(head)
+    with pytest.raises(InputError, match=r"a\.txm.*sectors"):
+        io.open_volume(tmp_path / "a.txm")
+
+
 def test_slices_in_too_many_chunks(tmp_path: Path) -> None:
     path = ome_zarr(tmp_path / "a.ome.zarr", None, None, (1, 16 * 2**16, 16))
     with pytest.raises(InputError, match="chunks"):
@@ -323,6 +332,17 @@ def test_a_png_that_its_bytes_cannot_hold(tmp_path: Path) -> None:
     for read in (io.read_image, figure_data):
         with pytest.raises(InputError, match="cannot hold"):
             read(path)
+
+
+def test_chunks_of_a_png(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(VOXELS[0]).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data + b"\xff" * 100)
+    np.testing.assert_array_equal(io.read_image(path), VOXELS[0])
+    path.write_bytes(data[:33] + b"\xf0\0\0\0tEXt" + data[33:])
+    with pytest.raises(InputError, match=r"a\.png.*longer than the file"):
+        io.read_image(path)
 
 
 @pytest.mark.parametrize("kind", ["EPS", "GIF", "TIFF", "JPEG", "PPM"])

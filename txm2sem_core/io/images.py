@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -164,6 +166,7 @@ def opened_png(source: Path | BinaryIO, size: int, path: Path) -> Image.Image:
         ValueError: it declares more pixels than its bytes can hold: deflate packs to 1/1032 at best.
         others: those of `PNG_DAMAGE`.
     """
+    _check_chunks(source, size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `check_fits` has the bound
         image = Image.open(source, formats=["PNG"])
@@ -176,6 +179,19 @@ def opened_png(source: Path | BinaryIO, size: int, path: Path) -> Image.Image:
         image.close()
         raise
     return image
+
+
+def _check_chunks(source: Path | BinaryIO, size: int) -> None:
+    """ValueError if a chunk of a PNG is longer than the file: Pillow makes room for what it says."""
+    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+        at, kind = 8, b""
+        while at + 8 <= size and kind != b"IEND":  # behind it may stand anything
+            file.seek(at)
+            length, kind = struct.unpack(">I4s", file.read(8))
+            at += 12 + length
+        file.seek(0)
+    if at - 4 > size:  # the last checksum may be missing
+        raise ValueError("truncated: a chunk is longer than the file")
 
 
 def _open_png(path: Path) -> Image.Image:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.io.files import open_file
 from txm2sem_core.io.guards import Fingerprint, Handle, check_declared
 from txm2sem_core.io.tiff import DAMAGE
 from txm2sem_core.io.volume import Volume
@@ -48,6 +49,7 @@ def open_zeiss(path: Path) -> Volume:
     except ImportError as error:
         raise ConfigError(f"{path}: Zeiss files need the extra `zeiss`: pip install 'txm2sem[zeiss]'.") from error
     before = Fingerprint.of(path)
+    _check_sectors(path)
     handle = Handle(partial(olefile.OleFileIO, str(path)), lambda ole: ole.close())
     try:
         with handle.use() as ole:
@@ -67,6 +69,14 @@ def open_zeiss(path: Path) -> Volume:
 
     size = None if size_nm is None else (size_nm, size_nm, size_nm)
     return Volume(shape, dtype, size, str(path), read, _close=handle.close)
+
+
+def _check_sectors(path: Path) -> None:
+    """See that sectors are of a size that the format has: olefile makes room for what the header says."""
+    with open_file(path) as file:
+        head = file.read(34)
+    if len(head) < 34 or struct.unpack_from("<HH", head, 30) not in ((9, 6), (12, 6)):  # powers of two
+        raise _damaged(path, ValueError("its sectors are of no known size"), "this Zeiss file")
 
 
 def _header(path: Path, ole: Any) -> tuple[tuple[int, int, int], np.dtype, float | None]:
