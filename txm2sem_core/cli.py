@@ -25,7 +25,10 @@ from txm2sem_core.options import (
     SettingsJson,
     Threads,
     VoxelSize,
+    check_voxel_size,
+    load_plugins,
     parse_slab,
+    set_threads,
     shown,
     to_write,
 )
@@ -121,7 +124,7 @@ def predict(
         compute = parse_settings(PredictSettings, settings).compute.model_dump()
         options["compute"] = {**compute, "precision": precision}
     chosen = parse_settings(PredictSettings, settings, **options)
-    _check_voxel_size(voxel_size_nm)
+    check_voxel_size(voxel_size_nm)
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
     from txm2sem_core.io import MARK, check_output, open_volume, write_json
@@ -137,8 +140,8 @@ def predict(
     if slab_report is not None:
         check_output([*read, output], files=[slab_report])
     source = open_volume(input)
-    _set_threads(threads)
-    _load_plugins(plugin)
+    set_threads(threads)
+    load_plugins(plugin)
     predictor: inference.Predictor | inference.SpreadPredictor
     if not several:
         if calibration is not None:
@@ -193,8 +196,8 @@ def predict_test_patches(
     files = ["patches.tif", *(["spread.tif", "calibration.json"] if len(model) > 1 or samples else [])]
     read = [*model, patches, *(plugin or ())]
     check_output(read, files=[output / file for file in files], folders=[output / "slices"])
-    _set_threads(threads)
-    _load_plugins(plugin)
+    set_threads(threads)
+    load_plugins(plugin)
     chosen = parse_settings(PredictSettings, settings)
     if len(model) == 1 and not samples:
         predictor = inference.load_predictor(load_model(model[0]), chosen, device)
@@ -235,8 +238,8 @@ def repair(
     from txm2sem_core.io import check_output
 
     check_output([model, txm, sem, mask, *(plugin or ())], files=[output])
-    _set_threads(threads)
-    _load_plugins(plugin)
+    set_threads(threads)
+    load_plugins(plugin)
     predictor = inference.load_predictor(load_model(model), parse_settings(PredictSettings, settings), device)
     if not isinstance(predictor, inference.Repairer):
         raise ConfigError(f"{model}: this model predicts from TXM alone and repairs nothing. Use `txm2sem predict`.")
@@ -269,8 +272,8 @@ def train(
     from txm2sem_core.training import MODEL_FILES, train_model
 
     check_output([patches, volume, *(plugin or ())], files=[output / file for file in MODEL_FILES])
-    _set_threads(threads)
-    _load_plugins(plugin)
+    set_threads(threads)
+    load_plugins(plugin)
     chosen = parse_settings(TrainSettings, settings)
     options: dict[str, Any] = {"device": device, "tensorboard": tensorboard, "volume": volume, "overwrite": overwrite}
     train_model(patches, chosen, seed, output, name=name, **options)
@@ -358,7 +361,7 @@ def evaluate(
     """Measure how close a prediction is to what was measured: two images or two volumes."""
     from txm2sem_core.evaluation import RockOptions, evaluate_files, readable
 
-    _check_voxel_size(voxel_size_nm)
+    check_voxel_size(voxel_size_nm)
     if phases == 1:
         raise ConfigError("--phases: one phase is no rock to measure. Give 2 to 5, or 0 to leave it out.")
     rock = RockOptions(phases, tuple(threshold or ()), flow, cube_px)
@@ -437,22 +440,3 @@ def check(
     from txm2sem_core.preflight import check_file
 
     print(f"{config}: {check_file(config)}")
-
-
-def _check_voxel_size(voxel_size_nm: tuple[float, float, float] | None) -> None:
-    if voxel_size_nm is not None and not all(0 < size < float("inf") for size in voxel_size_nm):
-        raise ConfigError(f"--voxel-size-nm: sizes must be greater than 0, they are {voxel_size_nm}.")
-
-
-def _load_plugins(files: list[Path] | None) -> None:
-    if files:
-        from txm2sem_core.networks import load_plugins
-
-        load_plugins(files)
-
-
-def _set_threads(threads: int) -> None:
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)

@@ -69,3 +69,25 @@ def parse_slab(text: str | None) -> tuple[int, int] | None:
     if found is None:
         raise ConfigError(f"--slab: I/N is needed, as 2/8 for the second of eight slabs. It is {text!r}.")
     return int(found[1]), int(found[2])
+
+
+def check_voxel_size(voxel_size_nm: tuple[float, float, float] | None) -> None:
+    """Raise `ConfigError` unless all sizes are lengths."""
+    if voxel_size_nm is not None and not all(0 < size < float("inf") for size in voxel_size_nm):
+        raise ConfigError(f"--voxel-size-nm: sizes must be greater than 0, they are {voxel_size_nm}.")
+
+
+def load_plugins(files: list[Path] | None) -> None:
+    """Register the networks of the user's own files."""
+    if files:
+        from txm2sem_core import networks
+
+        networks.load_plugins(files)
+
+
+def set_threads(threads: int) -> None:
+    """Let PyTorch compute with so many threads; 0 leaves it as it is."""
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)

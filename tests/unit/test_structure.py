@@ -24,6 +24,7 @@ GROUND = {
     "losses",
     "zpenalty",
     "tiling",
+    "measured",
     "metrics",
     "networks",
     "progress",
@@ -49,6 +50,8 @@ MIDDLE = {
     "score_tables",
     "preflight",
     "doubts",
+    "duplicates",
+    "slice_place",
 }
 STAGES = {
     "phantom",

@@ -54,7 +54,7 @@ def test_ensembles_are_of_what_is_trained_and_dropout_of_what_has_it() -> None:
         ({"ensemble": True}, {}, r"predict\.uncertainty\.ensemble: .*at least two seeds, but seeds is \[0\]"),
         (
             {"ensemble": True},
-            {"seeds": [0, 1], "variants": {"a": {"family": "baseline"}}},
+            {"seeds": [0, 1], "variants": {"a": {"family": "baseline", "generator": {"name": "constant"}}}},
             "all variants are baselines",
         ),
         ({"dropout_samples": 1}, {}, r"dropout_samples must be 0 \(off\) or at least 2"),
