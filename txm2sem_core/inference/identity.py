@@ -41,6 +41,11 @@ def result_digest(model: Mapping[str, Any], source: Volume, output: Mapping[str,
     return _digest_of([model, kind, output, code_digest("inference:predict_volume"), _libraries()])
 
 
+def digest_of_units(digests: Mapping[str, str]) -> str:
+    """SHA-256 over the digests of a volume's units by their numbers, in their order."""
+    return hashlib.sha256("".join(digests[number] for number in sorted(digests, key=int)).encode()).hexdigest()
+
+
 def _libraries() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "numpy", "zarr")}
 

@@ -25,7 +25,7 @@ from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError, printable
 from txm2sem_core.inference.answers import Answer, Prediction, WithUncertainty, uncertainty_file
-from txm2sem_core.inference.identity import job_digest, result_digest
+from txm2sem_core.inference.identity import digest_of_units, job_digest, result_digest
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.side_by_side import side_by_side
 from txm2sem_core.inference.side_tasks import load_predictor
@@ -413,12 +413,12 @@ class _VolumeJob:
             slices = with_neighbours(iter(ahead), units, 0, total)
             for unit, _, plane in progress(slices, f"predict {self.name}: is the input the same", total, "slices"):
                 digests[unit.index].update(np.ascontiguousarray(plane[0]).data)
-        return _digest_of_units({str(index): digest.hexdigest() for index, digest in digests.items()})
+        return digest_of_units({str(index): digest.hexdigest() for index, digest in digests.items()})
 
     def _marks(self, marks: dict[str, dict[str, Any]]) -> dict[str, str]:
         """What tells later that this volume was made of these, by whatever name the input had."""
         inputs = {number: str(mark["input_sha256"]) for number, mark in marks.items()}
-        return {"result_sha256": self.result, "input_sha256": _digest_of_units(inputs)}
+        return {"result_sha256": self.result, "input_sha256": digest_of_units(inputs)}
 
     def _attributes(self, marks: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Where the volume comes from and what makes it doubtful; the same however it was cut into jobs."""
@@ -444,8 +444,3 @@ class _VolumeJob:
             dtype = self.answer.predictor.sem_dtype
             print(f"predict {self.name}: {clipped} voxels were clipped to {dtype}.", file=sys.stderr)
         return PredictedVolume(self.target, whole, clipped, made, marks)
-
-
-def _digest_of_units(digests: Mapping[str, str]) -> str:
-    """Of those of the units, in their order."""
-    return hashlib.sha256("".join(digests[number] for number in sorted(digests, key=int)).encode()).hexdigest()
