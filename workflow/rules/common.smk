@@ -54,7 +54,7 @@ except (Txm2semError, OSError) as error:
         raise
     sys.exit(f"txm2sem: error: {told}")  # not by the logger, which is silent under --quiet
 
-# read by jobs from the environment, so that none is part of a rule and a change reruns nothing; results: for their mark
+# read by jobs from the environment, so that none is part of a rule and a change reruns nothing; results for their mark
 os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
 # the files themselves are part of the code of the rules that run networks
 os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins), TXM2SEM_RESULTS=CONFIG.results_dir)
