@@ -317,6 +317,12 @@ def test_words_of_options_and_other_commands_are_no_part_of_a_command(package: P
     text = file.read_text()
     other = text.replace("What the progress calls it.", "Other words.").replace("    plan_lines(counted)", "    []")
     assert changed_by(lambda: file.write_text(other)) == set()
+    above = text.replace("import typer\n", "import typer\n\nfrom txm2sem_core.planning import plan_lines\n")
+    above = above.replace("    _set_threads(threads)\n", "    _set_threads(threads)\n    plan_lines\n")
+    file.write_text(above)
+    forget()
+    assert "planning" in code.code_parts("cli:train")
+    file.write_text(text)
     default = text.replace('device: Device = "auto"', 'device: Device = "cpu"')
     assert changed_by(lambda: file.write_text(default)) == {"cli:train", "cli:predict", "cli:predict-test"}
     body = text.replace("torch.set_num_threads(threads)", "torch.set_num_threads(threads + 1)")
@@ -389,7 +395,7 @@ def test_processes_add_to_what_is_kept(tmp_path: Path, monkeypatch: pytest.Monke
     one.save()
     other.save()
     assert json.loads((tmp_path / "txm2sem/x.json").read_text()) == {"a": 1, "b": 2}
-    monkeypatch.setattr(user_cache, "_ENTRIES", 2)
-    other.put("c", 3)
-    other.save()
+    newest = user_cache.Kept("x", most=2)
+    newest.put("c", 3)
+    newest.save()
     assert json.loads((tmp_path / "txm2sem/x.json").read_text()) == {"b": 2, "c": 3}

@@ -198,6 +198,8 @@ def test_slabs_in_any_order_change_no_byte(place: Path, tmp_path: Path, name: st
     finished = predict(place, target, only_finish=True)
     assert (finished.whole, finished.made) == (True, 0)  # type: ignore[attr-defined]
     assert digests(target) == digests(place / name)
+    at_once = predict(place, tmp_path / f"at_once{target.suffix}")
+    assert finished.digest == at_once.digest  # type: ignore[attr-defined]
 
 
 def test_a_missing_slab_is_told_and_nothing_is_put_in_place(place: Path, tmp_path: Path) -> None:

@@ -78,13 +78,13 @@ class Workflow:
     def write_figures(self, figures: dict[str, Any]) -> None:
         (self.folder / "figures.yaml").write_text(yaml.safe_dump(figures))
 
-    def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, cores: int = 2, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", str(cores)]
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
+        own = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
         return subprocess.run(
             [*command, *arguments],
             cwd=self.folder,
-            env=environment,
+            env={**os.environ, **own, **environment},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -115,11 +115,16 @@ def shared_run(tmp_path_factory: pytest.TempPathFactory, worker: str, name: str,
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workflow:
-    """The whole road, run once on a tiny phantom. Takes about a minute: some forty jobs that each start Python."""
+    """The whole road, run once on a tiny phantom. Takes about a minute: some forty jobs that each start Python.
+
+    `trace/` tells which files of the package had a part in each job (`traced/sitecustomize.py`).
+    """
 
     def make(folder: Path) -> None:
         workflow = Workflow.create(folder)
-        result = workflow.run()
+        (folder / "trace").mkdir()
+        trace = {"TXM2SEM_TRACE": str(folder / "trace"), "TXM2SEM_TRACED_PACKAGE": str(folder / "txm2sem_core")}
+        result = workflow.run(PYTHONPATH=str(Path(__file__).parent / "traced"), **trace)
         (folder / "output.txt").write_text(result.stdout)
         assert result.returncode == 0, result.stdout
 

@@ -53,7 +53,7 @@ def atomic_path(target: str | Path, *, overwrite: bool = True) -> Iterator[Path]
 
 @contextmanager
 def working_path(target: Path) -> Iterator[Path]:
-    """The same of a file in a hidden folder of ours, where no one else has files: whatever stands there is replaced."""
+    """The same of a file in a folder of ours, where no one else has files: whatever stands there is replaced."""
     with _part(target) as temporary:
         yield temporary
         os.replace(temporary, target)

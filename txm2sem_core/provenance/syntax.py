@@ -94,7 +94,7 @@ def read_source(path: Path, settings: bool = False) -> Source:
 
 
 def command_source(path: Path, command: str) -> Source:
-    """One command of a file that typer makes commands of, with the functions of the file that it calls.
+    """One command of a file that typer makes commands of, with the functions of the file, and imports, that it uses.
 
     The words of its options are no part of its code.
 
@@ -111,8 +111,11 @@ def command_source(path: Path, command: str) -> Source:
         chosen += [functions[name] for name in dict.fromkeys(used) if functions[name] not in chosen]
     defaults = ast.Tuple([value for node in chosen for value in node.args.defaults], ast.Load())
     bodies = [statement for node in chosen for statement in node.body]
-    return _found(ast.Module(bodies, []), False, False)._replace(
-        digest=_digest_of(ast.Module([ast.Expr(defaults), *bodies], []))
+    named = _names(item for node in bodies for item in ast.walk(node))
+    above = [imported for node in tree.body for name, imported in _imports_of(node) if name in named]
+    found = _found(ast.Module(bodies, []), False, False)
+    return found._replace(
+        digest=_digest_of(ast.Module([ast.Expr(defaults), *bodies], [])), imports=[*found.imports, *above]
     )
 
 

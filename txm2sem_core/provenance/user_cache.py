@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from txm2sem_core.errors import Txm2semError
-from txm2sem_core.io.atomic import atomic_path
+from txm2sem_core.io.atomic import working_path
 
 _FILES = 1000  # of the cache; the oldest are removed
 
@@ -49,7 +49,7 @@ class Kept:
         merged = self._read()
         merged = {key: value for key, value in merged.items() if key not in self._fresh} | self._fresh
         newest = dict(list(merged.items())[-self._most :]) if self._most else merged
-        with contextlib.suppress(OSError, Txm2semError), atomic_path(place) as temporary:  # it is only for speed
+        with contextlib.suppress(OSError, Txm2semError), working_path(place) as temporary:  # it is only for speed
             temporary.write_text(json.dumps(newest, separators=(",", ":")), encoding="utf-8")
             self._values, self._fresh = newest, {}
         _remove_oldest(place.parent)
