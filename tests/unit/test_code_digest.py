@@ -318,14 +318,14 @@ def test_words_of_options_and_other_commands_are_no_part_of_a_command(package: P
     other = text.replace("What the progress calls it.", "Other words.").replace("    plan_lines(counted)", "    []")
     assert changed_by(lambda: file.write_text(other)) == set()
     above = text.replace("import typer\n", "import typer\n\nfrom txm2sem_core.planning import plan_lines\n")
-    above = above.replace("    _set_threads(threads)\n", "    _set_threads(threads)\n    plan_lines\n")
+    above = above.replace("    set_threads(threads)\n", "    set_threads(threads)\n    plan_lines\n")
     file.write_text(above)
     forget()
     assert "planning" in code.code_parts("cli:train")
     file.write_text(text)
     default = text.replace('device: Device = "auto"', 'device: Device = "cpu"')
     assert changed_by(lambda: file.write_text(default)) == {"cli:train", "cli:predict", "cli:predict-test"}
-    body = text.replace("torch.set_num_threads(threads)", "torch.set_num_threads(threads + 1)")
+    body = text.replace("    set_threads(threads)", "    set_threads(threads + 1)")
     assert changed_by(lambda: file.write_text(body)) == {"cli:train", "cli:predict", "cli:predict-test"}
 
 

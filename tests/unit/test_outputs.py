@@ -326,7 +326,7 @@ def test_a_results_folder_among_the_raw_data_is_refused_before_a_job(
 ) -> None:
     """The last holds them, since the sample has the name of their folder."""
     monkeypatch.chdir(tmp_path)
-    assert command("phantom", "--output", "rock", "--shape", 16, 64, 64)[0] == 0
+    assert command("phantom", "--output", "rock", "--shape", 24, 64, 64)[0] == 0
     (tmp_path / "samples.tsv").write_text("sample\tsource\ttxm\tsem\nrock\tpairs\trock/txm\trock/sem\n")
     (tmp_path / "figures.yaml").write_text("{}\n")
     config = {"samples": "samples.tsv", "figures": "figures.yaml", "patches": {"size_px": 16}}

@@ -98,6 +98,26 @@ def _lock_file(path: Path, shared: bool, wait: bool) -> int | None:
         os.close(descriptor)  # that of a file that is gone
 
 
+def hold_run(folder: Path) -> int | None:
+    """Mark a run in Snakemake's `folder` as alive, and remove the lock of one that was killed if no run is alive.
+
+    Snakemake's lock is a file that a killed run leaves behind. The mark is the system's, which ends with the process;
+    on a file system that has none, Snakemake's stays and wants its --unlock. So it does where the folder is a link
+    (None then): nothing of what links lead to is opened to write, emptied or removed.
+    """
+    locks = folder / "locks"
+    if folder.is_symlink():
+        return None
+    folder.mkdir(exist_ok=True)
+    left = [] if locks.is_symlink() else list(locks.glob("*.lock"))
+
+    def remove_left() -> None:
+        for file in left:
+            file.unlink()
+
+    return hold_mark(folder / "running", remove_left)
+
+
 def hold_mark(path: Path, when_alone: Callable[[], object]) -> int:
     """Hold the lock of a file, shared with others, until this process ends; what is called first if nobody else does.
 

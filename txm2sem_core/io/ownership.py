@@ -113,7 +113,7 @@ def read_marks(target: Path) -> dict[str, Any]:
     with suppress(InputError, OSError, ValueError, RecursionError, tifffile.TiffFileError, KeyError, TypeError):
         if target.is_dir():
             return dict(json.loads(read_bytes(target / "zarr.json"))["attributes"]["txm2sem"])
-        with open_file(target) as stream, tifffile.TiffFile(stream) as tiff:
+        with open_file(target) as stream, tifffile.TiffFile(stream, name=target.name) as tiff:
             words = str(tiff.pages.first.software).split()
             return dict(word.split("=", 1) for word in words[1:]) if words[0] == SOFTWARE else {}
     return {}

@@ -18,30 +18,14 @@ from txm2sem_core.config import FILTERS
 from txm2sem_core.errors import Txm2semError, for_user
 from txm2sem_core.failures import print_failures
 from txm2sem_core.io import read_yaml
-from txm2sem_core.io.locks import hold_mark
+from txm2sem_core.io.locks import hold_run
 from txm2sem_core.io.results import check_results
 from txm2sem_core.preflight import before_planning, check_run
 from txm2sem_core.provenance import raw_digest
 from txm2sem_core.samples import label_files, pair_files, volume_path
 
-
-def hold_folder():
-    """Remove the lock of a run in this folder that was killed, if no run is alive; returns what marks this one alive.
-
-    Snakemake's lock is a file that a killed run leaves behind. This one is the system's, which ends with the process;
-    on a file system that has none, Snakemake's stays and wants its --unlock. So it does where .snakemake is a link:
-    nothing of what links lead to is opened to write, emptied or removed.
-    """
-    folder, locks = Path(".snakemake"), Path(".snakemake/locks")
-    if folder.is_symlink():
-        return None
-    folder.mkdir(exist_ok=True)
-    left = [] if locks.is_symlink() else locks.glob("*.lock")
-    return hold_mark(folder / "running", lambda: [file.unlink() for file in left])
-
-
 try:
-    RUNNING = hold_folder() if workflow.is_main_process else None
+    RUNNING = hold_run(Path(".snakemake")) if workflow.is_main_process else None
     for file in workflow.configfiles:
         read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
     checked = check_run(config)
