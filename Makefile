@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo demo-into reproduce lint test test-browser test-slurm test-faults soak benchmark audit lock
+.PHONY: help env demo demo-into reproduce lint test test-browser test-second test-slurm test-faults soak benchmark audit lock
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
@@ -14,6 +14,7 @@ help:
 	@echo "make reproduce   the demo twice: are weights, volumes and tables the same to the byte?"
 	@echo "make test   lint, types, unit tests and the workflow's tests"
 	@echo "make test-browser   the report in a headless Chromium; as root on Debian it installs what it needs"
+	@echo "make test-second   measures beside PoreSpy and torchmetrics, which it installs (1 GB)"
 	@echo "make test-slurm   the road on a SLURM cluster of three nodes on this machine, which it makes: as root, with apt-get"
 	@echo "make test-faults   kill -9, full disks, missing rights, damaged files: all of the cases of which make test tries a few"
 	@echo "make soak   train, predict and measure in one process for MINUTES=60: do memory, files, threads and disk stay flat?"
@@ -58,6 +59,16 @@ lint: $(STAMP)
 
 test: lint
 	pytest -n 2 --ignore=tests/browser --ignore=tests/slurm --junitxml=.pytest-results.xml
+
+# PoreSpy brings a gigabyte of packages: they stand in an environment of their own, which sees ours
+SECOND := $(VENV)/second
+test-second: $(STAMP)
+	@test -x $(SECOND)/bin/python || { $(PYTHON) -m venv $(SECOND) && \
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(SECOND)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth; }
+	$(SECOND)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
+	  $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["second"])')
+	$(SECOND)/bin/python -m pytest -n 0 tests/exact/test_second_libraries.py tests/exact/test_rock.py -k "second or porespy"
 
 test-browser: $(STAMP)
 	tests/browser/prepare $(VENV)

@@ -30,9 +30,9 @@ def main(command: str, lock: str, project: str) -> int:
 
 
 def lowest(project: Path) -> tuple[dict[str, str], list[str]]:
-    """The lowest version of each dependency, extras too but for `dev`; and the names of those that have none."""
+    """The lowest version of each dependency, those of developers left out; and the names of those that have none."""
     described = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
-    extras = [words for extra, words in described["optional-dependencies"].items() if extra != "dev"]
+    extras = [words for extra, words in described["optional-dependencies"].items() if extra not in ("dev", "second")]
     floors, without = {}, []
     for text in [*described["dependencies"], *(word for words in extras for word in words)]:
         name = re.match(r"[\w.-]+", text)

@@ -306,7 +306,7 @@ def test_sizes_beside_porespy() -> None:
 
 
 def test_the_numbers_of_porespy_are_its_own() -> None:
-    filters = pytest.importorskip("porespy.filters", reason="pip install porespy, to compare with it anew")
+    filters = pytest.importorskip("porespy.filters", reason="make test-second installs PoreSpy")
     for key, pore in porespy_media():
         sizes = 2.0 * filters.local_thickness(pore)[pore]
         assert (np.median(sizes), sizes.mean(), sizes.max()) == pytest.approx(PORESPY[key], abs=1e-3)
