@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 from sections import Runs, planes, stages, training, volumes, workflow
 
+from txm2sem_core import __version__
+
 HEAD = """# Benchmarks{title}
 
 Written by `make benchmark` ({date}); [benchmarks/README.md](../benchmarks/README.md) says how to repeat it. A figure is
@@ -50,7 +52,10 @@ def machine(chosen: argparse.Namespace) -> str:
         ("threads used", str(chosen.threads)),
         ("memory", f"{gib:.0f} GiB"),
         ("system", f"{platform.system()} {platform.release()}, {' '.join(platform.libc_ver())}"),
-        ("versions", ", ".join(f"{name} {version(name)}" for name in ("txm2sem", "torch", "numpy", "zarr"))),
+        (
+            "versions",
+            f"txm2sem {__version__}, " + ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "zarr")),
+        ),
     ]
     return "\n".join(f"| {name} | {value} |" for name, value in rows)
 

@@ -41,6 +41,12 @@ STEPS, PLANES = {"cpu": 15, "cuda": 300}, {"cpu": 3, "cuda": 50}  # that are mea
 Found = dict[str, dict[str, list[dict[str, Any]]]]
 
 
+def python_path(*folders: Path) -> str:
+    """The folders, and behind them what the caller's own PYTHONPATH names."""
+    own = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join([*map(str, folders), *([own] if own else [])])
+
+
 class Bench:
     """What the measurements have in common: where the rivals are, threads, rounds, and a folder for what is made."""
 
@@ -52,7 +58,7 @@ class Bench:
         self.kept = (False, True) if chosen.device == "cpu" else (False,)  # a GPU's memory is kept by PyTorch
         self.rival_python = chosen.rivals
         self.absent = self._absent()
-        self.published = {"PYTHONPATH": os.pathsep.join(map(str, (chosen.published, chosen.jacobian)))}
+        self.published = {"PYTHONPATH": python_path(chosen.published, chosen.jacobian)}
 
     @property
     def has_published(self) -> bool:

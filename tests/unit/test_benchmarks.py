@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
 import pytest
+import report
 import sections
 from predict_planes import work_of
+from run import python_path
 from shale_images import write_store
 from torch import nn
+
+from txm2sem_core import __version__
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -78,3 +84,62 @@ def test_volumes_run(tmp_path: Path, precision: str) -> None:
     own = ["--model", tmp_path / "unet_32_2", "--input", tmp_path / "volume_3.tif"]
     script("volume_ours.py", *own, "--output", tmp_path / "v.ome.zarr", "--precision", precision, "--threads", 1)
     assert (tmp_path / "v.ome.zarr" / "zarr.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("library", "load", "declared"),
+    [
+        (False, "lambda path: None", False),  # torchvision is not there
+        (True, "broken", True),
+        (True, "lambda path: None", True),  # it loads, and brings nothing
+        (True, "fitting", False),
+    ],
+)
+def test_operators_are_declared_where_they_are_missing(
+    tmp_path: Path, library: bool, load: str, declared: bool
+) -> None:
+    """In a process of its own: to declare an operator twice ends it."""
+    if library:
+        (tmp_path / "torchvision").mkdir()
+        (tmp_path / "torchvision/__init__.py").touch()
+        (tmp_path / "torchvision/_C.so").touch()
+    program = f"""
+import sys, torch
+sys.path[:0] = [{str(BENCHMARKS)!r}]
+sys.path += [{str(tmp_path)!r}]  # behind a torchvision that is really there
+import importlib.util, torchvision_stub
+real = importlib.util.find_spec
+fake = importlib.machinery.PathFinder.find_spec("torchvision", [{str(tmp_path)!r}])
+importlib.util.find_spec = lambda name: fake if name == "torchvision" else real(name)
+made = []
+
+def broken(path):
+    raise OSError("undefined symbol")
+
+def fitting(path):
+    made.append(torch.library.Library("torchvision", "DEF"))
+    made[0].define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+torch.ops.load_library = {load}
+declared = torchvision_stub.declare_operators()
+print(declared is not None, hasattr(torch.ops.torchvision, "nms"))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(declared), str(declared or load == "fitting")]
+
+
+def test_the_callers_own_path_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/own/first:/own/second")
+    assert python_path(Path("/a"), Path("/b")) == "/a:/b:/own/first:/own/second"
+    monkeypatch.delenv("PYTHONPATH")
+    assert python_path(Path("/a")) == "/a"
+
+
+def test_the_machine_is_described_where_the_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        if name == "txm2sem":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(report, "version", absent)
+    assert f"txm2sem {__version__}, torch 1.0" in report.machine(argparse.Namespace(device="cpu", threads=2))

@@ -1,0 +1,130 @@
+"""What runs on a GPU, without one.
+
+The device `meta` stands for it. Its tensors have shapes and no values, so whatever asks for a value (`.item()`,
+`bool()`, a copy to the CPU), and would make a GPU wait in every step, fails there. So do sums, losses, norms and joins
+with a tensor that was left on the CPU; convolutions do not. Layers take the way of a GPU: our own kernels are for CPUs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from txm2sem_core.config import TrainSettings, parse_settings
+from txm2sem_core.config.train import ADVERSARIAL, SIDE_TASKS, SUPER_RESOLUTION, Family
+from txm2sem_core.side_tasks import repair_input
+from txm2sem_core.training import steps
+from txm2sem_core.training.batches import Batch
+from txm2sem_core.training.steps import Learner
+
+META = torch.device("meta")
+SIDE_PX = 64
+OBJECTIVES = get_args(TrainSettings.model_fields["objective"].annotation)
+PENALTIES = ("projection", "perturbation", "stack")
+NETWORKS = ("linearfilt", "gammafilt", "resnet_2blocks", "unet_32", "unet_64")
+LAYOUTS = pytest.mark.parametrize("channels_last", [False, True], ids=["plain", "channels last"])
+
+
+@pytest.fixture(autouse=True)
+def adam_in_single_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fused one knows no device without values."""
+    monkeypatch.setattr(steps, "Adam", torch.optim.Adam)
+
+
+def settings_of(family: str, network: str = "", **more: Any) -> TrainSettings:
+    factor = 2 if family in SUPER_RESOLUTION else 1
+    generator = {"name": network or ("sr_resnet_2blocks" if factor > 1 else "resnet_2blocks")}
+    if generator["name"] not in ("linearfilt", "gammafilt"):
+        generator["width"] = 4
+    values = {"factor": factor, "generator": generator, "discriminator": {"width": 4}, **more}
+    return parse_settings(TrainSettings, "{}", family=family, **values)
+
+
+def batch_of(settings: TrainSettings) -> Batch:
+    """Random patches on the CPU, where they come from."""
+    side, channels = SIDE_PX // settings.factor, 2 * settings.context + 1
+    txm, sem = torch.rand(2, channels, side, side) * 2 - 1, torch.rand(2, 1, SIDE_PX, SIDE_PX) * 2 - 1
+    mask = torch.ones_like(sem, dtype=torch.bool)
+    if settings.family == "repair":
+        damage = torch.zeros_like(mask)
+        damage[:, :, 20:40, 20:40] = True
+        return Batch(repair_input(txm, sem, damage), sem, mask, judged=damage)
+    stack = torch.cat([txm, txm[:, -1:].flip(2)], dim=1) if settings.z_penalty.stack else None
+    classes = (sem > 0).to(torch.uint8) + (sem > 0.5).to(torch.uint8) if settings.family == "segmentation" else None
+    return Batch(txm, sem, mask, stack=stack, classes=classes)
+
+
+def two_steps_and_a_plane(settings: TrainSettings) -> tuple[list[Tensor], Tensor]:
+    """All losses, and a prediction; a step without the generator is the first, where the critic has more steps."""
+    learner = Learner(settings, 0, META)
+    learner.generator.train()
+    losses: list[Tensor] = []
+    for number in range(2):
+        update = (number + 1) % settings.critic_steps == 0 or learner.discriminator is None
+        losses += learner.step(batch_of(settings), update).values()
+    learner.generator.eval()
+    with torch.no_grad():
+        return losses, learner._generate(learner.compute.batch(batch_of(settings).txm))
+
+
+def check(settings: TrainSettings) -> None:
+    losses, plane = two_steps_and_a_plane(settings)
+    assert losses
+    assert {loss.device for loss in losses} == {META}
+    assert plane.device == META
+    assert plane.shape[-2:] == (SIDE_PX, SIDE_PX)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("family", [family for family in get_args(Family) if family != "baseline"])
+def test_every_family_runs_without_a_wait(family: str, channels_last: bool) -> None:
+    check(settings_of(family, compute={"channels_last": channels_last}))
+
+
+@LAYOUTS
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_network_runs_without_a_wait(network: str, channels_last: bool) -> None:
+    check(settings_of("feedforward", network, context=1, compute={"channels_last": channels_last}))
+
+
+@LAYOUTS
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("family", ADVERSARIAL)
+def test_every_objective_runs_without_a_wait(family: str, objective: str, channels_last: bool) -> None:
+    options: dict[str, Any] = {
+        "discriminator": {"width": 4, "norm": "none"},
+        "compute": {"channels_last": channels_last},
+    }
+    check(settings_of(family, objective=objective, critic_steps=2, **options))
+
+
+@pytest.mark.parametrize(
+    "discriminator",
+    [{"name": "pixel"}, {"name": "n_layers", "layers": 2, "spectral_norm": True}, {"conditional": False}],
+)
+def test_every_discriminator_runs_without_a_wait(discriminator: dict[str, Any]) -> None:
+    check(settings_of("pix2pix", discriminator={"width": 4, **discriminator}, r1_weight=1.0, ema_decay=0.9))
+
+
+@LAYOUTS
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("family", [f for f in get_args(Family) if f != "baseline" and f not in SIDE_TASKS])
+def test_every_penalty_runs_without_a_wait(family: str, penalty: str, reduction: str, channels_last: bool) -> None:
+    weights = {penalty: 0.01, "every": 1, "reduction": reduction}
+    check(settings_of(family, z_penalty=weights, compute={"channels_last": channels_last}))
+
+
+@pytest.mark.parametrize("wait", [lambda x: float(x.mean()), lambda x: bool(x.any()), lambda x: x.cpu(), torch.nonzero])
+def test_the_device_tells_of_waits(wait: Any) -> None:
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        wait(torch.ones(3, device=META))
+
+
+@pytest.mark.parametrize("join", [torch.add, torch.nn.functional.l1_loss, lambda a, b: torch.cat([a, b])])
+def test_the_device_tells_of_tensors_that_were_left_behind(join: Any) -> None:
+    with pytest.raises(RuntimeError):
+        join(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4, device=META))
