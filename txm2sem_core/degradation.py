@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from txm2sem_core import io
 from txm2sem_core.config import DownsampleSettings
+from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.intensity import to_dtype
 from txm2sem_core.io import PairImages, PatchStore, Volume
 
@@ -80,7 +81,8 @@ def downsample_volume(volume: Volume, factor: int, settings: DownsampleSettings,
     """Make a TXM volume coarser in y and x, slice by slice, as OME-Zarr with the voxel size that it then has.
 
     Rows and columns beyond the last multiple of `factor` are left out. Voxel size and intensity range are those of the
-    patch store in `patches`.
+    patch store in `patches`. A coarse voxel of which a part was not measured was not measured, and has the value that
+    those have.
     """
     store = io.read_patch_store(patches)
     unit = store.txm_range.high - store.txm_range.low
@@ -88,12 +90,30 @@ def downsample_volume(volume: Volume, factor: int, settings: DownsampleSettings,
     depth, height, width = volume.shape
     height, width = height // factor * factor, width // factor * factor
 
+    field = FieldOfView(volume)
+
     def slices() -> Iterator[np.ndarray]:
         for z, plane in enumerate(volume.slices()):
             # z + 2^20: other noise than the pairs' own
             rng = np.random.default_rng([settings.seed, factor, z + 2**20])
-            yield downsample(plane[:height, :width], factor, settings, unit, rng)
+            mask = field.of(plane)
+            coarse = downsample(field.filled(plane, mask)[:height, :width], factor, settings, unit, rng)
+            yield coarse if mask is None else _without_outside(coarse, plane[:height, :width], mask[:height, :width])
 
     coarse = (z_nm, None if y_nm is None else y_nm * factor, None if x_nm is None else x_nm * factor)
     shape = (depth, height // factor, width // factor)
     io.write_ome_zarr(output, slices(), shape, volume.dtype, coarse, {"txm2sem": {"downsampled_by": factor}})
+
+
+def _without_outside(coarse: np.ndarray, plane: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A coarse slice [Y/f, X/f] with the value outside of the fine one, where any of its pixels was not measured.
+
+    That value is the one that most unmeasured pixels of the fine slice have: those beside the constant are mixed.
+    """
+    (height, width), factor = coarse.shape, plane.shape[0] // coarse.shape[0]
+    whole = mask.reshape(height, factor, width, factor).all(axis=(1, 3))
+    values, counts = np.unique(plane[~mask], return_counts=True)
+    result = coarse.copy()
+    if values.size:
+        result[~whole] = values[counts.argmax()]
+    return result

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
+from txm2sem_core.field_of_view import FieldOfView, Measured
 from txm2sem_core.io.voxel_sizes import differing_axes
 from txm2sem_core.metrics import (
     NeighbourMeter,
@@ -73,6 +75,7 @@ MEANINGS = {
     "spectrum_high_ratio": "the one over the other: 1 if isotropic",
     "voxel_size_nm": "along z, y, x, for all figures with a unit, nm",
     "counted_share": "share of the pixels that count under the mask",
+    "measured_share": "share of the voxels that were measured",
     "thresholds": "grey levels that part the phases, of the truth: a level above one is of the next phase",
     "threshold_range": "grey levels that they were fitted on",
     "pixels_outside_range": "pixels of the truth beyond those, or not finite",
@@ -120,7 +123,9 @@ def evaluate_files(
 ) -> dict[str, Any]:
     """Figures of a predicted image or volume against a measured one, left as JSON in `output` and returned.
 
-    Volumes are read slice by slice, several times over, and at most a slab of 64 slices of each is held.
+    Volumes are read slice by slice, several times over, and at most a slab of 64 slices of each is held. What was not
+    measured of the target, or not predicted, counts nowhere (see `field_of_view`); what needs whole volumes is of the
+    largest box that was.
 
     Args:
         prediction: image, or volume.
@@ -150,12 +155,14 @@ def evaluate_files(
     full = 255.0 if full_range is None else full_range
     size = voxel_size_nm or _stated_size(predicted, measured)
     under = _Masked.of(predicted, measured, None if mask is None else _same_shape(mask, measured))
-    result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape)}
+    result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape), **under.seen.figures()}
     if size is not None:
         result["voxel_size_nm"] = list(size)
+    if not under.seen.is_whole:
+        warnings.warn(f"{measured.source}: {under.seen.remark()}", stacklevel=2)
     if under.share < 1:
         result["counted_share"] = under.share
-        if measured.shape[0] > 1:
+        if under.mask is not None and measured.shape[0] > 1:
             warnings.warn(f"{mask}: {UNMASKED}", stacklevel=2)
     result |= _image_figures(under, full, size) if measured.shape[0] == 1 else _volume_figures(under, full, size)
     levels = rock.thresholds
@@ -191,36 +198,59 @@ class _Masked:
     """What is compared: two volumes of one shape, and which of their pixels count.
 
     Attributes:
-        predicted: volume, or image as one of a single slice.
-        measured: the same.
-        mask: None where all pixels count.
+        seen: prediction and target, images as volumes of a single slice, and what of them was measured.
+        mask: that was given; None where it leaves nothing out.
         share: of the pixels that count.
     """
 
-    predicted: io.Volume
-    measured: io.Volume
+    seen: Measured
     mask: io.Volume | None
     share: float = 1.0
 
     @classmethod
     def of(cls, predicted: io.Volume, measured: io.Volume, mask: io.Volume | None) -> _Masked:
-        """With how much the mask leaves; one that leaves all is none."""
+        """With how much the mask leaves of what was measured; one that leaves all is none."""
+        # a mask that is given is what was measured: the border of a constant need not be guessed
+        seen = Measured.of(FieldOfView(predicted, guess=False), FieldOfView(measured, guess=mask is None))
         if mask is None:
-            return cls(predicted, measured, None)
-        counted = sum(int(np.count_nonzero(io.not_zero(plane))) for plane in mask.slices())
-        if not counted:
+            return cls(seen, None, seen.share)
+        given = sum(int(np.count_nonzero(io.not_zero(plane))) for plane in mask.slices())
+        if not given:
             raise InputError(f"{mask.source}: the mask is 0 everywhere, so that nothing counts. Was it inverted?")
-        share = counted / math.prod(mask.shape)
-        return cls(predicted, measured, mask if share < 1 else None, share)
+        if given == math.prod(mask.shape):
+            return cls(seen, None, seen.share)
+        if seen.is_whole:
+            return cls(seen, mask, given / math.prod(mask.shape))
+        under = cls(seen, mask)
+        counted = sum(int(np.count_nonzero(own)) for own in under._masks())
+        if not counted:
+            raise InputError(f"{mask.source}: nothing was measured where the mask is not 0. Was it inverted?")
+        return cls(seen, mask, counted / math.prod(mask.shape))
 
-    def masks(self) -> Iterator[np.ndarray] | None:
-        """Boolean slices, True where a pixel counts; None where all do."""
-        return None if self.mask is None else (io.not_zero(plane) for plane in self.mask.slices())
+    @property
+    def predicted(self) -> io.Volume:
+        """The prediction."""
+        return self.seen.fields[0].volume
+
+    @property
+    def measured(self) -> io.Volume:
+        """The target."""
+        return self.seen.fields[1].volume
 
     def each(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-        """Slices of the prediction and of the target, and the mask of each."""
-        masks: Iterator[np.ndarray | None] = self.masks() or iter([None] * self.measured.shape[0])
-        return zip(self.predicted.slices(), self.measured.slices(), masks, strict=True)
+        """Slices of the prediction and of the target, and where they count; None: everywhere."""
+        given = iter([None] * self.measured.shape[0]) if self.mask is None else map(io.not_zero, self.mask.slices())
+        for (planes, own), one in zip(self.seen.slices(), given, strict=True):
+            yield planes[0], planes[1], own if one is None else one if own is None else own & one
+
+    def apart(self) -> tuple[Iterator[np.ndarray], Iterator[np.ndarray], Iterator[np.ndarray] | None]:
+        """The same as three iterators that are read side by side; no masks where all counts."""
+        first, second, third = tee(self.each(), 3)
+        masks = (np.ones(own.shape, dtype=bool) if mask is None else mask for own, _, mask in third)
+        return (own for own, _, _ in first), (true for _, true, _ in second), masks if self.share < 1 else None
+
+    def _masks(self) -> Iterator[np.ndarray]:
+        return (np.ones(own.shape, dtype=bool) if mask is None else mask for own, _, mask in self.each())
 
     def true_levels(self) -> Iterator[np.ndarray]:
         """The target's grey levels that count, slice by slice."""
@@ -253,10 +283,11 @@ def _rock(under: _Masked, segmenter: Thresholds, size: io.VoxelSize | None, rock
     if under.mask is not None:
         return figures | {f"porosity{suffix}": figures[f"fraction_0{suffix}"] for suffix in ("", "_truth")}
     edges = None if size is None or None in size else [float(edge or 0) for edge in size]
-    for suffix, volume in (("", under.predicted), ("_truth", under.measured)):
+    shares_of_all = dict(figures) | {f"porosity{suffix}": figures[f"fraction_0{suffix}"] for suffix in ("", "_truth")}
+    for suffix, volume in (("", under.seen.boxed(0)), ("_truth", under.seen.boxed(1))):
         found, _ = rock_figures(volume.slices(), volume.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow)
         figures |= {f"{name}{suffix}": value for name, value in found.items()}
-    return figures
+    return figures if under.seen.is_whole else figures | shares_of_all
 
 
 # The same of figures that come for each phase or axis: the start of the name, and its meaning.
@@ -266,6 +297,7 @@ FAMILIES = {
     "porosity_connected_": "pores that join the two faces of an axis",
     "mean_chord_": "mean chord in the pores, nm",
     "block_": "block for pore sizes and flow, voxels",
+    "box_": "box that was measured wholly, of which all figures are that need one, voxels",
     "diffusivity_": "effective over free diffusivity",
     "tortuosity_": "porosity over that",
     "formation_factor_": "1 over the effective over the free diffusivity",
@@ -310,11 +342,15 @@ def _image_figures(under: _Masked, full: float, size: io.VoxelSize | None) -> Fi
 
 
 def _volume_figures(under: _Masked, full: float, size: io.VoxelSize | None) -> Figures:
-    predicted, measured, shape = under.predicted, under.measured, under.measured.shape
-    meters = (NeighbourMeter.of_volume(shape, size, full), NeighbourMeter.of_volume(shape, size, full))
-    figures = compare_volumes(predicted.slices(), measured.slices(), full, masks=under.masks(), neighbours=meters)
+    """Of all that counts; what needs whole slices, of the box that was measured, unless a mask was given."""
+    own_slices, true_slices, masks = under.apart()
     if under.mask is not None:
-        return figures
+        return compare_volumes(own_slices, true_slices, full, masks=masks)
+    predicted, measured, shape = under.seen.boxed(0), under.seen.boxed(1), under.seen.box.shape
+    meters = (NeighbourMeter.of_volume(shape, size, full), NeighbourMeter.of_volume(shape, size, full))
+    figures = compare_volumes(predicted.slices(), measured.slices(), full, neighbours=meters)
+    if masks is not None:
+        figures |= compare_volumes(own_slices, true_slices, full, masks=masks)
     figures |= shell_figures(predicted.slices(), measured.slices(), shape, size)
     for suffix, volume in (("", predicted), ("_truth", measured)):
         try:

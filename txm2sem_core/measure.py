@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +17,7 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import FILTERS, MeasureSettings
 from txm2sem_core.errors import InputError
+from txm2sem_core.field_of_view import FieldOfView, Measured
 from txm2sem_core.io.voxel_sizes import UNKNOWN, differing_axes
 from txm2sem_core.metrics import (
     Correlation,
@@ -164,6 +166,9 @@ def measure_volume(
 ) -> None:
     """Figures of a predicted volume: against the truth where it is known, else its own continuity along z.
 
+    Where a part was not measured, they are of the rest: what needs whole slices of the largest box within (see
+    `field_of_view`), whose size stands beside them.
+
     Args:
         predicted: OME-Zarr or TIFF.
         truth: a volume that covers the prediction from its first voxel on, or None.
@@ -177,23 +182,32 @@ def measure_volume(
     store = io.read_patch_store(patches)
     prediction = io.open_volume(predicted)
     full = store.data_range(settings.data_range)
-    shape, voxel_size_nm = prediction.shape, prediction.voxel_size_nm
+    volumes = [prediction] + ([] if truth is None else [io.open_volume(truth)])
+    seen = Measured.of(*(FieldOfView(volume, guess=False) for volume in volumes))  # a truth is known everywhere
+    if not seen.is_whole:
+        print(f"measure {predicted}: {seen.remark()}", file=sys.stderr)
+    shape, voxel_size_nm = seen.box.shape, prediction.voxel_size_nm
     meters = [NeighbourMeter.of_volume(shape, voxel_size_nm, full) for _ in range(2)]
     figures: dict[str, Any]
     if truth is None:
-        figures = {"slices": float(prediction.shape[0])} | _own_figures(prediction, meters[0])
+        figures = {"slices": float(prediction.shape[0])} | _own_figures(seen.boxed(0), meters[0])
     else:
         segmenter = fit_segmenter(store, settings, labels)
         both = meters[0], meters[1]
-        true = io.open_volume(truth)
+        true = volumes[1]
         if differing := differing_axes(voxel_size_nm or UNKNOWN, true.voxel_size_nm or UNKNOWN):
             warnings.warn(
                 f"{predicted} and {truth} state voxel sizes that differ (along {'; along '.join(differing)}), so that "
                 "lengths and rates of change in them are on different scales. Mend whichever file is wrong.",
                 stacklevel=2,
             )
-        figures = compare_volumes(prediction.slices(), _slices(true, shape), full, segmenter, neighbours=both)
-        figures |= shell_figures(prediction.slices(), _slices(true, shape), shape, voxel_size_nm)
+        boxes = seen.boxed(0), seen.boxed(1)
+        figures = compare_volumes(boxes[0].slices(), boxes[1].slices(), full, segmenter, neighbours=both)
+        figures |= shell_figures(boxes[0].slices(), boxes[1].slices(), shape, voxel_size_nm)
+        if not seen.is_whole:  # what needs no box is of all that was measured
+            planes, masks = seen.apart()
+            figures |= compare_volumes(planes[0], planes[1], full, segmenter, masks)
+    figures |= seen.figures()
     sources = {"prediction": meters[0].spectra} | ({} if truth is None else {"truth": meters[1].spectra})
     io.write_csv(spectra, _axis_rows(sources, voxel_size_nm))
     io.write_json(output, {key: value if math.isfinite(value) else None for key, value in figures.items()})
@@ -216,11 +230,6 @@ def _is_constant(volume: io.Volume) -> bool:
     """Whether all voxels are equal, as the constant baseline predicts them: continuity says nothing of it then."""
     value = volume.read(0, 1)[0, 0, 0]
     return all((plane == value).all() for plane in volume.slices())
-
-
-def _slices(volume: io.Volume, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
-    """The volume's slices, cropped to the first rows and columns."""
-    return (plane[: shape[1], : shape[2]] for plane in volume.slices())
 
 
 def _axis_rows(sources: dict[str, LineSpectra], voxel_size_nm: io.VoxelSize | None) -> pd.DataFrame:

@@ -24,19 +24,20 @@ MOST_WITHIN = 0.5  # of the pixels directly within the field of view, how many m
 _ROUNDING = 1e-9
 
 
-def measured(image: Array) -> Mask:
+def measured(image: Array, outside: float | None = None) -> Mask:
     """Where `image` [Y, X] was measured: bool [Y, X].
 
     Not measured are pixels without a finite value, all of a blank image, and a constant that reaches a corner, with the
     pixels directly beside it, which resampling may have mixed. A constant counts where its value is hardly found
-    elsewhere, or where what is left is convex: a pore of the darkest grey level in a corner is neither.
+    elsewhere, or where what is left is convex: a pore of the darkest grey level in a corner is neither. The value
+    `outside`, where it is known from other slices of the volume, counts whatever is found elsewhere.
     """
     known = np.isfinite(image) if image.dtype.kind in "fc" else np.ones(image.shape, dtype=bool)
     if not known.any() or np.ptp(image[known]) == 0:
         return np.zeros(image.shape, dtype=bool)
     corners = [image[y, x] for y in (0, -1) for x in (0, -1) if known[y, x] and _is_constant_corner(image, y, x)]
     for value in dict.fromkeys(corners):  # without repetition, in order
-        known &= ~_outside(image, value)
+        known &= ~_outside(image, value, known=value == outside)
     return known
 
 
@@ -65,8 +66,17 @@ def _is_constant_corner(image: Array, y: int, x: int) -> bool:
     return bool((block == block.flat[0]).all())
 
 
-def _outside(image: Array, value: object) -> Mask:
-    """The pixels of `value` outside of the field of view, with those directly beside them; bool [Y, X]."""
+def corner_values(image: Array, mask: Mask) -> list[float]:
+    """The values of the corners of `image` [Y, X] that are constant and, by `mask`, not measured; without NaN."""
+    corners = [(y, x) for y in (0, -1) for x in (0, -1) if not mask[y, x] and _is_constant_corner(image, y, x)]
+    return list(dict.fromkeys(float(image[place]) for place in corners))
+
+
+def _outside(image: Array, value: object, *, known: bool) -> Mask:
+    """The pixels of `value` outside of the field of view, with those directly beside them; bool [Y, X].
+
+    With `known`, the value is one of what was not measured.
+    """
     from scipy import ndimage
 
     same = image == value
@@ -77,7 +87,9 @@ def _outside(image: Array, value: object) -> Mask:
     if connected.sum() < LEAST_SHARE * image.size:
         return nowhere
     outside = ~_convex_hull(~connected)  # pores of the same value that touch the border are rock
-    if same.sum() - connected.sum() <= RARE_SHARE * connected.sum():
+    if known:
+        found = True
+    elif same.sum() - connected.sum() <= RARE_SHARE * connected.sum():
         found = outside.sum() >= CONVEX_SHARE * connected.sum()
     else:
         beside = ndimage.binary_dilation(outside, iterations=3) & ~ndimage.binary_dilation(outside)

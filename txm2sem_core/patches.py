@@ -23,7 +23,7 @@ from txm2sem_core.geometry import Crop, window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
 from txm2sem_core.io.files import path_within
-from txm2sem_core.measured import measured
+from txm2sem_core.measured import filled, measured
 from txm2sem_core.metrics.windows import BORDER_PX
 from txm2sem_core.samples import DENSITIES
 from txm2sem_core.side_tasks import class_image
@@ -209,6 +209,8 @@ def _load_pair(
             "Give txm_volume and pair_z in the sample table, or set patches.context to 0."
         )
     mask &= np.logical_and.reduce([measured(image) for image in (sem, *stack)])
+    if not np.isfinite(stack).all():  # neighbours in a volume; the network needs numbers there too
+        stack = np.stack([np.nan_to_num(filled(image, np.isfinite(image))) for image in stack])
     stack = Preparation(settings.txm.equalise, settings.txm.contrast).apply(stack)
     classes = _classes(registered, row)
     images = PairImages(

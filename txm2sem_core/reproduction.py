@@ -122,7 +122,9 @@ def _voxel_difference(first: Path, second: Path) -> float:
         return np.inf
     squares = total = of_squares = 0.0
     for a, b in zip(one.slices(), other.slices(), strict=True):
-        plane = a.astype(np.float64)
+        if not np.array_equal(np.isnan(a), np.isnan(b)):
+            return np.inf
+        plane, b = np.nan_to_num(a).astype(np.float64), np.nan_to_num(b)  # not measured in either
         squares += float(((plane - b) ** 2).sum())
         total += float(plane.sum())
         of_squares += float((plane**2).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
+from txm2sem_core.field_of_view import FieldOfView, Measured
 from txm2sem_core.metrics.rock_figures import rock_figures
 from txm2sem_core.metrics.summary import student_interval
 from txm2sem_core.segmentation import fit_segmenter
@@ -22,6 +24,9 @@ def measure_rock(
     volume: str | Path, patches: Path, settings: MeasureSettings, output: Path, labels: Path | None = None
 ) -> None:
     """Figures of the rock of a volume, as JSON; their distributions beside them in `rock_distributions.csv`.
+
+    Where a part was not measured, porosity and shares of phases are of the rest, and all that needs a box is of the
+    largest one within (see `field_of_view`), whose size stands beside them.
 
     Args:
         volume: OME-Zarr or TIFF.
@@ -34,9 +39,18 @@ def measure_rock(
     opened = io.open_volume(volume)
     size = opened.voxel_size_nm
     edges = None if size is None or None in size else [float(edge or 0) for edge in size]
+    seen = Measured.of(FieldOfView(opened, guess=False))  # a prediction, or a known truth
     figures, table = rock_figures(
-        opened.slices(), opened.shape, edges, segmenter, cube_px=settings.rock.cube_px, flow=settings.rock.flow
+        seen.boxed(0).slices(),
+        seen.box.shape,
+        edges,
+        segmenter,
+        cube_px=settings.rock.cube_px,
+        flow=settings.rock.flow,
     )
+    if not seen.is_whole:
+        print(f"measure {volume}: {seen.remark()}", file=sys.stderr)
+        figures |= seen.phase_shares(segmenter) | seen.figures()
     io.write_csv(output.with_name("rock_distributions.csv"), table)
     # infinite is a figure, of pores without a path; what is not known is none
     io.write_json(output, {key: _plain(value) for key, value in figures.items()})

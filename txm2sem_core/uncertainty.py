@@ -11,6 +11,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
+from txm2sem_core.field_of_view import FieldOfView, Measured
 from txm2sem_core.metrics import Calibration, CoverageMeter
 
 PATCHES, VOLUME = "test patches", "volume"  # what the error is of: measured SEM images, and the noise-free truth
@@ -64,13 +65,12 @@ def _of_patches(predictions: Path, calibration: Calibration, store: io.PatchStor
 
 def _of_volume(volume: Path, truth: Path) -> Meters:
     prediction, uncertainty, spread = (io.open_volume(volume, channel) for channel in range(3))
+    seen = Measured.of(FieldOfView(prediction, guess=False), FieldOfView(io.open_volume(truth), guess=False))
     meters = {SPREAD: CoverageMeter(), CALIBRATED: CoverageMeter()}
-    _, height, width = prediction.shape
-    sources = (prediction, io.open_volume(truth), uncertainty, spread)
-    for mean, true, stated, own_spread in zip(*(source.slices() for source in sources), strict=True):
-        error = mean.astype(np.float32) - true[:height, :width].astype(np.float32)
-        meters[SPREAD].add(error, own_spread)
-        meters[CALIBRATED].add(error, stated)
+    for (planes, mask), stated, own_spread in zip(seen.slices(), uncertainty.slices(), spread.slices(), strict=True):
+        error = planes[0].astype(np.float32) - planes[1].astype(np.float32)
+        meters[SPREAD].add(error, own_spread, mask)
+        meters[CALIBRATED].add(error, stated, mask)
     return meters
 
 

@@ -601,6 +601,7 @@ def longer(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
     return appended
 
 
+NOT_MEASURED = np.where(np.arange(24).reshape(2, 3, 4) % 4, 7, np.nan).astype(np.float32)
 MRCS: dict[str, Case] = {
     **{
         f"MRC {dtype}": Case(mrc(grey(dtype=dtype)), grey(dtype=dtype))
@@ -665,7 +666,10 @@ MRCS: dict[str, Case] = {
     "MRC cut": Case(cut(mrc(STACK), 0.7), refused=("v.mrc", "damaged or cut short")),
     "MRC cut in the header": Case(cut(mrc(STACK), 0.1), refused=("v.mrc", "damaged or cut short")),
     "MRC of turned axes": Case(mrc_by_hand(FLOATS, 2, (0, 0, 0), axes=(3, 2, 1)), refused=("v.mrc", "(3, 2, 1)")),
-    "MRC with NaN": Case(mrc_by_hand(np.full((2, 3, 4), np.nan, np.float32), 2, (0, 0, 0)), refused=("v.mrc", "NaN")),
+    "MRC with NaN": Case(mrc_by_hand(NOT_MEASURED, 2, (0, 0, 0)), NOT_MEASURED),
+    "MRC with infinite voxels": Case(
+        mrc_by_hand(np.full((2, 3, 4), np.inf, np.float32), 2, (0, 0, 0)), refused=("v.mrc", "24 infinite")
+    ),
     "MRC compressed": Case(packed_mrc, refused=("v.mrc.gz", "Unpack it")),
     "MRC of nothing": Case(content(b"", "v.mrc"), refused=("v.mrc", "0 bytes")),
     "text named MRC": Case(content(b"x" * 5000, "v.rec"), refused=("v.rec", "damaged")),

@@ -334,7 +334,7 @@ def test_words_of_options_and_other_commands_are_no_part_of_a_command(package: P
     [
         ("side_tasks.py", {"cli:train", "cli:predict", "cli:predict-test"}, {"make_phantom", "register_pairs"}),
         ("metrics/image.py", {"cli:train", "measure_patches"}, {"make_phantom", "register_pairs", "measure_rock"}),
-        ("geometry.py", {"cli:train", "register_pairs", "extract_patches"}, {"make_phantom", "write_report"}),
+        ("geometry.py", {"cli:train", "register_pairs", "extract_patches"}, {"make_phantom", "export_volume"}),
         ("training/loop.py", {"cli:train"}, {"cli:predict", "extract_patches"}),
         ("templates/stage.js", {"write_report"}, {"draw_montage"}),
         ("progress.py", set(), {"cli:train", "cli:predict"}),

@@ -315,8 +315,8 @@ def test_a_slice_is_predicted_with_its_neighbours_and_the_ends_are_repeated(tmp_
 
 def test_clipped_voxels_are_counted_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     loaded = model("identity", sem_dtype="uint8", high=1000.0)
-    source = np.zeros((2, 16, 16), np.uint16)
-    source[1, :3, :5] = 900
+    source = np.random.default_rng(0).integers(1, 200, (2, 16, 16)).astype(np.uint16)
+    source[1, 2:5, 3:8] = 900
     result = predict_volume(predictor(loaded), Volume.of_array(source), tmp_path / "v.tif", name="rock")
     assert result.clipped == 15
     assert "predict rock: 15 voxels were clipped to uint8" in capsys.readouterr().err

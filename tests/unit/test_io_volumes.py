@@ -132,12 +132,12 @@ def test_a_stack_that_was_cut_short_is_refused_and_not_taken_for_a_shallower_one
 
 
 @pytest.mark.parametrize("kind", ["tiff", "zarr"])
-def test_nan_in_a_volume_is_found_when_it_is_read(tmp_path: Path, kind: str) -> None:
+def test_an_infinite_voxel_is_found_when_it_is_read(tmp_path: Path, kind: str) -> None:
     array = stack("float32")
-    array[4, 2, 3] = np.nan
+    array[4, 2, 3] = np.inf
     volume = io.open_volume(write(kind, tmp_path, array))
     volume.read(0, 4)
-    with pytest.raises(InputError, match="slices 4 to 5 hold voxels that are NaN"):
+    with pytest.raises(InputError, match="slices 4 to 5 hold 1 infinite voxels"):
         volume.read(4, 6)
 
 

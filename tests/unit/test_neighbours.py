@@ -127,3 +127,14 @@ def test_a_penalty_now_and_then_has_the_weight_of_the_steps_between() -> None:
     often = Learner(tiny("feedforward", z_penalty={"perturbation": 0.1, "every": 1}), 0, CPU).step(batch)
     seldom = Learner(tiny("feedforward", z_penalty={"perturbation": 0.1, "every": 3}), 0, CPU).step(batch)
     assert float(seldom["loss_z_perturbation"]) == pytest.approx(3 * float(often["loss_z_perturbation"]), rel=1e-5)
+
+
+def test_what_was_not_measured_is_filled(tmp_path: Path) -> None:
+    """A network that is given NaN learns nothing any more."""
+    store = store_with(tmp_path, dict.fromkeys(range(0, 20, 4), "train"), context=1)
+    voxels = numbered(20).read(0, 20).copy()
+    y, x = np.indices(voxels.shape[1:])
+    voxels[:, np.hypot(y - 19.5, x - 19.5) > 19] = np.nan
+    voxels[7] = np.nan
+    drawn = np.stack(list(NeighbourSlices(Volume.of_array(voxels), store, 1).of_epoch(40, seed=1, epoch=2)))
+    assert np.isfinite(drawn).all()

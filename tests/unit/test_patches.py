@@ -367,3 +367,17 @@ def test_a_copy_of_a_slice_in_another_split_goes_into_the_store(tmp_path: Path) 
     store = extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")
     said = [text for text in store.warnings if "pairs 001 (train) and 007 (test) are the same slice" in text]
     assert len(said) == 2
+
+
+def test_neighbours_that_were_not_measured_are_masked_and_finite(tmp_path: Path) -> None:
+    """NaN in the volume beside a pair's slice: no score counts it, and no network is given it."""
+    folder, volume = registered(tmp_path / "r", every=6)
+    voxels = volume.read(0, volume.shape[0]).astype(np.float32)
+    for name in io.read_csv(folder / "index.csv")["txm"]:
+        io.write_tiff(folder / name, io.read_image(folder / name).astype(np.float32))
+    voxels[1::2, :, :20] = np.nan  # the pairs stand at even z
+    store = extract_patches(folder, io.Volume.of_array(voxels), options(context=1), SIZE_NM, tmp_path / "p")
+    for images in store.pairs.values():
+        assert np.isfinite(images.txm).all()
+        assert not images.mask[:, :10].any()
+        assert images.mask.any()

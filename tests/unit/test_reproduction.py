@@ -119,3 +119,22 @@ def test_no_results(folders: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="empty: there are no results"):
         compare_results(folders[0], tmp_path / "empty")
     assert "Traceback" not in command(folders[0], tmp_path / "none").stderr
+
+
+def test_voxels_that_were_not_measured_agree_where_they_are_the_same(folders: tuple[Path, Path]) -> None:
+    one, other = folders
+    voxels = sharp((4, 40, 40), seed=0).astype(np.float32)
+    voxels[:, :5] = np.nan
+    changed = voxels.copy()
+    changed[2, 20, 20] += 1
+    moved = changed.copy()
+    moved[:, 5] = np.nan
+    for folder, array in ((one, voxels), (other, changed)):
+        shutil.rmtree(folder / VOLUME)
+        write_volume(folder / VOLUME, array)
+    (result,) = (result for result in compare_results(one, other) if not result.same)
+    assert 0 < result.difference < 0.01
+    shutil.rmtree(other / VOLUME)
+    write_volume(other / VOLUME, moved)
+    (result,) = (result for result in compare_results(one, other) if not result.same)
+    assert result.difference == np.inf

@@ -52,6 +52,7 @@ MIDDLE = {
     "doubts",
     "duplicates",
     "slice_place",
+    "field_of_view",
 }
 STAGES = {
     "phantom",

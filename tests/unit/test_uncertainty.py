@@ -106,7 +106,7 @@ def predicted(tmp_path: Path) -> Path:
     channels = np.stack([np.rint(truth + error).clip(0, 255), np.rint(calibration.apply(own)), np.rint(own).clip(1)], 1)
     names = [Channel(name) for name in ("prediction", "uncertainty", "spread")]
     io.write_ome_zarr(tmp_path / "v.ome.zarr", iter(channels), shape, np.uint8, (40.0, 20.0, 10.0), None, names)
-    larger = np.pad(truth, ((0, 0), (0, 3), (0, 5)))  # a truth may reach further than the prediction
+    larger = np.pad(truth, ((0, 0), (0, 3), (0, 5)), mode="reflect")  # a truth may reach further than the prediction
     io.write_volume_tiff(tmp_path / "truth.tif", iter(larger), (40.0, 20.0, 10.0))
     return tmp_path
 

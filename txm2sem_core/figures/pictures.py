@@ -11,6 +11,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
+from txm2sem_core.field_of_view import FieldOfView, as_shown
 from txm2sem_core.figure_settings import (
     CommonStyle,
     ComparisonStyle,
@@ -98,7 +99,10 @@ def sections_figure(
     common: CommonStyle,
     outputs: Iterable[Path],
 ) -> None:
-    """Draw sections through the middle of the TXM volume, the predicted volume, and the truth where it is known."""
+    """Draw sections through the middle of the TXM volume, the predicted volume, and the truth where it is known.
+
+    What was not measured has a colour of its own, and the grey scale is of the rest.
+    """
     volumes = []
     depth, height, width = io.open_volume(predicted).shape
     position = (depth // 2, height // 2, width // 2)
@@ -106,7 +110,8 @@ def sections_figure(
     if truth is not None:
         sources.append(("Truth", truth, "sem", True))
     for name, path, modality, is_reference in sources:
-        planes = (plane[:height, :width] for plane in io.open_volume(path).slices())
+        field = FieldOfView(io.open_volume(path), guess=modality == "txm")
+        planes = (as_shown(p, field.of(p))[:height, :width] for p in field.volume.slices())
         sections = cut_sections(planes, position)
         volumes.append(VolumeSections(name, *sections, position, voxel_size_nm, modality, is_reference))  # type: ignore[arg-type]
     save(draw_sections(volumes, style, common), outputs, common)
@@ -190,8 +195,12 @@ def uncertainty_figure(
         volume, truth = volume_and_truth
         depth, height, width = io.open_volume(volume).shape
         z = depth // 2
-        prediction, uncertainty = (io.open_volume(volume, channel).read(z, z + 1)[0] for channel in (0, 1))
-        target, name = io.open_volume(truth).read(z, z + 1)[0, :height, :width], "the noise-free truth"
+        field = FieldOfView(io.open_volume(volume), guess=False)
+        plane = field.volume.read(z, z + 1)[0]
+        mask = field.of(plane)
+        stated = io.open_volume(volume, 1).read(z, z + 1)[0]
+        prediction, uncertainty = as_shown(plane, mask), as_shown(stated, mask)
+        target, name = as_shown(io.open_volume(truth).read(z, z + 1)[0, :height, :width], mask), "the noise-free truth"
     else:
         number = len(store.of_split("test")) // 2
         mean, spread = (

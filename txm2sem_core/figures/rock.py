@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
+from txm2sem_core.field_of_view import FieldOfView, Measured
 from txm2sem_core.figure_settings import CommonStyle, PhasesStyle, PoreSpaceStyle
 from txm2sem_core.figures.saving import save
+from txm2sem_core.geometry import Mask
 from txm2sem_core.metrics import Segmenter, dice
 from txm2sem_core.plotting import PhaseMap, PoreSpace, draw_phases, draw_pore_space
 from txm2sem_core.segmentation import fit_segmenter
@@ -55,12 +57,18 @@ def phases_figure(
     z = int(depth) // 2
     maps: list[PhaseMap] = []
     true: NDArray[np.uint8] | None = None
+    true_seen: Mask = np.ones((int(height), int(width)), dtype=bool)
     for volume in volumes:
-        phases = segmenter(io.open_volume(volume.path).read(z, z + 1)[0])[:height, :width]
+        field = FieldOfView(io.open_volume(volume.path), guess=False)
+        plane = field.volume.read(z, z + 1)[0]
+        mask = field.of(plane)
+        phases = segmenter(field.filled(plane, mask))[:height, :width]
+        seen: Mask = np.ones(phases.shape, dtype=bool) if mask is None else mask[:height, :width]
         if volume.truth:
-            true = phases
-        note = "" if true is None or volume.truth else f"pore Dice {dice(phases == 0, true == 0):.2f}"
-        maps.append(PhaseMap(volume.label, phases, note))
+            true, true_seen = phases, seen
+        both = seen & true_seen
+        note = "" if true is None or volume.truth else f"pore Dice {dice((phases == 0)[both], (true == 0)[both]):.2f}"
+        maps.append(PhaseMap(volume.label, phases, note, None if seen.all() else seen))
     save(draw_phases(maps, phase_names(segmenter.phases), store.pixel_size_nm, style, common), outputs, common)
 
 
@@ -81,6 +89,8 @@ def pore_space_figure(
 ) -> None:
     """Draw the pores of a block from the middle of each volume, at most three of them.
 
+    Where a part was not measured, from the middle of the largest box that was in all of them.
+
     The arguments are those of `phases_figure`.
     """
     store = io.read_patch_store(patches)
@@ -88,10 +98,22 @@ def pore_space_figure(
     z_nm, y_nm, x_nm = store.voxel_size_nm
     edges = (float(z_nm or 1), float(y_nm or 1), float(x_nm or 1))  # a sample with a volume has them all
     spaces = []
-    for volume in volumes[:GREATEST_BLOCKS]:
-        pore = _middle_block(io.open_volume(volume.path), style.side_px, segmenter)
+    shown = volumes[:GREATEST_BLOCKS]
+    for volume, boxed in zip(shown, _boxed([volume.path for volume in shown]), strict=True):
+        pore = _middle_block(boxed, style.side_px, segmenter)
         spaces.append(PoreSpace(volume.label, pore, edges, f"porosity {pore.mean():.3f}"))
     save(draw_pore_space(spaces, style, common), outputs, common)
+
+
+def _boxed(paths: Sequence[Path]) -> list[io.Volume]:
+    """The volumes, cut to the largest box of which all was measured in each of them, if anything was not."""
+    opened = [io.open_volume(path) for path in paths]
+    order = sorted(range(len(opened)), key=lambda number: opened[number].shape)  # the others cover the smallest
+    fields = [FieldOfView(volume, guess=False) for volume in opened]
+    if all(Measured.of(field).is_whole for field in fields):
+        return opened
+    seen = Measured.of(*(fields[number] for number in order))
+    return [seen.boxed(order.index(number)) for number in range(len(opened))]
 
 
 def _middle_block(volume: io.Volume, side_px: int, segmenter: Segmenter) -> NDArray[np.float32]:

@@ -38,7 +38,10 @@ class Predictor:
         network: the same, ready to predict.
         whole_planes: the network normalises by statistics of what it is given (instance norm, or batch norm in the mode
             `batch_statistics`), so that a tile would not give what the whole plane gives. It is never tiled then.
+        least_is_a_class: what it predicts are numbers of classes from 0 on, and no grey levels.
     """
+
+    least_is_a_class = False
 
     def __init__(
         self, model: LoadedModel, settings: PredictSettings, device: str = "auto", mode: str | None = None

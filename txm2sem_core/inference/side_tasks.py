@@ -19,6 +19,8 @@ from txm2sem_core.side_tasks import DamageBank, predicted_classes, repair_input
 class ClassPredictor(Predictor):
     """A segmentation model: where others give SEM intensities, it gives class numbers (see `side_tasks.CLASSES`)."""
 
+    least_is_a_class = True
+
     def __init__(self, model: LoadedModel, settings: PredictSettings, device: str = "auto") -> None:
         super().__init__(model, settings, device)
         self.from_sem = model.description["settings"]["segment_from"] == "sem"

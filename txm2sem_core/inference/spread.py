@@ -28,6 +28,8 @@ class SpreadPredictor:
     whole volume, so that dropout brings no jitter along z.
     """
 
+    least_is_a_class = False  # models of classes have no ensemble
+
     def __init__(self, members: Sequence[Predictor], samples: int = 0, seed: int = 0) -> None:
         self.members = tuple(members)
         self.samples = samples

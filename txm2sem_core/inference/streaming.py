@@ -6,12 +6,13 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
+from txm2sem_core.field_of_view import FieldOfView
+from txm2sem_core.geometry import Mask
 from txm2sem_core.intensity import Preparation
-from txm2sem_core.io import Volume
 from txm2sem_core.tiling import Unit, plan_reads
 
 Item = TypeVar("Item")
@@ -115,35 +116,68 @@ class Behind(Generic[Item]):
             self._error = error
 
 
+class PreparedSlice(NamedTuple):
+    """A slice as the network sees it.
+
+    Attributes:
+        z: its place.
+        plane: [Y, X], prepared; filled where nothing was measured.
+        mask: [Y, X], where it was measured; None: everywhere.
+    """
+
+    z: int
+    plane: np.ndarray
+    mask: Mask | None
+
+
+class SliceOfUnit(NamedTuple):
+    """A slice that is predicted.
+
+    Attributes:
+        unit: that it is of.
+        z: its place.
+        txm: [2 context + 1, Y, X], with its neighbours.
+        mask: [Y, X], where the slice itself was measured; None: everywhere.
+    """
+
+    unit: Unit
+    z: int
+    txm: np.ndarray
+    mask: Mask | None
+
+
 def prepared_slices(
-    source: Volume, units: list[Unit], context: int, preparation: Preparation
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Every slice (z, [Y, X]) that `units` are predicted from, read once and prepared once, in order."""
+    field: FieldOfView, units: list[Unit], context: int, preparation: Preparation
+) -> Iterator[PreparedSlice]:
+    """Every slice that `units` are predicted from, read once and prepared once, in order."""
+    source = field.volume
     depth, height, width = source.shape
     most = max(1, min(_MOST_SLICES, _READ_BYTES // (height * width * source.dtype.itemsize)))
     for start, stop in plan_reads(units, context, depth, most):
         slab = source.read(start, stop)
         for z in range(start, stop):
-            yield z, preparation.apply(slab[z - start].copy())  # a view would keep all of the slab
+            plane = slab[z - start].copy()  # a view would keep all of the slab
+            mask = field.of(plane)
+            yield PreparedSlice(z, preparation.apply(field.filled(plane, mask)), mask)
         del slab  # before the next is read
 
 
 def with_neighbours(
-    slices: Iterator[tuple[int, np.ndarray]], units: list[Unit], context: int, depth: int
-) -> Iterator[tuple[Unit, int, np.ndarray]]:
-    """Every slice of the units with its neighbours: (unit, z, [2 context + 1, Y, X]); the outermost are repeated."""
-    held: dict[int, np.ndarray] = {}
+    slices: Iterator[PreparedSlice], units: list[Unit], context: int, depth: int
+) -> Iterator[SliceOfUnit]:
+    """Every slice of the units with its neighbours; the outermost are repeated."""
+    held: dict[int, PreparedSlice] = {}
     for unit in units:
         for z in range(unit.z0, unit.z1):
             wanted = [min(max(n, 0), depth - 1) for n in range(z - context, z + context + 1)]
             for old in [n for n in held if n < wanted[0]]:
                 del held[old]
             while wanted[-1] not in held:
-                n, plane = next(slices)
-                held[n] = plane
-            yield unit, z, np.stack([held[n] for n in wanted])
+                slice_ = next(slices)
+                held[slice_.z] = slice_
+            yield SliceOfUnit(unit, z, np.stack([held[n].plane for n in wanted]), held[z].mask)
 
 
-def sources(source: Volume, units: list[Unit], context: int, preparation: Preparation) -> Ahead[tuple[int, np.ndarray]]:
+def sources(field: FieldOfView, units: list[Unit], context: int, preparation: Preparation) -> Ahead[PreparedSlice]:
     """`prepared_slices` in a thread of their own."""
-    return Ahead(prepared_slices(source, units, context, preparation), _WAITING)
+    return Ahead(prepared_slices(field, units, context, preparation), _WAITING)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,15 +25,16 @@ from txm2sem_core.allocator import empty_apart, give_back_freed_memory
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError, printable
+from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.inference.answers import Answer, Prediction, WithUncertainty, uncertainty_file
+from txm2sem_core.inference.growing import AnsweredSlice, GrowingUnit, add_content, answer_slice, stated_outside
 from txm2sem_core.inference.identity import digest_of_units, job_digest, result_digest
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.side_by_side import side_by_side
 from txm2sem_core.inference.side_tasks import load_predictor
 from txm2sem_core.inference.spread import SpreadPredictor
-from txm2sem_core.inference.streaming import Behind, sources, with_neighbours
+from txm2sem_core.inference.streaming import Behind, SliceOfUnit, sources, with_neighbours
 from txm2sem_core.inference.warnings import histogram_warnings, input_warnings
-from txm2sem_core.intensity.histograms import Histogram, thinned
 from txm2sem_core.io import UnitStore, Volume
 from txm2sem_core.metrics import Calibration
 from txm2sem_core.progress import progress
@@ -196,42 +198,6 @@ def predict_volume_with_uncertainty(
     return predict_volume(predictor, source, output, calibration=calibration, voxel_size_nm=voxel_size_nm, name=name)
 
 
-@dataclass(frozen=True)
-class _Answered:
-    """A predicted slice: what it is of, and what `_VolumeJob` makes of it."""
-
-    unit: Unit
-    z: int
-    txm: np.ndarray  # [Y, X], the slice itself
-    histogram: Histogram  # of that
-    voxels: np.ndarray  # [Y, X], or [C, Y, X] with channels
-    clipped: int
-
-
-class _GrowingUnit:
-    """A unit to which slices are added in order."""
-
-    def __init__(self, unit: Unit, voxels: np.ndarray) -> None:
-        """With room for its voxels, [Z, Y, X] or [C, Z, Y, X]."""
-        self.unit, self.voxels = unit, voxels
-        self._clipped, self._histogram, self._content = 0, Histogram.empty(), hashlib.sha256()
-
-    def add(self, slice_: _Answered) -> None:
-        """The next slice."""
-        self.voxels[..., slice_.z - self.unit.z0, :, :] = slice_.voxels
-        self._clipped += slice_.clipped
-        self._histogram += slice_.histogram
-        self._content.update(slice_.txm.data)
-
-    def notes(self) -> dict[str, Any]:
-        """What its mark keeps."""
-        return {
-            "clipped": self._clipped,
-            "histogram": self._histogram.as_text(),
-            "input_sha256": self._content.hexdigest(),
-        }
-
-
 class _VolumeJob:
     """One volume: its units, and how they become a file."""
 
@@ -252,7 +218,8 @@ class _VolumeJob:
         self.shape = (depth, height * f, width * f)
         z_nm, y_nm, x_nm = voxel_size_nm or source.voxel_size_nm or (None, None, None)
         self.size_nm = (z_nm, None if y_nm is None else y_nm / f, None if x_nm is None else x_nm / f)
-        self.warnings = input_warnings(predictor, source, (z_nm, y_nm, x_nm))
+        self.field = FieldOfView(source)
+        self.warnings = input_warnings(predictor, self.field, (z_nm, y_nm, x_nm))
         for warning in self.warnings:
             print(printable(f"predict {name}: warning: {warning}"), file=sys.stderr)
         digest = job_digest(predictor.identity(), source, answer.describe())
@@ -303,6 +270,7 @@ class _VolumeJob:
             self._check_complete(units)
             marks = self.store.marks(units)
             self._judge_histograms(marks)
+            self._judge_measured(marks)
             self._close(marks)
         return self._result(True, made, marks)
 
@@ -328,7 +296,7 @@ class _VolumeJob:
         if part.on_progress is not None:
             part.on_progress(done, total)
         with (
-            sources(self.source, missing, predictor.context, predictor.preparation) as ahead,
+            sources(self.field, missing, predictor.context, predictor.preparation) as ahead,
             Behind(self._write) as behind,
             closing(
                 side_by_side(
@@ -338,11 +306,11 @@ class _VolumeJob:
                 )
             ) as answered,
         ):
-            growing: _GrowingUnit | None = None
+            growing: GrowingUnit | None = None
             for slice_ in progress(answered, f"predict {self.name}", total, "slices", done):
                 if part.should_stop is not None and part.should_stop():
                     break
-                growing = growing or _GrowingUnit(slice_.unit, self._empty(slice_.unit))
+                growing = growing or GrowingUnit(slice_.unit, self._empty(slice_.unit))
                 growing.add(slice_)
                 if slice_.z == slice_.unit.z1 - 1:
                     behind.put((growing.unit, growing.voxels, growing.notes()))
@@ -354,14 +322,9 @@ class _VolumeJob:
                     part.on_progress(done, total)
         return made
 
-    def _answered(self, slice_: tuple[Unit, int, np.ndarray]) -> _Answered:
+    def _answered(self, slice_: SliceOfUnit) -> AnsweredSlice:
         """Predict a slice; in a thread of its own where planes are predicted at once."""
-        unit, z, txm = slice_
-        predictor = self.answer.predictor
-        predictor.start_slice(z)
-        seen = np.ascontiguousarray(txm[predictor.context])
-        histogram = Histogram.of_pixels(predictor.txm_range.to_unit(thinned(seen)))
-        return _Answered(unit, z, seen, histogram, *self.answer.plane(txm))
+        return answer_slice(self.answer, slice_)
 
     def _empty(self, unit: Unit) -> np.ndarray:
         several = len(self.answer.channels)
@@ -388,6 +351,33 @@ class _VolumeJob:
             self.warnings.append(warning)
             print(printable(f"predict {self.name}: warning: {warning}"), file=sys.stderr)
 
+    def _judge_measured(self, marks: dict[str, dict[str, Any]]) -> None:
+        """Say where nothing was measured, and so nothing predicted.
+
+        Raises:
+            InputError: nothing was measured at all.
+        """
+        share = self._measured_share(marks)
+        if share == 0:
+            self.store.discard()
+            raise InputError(
+                f"{self.source.source}: nothing was measured: each of its slices is NaN or has one value. Give another "
+                "volume, or export it again."
+            )
+        if share < 1:
+            value = self._outside()
+            warning = f"{share:.1%} of {self.source.source} was measured; elsewhere the predicted volume is {value}."
+            self.warnings.append(warning)
+            print(printable(f"predict {self.name}: {warning}"), file=sys.stderr)
+
+    def _measured_share(self, marks: dict[str, dict[str, Any]]) -> float:
+        unmeasured = sum(int(mark.get("unmeasured", 0)) for mark in marks.values())
+        return 1 - unmeasured / math.prod(self.source.shape)
+
+    def _outside(self) -> int | str:
+        predictor = self.answer.predictor
+        return stated_outside(predictor.sem_dtype, predictor.least_is_a_class)
+
     def _close(self, marks: dict[str, dict[str, Any]]) -> None:
         """Turn the units into what was asked for."""
         if self._as_tiff:
@@ -409,16 +399,21 @@ class _VolumeJob:
         """Of the input as it would be read for a prediction, unit by unit as marks have it."""
         units, total = io.volume_units(self.shape), self.shape[0]
         digests = {unit.index: hashlib.sha256() for unit in units}
-        with sources(self.source, units, 0, self.answer.predictor.preparation) as ahead:
+        with sources(self.field, units, 0, self.answer.predictor.preparation) as ahead:
             slices = with_neighbours(iter(ahead), units, 0, total)
-            for unit, _, plane in progress(slices, f"predict {self.name}: is the input the same", total, "slices"):
-                digests[unit.index].update(np.ascontiguousarray(plane[0]).data)
+            for slice_ in progress(slices, f"predict {self.name}: is the input the same", total, "slices"):
+                add_content(digests[slice_.unit.index], slice_.txm[0], slice_.mask)
         return digest_of_units({str(index): digest.hexdigest() for index, digest in digests.items()})
 
-    def _marks(self, marks: dict[str, dict[str, Any]]) -> dict[str, str]:
-        """What tells later that this volume was made of these, by whatever name the input had."""
+    def _marks(self, marks: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """What tells later that this volume was made of these, by whatever name the input had; and what was measured.
+
+        Without a word of the latter all of it was.
+        """
         inputs = {number: str(mark["input_sha256"]) for number, mark in marks.items()}
-        return {"result_sha256": self.result, "input_sha256": digest_of_units(inputs)}
+        made_of = {"result_sha256": self.result, "input_sha256": digest_of_units(inputs)}
+        share = self._measured_share(marks)
+        return made_of if share == 1 else {**made_of, io.UNMEASURED: self._outside(), "measured_share": round(share, 6)}
 
     def _attributes(self, marks: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Where the volume comes from and what makes it doubtful; the same however it was cut into jobs."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core import io
+from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.spread import SpreadPredictor
 from txm2sem_core.intensity.histograms import Histogram, Spread
@@ -20,18 +21,23 @@ _SIZE_TOLERANCE = 0.05  # of a voxel's size; less is how well instruments are ca
 _UNIT_SHARE = 0.1  # of a volume's parts that may differ, as ends of a sample do
 
 
-def input_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel_size_nm: io.VoxelSize) -> list[str]:
+def input_warnings(
+    predictor: Predictor | SpreadPredictor, field: FieldOfView, voxel_size_nm: io.VoxelSize
+) -> list[str]:
     """Intensities that the model never saw, an unknown voxel size, a setting that is not used.
 
-    Intensities are those of the middle slice; some noise beyond the training images' range is no reason to warn.
+    Intensities are those that were measured of the middle slice; some noise beyond the training images' range is no
+    reason to warn.
     """
-    warnings = predictor.warnings
+    warnings, source = predictor.warnings, field.volume
     if source.channels > 1:
         warnings.append(f"{source.source} has {source.channels} channels; the first is taken for the TXM volume.")
     z = source.shape[0] // 2
-    beyond = float(
-        np.mean(np.abs(predictor.txm_range.to_unit(predictor.preparation.apply(source.read(z, z + 1)))) > _FAR_BEYOND)
-    )
+    plane = source.read(z, z + 1)[0]
+    mask = field.of(plane)
+    prepared = predictor.preparation.apply(field.filled(plane, mask))
+    seen = predictor.txm_range.to_unit(prepared if mask is None else prepared[mask])
+    beyond = float(np.mean(np.abs(seen) > _FAR_BEYOND)) if seen.size else 0.0
     if beyond > _TOLERATED_SHARE:
         low, high = predictor.txm_range.low, predictor.txm_range.high
         warnings.append(

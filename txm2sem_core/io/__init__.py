@@ -41,7 +41,7 @@ from txm2sem_core.io.tables import (
     write_text,
 )
 from txm2sem_core.io.unit_store import UnitStore, volume_units
-from txm2sem_core.io.volumes import Volume, open_volume, write_volume_tiff, write_volume_tiffs
+from txm2sem_core.io.volumes import UNMEASURED, Volume, open_volume, write_volume_tiff, write_volume_tiffs
 from txm2sem_core.io.voxel_sizes import VoxelSize
 from txm2sem_core.io.yaml_files import read_yaml
 
@@ -49,6 +49,7 @@ __all__ = [
     "MANIFEST",
     "MARK",
     "SOFTWARE",
+    "UNMEASURED",
     "Channel",
     "NumberedFile",
     "PairImages",

@@ -79,6 +79,14 @@ def read_image(path: str | Path) -> np.ndarray:
         InputError: missing, empty, unreadable, in colour, of several pages, changed while it was read, larger than the
             bound of `guards.check_fits`, or with NaN or infinite pixels.
     """
+    array = read_plane(path)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"{path}: {int((~np.isfinite(array)).sum())} pixels are NaN or infinite. Fill or crop them.")
+    return array
+
+
+def read_plane(path: str | Path) -> np.ndarray:
+    """`read_image`, whatever the pixels are: NaN means that one was not measured."""
     path = Path(path)
     _check_file(path)
     before = Fingerprint.of(path)
@@ -217,8 +225,6 @@ def _checked_plane(path: Path, array: np.ndarray) -> np.ndarray:
         array = array.reshape(array.shape[-2:])
     if array.ndim != 2:
         raise InputError(f"{path}: one plane [Y, X] is needed, this file has shape {array.shape}. Split the stack.")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"{path}: {int((~np.isfinite(array)).sum())} pixels are NaN or infinite. Fill or crop them.")
     return array
 
 

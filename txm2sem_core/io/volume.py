@@ -19,6 +19,9 @@ class Volume:
 
     Several threads may read at once. A file stays open from the first read until `close`, or until the volume is gone;
     a volume that was closed opens it again when it is read.
+
+    NaN means that a voxel was not measured. A volume that TXM2SEM predicted is `stated`: where it has the value
+    `unmeasured`, or NaN, there is no prediction, since nothing was measured there; all else is one.
     """
 
     shape: tuple[int, int, int]
@@ -28,19 +31,24 @@ class Volume:
     _read: Callable[[int, int], np.ndarray]
     channels: int = 1  # of the file; the volume is one of them
     _close: Callable[[], None] | None = None
+    stated: bool = False
+    unmeasured: float | None = None
 
     def read(self, z0: int, z1: int) -> np.ndarray:
         """Slices z0 to z1 - 1 as [z1 - z0, Y, X].
 
         Raises:
-            InputError: the range lies outside the volume, a voxel in it is NaN or infinite, or the file is damaged or
-                has changed since it was opened.
+            InputError: the range lies outside the volume, a voxel in it is infinite, or the file is damaged or has
+                changed since it was opened.
         """
         if not 0 <= z0 < z1 <= self.shape[0]:
             raise InputError(f"{self.source}: slices {z0} to {z1 - 1} of axis z were asked, it has {self.shape[0]}.")
         slab = self._read(z0, z1)
-        if slab.dtype.kind == "f" and not np.isfinite(slab).all():
-            raise InputError(f"{self.source}: slices {z0} to {z1 - 1} hold voxels that are NaN or infinite. Fill them.")
+        if slab.dtype.kind == "f" and np.isinf(slab).any():
+            raise InputError(
+                f"{self.source}: slices {z0} to {z1 - 1} hold {np.isinf(slab).sum()} infinite voxels, which are no "
+                "grey levels. Replace them; NaN stands for what was not measured."
+            )
         return slab
 
     def read_around(self, z: int, context: int) -> np.ndarray:

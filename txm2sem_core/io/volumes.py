@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.guards import check_declared
 from txm2sem_core.io.images import IMAGE_SUFFIXES, read_image
-from txm2sem_core.io.ownership import SOFTWARE
+from txm2sem_core.io.ownership import SOFTWARE, read_marks
 from txm2sem_core.io.readers.folder import open_folder
 from txm2sem_core.io.readers.hdf5 import HDF5_SUFFIXES, open_hdf5, split_dataset
 from txm2sem_core.io.readers.mrc import MRC_SUFFIXES, is_packed, open_mrc
@@ -25,8 +27,9 @@ from txm2sem_core.io.tiff import TIFF_SUFFIXES, check_content
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize, size_tags
 
-__all__ = ["Volume", "open_volume", "write_volume_tiff", "write_volume_tiffs"]
+__all__ = ["UNMEASURED", "Volume", "open_volume", "write_volume_tiff", "write_volume_tiffs"]
 
+UNMEASURED = "unmeasured_value"  # in the marks of a predicted volume: the value where nothing was measured
 _CLASSIC_BYTES = 2**32 - 2**25  # of pixels: the tags of the pages need room below 4 GB too
 
 _KNOWN = "a TIFF stack, a folder of TIFF or PNG slices, an OME-Zarr folder, HDF5 (file.h5:/dataset), MRC, or Zeiss .txm"
@@ -50,7 +53,7 @@ def open_volume(path: str | Path, channel: int = 0) -> Volume:
             raise InputError(f"{path}: this symbolic link leads nowhere, or in a circle. Mend or remove it.")
         raise InputError(f"{path}: there is no such file or folder. Check the path.")
     if is_zarr(path):
-        return open_zarr(path, channel)
+        return _with_statement(open_zarr(path, channel), path) if channel == 0 else open_zarr(path, channel)
     if channel:
         raise InputError(f"{path}: channel {channel} was asked, but only an OME-Zarr has channels.")
     return open_folder(path) if path.is_dir() else _open_file(path, dataset)
@@ -59,7 +62,7 @@ def open_volume(path: str | Path, channel: int = 0) -> Volume:
 def _open_file(path: Path, dataset: str | None) -> Volume:
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        return open_tiff(path)
+        return _with_statement(open_tiff(path), path)
     if suffix in IMAGE_SUFFIXES:
         return Volume.of_array(read_image(path)[None], source=str(path))
     if suffix in HDF5_SUFFIXES:
@@ -76,6 +79,20 @@ def _open_file(path: Path, dataset: str | None) -> Volume:
     raise InputError(f"{path}: a volume is {_KNOWN}.")
 
 
+def _with_statement(volume: Volume, path: Path) -> Volume:
+    """The volume with what its marks state of what was measured, if it is a prediction of ours."""
+    marks = read_marks(path)
+    if "result_sha256" not in marks:
+        return volume
+    try:
+        value = float(marks.get(UNMEASURED, math.nan))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: {UNMEASURED} = {marks[UNMEASURED]} in it is no grey level. Make it again."
+        ) from error
+    return replace(volume, stated=True, unmeasured=None if math.isnan(value) else value)
+
+
 def write_volume_tiff(
     path: str | Path, slices: Iterable[np.ndarray], voxel_size_nm: VoxelSize | None, depth: int | None = None
 ) -> None:
@@ -89,7 +106,7 @@ def write_volume_tiffs(
     voxel_size_nm: VoxelSize | None,
     depth: int | None = None,
     *,
-    marks: Mapping[str, str] | None = None,
+    marks: Mapping[str, object] | None = None,
     overwrite: bool = True,
 ) -> None:
     """Write slices [C, Y, X] as C TIFF stacks, side by side; all appear when all are whole.

@@ -20,16 +20,18 @@ from txm2sem_core.plotting.images import add_scale_bar, physical_size
 GAP_MM = 2.0
 GREATEST_A_ROW = 4
 # dark to light as in the images, and told apart by all kinds of colour vision
+OUTSIDE_COLOUR = "white"  # no phase has it
 PHASE_COLOURS = ("#1A1A2E", "#0072B2", "#BFBFBF", "#F0E442", "#D55E00")
 
 
 @dataclass(frozen=True)
 class PhaseMap:
-    """Phase numbers `[Y, X]` of one section, its name, and what is noted beside it."""
+    """Phase numbers `[Y, X]` of one section, its name, what is noted beside it; where it was measured, None: all."""
 
     label: str
     phases: NDArray[np.uint8]
     note: str = ""
+    measured: NDArray[np.bool_] | None = None
 
 
 def draw_phases(
@@ -70,8 +72,8 @@ def draw_phases(
             left, top = column * (side + GAP_MM), row * block
             axes = axes_mm(figure, left, top + line, side, height)
             axes.imshow(
-                each.phases,
-                cmap=ListedColormap(PHASE_COLOURS[: len(names)]),
+                each.phases if each.measured is None else np.ma.masked_array(each.phases, ~each.measured),
+                cmap=ListedColormap(PHASE_COLOURS[: len(names)]).with_extremes(bad=OUTSIDE_COLOUR),
                 vmin=-0.5,
                 vmax=len(names) - 0.5,
                 interpolation="nearest",
@@ -90,5 +92,7 @@ def draw_phases(
             Patch(facecolor=colour, edgecolor="#5A5A5A", linewidth=0.4, label=name)
             for colour, name in zip(PHASE_COLOURS, names, strict=False)
         ]
-        figure.legend(handles=handles, loc="lower center", ncols=len(names), borderaxespad=0.2, handlelength=1.2)
+        if any(each.measured is not None for each in maps):
+            handles.append(Patch(facecolor=OUTSIDE_COLOUR, edgecolor="#5A5A5A", linewidth=0.4, label="not measured"))
+        figure.legend(handles=handles, loc="lower center", ncols=len(handles), borderaxespad=0.2, handlelength=1.2)
     return figure

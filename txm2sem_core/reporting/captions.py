@@ -22,17 +22,19 @@ CAPTIONS = {
     "sections": (
         "Sections",
         "Sections through the middle of the volumes in all three planes, at one physical scale. Lines show where the "
-        "other planes cut. A volume much flatter than wide is shown around its middle only.",
+        "other planes cut. A volume much flatter than wide is shown around its middle only. What was not "
+        "measured is blue.",
     ),
     "phases": (
         "Phases",
         "The middle slice of every volume, parted by one segmentation for all (measure.segmentation); Dice "
-        "coefficients of the darkest phase are against the truth. Thresholds know grey levels, not minerals.",
+        "coefficients of the darkest phase are against the truth. Thresholds know grey levels, not minerals. What was "
+        "not measured is white.",
     ),
     "pore_space": (
         "Pore space",
         "Walls of the darkest phase in a block from the middle of the volumes, from one point of view; z runs into the "
-        "depth.",
+        "depth. Where a part was not measured, the block is from the largest box that was.",
     ),
     "distributions": (
         "Pores in numbers",

@@ -44,6 +44,8 @@ class Table:
     headings: Mapping[str, str] = field(default_factory=dict)
 
 
+MEASURED = ("measured_share", "box_z_px", "box_y_px", "box_x_px")  # where a part of a volume was not
+
 TABLES: dict[str, Table] = {
     "pairs.csv": Table(
         "Paired tests",
@@ -58,7 +60,8 @@ TABLES: dict[str, Table] = {
         "Volumes",
         "PSNR, SSIM and MAE against the true volume where it is known. Change along z: 1 is as much change from slice "
         "to slice as the truth has; above, slices jitter; below, they are smeared. Without truth, change along z is "
-        "compared with change within the plane.",
+        "compared with change within the plane. Where a part was not measured, it counts nowhere; neighbours, jitter "
+        "and change within the plane are of the largest box that was measured wholly.",
         columns=(
             "seed",
             "slices",
@@ -76,6 +79,7 @@ TABLES: dict[str, Table] = {
             "fraction_0_truth",
             "self_continuity_ratio",
             "self_continuity_correlation_z",
+            *MEASURED,
         ),
     ),
     "rock.csv": Table(
@@ -83,7 +87,8 @@ TABLES: dict[str, Table] = {
         "Pores are the darkest phase, by one segmentation for all. Connected: joins the two faces along the axis. Pore "
         "sizes and flow are of a block from the middle; a formation factor is ∞ where no path leads through the pores. "
         "Thin volumes read too connected, noise shifts the Euler number, round pores read a voxel too small, and "
-        "surfaces too small where pores are hardly wider than a voxel's longest edge.",
+        "surfaces too small where pores are hardly wider than a voxel's longest edge. Where a part was not measured, "
+        "porosity is of the rest, and all other figures of the largest box that was measured wholly.",
         columns=(
             "seed",
             "porosity",
@@ -102,6 +107,7 @@ TABLES: dict[str, Table] = {
             "permeability_z_nd",
             "permeability_y_nd",
             "permeability_x_nd",
+            *MEASURED,
         ),
     ),
     "rock_intervals.csv": Table(
@@ -143,6 +149,10 @@ HEADINGS = {
     "permeability_z_nd": "Permeability z / nD",
     "permeability_y_nd": "Permeability y / nD",
     "permeability_x_nd": "Permeability x / nD",
+    "measured_share": "Share measured",
+    "box_z_px": "Box z / voxels",
+    "box_y_px": "Box y / voxels",
+    "box_x_px": "Box x / voxels",
     "label": "Variant",
     "seed": "Seed",
     "slices": "Slices",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core import io
+from txm2sem_core.field_of_view import FieldOfView, as_shown
 from txm2sem_core.viewer import Role, ViewerData, ViewerVolume, VolumeEntry, encode_plane
 
 MOST_PREDICTIONS = 6  # learned variants, the best first
@@ -108,7 +109,7 @@ def embed_volumes(
         f"{s.name}: its shape {v.shape} (Z, Y, X) is not the TXM's, {whole}" for s, v in opened if (s, v) not in kept
     ]
     shape = tuple(min(volume.shape[axis] for _, volume in kept) for axis in range(3))
-    views = [_View(source, volume, shape) for source, volume in kept]
+    views = [_View(s, v, shape, FieldOfView(v, guess=s.role == "txm")) for s, v in kept]
     truth = next((view.levels() for view in views if view.source.role == "truth"), sem_levels)
     views = [replace(view, sem_levels=truth) for view in views]
     reduction = next((r for r in REDUCTIONS if sum(v.estimated_bytes(r) for v in views) <= most_bytes), REDUCTIONS[-1])
@@ -144,10 +145,11 @@ class _View:
     source: Source
     volume: io.Volume
     shape: tuple[int, ...]
+    field: FieldOfView
     sem_levels: tuple[float, float] = (0.0, 1.0)
 
     def planes(self, positions: Sequence[int]) -> Iterator[np.ndarray]:
-        """The slices [Y, X] at some places along z, in growing order."""
+        """The slices [Y, X] at some places along z, in growing order; NaN where nothing was measured."""
         plane_bytes = max(1, self.volume.shape[1] * self.volume.shape[2] * self.volume.dtype.itemsize)
         block = int(np.clip(_SLAB_BYTES // plane_bytes, 1, _SLAB_SLICES))
         for first in range(0, self.shape[0], block):
@@ -155,15 +157,17 @@ class _View:
             if wanted:
                 slab = self.volume.read(wanted[0], wanted[-1] + 1)
                 for z in wanted:
-                    yield slab[z - wanted[0], : self.shape[1], : self.shape[2]]
+                    plane = slab[z - wanted[0]]
+                    yield as_shown(plane, self.field.of(plane))[: self.shape[1], : self.shape[2]]
 
     def sampled(self) -> list[np.ndarray]:
         """A few slices."""
         return list(self.planes(np.unique(np.linspace(0, self.shape[0] - 1, _SAMPLED).round().astype(int)).tolist()))
 
     def levels(self) -> tuple[float, float]:
-        """Grey levels for black and white, of some slices."""
-        low, high = np.percentile(np.concatenate([plane.ravel() for plane in self.sampled()]), _PERCENTILES)
+        """Grey levels for black and white, of what was measured of some slices."""
+        seen = np.concatenate([plane[np.isfinite(plane)] for plane in self.sampled()])
+        low, high = np.percentile(seen, _PERCENTILES) if seen.size else (0.0, 1.0)
         return float(low), float(high)
 
     def shown_levels(self) -> tuple[float, float]:

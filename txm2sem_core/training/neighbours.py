@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.io import PatchStore, Volume
 from txm2sem_core.provenance import volume_digest
 from txm2sem_core.splits import drawable_places, nearest_to_training
@@ -31,6 +32,7 @@ class NeighbourSlices:
             InputError: the volume is smaller than a patch, too thin, or no place is left.
         """
         self._volume, self._context = volume, context
+        self._field = FieldOfView(volume)
         self._size = store.size_px // store.factor
         self._range, self._preparation = store.txm_range, store.preparation
         depth, height, width = volume.shape
@@ -56,7 +58,7 @@ class NeighbourSlices:
         rng = np.random.default_rng([seed, epoch, 1])
         chosen = np.sort(rng.choice(self.places, min(PLACES_AN_EPOCH, self.places.size), replace=False))
         k = self._context
-        slabs = [self._preparation.apply(self._volume.read(int(z) - k, int(z) + k + 2)) for z in chosen]
+        slabs = [self._preparation.apply(self._filled(int(z) - k, int(z) + k + 2)) for z in chosen]
         _, height, width = slabs[0].shape
         which = rng.integers(0, len(slabs), count)
         tops = rng.integers(0, height - self._size + 1, count)
@@ -65,6 +67,11 @@ class NeighbourSlices:
         for index, top, left, mirror, turn in zip(which, tops, lefts, mirrored, turns, strict=True):
             patch = slabs[index][:, top : top + self._size, left : left + self._size]
             yield self._range.to_unit(orient(patch, int(mirror), int(turn)))
+
+    def _filled(self, z0: int, z1: int) -> NDArray[np.generic]:
+        """Slices [z1 - z0, Y, X], filled where nothing was measured."""
+        slab = self._volume.read(z0, z1)
+        return np.stack([self._field.filled(plane, self._field.of(plane)) for plane in slab])
 
 
 def trained_slices(store: PatchStore, depth: int) -> NDArray[np.bool_]:

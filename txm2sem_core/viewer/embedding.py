@@ -24,8 +24,11 @@ FIGURE_QUALITY = 86
 
 
 def encode_plane(plane: NDArray[Any], low: float, high: float, size_yx: tuple[int, int], quality: int) -> bytes:
-    """A plane [Y, X] as grey JPEG of `size_yx` pixels, black at `low` and white at `high`, averaged where smaller."""
-    grey = (plane.astype(np.float32) - low) * (255 / max(high - low, 1e-6))
+    """A plane [Y, X] as grey JPEG of `size_yx` pixels, black at `low` and white at `high`, averaged where smaller.
+
+    NaN, which was not measured, is black.
+    """
+    grey = (np.nan_to_num(plane.astype(np.float32), nan=low) - low) * (255 / max(high - low, 1e-6))
     image = Image.fromarray(grey, "F")
     if grey.shape != size_yx:
         image = image.resize((size_yx[1], size_yx[0]), Image.Resampling.BOX)

@@ -10,7 +10,7 @@ import numpy as np
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.guards import Fingerprint
-from txm2sem_core.io.images import PlaneHeader, list_images, plane_header, read_image
+from txm2sem_core.io.images import PlaneHeader, list_images, plane_header, read_plane
 from txm2sem_core.io.sequence import slice_order
 from txm2sem_core.io.volume import Volume
 
@@ -67,7 +67,7 @@ def _say_other_sizes(first: Path, headers: Mapping[Path, PlaneHeader]) -> None:
 
 
 def _read(file: Path, shape: tuple[int, ...]) -> np.ndarray:
-    plane = read_image(file)
+    plane = read_plane(file)
     if plane.shape != shape[-2:]:
         raise InputError(f"{file}: shape {plane.shape}, its header says {shape[-2:]}. Export it again.")
     return plane
