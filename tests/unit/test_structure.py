@@ -49,6 +49,7 @@ MIDDLE = {
     "plotting",
     "score_tables",
     "preflight",
+    "pixel_checks",
     "doubts",
     "duplicates",
     "slice_place",

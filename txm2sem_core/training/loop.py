@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from txm2sem_core import checkpoint, io
 from txm2sem_core.architecture import generator_arguments
 from txm2sem_core.config import TrainSettings
-from txm2sem_core.config.train import ADVERSARIAL, SIDE_TASKS
+from txm2sem_core.config.train import ADVERSARIAL, BY_PORES, SIDE_TASKS
 from txm2sem_core.device import choose_device, device_name
 from txm2sem_core.errors import ConfigError, InputError, TrainingError, Txm2semError
 from txm2sem_core.io import PatchStore
@@ -205,7 +205,7 @@ def _is_constant(generator: ImageGenerator, store: PatchStore, settings: TrainSe
 
 
 def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
-    by_pores = settings.select in ("best_porosity", "best_two_point") and settings.family not in SIDE_TASKS
+    by_pores = settings.select in BY_PORES and settings.family not in SIDE_TASKS
     if by_pores and pore_threshold(store) is None:
         raise ConfigError(
             f"train.select: {settings.select} needs the pores, but the training FIB-SEM slices hold too few grey "
