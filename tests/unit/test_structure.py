@@ -18,6 +18,7 @@ LONGEST_FILE = 450
 GROUND = {
     "errors",
     "failures",
+    "gaps",
     "geometry",
     "splits",
     "intensity",

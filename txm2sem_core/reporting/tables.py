@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from txm2sem_core import io
+from txm2sem_core.gaps import NOT_MEASURED
 from txm2sem_core.viewer import PairedTest, TableEntry
 
 LONGEST = 300  # rows; of a longer table the first are shown
@@ -76,6 +77,7 @@ TABLES: dict[str, Table] = {
             "fraction_0_truth",
             "self_continuity_ratio",
             "self_continuity_correlation_z",
+            NOT_MEASURED,
         ),
     ),
     "rock.csv": Table(
@@ -102,6 +104,7 @@ TABLES: dict[str, Table] = {
             "permeability_z_nd",
             "permeability_y_nd",
             "permeability_x_nd",
+            NOT_MEASURED,
         ),
     ),
     "rock_intervals.csv": Table(
@@ -115,7 +118,18 @@ TABLES: dict[str, Table] = {
     "uncertainty.csv": Table(
         "Uncertainty",
         "Share of pixels whose true error is covered by the stated uncertainty; in brackets that of Gaussian errors.",
-        columns=("of", "stated", "pixels", "within_1", "within_2", "rms_error", "rms_stated", "correlation", "nll"),
+        columns=(
+            "of",
+            "stated",
+            "pixels",
+            "within_1",
+            "within_2",
+            "rms_error",
+            "rms_stated",
+            "correlation",
+            "nll",
+            NOT_MEASURED,
+        ),
         label=("variant", "run"),
     ),
     "repair.csv": Table("Repair, under the damage", "Mean and standard error over the test slices."),
@@ -178,6 +192,7 @@ HEADINGS = {
     "rms_error": "Rms error",
     "rms_stated": "Rms stated",
     "nll": "−log likelihood",
+    NOT_MEASURED: "Not measured, and why",
 }
 DIGITS = {"psnr": 2, "psnr_mean": 2, "psnr_stderr": 2, "psnr_interpolated_mean": 2, "psnr_interpolated_stderr": 2}
 
