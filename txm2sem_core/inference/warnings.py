@@ -14,8 +14,8 @@ from txm2sem_core.intensity.histograms import Histogram, Spread
 from txm2sem_core.io import Volume
 from txm2sem_core.io.voxel_sizes import differing_axes
 
-_FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
-_TOLERATED_SHARE = 0.05
+FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
+TOLERATED_SHARE = 0.05
 _SIZE_TOLERANCE = 0.05  # of a voxel's size; less is how well instruments are calibrated
 _UNIT_SHARE = 0.1  # of a volume's parts that may differ, as ends of a sample do
 
@@ -30,9 +30,9 @@ def input_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel
         warnings.append(f"{source.source} has {source.channels} channels; the first is taken for the TXM volume.")
     z = source.shape[0] // 2
     beyond = float(
-        np.mean(np.abs(predictor.txm_range.to_unit(predictor.preparation.apply(source.read(z, z + 1)))) > _FAR_BEYOND)
+        np.mean(np.abs(predictor.txm_range.to_unit(predictor.preparation.apply(source.read(z, z + 1)))) > FAR_BEYOND)
     )
-    if beyond > _TOLERATED_SHARE:
+    if beyond > TOLERATED_SHARE:
         low, high = predictor.txm_range.low, predictor.txm_range.high
         warnings.append(
             f"{beyond:.0%} of slice z = {z} of {source.source} lie far outside the TXM intensities that the model was "
@@ -49,10 +49,10 @@ def input_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel
         warnings.append(
             f"the voxel size along {', '.join(unknown)} is not known and is not written. Give --voxel-size-nm Z Y X."
         )
-    return warnings + _size_warnings(predictor, source, voxel_size_nm)
+    return warnings + size_warnings(predictor, source.source, voxel_size_nm)
 
 
-def _size_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel_size_nm: io.VoxelSize) -> list[str]:
+def size_warnings(predictor: Predictor | SpreadPredictor, source: str, voxel_size_nm: io.VoxelSize) -> list[str]:
     """Voxels of another size than the training slices': along z only where the network sees neighbours."""
     trained = predictor.description.get("voxel_size_nm") or (None, None, None)
     factors = (1, predictor.factor, predictor.factor)  # recorded is that of the SEM, which is the finer one
@@ -65,7 +65,7 @@ def _size_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel
     if not differing:
         return []
     return [
-        f"the voxel size of {source.source} is not that of the training slices ({'; '.join(differing)}): the network "
+        f"the voxel size of {source} is not that of the training slices ({'; '.join(differing)}): the network "
         "sees structures larger or smaller than it has learnt. Resample the volume, or give --voxel-size-nm if its "
         "metadata are wrong."
     ]

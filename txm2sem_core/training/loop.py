@@ -372,6 +372,7 @@ def _describe(
         "histograms": {"txm": training_spread(store).as_dict()},
         "preparation": asdict(store.preparation),
         "sem_dtype": store.sem_dtype.name,
+        "txm_dtype": next(iter(store.pairs.values())).txm.dtype.name if store.preparation.is_none else None,
         "voxel_size_nm": list(store.voxel_size_nm),
         "inference_mode": settings.inference_mode,
         "family": settings.family,
