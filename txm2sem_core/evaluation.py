@@ -199,8 +199,8 @@ def _tell_levels(under: _Masked, full: float) -> None:
     elif 0 < _WIDE * span <= full:
         warnings.warn(
             f"{measured.source}: slice z = {z} holds grey levels from {true.min():g} to {true.max():g}, and scores "
-            f"refer to a data range of {full:g}: PSNR is {20 * np.log10(full / span):.0f} dB higher than by their own. Give "
-            f"--data-range {span:g}, or images with their full range.",
+            f"refer to a data range of {full:g}: PSNR is {20 * np.log10(full / span):.0f} dB higher than by their own. "
+            f"Give --data-range {span:g}, or images with their full range.",
             stacklevel=3,
         )
 

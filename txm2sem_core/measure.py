@@ -363,9 +363,8 @@ def _pairs(tidy: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
     slices = tidy.drop_duplicates("patch").set_index("patch")["pair"]
     rows = []
     for score in TESTED:
-        means = tidy.pivot_table(index="patch", columns="variant", values=score, aggfunc="mean").reindex(
-            columns=variants
-        )
+        means = tidy.pivot_table(index="patch", columns="variant", values=score, aggfunc="mean")
+        means = means.reindex(columns=list(variants))  # without one whose every score is missing
         tests = []
         for first, second in combinations(variants, 2):
             both = means[[first, second]].dropna()
