@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from small_data import VOXEL_SIZE_NM, make_store, sharp
 
 from txm2sem_core import io, measure
+from txm2sem_core import metrics as scores_of
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError, OutOfMemoryError
 from txm2sem_core.figure_settings import ChartStyle, CommonStyle, ComparisonStyle, PhasesStyle, PoreSpaceStyle
@@ -52,7 +54,7 @@ def test_files_memory_and_our_own_faults_are_none(error: Exception) -> None:
 
 
 def test_a_slice_that_cannot_be_read_is_named_as_such() -> None:
-    def slices():  # type: ignore[no-untyped-def]
+    def slices() -> Iterator[np.ndarray]:
         yield np.zeros((2, 2))
         raise InputError("shard 3 is damaged")
 
@@ -83,7 +85,7 @@ def scored(folder: Path, *, masked: bool) -> list[Path]:
 
 def test_scores_that_fail_cost_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [scored(tmp_path / "right", masked=False), scored(tmp_path / "masked", masked=True)]
-    calls, right = iter(range(3)), measure.psnr
+    calls, right = iter(range(3)), scores_of.psnr
 
     def fails_once(*arguments: Any) -> float:
         if next(calls) == 1:
@@ -100,7 +102,8 @@ def test_scores_that_fail_cost_nothing_else(tmp_path: Path, monkeypatch: pytest.
     )
     runs = [Run(name, 0, "feedforward", "net", 1) for name in ("right", "masked", "one")]
     metrics = tmp_path / "metrics"
-    summarise_metrics(runs, *zip(*files, strict=True), metrics)  # type: ignore[arg-type]
+    patches, spectra, resolutions = zip(*files, strict=True)
+    summarise_metrics(runs, patches, spectra, resolutions, metrics)
     summary = io.read_csv(metrics / "summary.csv").set_index("variant")
     assert summary["psnr_mean"].isna().to_dict() == {"right": False, "masked": True, "one": False}
     assert "| masked |" in io.read_text(metrics / "table.md")
@@ -141,15 +144,15 @@ def test_phases_that_cannot_be_parted_cost_neither_scores_nor_tables_nor_figures
     rock = io.read_csv(metrics / "rock.csv")
     assert rock["porosity"].isna().tolist() == [True, False]
     assert "4 phases" in rock[NOT_MEASURED][0]
-    files = [[metrics / run / name for run, _ in runs] for name in ("volume.json", "spectra.csv")]
-    summarise_volumes(runs, *files, metrics / "volumes.csv", metrics / "volume_spectra.csv")
+    volumes, spectra = ([metrics / run / name for run, _ in runs] for name in ("volume.json", "spectra.csv"))
+    summarise_volumes(runs, volumes, spectra, metrics / "volumes.csv", metrics / "volume_spectra.csv")
     assert len(gaps_of(metrics, ["rock.csv", "volumes.csv", "summary.csv"])) == 2
     summarise_rock(runs[:1], [metrics / "few" / "rock.json"], tmp_path / "alone")
     assert io.read_csv(tmp_path / "alone" / "rock_intervals.csv").empty
-    for draw, style in ((phases_figure, PhasesStyle()), (pore_space_figure, PoreSpaceStyle())):
-        draw([ShownVolume("few", volume)], patches, AUTO, style, COMMON, iter([tmp_path / "figure.png"]))  # type: ignore[operator]
-        assert (tmp_path / "figure.png").stat().st_size
-        (tmp_path / "figure.png").unlink()
+    shown, drawn = [ShownVolume("few", volume)], [tmp_path / "phases.png", tmp_path / "pores.png"]
+    phases_figure(shown, patches, AUTO, PhasesStyle(), COMMON, drawn[:1])
+    pore_space_figure(shown, patches, AUTO, PoreSpaceStyle(), COMMON, drawn[1:])
+    assert all(path.stat().st_size for path in drawn)
     table = tmp_path / "alone" / "rock_distributions.csv"
     distributions_figure(table, ["few"], ChartStyle(), COMMON, [tmp_path / "d.png"])
     assert (tmp_path / "d.png").stat().st_size

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from small_data import blurred, sharp
 
 from txm2sem_core import io
@@ -16,7 +17,7 @@ from txm2sem_core.pixel_checks import check_pixels
 from txm2sem_core.samples import Sample
 from txm2sem_core.slice_place import place_in_plane
 
-Images = np.ndarray
+Images = NDArray[np.generic]
 
 
 def written(folder: Path, images: Images) -> str:
@@ -79,7 +80,7 @@ def test_fewer_levels_than_phases_are_refused_with_a_number_that_does(tmp_path: 
 def test_thresholds_outside_the_grey_levels_are_refused(
     tmp_path: Path, dtype: type, thresholds: list[float], words: str
 ) -> None:
-    images = grey(np.uint16 if dtype == np.uint16 else np.uint8).astype(dtype)
+    images: Images = grey(np.uint16 if dtype == np.uint16 else np.uint8).astype(dtype)
     with pytest.raises(ConfigError, match=f"measure.thresholds: .*{words}"):
         told(sample(tmp_path, images), {"thresholds": thresholds})
 
@@ -126,7 +127,9 @@ def test_cropped_slices_are_found_in_their_plane_and_the_remedies_help(tmp_path:
 
 def test_what_is_no_part_of_a_plane_is_not_placed() -> None:
     plane = sharp((1, 30, 40), 3)[0]
-    assert place_in_plane(plane[4:20, 6:30], plane) == (4, 6, pytest.approx(1))
+    found = place_in_plane(plane[4:20, 6:30], plane)
+    assert found is not None
+    assert found == pytest.approx((4, 6, 1))
     assert place_in_plane(np.pad(plane, 2), plane) is None
     assert place_in_plane(np.full((9, 9), 7, np.uint8), plane) is None
     assert place_in_plane(sharp((1, 20, 20), 8)[0], plane) is None
