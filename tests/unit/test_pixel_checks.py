@@ -14,10 +14,11 @@ from txm2sem_core import io
 from txm2sem_core.config import load_config
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.pixel_checks import check_pixels
+from txm2sem_core.preflight import check_file
 from txm2sem_core.samples import Sample
 from txm2sem_core.slice_place import place_in_plane
 
-Images = NDArray[np.generic]
+Images = NDArray[Any]
 
 
 def written(folder: Path, images: Images) -> str:
@@ -32,7 +33,7 @@ def sample(folder: Path, sem: Images, txm: Images | None = None, volume: Images 
     txm = deep[::2] if txm is None else txm
     columns = {"txm": written(folder / "txm", txm), "sem": written(folder / "sem", sem)}
     columns |= {"txm_volume": written(folder / "volume", deep), "pair_z": f"0:{len(deep)}:2"}
-    return Sample(sample="shale", source="pairs", **columns, **own)  # type: ignore[arg-type]
+    return Sample(sample="shale", source="pairs", **columns, **own)
 
 
 def told(chosen: Sample, measure: dict[str, Any] | None = None, **train: Any) -> list[str]:
@@ -133,3 +134,20 @@ def test_what_is_no_part_of_a_plane_is_not_placed() -> None:
     assert place_in_plane(np.pad(plane, 2), plane) is None
     assert place_in_plane(np.full((9, 9), 7, np.uint8), plane) is None
     assert place_in_plane(sharp((1, 20, 20), 8)[0], plane) is None
+
+
+def test_the_command_check_looks_at_pixels_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = sample(tmp_path, three_levels())
+    monkeypatch.chdir(tmp_path)
+    row = {key: value for key, value in chosen.model_dump().items() if value is not None} | {
+        "voxel_size_nm": "32,32,32"
+    }
+    Path("s.tsv").write_text("\t".join(row) + "\n" + "\t".join(map(str, row.values())) + "\n")
+    Path("f.yaml").write_text("{}\n")
+    text = "samples: s.tsv\nfigures: f.yaml\npatches: {size_px: 32}\n"
+    text += "variants: {a: {family: baseline, generator: {name: constant}}}\n"
+    Path("c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"measure\.phases: 4 phases need 4 different grey levels"):
+        check_file(Path("c.yaml"))
+    Path("c.yaml").write_text(text + "measure: {phases: 3}\n")
+    assert "in order. 1 samples" in check_file(Path("c.yaml"))
