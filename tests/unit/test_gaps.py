@@ -27,7 +27,7 @@ from txm2sem_core.figures import (
 )
 from txm2sem_core.gaps import NOT_MEASURED, Gaps, UnreadableError, read_from, told
 from txm2sem_core.measure import Run, measure_patches, measure_volume, summarise_metrics, summarise_volumes
-from txm2sem_core.reporting.cautions import gaps_of
+from txm2sem_core.reporting.cautions import gaps_of, of_one_phase
 from txm2sem_core.rock_measures import measure_rock, summarise_rock
 from txm2sem_core.side_measures import SCORES, summarise_repair
 
@@ -188,3 +188,14 @@ def test_a_repair_without_any_score_is_still_collected(tmp_path: Path) -> None:
     io.write_csv(tmp_path / "t.csv", table)
     summarise_repair([("mend", 0)], [tmp_path / "t.csv"], tmp_path / "repair.csv")
     assert io.read_csv(tmp_path / "repair.csv")["psnr_mean"].isna().all()
+
+
+def test_a_volume_of_one_phase_is_told(tmp_path: Path) -> None:
+    table = pd.DataFrame({"variant": ["truth", "net", "dead_net"], "seed": 0, "porosity": [0.2, 1.0, 0.0]})
+    io.write_csv(tmp_path / "rock.csv", table)
+    none, full = of_one_phase(tmp_path, ["rock.csv"])
+    assert "porosity of dead net is 0%" in none
+    assert "porosity of net is 100%" in full
+    assert of_one_phase(tmp_path, ["volumes.csv"]) == []
+    io.write_csv(tmp_path / "gap" / "rock.csv", table[["variant", "seed"]])  # nothing of it was measured
+    assert of_one_phase(tmp_path / "gap", ["rock.csv"]) == []

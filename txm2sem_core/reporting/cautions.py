@@ -60,6 +60,23 @@ def gaps_of(metrics: Path, tables: Sequence[str]) -> list[str]:
     return found
 
 
+def of_one_phase(metrics: Path, tables: Sequence[str]) -> list[str]:
+    """Volumes that are all pore, or hold none, by `rock.csv`: thresholds outside of their grey levels look so."""
+    if "rock.csv" not in tables or not (metrics / "rock.csv").exists():
+        return []
+    table = io.read_csv(metrics / "rock.csv")
+    shares = pd.to_numeric(table["porosity"]) if "porosity" in table else pd.Series(dtype=float)
+    found = []
+    for share in (0.0, 1.0):
+        variants = ", ".join(dict.fromkeys(table["variant"][shares == share].astype(str).str.replace("_", " ")))
+        if variants:
+            found.append(
+                f"The porosity of {variants} is {share:.0%}: the grey levels lie on one side of the threshold of the "
+                "pores. Look whether measure.thresholds fit them (config/README.md), or whether a network has died."
+            )
+    return found
+
+
 def _of_patches(summary: Sequence[Mapping[str, Any]], index: pd.DataFrame) -> list[str]:
     found = []
     patches = min((int(row["n"]) for row in summary), default=0)
