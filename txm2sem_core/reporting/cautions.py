@@ -65,8 +65,9 @@ def of_one_phase(metrics: Path, tables: Sequence[str]) -> list[str]:
     if "rock.csv" not in tables or not (metrics / "rock.csv").exists():
         return []
     table = io.read_csv(metrics / "rock.csv")
-    shares = pd.to_numeric(table["porosity"]) if "porosity" in table else pd.Series(dtype=float)
-    found = []
+    if "porosity" not in table:  # nothing of it was measured
+        return []
+    shares, found = pd.to_numeric(table["porosity"]), []
     for share in (0.0, 1.0):
         variants = ", ".join(dict.fromkeys(table["variant"][shares == share].astype(str).str.replace("_", " ")))
         if variants:
