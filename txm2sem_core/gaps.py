@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from txm2sem_core.errors import InputError, OutOfMemoryError, Txm2semError, printable
-from txm2sem_core.geometry import Array
 
+Slice = TypeVar("Slice")
 NOT_MEASURED = "not_measured"  # the key and column under which the reasons stand beside what was measured
 
 
@@ -73,7 +73,7 @@ class UnreadableError(InputError):
     """A file that cannot be read while it is measured: to be mended, and no gap."""
 
 
-def read_from(slices: Iterable[Array]) -> Iterator[Array]:
+def read_from(slices: Iterable[Slice]) -> Iterator[Slice]:
     """Slices of a file; what stops their reading is an `UnreadableError`, however deep in a measure they are read."""
     try:
         yield from slices
