@@ -155,7 +155,7 @@ def predict(
         predictor,
         source,
         output,
-        calibration=None if calibration is None else inference.read_calibration(calibration),
+        calibration=None if calibration is None else inference.read_calibration(calibration, predictor),
         voxel_size_nm=voxel_size_nm,
         slab=part,
         only_finish=finish,

@@ -39,6 +39,8 @@ from txm2sem_core.metrics.lags import plane_step
 from txm2sem_core.metrics.rock_figures import rock_figures
 
 Figures = dict[str, float]
+_MOSTLY = (0.05, 0.95)  # quantiles between which a data range must hold a slice
+_WIDE = 4.0  # a data range so many times as wide as the grey levels flatters every score: 12 dB of PSNR
 
 SCORES = {
     "psnr": psnr,
@@ -155,6 +157,7 @@ def evaluate_files(
     full = 255.0 if full_range is None else full_range
     size = voxel_size_nm or _stated_size(predicted, measured)
     under = _Masked.of(predicted, measured, None if mask is None else _same_shape(mask, measured))
+    _tell_levels(under, full)
     result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape), **under.seen.figures()}
     if size is not None:
         result["voxel_size_nm"] = list(size)
@@ -176,6 +179,37 @@ def evaluate_files(
     finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()}
     io.write_json(output, finite, overwrite=overwrite)
     return result
+
+
+def _tell_levels(under: _Masked, full: float) -> None:
+    """Warn of grey levels in the middle slices that scores cannot be taken of: of two kinds, or not of the range."""
+    predicted, measured = under.predicted, under.measured
+    z = measured.shape[0] // 2
+    own, true = (volume.read(z, z + 1)[0] for volume in (predicted, measured))
+    if own.dtype.kind in "iu" and true.dtype.kind in "iu" and own.dtype != true.dtype:
+        warnings.warn(
+            f"{predicted.source} is {own.dtype} and {measured.source} {true.dtype}: scores mean something only where "
+            "both hold the same grey levels. Export both with the same bit depth.",
+            stacklevel=3,
+        )
+    true = true if under.mask is None else true[io.not_zero(under.mask.read(z, z + 1)[0])]
+    if not true.size:
+        return
+    low, high = np.quantile(true, _MOSTLY)
+    span = float(true.max()) - float(true.min())
+    if high - low > full:
+        warnings.warn(
+            f"{measured.source}: nine tenths of slice z = {z} lie between {low:g} and {high:g}, which the data range "
+            f"of {full:g} does not hold: scores are too low. Give --data-range.",
+            stacklevel=3,
+        )
+    elif 0 < _WIDE * span <= full:
+        warnings.warn(
+            f"{measured.source}: slice z = {z} holds grey levels from {true.min():g} to {true.max():g}, and scores "
+            f"refer to a data range of {full:g}: PSNR is {20 * np.log10(full / span):.0f} dB higher than by their own. "
+            f"Give --data-range {span:g}, or images with their full range.",
+            stacklevel=3,
+        )
 
 
 def _stated_size(predicted: io.Volume, measured: io.Volume) -> io.VoxelSize | None:

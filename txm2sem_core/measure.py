@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,15 @@ from txm2sem_core import io
 from txm2sem_core.config import FILTERS, MeasureSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.field_of_view import FieldOfView, Measured
+from txm2sem_core.gaps import NOT_MEASURED, Gaps, as_row, read_from, say, with_gaps
+from txm2sem_core.io import PatchStore
 from txm2sem_core.io.voxel_sizes import UNKNOWN, differing_axes
 from txm2sem_core.metrics import (
     Correlation,
     CorrelationMeter,
     LineSpectra,
     NeighbourMeter,
+    Segmenter,
     compare_volumes,
     gmsd,
     histogram_distance,
@@ -45,6 +50,10 @@ from txm2sem_core.segmentation import fit_segmenter
 SCORES = ("psnr", "ssim", "mae", "ms_ssim", "structure", "gmsd", "histogram_distance")
 TESTED = ("psnr", "ssim", "ms_ssim", "structure", "histogram_distance")  # those of the table, between variants
 TOO_FEW_SLICES = "too few slices to tell"
+_COMPARISON = "comparison with the truth"
+_CURVES = "spectra and resolution"
+_POWER = ["source", "frequency_per_px", "frequency_per_nm", "power"]
+_RESOLUTION = [*_POWER[:3], "correlation", "half_bit", "resolution_nm", "resolution_half_bit_nm"]
 LOWER_IS_BETTER = {"mae", "gmsd", "histogram_distance"}
 
 
@@ -76,7 +85,8 @@ def measure_patches(
     """Scores of every test patch, one row a patch, and what the patches hold at each spatial frequency.
 
     Columns of the scores: patch, pair, z, y, x; psnr (dB), ssim, mae, ms_ssim, structure, gmsd, histogram_distance over
-    uncharged pixels in float; psnr_8bit, ssim_8bit over all pixels as the published comparison has them.
+    uncharged pixels in float; psnr_8bit, ssim_8bit over all pixels as the published comparison has them; not_measured,
+    the scores that failed, which are empty, and why.
 
     Args:
         predicted: `patches.tif`, float SEM grey levels [N, Y, X].
@@ -97,44 +107,87 @@ def measure_patches(
         raise InputError(f"{predicted}: {volume.shape[0]} patches, the index has {len(rows)} of the test split.")
     full = store.data_range(settings.data_range)
     low, high = (0.0, 255.0) if store.sem_dtype == np.uint8 else (store.sem_range.low, store.sem_range.high)
+    gaps = Gaps("measure_patches")
     table = []
     rings = {source: CorrelationMeter(_pixels(store)) for source in ("prediction", "txm")}
-    for row, prediction in zip(rows.to_dict("records"), volume.slices(), strict=True):
+    for row, prediction in zip(rows.to_dict("records"), read_from(volume.slices()), strict=True):
         place = (row["pair"], row["y"], row["x"])
         target, mask = store.sem_patch(*place), store.mask_patch(*place)
-        rings["prediction"].add(prediction, target, mask)
-        rings["txm"].add(store.txm_patch(*place, context=0)[0], target, mask)
-        pair = WindowPair.of(*check_pair(prediction, target))
-        images_8bit = to_8bit(prediction, low, high), to_8bit(target, low, high)
-        table.append(
-            {
-                **{key: row[key] for key in ("patch", "pair", "z", "y", "x")},
-                "psnr": psnr(prediction, target, full, mask),
-                "ssim": mean_similarity(pair, full, mask),
-                "mae": mae(prediction, target, full, mask),
-                "ms_ssim": multi_scale_similarity(pair, full, mask),
-                "structure": mean_structure(pair, full, mask),
-                "gmsd": gmsd(prediction, target, full, mask),
-                "histogram_distance": histogram_distance(prediction, target, full, mask),
-                "psnr_8bit": psnr_8bit(*images_8bit),
-                "ssim_8bit": ssim_8bit(*images_8bit),
-            }
-        )
+        with gaps.of(_CURVES):
+            rings["prediction"].add(prediction, target, mask)
+            rings["txm"].add(store.txm_patch(*place, context=0)[0], target, mask)
+        own = Gaps()
+        scores = _scores_of(_Patch(prediction, target, mask, full, low, high), own)
+        here = {key: row[key] for key in ("patch", "pair", "z", "y", "x")}
+        table.append({**here, **scores, NOT_MEASURED: own.as_text()})
+    failed = Counter(text for row in table if (text := row[NOT_MEASURED]))
+    for reason, number in failed.items():
+        say("measure_patches", f"scores of {number} of {len(table)} patches", reason)
     io.write_csv(output, pd.DataFrame(table))
+    _write_curves(rings, store, spectra, resolution, gaps)
+
+
+@dataclass(frozen=True)
+class _Patch:
+    """A predicted test patch and the measured one, with the pixels that count, and the ranges of scores."""
+
+    prediction: np.ndarray
+    target: np.ndarray
+    mask: np.ndarray
+    full: float
+    low: float  # grey levels that are 0 and 255 in 8 bits
+    high: float
+
+
+def _scores_of(patch: _Patch, gaps: Gaps) -> dict[str, float]:
+    """All scores of a patch; NaN of one that fails."""
+    images, mask, full = (patch.prediction, patch.target), patch.mask, patch.full
+
+    @cache
+    def pair() -> WindowPair:
+        return WindowPair.of(*check_pair(*images))
+
+    @cache
+    def eight_bit() -> tuple[np.ndarray, np.ndarray]:
+        own, true = (to_8bit(image, patch.low, patch.high) for image in images)
+        return own, true
+
+    measures: dict[str, Callable[[], float]] = {
+        "psnr": lambda: psnr(*images, full, mask),
+        "ssim": lambda: mean_similarity(pair(), full, mask),
+        "mae": lambda: mae(*images, full, mask),
+        "ms_ssim": lambda: multi_scale_similarity(pair(), full, mask),
+        "structure": lambda: mean_structure(pair(), full, mask),
+        "gmsd": lambda: gmsd(*images, full, mask),
+        "histogram_distance": lambda: histogram_distance(*images, full, mask),
+        "psnr_8bit": lambda: psnr_8bit(*eight_bit()),
+        "ssim_8bit": lambda: ssim_8bit(*eight_bit()),
+    }
+    scores = dict.fromkeys(measures, math.nan)
+    for name, measure in measures.items():
+        with gaps.of(name):
+            scores[name] = measure()
+    return scores
+
+
+def _write_curves(
+    rings: dict[str, CorrelationMeter], store: PatchStore, spectra: str | Path, resolution: str | Path, gaps: Gaps
+) -> None:
+    """Power and correlation of the patches; tables without rows where they could not be measured."""
     x_nm = math.nan if store.pixel_size_nm is None else store.pixel_size_nm[1]
-    powers = {"prediction": rings["prediction"].power()[0], "sem": rings["txm"].power()[1]}
-    powers["txm"] = rings["txm"].power()[0]
-    frequency = rings["txm"].rings.frequency_per_nm  # per pixel: the spacing was given in pixels
-    parts = [
-        pd.DataFrame({"source": k, "frequency_per_px": frequency, "frequency_per_nm": frequency / x_nm, "power": power})
-        for k, power in powers.items()
-    ]
+    parts, curves = [pd.DataFrame(columns=_POWER)], [pd.DataFrame(columns=_RESOLUTION)]
+    if _CURVES not in gaps.reasons:
+        powers = {"prediction": rings["prediction"].power()[0], "sem": rings["txm"].power()[1]}
+        powers["txm"] = rings["txm"].power()[0]
+        frequency = rings["txm"].rings.frequency_per_nm  # per pixel: the spacing was given in pixels
+        columns = {"frequency_per_px": frequency, "frequency_per_nm": frequency / x_nm}
+        parts = [pd.DataFrame({"source": key, **columns, "power": power}) for key, power in powers.items()]
+        curves = [_resolution_rows(k, meter.correlation(either_sign=k == "txm"), x_nm) for k, meter in rings.items()]
     io.write_csv(spectra, pd.concat(parts, ignore_index=True))
-    curves = [_resolution_rows(k, meter.correlation(either_sign=k == "txm"), x_nm) for k, meter in rings.items()]
     io.write_csv(resolution, pd.concat(curves, ignore_index=True))
 
 
-def _pixels(store: io.PatchStore) -> tuple[float, float]:
+def _pixels(store: PatchStore) -> tuple[float, float]:
     """Steps along y and x in pixel widths along x."""
     size = store.pixel_size_nm
     return (1.0, 1.0) if size is None else (size[0] / size[1], 1.0)
@@ -174,7 +227,7 @@ def measure_volume(
         truth: a volume that covers the prediction from its first voxel on, or None.
         patches: folder of the full-resolution patch store.
         settings: data range, and how phases are parted.
-        output: JSON.
+        output: JSON; `not_measured` holds the measures that failed, whose figures are not there, and why.
         spectra: CSV of the power along each axis: source (`prediction`, `truth`), axis (z, y, x), frequency_per_px,
             frequency_per_nm (empty where the voxel size is not known), power (squared grey levels a voxel).
         labels: folder of the placed label images, where phases are parted by them.
@@ -188,12 +241,12 @@ def measure_volume(
         print(f"measure {predicted}: {seen.remark()}", file=sys.stderr)
     shape, voxel_size_nm = seen.box.shape, prediction.voxel_size_nm
     meters = [NeighbourMeter.of_volume(shape, voxel_size_nm, full) for _ in range(2)]
-    figures: dict[str, Any]
+    gaps, figures = Gaps("measure_volume"), {"slices": float(prediction.shape[0])}
+    sources = {"prediction": meters[0].spectra}
     if truth is None:
-        figures = {"slices": float(prediction.shape[0])} | _own_figures(seen.boxed(0), meters[0])
+        with gaps.of("continuity"):
+            figures |= _own_figures(seen.boxed(0), meters[0])
     else:
-        segmenter = fit_segmenter(store, settings, labels)
-        both = meters[0], meters[1]
         true = volumes[1]
         if differing := differing_axes(voxel_size_nm or UNKNOWN, true.voxel_size_nm or UNKNOWN):
             warnings.warn(
@@ -201,28 +254,37 @@ def measure_volume(
                 "lengths and rates of change in them are on different scales. Mend whichever file is wrong.",
                 stacklevel=2,
             )
-        boxes = seen.boxed(0), seen.boxed(1)
-        figures = compare_volumes(boxes[0].slices(), boxes[1].slices(), full, segmenter, neighbours=both)
-        figures |= shell_figures(boxes[0].slices(), boxes[1].slices(), shape, voxel_size_nm)
-        if not seen.is_whole:  # what needs no box is of all that was measured
-            planes, masks = seen.apart()
-            figures |= compare_volumes(planes[0], planes[1], full, segmenter, masks)
-    figures |= seen.figures()
-    sources = {"prediction": meters[0].spectra} | ({} if truth is None else {"truth": meters[1].spectra})
-    io.write_csv(spectra, _axis_rows(sources, voxel_size_nm))
-    io.write_json(output, {key: value if math.isfinite(value) else None for key, value in figures.items()})
+        segmenter: Segmenter | None = None
+        with gaps.of("phases"):
+            segmenter = fit_segmenter(store, settings, labels)
+        both, boxes = (meters[0], meters[1]), (seen.boxed(0), seen.boxed(1))
+        with gaps.of(_COMPARISON):
+            own, wanted = (read_from(box.slices()) for box in boxes)
+            figures |= compare_volumes(own, wanted, full, segmenter, neighbours=both)
+            if not seen.is_whole:  # what needs no box is of all that was measured
+                planes, masks = seen.apart()
+                own, wanted = (read_from(each) for each in planes)
+                figures |= compare_volumes(own, wanted, full, segmenter, masks)
+        with gaps.of("resolution"):
+            own, wanted = (read_from(box.slices()) for box in boxes)
+            figures |= shell_figures(own, wanted, shape, voxel_size_nm)
+        sources["truth"] = meters[1].spectra
+    seen_wholly = not gaps.reasons.keys() & {"continuity", _COMPARISON}
+    io.write_csv(spectra, _axis_rows(sources if seen_wholly else {}, voxel_size_nm))
+    finite = {key: value if math.isfinite(value) else None for key, value in (figures | seen.figures()).items()}
+    io.write_json(output, with_gaps(finite, gaps))
 
 
 def _own_figures(volume: io.Volume, meter: NeighbourMeter) -> dict[str, float]:
     """Continuity without truth; nothing of a constant volume or of a single slice."""
     if volume.shape[0] < 2 or _is_constant(volume):
         return {}
-    for plane in volume.slices():
+    for plane in read_from(volume.slices()):
         meter.add(plane)
     step = plane_step(volume.voxel_size_nm)
     if any(n <= lag.high for n, lag in zip(volume.shape, equal_lags(step), strict=True)):
         return meter.result().figures()  # the distance that z and the plane share does not fit into the volume
-    own = self_continuity(volume.slices(), step)
+    own = self_continuity(read_from(volume.slices()), step)
     return {f"self_continuity_{k}": v for k, v in asdict(own).items()} | meter.result().figures()
 
 
@@ -310,6 +372,7 @@ def _pairs(tidy: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
     rows = []
     for score in TESTED:
         means = tidy.pivot_table(index="patch", columns="variant", values=score, aggfunc="mean")
+        means = means.reindex(columns=list(variants))  # without one whose every score is missing
         tests = []
         for first, second in combinations(variants, 2):
             both = means[[first, second]].dropna()
@@ -342,7 +405,10 @@ def _summary_row(scores: pd.DataFrame) -> dict[str, Any]:
     }
     slices = scores.groupby("patch")["pair"].first()
     for score in SCORES:
-        patches = scores.groupby("patch")[score].mean()
+        patches = scores.groupby("patch")[score].mean().dropna()
+        if patches.empty:
+            row |= {f"{score}_{figure}": math.nan for figure in ("mean", "stderr", "low", "high", "seed_spread")}
+            continue
         each = summarise(patches, slices[patches.index].to_list())
         row |= {f"{score}_mean": each.mean, f"{score}_stderr": each.stderr}
         row |= {f"{score}_low": each.low, f"{score}_high": each.high}
@@ -358,7 +424,7 @@ def summarise_volumes(
     curves: str | Path,
 ) -> None:
     """Collect the volumes' figures, one row a run, and their spectra along the axes, the truth's once and first."""
-    rows = [{"variant": v, "seed": s, **io.read_json(f)} for (v, s), f in zip(runs, files, strict=True)]
+    rows = [{"variant": v, "seed": s, **as_row(io.read_json(f))} for (v, s), f in zip(runs, files, strict=True)]
     io.write_csv(output, pd.DataFrame(rows))
     parts = []
     for number, ((variant, seed), file) in enumerate(zip(runs, spectra, strict=True)):

@@ -30,6 +30,9 @@ from txm2sem_core.side_tasks import class_image
 from txm2sem_core.slice_place import REACH, SlicePlace, check_places, compare_place
 from txm2sem_core.splits import SPLITS, apart, split_places
 
+FEW_LEVELS = 16  # a slice of fewer grey levels is nearly a segmentation
+_NARROW = 64  # 8-bit slices of a smaller span have 12 dB of PSNR more than by their own range
+
 
 def split_pairs(pairs: pd.DataFrame, settings: PatchesSettings) -> pd.Series:
     """The split of each pair, by place in z (by order where z is not known), as blocks: train, validation, test.
@@ -146,6 +149,7 @@ def extract_patches(
             *_registration_doubts(registered),
             *left_out,
             *misplaced,
+            *_few_levels([p.sem[p.mask] for p in training]),
             *_unmeasured(pairs, settings.context),
             *_copies(table, pairs, settings.context),
             *adjacent_slices(table),
@@ -324,6 +328,30 @@ def _why_no_patch(images: PairImages, settings: PatchesSettings) -> str:
         f"no patch of {settings.size_px} pixels is good enough; {images.mask.mean():.0%} of the slice is measured and "
         f"uncharged, a patch needs {settings.min_uncharged:.0%}{zero}"
     )
+
+
+def _few_levels(sem: list[np.ndarray]) -> list[str]:
+    """A warning where the training FIB-SEM slices are nearly a segmentation, or use little of what 8 bits can tell."""
+    levels = np.unique(np.concatenate([np.unique(pixels) for pixels in sem]))
+    span = float(levels[-1]) - float(levels[0])
+    narrow = levels.dtype == np.uint8 and span < _NARROW
+    if levels.size >= FEW_LEVELS and not narrow:
+        return []
+    what = f"The training FIB-SEM slices hold {levels.size} different grey levels, {levels[0]:g} to {levels[-1]:g}"
+    few = (
+        " Networks predict what lies between them, too; where they are a segmentation, give the images as the "
+        "microscope took them."
+        if levels.size < FEW_LEVELS
+        else ""
+    )
+    scores = (
+        f" With measure.data_range = auto scores of 8-bit slices refer to 255 grey levels, and look too good: a "
+        f"constant image reaches {20 * np.log10(255 / (span / 2)):.0f} dB of PSNR or more. Set it to {span:g}, or "
+        "export the slices with their full range."
+        if narrow
+        else ""
+    )
+    return [f"{what}.{few}{scores}"]
 
 
 def _unmeasured(pairs: dict[str, PairImages], context: int) -> list[str]:

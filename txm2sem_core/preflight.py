@@ -14,6 +14,7 @@ from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.feasibility import check_feasible
 from txm2sem_core.figure_settings import FigureSettings, load_figure_settings
 from txm2sem_core.io import check_apart, read_yaml
+from txm2sem_core.pixel_checks import check_pixels
 from txm2sem_core.samples import Sample, check_labels, check_neighbours, check_sample, read_samples, widest_context
 from txm2sem_core.stated_sizes import check_sizes
 
@@ -52,14 +53,26 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
     return Checked(config, samples, style, tuple(warnings))
 
 
-def before_planning(checked: Checked) -> None:
-    """What the workflow does once, and `check_file` does not: run the user's own networks, and say the warnings.
+def look_at_pixels(checked: Checked) -> list[str]:
+    """Read what of the samples' images `check_pixels` needs; returns all warnings of the run.
 
     Raises:
-        ConfigError: see `check_own_networks`.
+        ConfigError, InputError: see `check_pixels`.
+    """
+    warnings = list(checked.warnings)
+    for name, sample in checked.samples.items():
+        warnings += check_pixels(checked.config, sample, Path(checked.config.results_dir) / name / "raw")
+    return warnings
+
+
+def before_planning(checked: Checked) -> None:
+    """What the workflow does once: run the user's own networks, look at pixels, and say the warnings.
+
+    Raises:
+        ConfigError, InputError: see `check_own_networks` and `check_pixels`.
     """
     check_own_networks(checked.config)
-    for warning in checked.warnings:
+    for warning in look_at_pixels(checked):
         print(f"txm2sem: warning: {warning}", file=sys.stderr)
 
 
@@ -80,11 +93,12 @@ def check_file(path: Path) -> str:
         )
     try:
         checked = check_run(values, str(path))
+        warnings = look_at_pixels(checked)
     except OSError as error:  # a name that is too long, say
         raise InputError(f"{error.filename or path}: this cannot be read ({error.strerror}).") from error
     config = checked.config
     trained = len(config.trained) + len(config.side_tasks)
-    warned = "".join(f" Warning: {warning}" for warning in checked.warnings)
+    warned = "".join(f" Warning: {warning}" for warning in warnings)
     return (
         f"in order. {len(checked.samples)} samples, {len(config.variants)} variants of which {trained} are trained, "
         f"{len(config.seeds)} seeds; results go to {config.results_dir}." + warned

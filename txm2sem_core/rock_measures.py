@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.field_of_view import FieldOfView, Measured
-from txm2sem_core.metrics.rock_figures import rock_figures
+from txm2sem_core.gaps import NOT_MEASURED, Gaps, as_row, read_from, with_gaps
+from txm2sem_core.metrics.rock_figures import COLUMNS, rock_figures
 from txm2sem_core.metrics.summary import student_interval
 from txm2sem_core.segmentation import fit_segmenter
 
@@ -32,28 +33,24 @@ def measure_rock(
         volume: OME-Zarr or TIFF.
         patches: folder of the full-resolution patch store.
         settings: how phases are parted, and of the rock.
-        output: `rock.json`.
+        output: `rock.json`; where the figures cannot be had, `not_measured` says why.
         labels: folder of the placed label images, where phases are parted by them.
     """
-    segmenter = fit_segmenter(io.read_patch_store(patches), settings, labels)
-    opened = io.open_volume(volume)
+    store, opened = io.read_patch_store(patches), io.open_volume(volume)
     size = opened.voxel_size_nm
     edges = None if size is None or None in size else [float(edge or 0) for edge in size]
     seen = Measured.of(FieldOfView(opened, guess=False))  # a prediction, or a known truth
-    figures, table = rock_figures(
-        seen.boxed(0).slices(),
-        seen.box.shape,
-        edges,
-        segmenter,
-        cube_px=settings.rock.cube_px,
-        flow=settings.rock.flow,
-    )
-    if not seen.is_whole:
-        print(f"measure {volume}: {seen.remark()}", file=sys.stderr)
-        figures |= seen.phase_shares(segmenter) | seen.figures()
+    gaps, figures, table = Gaps("measure_rock"), dict[str, float](), pd.DataFrame(columns=COLUMNS)
+    with gaps.of("rock"):
+        segmenter = fit_segmenter(store, settings, labels)
+        slices, rock = read_from(seen.boxed(0).slices()), settings.rock
+        figures, table = rock_figures(slices, seen.box.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow)
+        if not seen.is_whole:
+            print(f"measure {volume}: {seen.remark()}", file=sys.stderr)
+            figures |= seen.phase_shares(segmenter) | seen.figures()
     io.write_csv(output.with_name("rock_distributions.csv"), table)
     # infinite is a figure, of pores without a path; what is not known is none
-    io.write_json(output, {key: _plain(value) for key, value in figures.items()})
+    io.write_json(output, with_gaps({key: _plain(value) for key, value in figures.items()}, gaps))
 
 
 def _plain(value: float) -> float | str | None:
@@ -71,24 +68,24 @@ def summarise_rock(runs: Sequence[tuple[str, int | str]], files: Sequence[str | 
     """
     rows, tables = [], []
     for (variant, seed), file in zip(runs, files, strict=True):
-        rows.append({"variant": variant, "seed": seed, **io.read_json(Path(file))})
+        rows.append({"variant": variant, "seed": seed, **as_row(io.read_json(Path(file)))})
         table = io.read_csv(Path(file).with_name("rock_distributions.csv"))
         tables.append(table.assign(variant=variant, seed=seed)[["variant", "seed", *table.columns]])
     figures = pd.DataFrame(rows)
     io.write_csv(output / "rock.csv", figures)
     io.write_csv(output / "rock_distributions.csv", pd.concat(tables, ignore_index=True))
-    io.write_csv(output / "rock_intervals.csv", pd.DataFrame(_intervals(figures)))
+    io.write_csv(output / "rock_intervals.csv", _intervals(figures))
 
 
-def _intervals(figures: pd.DataFrame) -> list[dict[str, Any]]:
+def _intervals(figures: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for variant, own in figures.groupby("variant", sort=False):
-        for name in own.columns.drop(["variant", "seed"]):
+        for name in own.columns.drop(["variant", "seed", NOT_MEASURED], errors="ignore"):
             conductance = _conductance(own, str(name))
             values = (pd.to_numeric(own[name]) if conductance is None else conductance).dropna().to_numpy(dtype=float)
             found = _over_seeds(values) if conductance is None else _of_inverses(values)
             rows.append({"variant": variant, "figure": name, "n": values.size, **found})
-    return rows
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["variant", "figure", "n", "mean"])
 
 
 def _conductance(own: pd.DataFrame, name: str) -> pd.Series | None:

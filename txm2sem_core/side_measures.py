@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,10 @@ def summarise_repair(runs: Sequence[tuple[str, int]], files: Iterable[str | Path
         row["damaged"] = table["damaged"].mean()
         for score in SCORES:
             known = table.dropna(subset=[score])
-            each = summarise(known[score], known["pair"].to_list())
-            row |= {f"{score}_mean": each.mean, f"{score}_stderr": each.stderr}
+            row |= {f"{score}_mean": math.nan, f"{score}_stderr": math.nan}
+            if len(known):
+                each = summarise(known[score], known["pair"].to_list())
+                row |= {f"{score}_mean": each.mean, f"{score}_stderr": each.stderr}
         rows.append(row)
     io.write_csv(output, pd.DataFrame(rows))
 

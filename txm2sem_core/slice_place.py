@@ -63,7 +63,7 @@ def compare_place(pair: str, z: int, of_pair: Array, nearby: dict[int, Array]) -
         nearby: the volume's slices by z, `z` among them, cut as `of_pair` is.
     """
     where = measured(of_pair)
-    agreement = {place: _correlation(of_pair, plane, where & measured(plane)) for place, plane in nearby.items()}
+    agreement = {place: correlation(of_pair, plane, where & measured(plane)) for place, plane in nearby.items()}
     alike = nearby[_best(agreement, z)]
     both = where & measured(alike)
     contrast, brightness = float("nan"), float("nan")
@@ -81,7 +81,22 @@ def _best(agreement: dict[int, float], z: int) -> int:
     return max(agreement, key=lambda place: (np.nan_to_num(agreement[place], nan=-1.0), place == z))
 
 
-def _correlation(first: Array, second: Array, where: Array) -> float:
+def place_in_plane(of_pair: Array, plane: Array) -> tuple[int, int, float] | None:
+    """Where a slice [Y, X] that was cropped lies in its plane: y, x of its first pixel, and how well it fits there.
+
+    None where it is not smaller, or fits nowhere.
+    """
+    if any(a > b for a, b in zip(of_pair.shape, plane.shape, strict=True)) or np.ptp(of_pair) == 0:
+        return None
+    from skimage.feature import match_template  # here, not above: heavy, and few slices are looked for
+
+    fits = match_template(plane.astype(np.float64), of_pair.astype(np.float64))  # type: ignore[no-untyped-call]
+    y, x = np.unravel_index(int(np.nanargmax(fits)), fits.shape)
+    agreement = float(fits[y, x])
+    return (int(y), int(x), min(agreement, 1.0)) if agreement >= MIN_AGREEMENT else None
+
+
+def correlation(first: Array, second: Array, where: Array) -> float:
     """Pearson correlation over `where`; exactly 1 of equal pixels, NaN of constant ones."""
     a, b = first[where].astype(np.float64), second[where].astype(np.float64)
     if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:

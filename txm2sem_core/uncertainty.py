@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from txm2sem_core import io
-from txm2sem_core.errors import InputError
 from txm2sem_core.field_of_view import FieldOfView, Measured
-from txm2sem_core.metrics import Calibration, CoverageMeter
+from txm2sem_core.gaps import NOT_MEASURED, Gaps, UnreadableError, read_from
+from txm2sem_core.metrics import Calibration, Coverage, CoverageMeter
 
 PATCHES, VOLUME = "test patches", "volume"  # what the error is of: measured SEM images, and the noise-free truth
 SPREAD, CALIBRATED = "spread", "calibrated"  # what is stated: before and after the calibration
@@ -34,28 +34,34 @@ def measure_uncertainty(
     """
     description = io.read_json(predictions / "calibration.json")
     calibration = Calibration.from_dict(description)
-    measured = {PATCHES: _of_patches(predictions, calibration, io.read_patch_store(patches))}
+    store = io.read_patch_store(patches)
+    measures: dict[str, Callable[[], Meters]] = {PATCHES: lambda: _of_patches(predictions, calibration, store)}
     if volume is not None and truth is not None:
-        measured[VOLUME] = _of_volume(volume, truth)
-    results = [(of, stated, meter.result()) for of, meters in measured.items() for stated, meter in meters.items()]
+        measures[VOLUME] = lambda: _of_volume(volume, truth)
+    results: list[tuple[str, str, Coverage]] = []
+    gaps = Gaps("measure_uncertainty")
+    for of, measure in measures.items():
+        with gaps.of(of):
+            results += [(of, stated, meter.result()) for stated, meter in measure().items()]
     made = {"models": description["models"], "samples": description["samples"], **calibration.as_dict()}
     rows = [{"of": of, "stated": stated, **result.scores(), **made} for of, stated, result in results]
+    rows += [{"of": of, **made, NOT_MEASURED: reason} for of, reason in gaps.reasons.items()]
     io.write_csv(scores, pd.DataFrame(rows))
     bins = [
         {"of": of, "uncertainty": stated, "bin": number, **asdict(one)}
         for of, stated, result in results
         for number, one in enumerate(result.bins)
     ]
-    io.write_csv(reliability, pd.DataFrame(bins))
+    io.write_csv(reliability, pd.DataFrame(bins, columns=None if bins else ["of", "uncertainty", "bin"]))
 
 
 def _of_patches(predictions: Path, calibration: Calibration, store: io.PatchStore) -> Meters:
     rows = store.of_split("test").to_dict("records")
     mean, spread = (io.open_volume(predictions / name) for name in ("patches.tif", "spread.tif"))
     if not mean.shape[0] == spread.shape[0] == len(rows):
-        raise InputError(f"{predictions}: {mean.shape[0]} patches, the index has {len(rows)} of the test split.")
+        raise UnreadableError(f"{predictions}: {mean.shape[0]} patches, the index has {len(rows)} of the test split.")
     meters = {SPREAD: CoverageMeter(), CALIBRATED: CoverageMeter()}
-    for row, own_mean, own_spread in zip(rows, mean.slices(), spread.slices(), strict=True):
+    for row, own_mean, own_spread in zip(rows, read_from(mean.slices()), read_from(spread.slices()), strict=True):
         place = (row["pair"], row["y"], row["x"])
         error, mask = own_mean - store.sem_patch(*place).astype(np.float32), store.mask_patch(*place)
         meters[SPREAD].add(error, own_spread, mask)
@@ -67,7 +73,8 @@ def _of_volume(volume: Path, truth: Path) -> Meters:
     prediction, uncertainty, spread = (io.open_volume(volume, channel) for channel in range(3))
     seen = Measured.of(FieldOfView(prediction, guess=False), FieldOfView(io.open_volume(truth), guess=False))
     meters = {SPREAD: CoverageMeter(), CALIBRATED: CoverageMeter()}
-    for (planes, mask), stated, own_spread in zip(seen.slices(), uncertainty.slices(), spread.slices(), strict=True):
+    sources = (seen.slices(), uncertainty.slices(), spread.slices())
+    for (planes, mask), stated, own_spread in zip(*(read_from(source) for source in sources), strict=True):
         error = planes[0].astype(np.float32) - planes[1].astype(np.float32)
         meters[SPREAD].add(error, own_spread, mask)
         meters[CALIBRATED].add(error, stated, mask)

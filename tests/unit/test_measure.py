@@ -6,6 +6,7 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from small_data import VOXEL_SIZE_NM, make_store, sharp
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError
-from txm2sem_core.evaluation import evaluate_files, readable
+from txm2sem_core.evaluation import RockOptions, evaluate_files, readable
 from txm2sem_core.io import PatchStore
 from txm2sem_core.measure import (
     SCORES,
@@ -444,3 +445,35 @@ def test_volumes_that_state_different_voxel_sizes_are_told_of(tmp_path: Path) ->
     files = tmp_path / "p", MeasureSettings(phases=2), tmp_path / "v.json", tmp_path / "axes.csv"
     with pytest.warns(UserWarning, match=r"other\.tif state voxel sizes that differ \(along y: .* and 99 nm\)"):
         measure_volume(tmp_path / "pred.ome.zarr", tmp_path / "other.tif", *files)
+
+
+@pytest.mark.parametrize(
+    ("change", "full", "words"),
+    [
+        (lambda image: image, None, []),
+        (lambda image: image.astype(np.uint16) * 257, 65535.0, []),
+        (
+            lambda image: (image // 100).astype(np.uint8),
+            None,
+            ["scores refer to a data range of 255", "Give --data-range"],
+        ),
+        (lambda image: image.astype(np.uint16) * 257, 255.0, ["which the data range of 255 does not hold"]),
+    ],
+)
+def test_grey_levels_that_no_score_can_be_taken_of_are_told(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder, change: Any, full: float | None, words: list[str]
+) -> None:
+    image = change(sharp((40, 48), 3))
+    io.write_tiff(tmp_path / "t.tif", image)
+    evaluate_files(tmp_path / "t.tif", tmp_path / "t.tif", None, full, tmp_path / "m.json", rock=RockOptions(0))
+    said = " ".join(str(warning.message) for warning in recwarn)
+    assert all(word in said for word in words)
+    assert bool(said) == bool(words)
+
+
+def test_two_bit_depths_are_told(tmp_path: Path) -> None:
+    image = sharp((40, 48), 3)
+    io.write_tiff(tmp_path / "t.tif", image)
+    io.write_tiff(tmp_path / "p.tif", image.astype(np.uint16) * 257)
+    with pytest.warns(UserWarning, match=r"p.tif is uint16 and .*t.tif uint8: .*same bit depth"):
+        evaluate_files(tmp_path / "p.tif", tmp_path / "t.tif", None, None, tmp_path / "m.json", rock=RockOptions(0))

@@ -381,3 +381,24 @@ def test_neighbours_that_were_not_measured_are_masked_and_finite(tmp_path: Path)
         assert np.isfinite(images.txm).all()
         assert not images.mask[:, :10].any()
         assert images.mask.any()
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        ((40, 120, 200), ["3 different grey levels, 40 to 200", "segmentation"]),
+        ((1, 2, 3), ["3 different grey levels, 1 to 3", "refer to 255 grey levels", "48 dB", "Set it to 2"]),
+        (tuple(range(100, 140)), ["With measure.data_range = auto", "Set it to "]),
+        (tuple(range(100, 220)), []),
+    ],
+)
+def test_few_grey_levels_are_told(tmp_path: Path, levels: tuple[int, ...], words: list[str]) -> None:
+    root, _ = registered(tmp_path / "r")
+    choices = np.array(levels, np.uint8)
+    for number in range(8):
+        sem = io.read_image(root / f"sem{number}.tif")
+        io.write_tiff(root / f"sem{number}.tif", choices[sem.astype(int) * len(levels) // 256], overwrite=True)
+    store = extract_patches(root, None, options(), (None, None, None), tmp_path / "patches")
+    said = [text for text in store.warnings if "different grey levels" in text]
+    assert len(said) == bool(words)
+    assert all(word in said[0] for word in words)

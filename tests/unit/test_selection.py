@@ -115,15 +115,20 @@ def test_a_criterion_without_any_value_keeps_the_last_epoch_and_says_so(
     model = io.read_json(tmp_path / "m/model.json")
     assert model["selected"] == {"weights": "last", "epoch": 3, "criterion": "best_psnr"}
     assert any("train.select = best_psnr has no value in any epoch" in text for text in model["warnings"])
-    assert "has no value in any epoch" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "has no value in any epoch" in told
+    assert told.count("after epoch 1: train.select = best_psnr has no value") == told.count("after epoch") == 1
     assert (tmp_path / "m/generator.safetensors").read_bytes() == (tmp_path / "m/last.safetensors").read_bytes()
 
 
-def test_a_network_that_has_died_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_has_died_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_store(tmp_path / "p")
     settings = tiny("feedforward")
     train_model(tmp_path / "p", settings, 0, tmp_path / "alive", device="cpu")
-    assert not any("has died" in text for text in io.read_json(tmp_path / "alive/model.json")["warnings"])
+    assert io.read_json(tmp_path / "alive/model.json")["warnings"] == []
+    assert "warning" not in capsys.readouterr().err
     step = loop.Learner.step
 
     def deadly(self: loop.Learner, *given: object) -> object:
@@ -136,6 +141,17 @@ def test_a_network_that_has_died_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(loop.Learner, "step", deadly)
     train_model(tmp_path / "p", settings, 0, tmp_path / "dead", device="cpu")
     assert any("has died" in text for text in io.read_json(tmp_path / "dead/model.json")["warnings"])
+    assert capsys.readouterr().err.count("warning: after epoch 1: The network predicts one value everywhere") == 1
+
+
+@pytest.mark.parametrize("family", ["feedforward", "pix2pix"])
+def test_a_network_that_was_never_updated_is_said(tmp_path: Path, family: str) -> None:
+    make_store(tmp_path / "p")
+    still = tiny(family, optimiser={"learning_rate": 1e-12})
+    train_model(tmp_path / "p", still, 0, tmp_path / "m", device="cpu")
+    (warning,) = io.read_json(tmp_path / "m/model.json")["warnings"]
+    assert "never updated" in warning
+    assert "learning_rate, which is 1e-12" in warning
 
 
 def test_a_generator_that_would_never_be_updated_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ LONGEST_FILE = 450
 GROUND = {
     "errors",
     "failures",
+    "gaps",
     "geometry",
     "splits",
     "intensity",
@@ -49,6 +50,7 @@ MIDDLE = {
     "plotting",
     "score_tables",
     "preflight",
+    "pixel_checks",
     "doubts",
     "duplicates",
     "slice_place",

@@ -15,6 +15,7 @@ from txm2sem_core.intensity.histograms import QUANTILES
 Grey = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=64)]
 Length = Positive | None
+Dtype = Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"]
 
 
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)  # what is checked is used as it stands: no "1" for 1
@@ -106,7 +107,8 @@ class Description(BaseModel):
     normalisation: Ranges | None = None
     preparation: Prepared = Prepared()
     histograms: Histograms | None = None
-    sem_dtype: Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"] = "uint8"
+    sem_dtype: Dtype = "uint8"
+    txm_dtype: Dtype | None = None  # of the training TXM slices; None where they were prepared, or it is not known
     voxel_size_nm: Annotated[list[Length], Field(min_length=3, max_length=3)] = [None, None, None]
     inference_mode: Literal["evaluation", "batch_statistics"] = "evaluation"
     family: Text = ""

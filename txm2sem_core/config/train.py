@@ -10,6 +10,8 @@ from txm2sem_core.config.base import Factor, Fraction, NonNegative, Positive, Po
 from txm2sem_core.config.compute import ComputeSettings
 from txm2sem_core.config.generators import BUILT_IN, FILTERS
 
+BY_PORES = ("best_porosity", "best_two_point")  # values of `select` that need the pores of the validation patches
+PORE_PHASES = 4  # for them: pore, organic matter, mineral, heavy mineral; phase 0 is the darkest
 WITHOUT_DROPOUT = ("unet_32", *FILTERS)  # networks where `dropout` finds no place
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.figure_settings import ChartStyle, CommonStyle
-from txm2sem_core.figures.saving import save
+from txm2sem_core.figures.saving import save, save_reason
 from txm2sem_core.plotting import Line, Panel, draw_charts
 
 Role = Literal["truth", "input", "variant"]
@@ -55,6 +55,9 @@ def spectra_figure(
     x, label = _frequency(power)
     patches = _relative(_lines(power, variants, x, "power"))
     rings = _lines(correlation, variants, x, "correlation")
+    if not patches or not rings:
+        save_reason("Spectra", "They could not be measured; the report's warnings say why.", outputs, common)
+        return
     panels = [
         Panel("Power of test patches", label, "Power / mean", patches, "log", "log"),
         Panel("Ring correlation with the FIB-SEM", label, "Correlation", rings, guides=[(1 / 7, "1/7")]),
@@ -81,6 +84,9 @@ def distributions_figure(
         own = table[(table["what"] == what) & (table["axis"] == axis)]
         if lines := _lines(own, variants, "x_nm", "value", cumulative=what != "two_point"):
             panels.append(Panel(title, x_label, y_label, lines))
+    if table.empty:
+        save_reason("Distributions", "The pores could not be measured; the report's warnings say why.", outputs, common)
+        return
     if not panels:  # no volume holds pores: a figure that is empty says so, and does not stop the others
         nothing = Line("no pores were found", np.zeros(1), np.zeros((1, 1)))
         panels = [Panel("Two-point probability", "Distance / nm", "Probability", [nothing])]

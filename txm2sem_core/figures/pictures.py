@@ -21,7 +21,8 @@ from txm2sem_core.figure_settings import (
     SectionsStyle,
     UncertaintyStyle,
 )
-from txm2sem_core.figures.saving import save
+from txm2sem_core.figures.saving import save, save_reason
+from txm2sem_core.gaps import Gaps
 from txm2sem_core.geometry import warp
 from txm2sem_core.metrics import Calibration, psnr, ssim
 from txm2sem_core.plotting import (
@@ -83,8 +84,10 @@ def montage_figure(
         prediction = io.open_volume(run.predicted).read(place, place + 1)[0]
         mask = store.mask_patch(patch["pair"], int(patch["y"]), int(patch["x"]))
         full_range = store.data_range(measure.data_range)
-        scores = psnr(prediction, target, full_range, mask), ssim(prediction, target, full_range, mask)
-        note = f"{scores[0]:.2f} dB, SSIM {scores[1]:.3f}"
+        note = "not measured"
+        with Gaps("draw_montage").of(f"scores of patch {place}"):
+            scores = psnr(prediction, target, full_range, mask), ssim(prediction, target, full_range, mask)
+            note = f"{scores[0]:.2f} dB, SSIM {scores[1]:.3f}"
         rows.append(MontageRow(run.label, txm, prediction, target, store.pixel_size_nm, note))
     save(draw_montage(rows, style, common), outputs, common)
 
@@ -210,7 +213,11 @@ def uncertainty_figure(
         row = store.of_split("test").iloc[number]
         prediction, uncertainty = mean, calibration.apply(spread)
         target, name = store.sem_patch(row["pair"], int(row["y"]), int(row["x"])), "the FIB-SEM patch"
-    view = UncertaintyView(prediction, uncertainty, target, name, store.pixel_size_nm, _coverages(metrics))
+    coverages = _coverages(metrics)
+    if not coverages:
+        save_reason("Uncertainty", "It could not be measured; the report's warnings say why.", outputs, common)
+        return
+    view = UncertaintyView(prediction, uncertainty, target, name, store.pixel_size_nm, coverages)
     save(draw_uncertainty(view, style, common), outputs, common)
 
 
@@ -218,6 +225,8 @@ def _coverages(metrics: Path) -> list[StatedCoverage]:
     bins = io.read_csv(metrics / "reliability.csv")
     coverages = []
     for row in io.read_csv(metrics / "uncertainty.csv").to_dict("records"):
+        if pd.isna(row.get("within_1")):  # not measured
+            continue
         own = bins[(bins["of"] == row["of"]) & (bins["uncertainty"] == row["stated"])]
         within = row["within_1"], row["within_2"]
         curve = own["stated"].to_numpy(), own["error"].to_numpy()

@@ -13,7 +13,8 @@ from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.field_of_view import FieldOfView, Measured
 from txm2sem_core.figure_settings import CommonStyle, PhasesStyle, PoreSpaceStyle
-from txm2sem_core.figures.saving import save
+from txm2sem_core.figures.saving import save, save_reason
+from txm2sem_core.gaps import Gaps
 from txm2sem_core.geometry import Mask
 from txm2sem_core.metrics import Segmenter, dice
 from txm2sem_core.plotting import PhaseMap, PoreSpace, draw_phases, draw_pore_space
@@ -52,7 +53,10 @@ def phases_figure(
         labels: folder of the placed label images, where phases are parted by them.
     """
     store = io.read_patch_store(patches)
-    segmenter = fit_segmenter(store, measure, labels)
+    segmenter, why = _segmenter(store, measure, labels)
+    if segmenter is None:
+        save_reason("Phases", why, outputs, common)
+        return
     depth, height, width = np.min([io.open_volume(volume.path).shape for volume in volumes], axis=0)
     z = int(depth) // 2
     maps: list[PhaseMap] = []
@@ -70,6 +74,14 @@ def phases_figure(
         note = "" if true is None or volume.truth else f"pore Dice {dice((phases == 0)[both], (true == 0)[both]):.2f}"
         maps.append(PhaseMap(volume.label, phases, note, None if seen.all() else seen))
     save(draw_phases(maps, phase_names(segmenter.phases), store.pixel_size_nm, style, common), outputs, common)
+
+
+def _segmenter(store: io.PatchStore, measure: MeasureSettings, labels: Path | None) -> tuple[Segmenter | None, str]:
+    """What parts the phases; or None, and why they cannot be parted."""
+    gaps = Gaps("draw_rock")
+    with gaps.of("phases"):
+        return fit_segmenter(store, measure, labels), ""
+    return None, gaps.reasons["phases"]
 
 
 def phase_names(count: int) -> list[str]:
@@ -94,7 +106,10 @@ def pore_space_figure(
     The arguments are those of `phases_figure`.
     """
     store = io.read_patch_store(patches)
-    segmenter = fit_segmenter(store, measure, labels)
+    segmenter, why = _segmenter(store, measure, labels)
+    if segmenter is None:
+        save_reason("Pores", why, outputs, common)
+        return
     z_nm, y_nm, x_nm = store.voxel_size_nm
     edges = (float(z_nm or 1), float(y_nm or 1), float(x_nm or 1))  # a sample with a volume has them all
     spaces = []

@@ -13,6 +13,7 @@ from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.compute import Compute
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.device import choose_device
+from txm2sem_core.errors import InputError
 from txm2sem_core.inference.identity import network_digest
 from txm2sem_core.intensity import IntensityRange, Preparation, Spread
 from txm2sem_core.memory import memory_remedy, ran_out_of_memory
@@ -216,6 +217,13 @@ class Predictor:
         """What the network makes of tiles, or of whole planes, within `inference`: [B, C, Y, X], likewise."""
         given = self.compute.batch(torch.from_numpy(np.ascontiguousarray(unit)))
         made: np.ndarray = self._run(given).cpu().numpy()
+        if not np.isfinite(made).all():
+            precision = self.settings.compute.precision
+            remedy = "Predict by float32" if precision != "float32" else "Look at its history.csv, and train it again"
+            raise InputError(
+                f"the network answers with values that are not finite (precision {precision}), which are no grey "
+                f"levels. {remedy}."
+            )
         return made
 
     def _tile(self, longest: int) -> int:

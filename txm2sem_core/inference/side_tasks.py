@@ -11,8 +11,11 @@ from txm2sem_core import io
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings, TrainSettings
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.inference.foreign import depth_warnings, range_warnings, say, store_for
 from txm2sem_core.inference.predictor import Predictor
+from txm2sem_core.inference.warnings import size_warnings
 from txm2sem_core.intensity import to_dtype
+from txm2sem_core.io.voxel_sizes import UNKNOWN
 from txm2sem_core.side_tasks import DamageBank, predicted_classes, repair_input
 
 
@@ -85,7 +88,7 @@ def predict_test_repair(repairer: Repairer, patches: Path, output: Path, *, over
     Leaves in `output`: `patches.tif`, float32 [N, Y, X] as `predict_test` does; `damage.tif`, 255 where the patch was
     damaged; and `slices/{pair}.tif` in the SEM's dtype, equal to the measured slice but where it is charged.
     """
-    store = io.read_patch_store(patches)
+    store = store_for(repairer, patches)
     rows = store.of_split("test").to_dict("records")
     damages = DamageBank(store, repairer.damage).for_evaluation(len(rows))
     repaired = []
@@ -106,7 +109,7 @@ def predict_test_repair(repairer: Repairer, patches: Path, output: Path, *, over
 
 def predict_test_classes(predictor: ClassPredictor, patches: Path, output: Path, *, overwrite: bool = True) -> None:
     """Segment the test patches and slices: `patches.tif` [N, Y, X] and `slices/{pair}.tif`, class numbers, uint8."""
-    store = io.read_patch_store(patches)
+    store = store_for(predictor, patches)
     rows = store.of_split("test").to_dict("records")
     seen = [
         store.sem_patch(row["pair"], row["y"], row["x"])[None]
@@ -154,6 +157,12 @@ def repair_files(repairer: Repairer, txm: Path, sem: Path, mask: Path, output: P
             f"repair at most {greatest:.0%} of a patch (train.damage). Where the mask means the opposite, as those in "
             "registered/pairs/ do (255 = usable), invert it."
         )
-    plane, clipped = repairer.repair_plane(repairer.preparation.apply(images["TXM"]), images["FIB-SEM"], charged)
+    prepared = repairer.preparation.apply(images["TXM"])
+    doubts = depth_warnings(repairer, images["TXM"].dtype, str(txm)) if not repairer.sem_only else []
+    doubts += range_warnings(prepared, repairer.txm_range, str(txm), "TXM") if not repairer.sem_only else []
+    doubts += range_warnings(images["FIB-SEM"][~charged], repairer.sem_range, str(sem), "FIB-SEM")
+    doubts += size_warnings(repairer, str(sem), io.read_voxel_size_nm(sem) or UNKNOWN)
+    say("repair", doubts)
+    plane, clipped = repairer.repair_plane(prepared, images["FIB-SEM"], charged)
     io.write_tiff(output, plane, io.read_voxel_size_nm(sem), overwrite=overwrite)
     return clipped

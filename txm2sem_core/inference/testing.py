@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
+from txm2sem_core.inference.foreign import store_for
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.spread import SpreadPredictor
 from txm2sem_core.intensity import to_dtype
@@ -23,7 +25,7 @@ def predict_test(
     Leaves in `output`: `patches.tif`, float32 SEM intensities [N, Y, X] in the order of the index's test rows, and
     `slices/{pair}.tif`, whole test slices in the SEM's dtype. With `overwrite` earlier ones of ours are replaced.
     """
-    store = _store_for(predictor, patches)
+    store = store_for(predictor, patches)
     rows = store.of_split("test")
     predicted = [
         predictor.predict_patches(store.txm_patch(row["pair"], row["y"], row["x"], predictor.context)[None])[0]
@@ -47,7 +49,7 @@ def predict_test_with_uncertainty(
     the predictions, float32 grey levels [N, Y, X]; and `calibration.json`: the `scale` and `floor` of `Calibration`,
     what made the spread, and on how many validation patches and pixels it was fitted.
     """
-    store = _store_for(predictor, patches)
+    store = store_for(predictor, patches)
     calibration, pixels = _calibrated(predictor, store, name)
     rows = store.of_split("test")
     mean, spread = _patches_of(predictor, store, "test", name)
@@ -60,21 +62,44 @@ def predict_test_with_uncertainty(
             plane, _ = predictor.predict_plane(store.pairs[pair].txm[middle])
             io.write_tiff(folder / f"{pair}.tif", to_dtype(plane, store.sem_dtype)[0], store.voxel_size_nm)
     fitted_on = {"patches": len(store.of_split("validation")), "pixels": pixels}
-    description = {**calibration.as_dict(), **predictor.describe(), "validation": fitted_on, **io.MARK}
+    description = {
+        **calibration.as_dict(),
+        **predictor.describe(),
+        **_spread_of(predictor),
+        "validation": fitted_on,
+        **io.MARK,
+    }
     io.write_json(output / "calibration.json", description, overwrite=overwrite)
 
 
-def read_calibration(path: Path) -> Calibration:
+def read_calibration(path: Path, predictor: Predictor | SpreadPredictor | None = None) -> Calibration:
     """Read what `predict_test_with_uncertainty` left in `calibration.json`.
 
     Raises:
-        InputError: the file is missing or holds no calibration.
+        InputError: the file is missing or holds no calibration, or one of other models or passes than `predictor`'s.
     """
     values = io.read_json(path)
     try:
-        return Calibration.from_dict(values)
-    except (KeyError, TypeError, ValueError) as error:
+        calibration = Calibration.from_dict(values)
+        made = {key: values.get(key) for key in ("models", "samples", "model_sha256")}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: this is not a calibration ({error!r}). Give the one of predict-test.") from error
+    if not isinstance(predictor, SpreadPredictor):
+        return calibration
+    for key, here in _spread_of(predictor).items():
+        if made[key] not in (None, here):
+            raise InputError(
+                f"{path}: it was fitted to a spread of other models or passes ({key} {made[key]}, here {here}), and "
+                "says nothing of this one. Give the calibration.json that predict-test left for these models."
+            )
+    return calibration
+
+
+def _spread_of(predictor: SpreadPredictor) -> dict[str, Any]:
+    """What a calibration belongs to: it holds of no other spread."""
+    made = predictor.describe()
+    sha256 = sorted(map(str, predictor.origin()["model_sha256"]))
+    return {"models": made["models"], "samples": made["samples"], "model_sha256": sha256}
 
 
 def _calibrated(predictor: SpreadPredictor, store: io.PatchStore, name: str) -> tuple[Calibration, int]:
@@ -96,15 +121,3 @@ def _patches_of(predictor: SpreadPredictor, store: io.PatchStore, split: str, na
         for row in progress(rows, f"predict {name} {split} patches", len(rows), "patches")
     ]
     return tuple(np.concatenate(images) for images in zip(*predicted, strict=True))
-
-
-def _store_for(predictor: Predictor | SpreadPredictor, patches: Path) -> io.PatchStore:
-    """Read the patch store; InputError if it is not of the model's factor or lacks context."""
-    store = io.read_patch_store(patches)
-    if store.factor != predictor.factor:
-        raise InputError(f"{patches}: the patches' factor is {store.factor}, the model's {predictor.factor}.")
-    if store.context < predictor.context:
-        raise InputError(
-            f"{patches}: the patches' context is {store.context}, the model's {predictor.context}. Raise it."
-        )
-    return store

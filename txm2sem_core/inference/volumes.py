@@ -27,6 +27,7 @@ from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError, printable
 from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.inference.answers import Answer, Prediction, WithUncertainty, uncertainty_file
+from txm2sem_core.inference.foreign import depth_warnings, say, say_before_volume
 from txm2sem_core.inference.growing import AnsweredSlice, GrowingUnit, add_content, answer_slice, stated_outside
 from txm2sem_core.inference.identity import digest_of_units, job_digest, result_digest
 from txm2sem_core.inference.predictor import Predictor
@@ -220,8 +221,9 @@ class _VolumeJob:
         self.size_nm = (z_nm, None if y_nm is None else y_nm / f, None if x_nm is None else x_nm / f)
         self.field = FieldOfView(source)
         self.warnings = input_warnings(predictor, self.field, (z_nm, y_nm, x_nm))
-        for warning in self.warnings:
-            print(printable(f"predict {name}: warning: {warning}"), file=sys.stderr)
+        self.warnings += depth_warnings(predictor, source.dtype, source.source)
+        say(f"predict {name}", self.warnings)
+        say_before_volume(predictor, self.field, name)
         digest = job_digest(predictor.identity(), source, answer.describe())
         self.result = result_digest(predictor.identity(), source, {**answer.describe(), "size_nm": self.size_nm})
         self.store = UnitStore(target, digest, self.shape, predictor.sem_dtype, answer.channels)

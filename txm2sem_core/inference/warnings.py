@@ -12,11 +12,10 @@ from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.spread import SpreadPredictor
 from txm2sem_core.intensity.histograms import Histogram, Spread
-from txm2sem_core.io import Volume
 from txm2sem_core.io.voxel_sizes import differing_axes
 
-_FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
-_TOLERATED_SHARE = 0.05
+FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
+TOLERATED_SHARE = 0.05
 _SIZE_TOLERANCE = 0.05  # of a voxel's size; less is how well instruments are calibrated
 _UNIT_SHARE = 0.1  # of a volume's parts that may differ, as ends of a sample do
 
@@ -37,8 +36,8 @@ def input_warnings(
     mask = field.of(plane)
     prepared = predictor.preparation.apply(field.filled(plane, mask))
     seen = predictor.txm_range.to_unit(prepared if mask is None else prepared[mask])
-    beyond = float(np.mean(np.abs(seen) > _FAR_BEYOND)) if seen.size else 0.0
-    if beyond > _TOLERATED_SHARE:
+    beyond = float(np.mean(np.abs(seen) > FAR_BEYOND)) if seen.size else 0.0
+    if beyond > TOLERATED_SHARE:
         low, high = predictor.txm_range.low, predictor.txm_range.high
         warnings.append(
             f"{beyond:.0%} of slice z = {z} of {source.source} lie far outside the TXM intensities that the model was "
@@ -55,10 +54,10 @@ def input_warnings(
         warnings.append(
             f"the voxel size along {', '.join(unknown)} is not known and is not written. Give --voxel-size-nm Z Y X."
         )
-    return warnings + _size_warnings(predictor, source, voxel_size_nm)
+    return warnings + size_warnings(predictor, source.source, voxel_size_nm)
 
 
-def _size_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel_size_nm: io.VoxelSize) -> list[str]:
+def size_warnings(predictor: Predictor | SpreadPredictor, source: str, voxel_size_nm: io.VoxelSize) -> list[str]:
     """Voxels of another size than the training slices': along z only where the network sees neighbours."""
     trained = predictor.description.get("voxel_size_nm") or (None, None, None)
     factors = (1, predictor.factor, predictor.factor)  # recorded is that of the SEM, which is the finer one
@@ -71,7 +70,7 @@ def _size_warnings(predictor: Predictor | SpreadPredictor, source: Volume, voxel
     if not differing:
         return []
     return [
-        f"the voxel size of {source.source} is not that of the training slices ({'; '.join(differing)}): the network "
+        f"the voxel size of {source} is not that of the training slices ({'; '.join(differing)}): the network "
         "sees structures larger or smaller than it has learnt. Resample the volume, or give --voxel-size-nm if its "
         "metadata are wrong."
     ]

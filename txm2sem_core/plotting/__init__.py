@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from txm2sem_core.plotting.canvas import save_figure, size_mm
+from txm2sem_core.plotting.canvas import draw_words, save_figure, size_mm
 from txm2sem_core.plotting.charts import Line, Panel, draw_charts
 from txm2sem_core.plotting.comparison import draw_comparison
 from txm2sem_core.plotting.curves import History, draw_curves
@@ -38,6 +38,7 @@ __all__ = [
     "draw_sections",
     "draw_side_task",
     "draw_uncertainty",
+    "draw_words",
     "save_figure",
     "size_mm",
 ]

@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import bisect
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,19 @@ def axes_mm(figure: Figure, left: float, top: float, width: float, height: float
     total_width, total_height = size_mm(figure)
     bottom = total_height - top - height
     return figure.add_axes((left / total_width, bottom / total_height, width / total_width, height / total_height))
+
+
+def draw_words(text: str, common: CommonStyle) -> Figure:
+    """A figure of one column that holds a text, and nothing else."""
+    width = common.width_mm(1)
+    with drawing(common):
+        line = line_height_mm(common)
+        letters = max(20, int(width / (0.2 * line)))
+        lines = textwrap.wrap(text, letters // 2)
+        figure = new_figure(width, (len(lines) + 2) * line)
+        for number, words in enumerate(lines):
+            text_mm(figure, 1.5, (number + 1) * line, fitted(words, width - 3.0, common))
+    return figure
 
 
 def text_mm(figure: Figure, left: float, top: float, text: str, **kwargs: Any) -> None:

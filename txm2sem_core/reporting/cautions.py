@@ -12,6 +12,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.doubts import doubtful_registration
+from txm2sem_core.gaps import NOT_MEASURED
 from txm2sem_core.viewer import VolumeEntry
 
 FEWEST_PATCHES = 30
@@ -43,6 +44,38 @@ def warn_of(
         *_of_neighbours(index, spectra, voxel_size_nm),
     ]
     return [*found, *_of_seeds(summary), *_of_factors(summary), *_of_volumes(volumes)]
+
+
+def gaps_of(metrics: Path, tables: Sequence[str]) -> list[str]:
+    """What could not be measured, and why, by the tables of `metrics/` that have a column for it."""
+    found = []
+    for name in (table for table in tables if (metrics / table).exists()):
+        table = io.read_csv(metrics / name)
+        if NOT_MEASURED not in table or table[NOT_MEASURED].isna().all():
+            continue
+        for reason, own in table.dropna(subset=[NOT_MEASURED]).groupby(NOT_MEASURED, sort=False):
+            variants = ", ".join(dict.fromkeys(own["variant"].astype(str).str.replace("_", " ")))
+            rows = f" of {len(own)} of {len(table)} rows" if "patch" in own else ""
+            found.append(f"Not measured{rows} in {name} ({variants}): {reason}")
+    return found
+
+
+def of_one_phase(metrics: Path, tables: Sequence[str]) -> list[str]:
+    """Volumes that are all pore, or hold none, by `rock.csv`: thresholds outside of their grey levels look so."""
+    if "rock.csv" not in tables or not (metrics / "rock.csv").exists():
+        return []
+    table = io.read_csv(metrics / "rock.csv")
+    if "porosity" not in table:  # nothing of it was measured
+        return []
+    shares, found = pd.to_numeric(table["porosity"]), []
+    for share in (0.0, 1.0):
+        variants = ", ".join(dict.fromkeys(table["variant"][shares == share].astype(str).str.replace("_", " ")))
+        if variants:
+            found.append(
+                f"The porosity of {variants} is {share:.0%}: the grey levels lie on one side of the threshold of the "
+                "pores. Look whether measure.thresholds fit them (config/README.md), or whether a network has died."
+            )
+    return found
 
 
 def _of_patches(summary: Sequence[Mapping[str, Any]], index: pd.DataFrame) -> list[str]:

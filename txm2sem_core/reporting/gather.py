@@ -16,7 +16,7 @@ import pandas as pd
 from txm2sem_core import __version__, io
 from txm2sem_core.failures import messages_in
 from txm2sem_core.reporting.captions import figure_entry
-from txm2sem_core.reporting.cautions import warn_of
+from txm2sem_core.reporting.cautions import gaps_of, of_one_phase, warn_of
 from txm2sem_core.reporting.tables import read_paired, read_tables, rows_of
 from txm2sem_core.reporting.volumes import choose_sources, embed_volumes
 from txm2sem_core.viewer import FigureEntry, ReportData, SampleReport, ViewerData, VolumeEntry, write_report
@@ -113,6 +113,8 @@ def _sample(sample: SampleResults, viewer_bytes: float) -> SampleReport:
             dict.fromkeys(
                 [
                     *_left_out(sample),
+                    *gaps_of(metrics, sample.tables),
+                    *of_one_phase(metrics, sample.tables),
                     *store.get("warnings", []),
                     *_warnings(sample, summary, quality, index, store),
                 ]

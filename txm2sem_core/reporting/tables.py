@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from txm2sem_core import io
+from txm2sem_core.gaps import NOT_MEASURED
 from txm2sem_core.viewer import PairedTest, TableEntry
 
 LONGEST = 300  # rows; of a longer table the first are shown
@@ -80,6 +81,7 @@ TABLES: dict[str, Table] = {
             "self_continuity_ratio",
             "self_continuity_correlation_z",
             *MEASURED,
+            NOT_MEASURED,
         ),
     ),
     "rock.csv": Table(
@@ -108,6 +110,7 @@ TABLES: dict[str, Table] = {
             "permeability_y_nd",
             "permeability_x_nd",
             *MEASURED,
+            NOT_MEASURED,
         ),
     ),
     "rock_intervals.csv": Table(
@@ -121,7 +124,18 @@ TABLES: dict[str, Table] = {
     "uncertainty.csv": Table(
         "Uncertainty",
         "Share of pixels whose true error is covered by the stated uncertainty; in brackets that of Gaussian errors.",
-        columns=("of", "stated", "pixels", "within_1", "within_2", "rms_error", "rms_stated", "correlation", "nll"),
+        columns=(
+            "of",
+            "stated",
+            "pixels",
+            "within_1",
+            "within_2",
+            "rms_error",
+            "rms_stated",
+            "correlation",
+            "nll",
+            NOT_MEASURED,
+        ),
         label=("variant", "run"),
     ),
     "repair.csv": Table("Repair, under the damage", "Mean and standard error over the test slices."),
@@ -188,6 +202,7 @@ HEADINGS = {
     "rms_error": "Rms error",
     "rms_stated": "Rms stated",
     "nll": "−log likelihood",
+    NOT_MEASURED: "Not measured, and why",
 }
 DIGITS = {"psnr": 2, "psnr_mean": 2, "psnr_stderr": 2, "psnr_interpolated_mean": 2, "psnr_interpolated_stderr": 2}
 

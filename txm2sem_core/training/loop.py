@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from txm2sem_core import checkpoint, io
 from txm2sem_core.architecture import generator_arguments
 from txm2sem_core.config import TrainSettings
-from txm2sem_core.config.train import ADVERSARIAL, SIDE_TASKS
+from txm2sem_core.config.train import ADVERSARIAL, BY_PORES, SIDE_TASKS
 from txm2sem_core.device import choose_device, device_name
 from txm2sem_core.errors import ConfigError, InputError, TrainingError, Txm2semError
 from txm2sem_core.io import PatchStore
@@ -44,6 +44,14 @@ _SHOWN_SCORES = (
 _MEMORY_REMEDY = (
     "On a machine or GPU with more memory the same command goes on from the last checkpoint. A smaller batch_size, "
     "generator.width or patches.size_px needs less, and begins anew."
+)
+_DIED = (
+    "The network predicts one value everywhere: it has died, or was never trained. Lower "
+    "train.optimiser.learning_rate, or look at the losses in history.csv."
+)
+_NO_VALUE = (
+    "train.select = {} has no value. Where it has none in any epoch, the last one's weights are kept. Look at the "
+    "validation patches, or choose another criterion."
 )
 _HISTORY = "history.csv"
 MODEL_FILES = (checkpoint.WEIGHTS_FILE, checkpoint.DESCRIPTION_FILE, "best.safetensors", "last.safetensors")
@@ -165,10 +173,12 @@ def _save(
     overwrite: bool,
 ) -> None:
     chosen, warnings = _chosen(history, settings)
-    if settings.family != "baseline" and _is_constant(weights[chosen], store, settings):
+    if settings.family != "baseline" and _is_constant(weights[chosen], store, settings, torch.device("cpu")):
+        warnings.append(_DIED)
+    if settings.family != "baseline" and _is_untrained(weights[chosen], settings, seed):
         warnings.append(
-            "The network predicts one value everywhere: it has died, or was never trained. Lower "
-            "train.optimiser.learning_rate, or look at the losses in history.csv."
+            f"The network was never updated: after {len(history)} epochs its weights are those that it began with. "
+            f"Raise train.optimiser.learning_rate, which is {settings.optimiser.learning_rate:g}, or train for longer."
         )
     for warning in warnings:
         print(f"train: warning: {warning}", file=sys.stderr)
@@ -196,16 +206,23 @@ def _chosen(history: pd.DataFrame, settings: TrainSettings) -> tuple[str, list[s
     ]
 
 
-def _is_constant(generator: ImageGenerator, store: PatchStore, settings: TrainSettings) -> bool:
+def _is_untrained(generator: ImageGenerator, settings: TrainSettings, seed: int) -> bool:
+    """Whether the weights are those that the training began with, but for rounding."""
+    begun = build_generator(**generator_arguments(settings), seed=seed)
+    now, before = (torch.cat([p.detach().flatten() for p in each.parameters()]) for each in (generator, begun))
+    return bool((now - before).abs().max() <= _SAME_VALUE * before.abs().max())
+
+
+def _is_constant(generator: ImageGenerator, store: PatchStore, settings: TrainSettings, device: torch.device) -> bool:
     """Whether the first validation patches are predicted as one value."""
     batch = next(task_of(store, settings).validation(evaluation_batches(store, "validation", settings.context, 4)))
     with inference(generator, settings.inference_mode):
-        made = generator(batch.txm)
+        made = generator(batch.txm.to(device))
     return bool((made - made.flatten()[0]).abs().max() < _SAME_VALUE)
 
 
 def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
-    by_pores = settings.select in ("best_porosity", "best_two_point") and settings.family not in SIDE_TASKS
+    by_pores = settings.select in BY_PORES and settings.family not in SIDE_TASKS
     if by_pores and pore_threshold(store) is None:
         raise ConfigError(
             f"train.select: {settings.select} needs the pores, but the training FIB-SEM slices hold too few grey "
@@ -262,7 +279,7 @@ def _run_epochs(
     reached = Reached()
     checkpoint_.load(reached, name)
     threshold = pore_threshold(store)
-    task = task_of(store, settings)
+    task, said = task_of(store, settings), set[str]()
     writer = _tensorboard_writer(output) if tensorboard else None
     with termination() as asked_to_end:
         for epoch in _remaining_epochs(reached, settings, name):
@@ -271,6 +288,8 @@ def _run_epochs(
             rate = learner.optimiser.param_groups[0]["lr"]
             reached.history.append({"epoch": epoch + 1, "learning_rate": rate, **losses, **scores})
             score = criterion(scores, settings.select)
+            for doubt in _doubts(learner, store, settings, score, said):
+                print(f"train {name}: warning: after epoch {epoch + 1}: {doubt}", file=sys.stderr)
             if score > reached.best_score or not reached.best_weights:
                 reached.best_score = score
                 weights = learner.kept_generator.state_dict()
@@ -288,6 +307,17 @@ def _run_epochs(
     if writer is not None:
         writer.close()
     return reached
+
+
+def _doubts(learner: Learner, store: PatchStore, settings: TrainSettings, score: float, said: set[str]) -> list[str]:
+    """What makes the rest of a training doubtful, as soon as an epoch shows it; each once, as kept in `said`."""
+    found = []
+    if _DIED not in said and _is_constant(learner.kept_generator, store, settings, learner.device):
+        found.append(_DIED)
+    if not math.isfinite(score) and _NO_VALUE not in said and settings.select != "last":
+        found.append(_NO_VALUE)
+    said.update(found)
+    return [text.format(settings.select) for text in found]
 
 
 def _remaining_epochs(reached: Reached, settings: TrainSettings, name: str) -> Iterator[int]:
@@ -372,6 +402,7 @@ def _describe(
         "histograms": {"txm": training_spread(store).as_dict()},
         "preparation": asdict(store.preparation),
         "sem_dtype": store.sem_dtype.name,
+        "txm_dtype": next(iter(store.pairs.values())).txm.dtype.name if store.preparation.is_none else None,
         "voxel_size_nm": list(store.voxel_size_nm),
         "inference_mode": settings.inference_mode,
         "family": settings.family,

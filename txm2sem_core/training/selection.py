@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from txm2sem_core.config.train import PORE_PHASES
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.metrics.otsu import multi_otsu_thresholds
 from txm2sem_core.metrics.rock import two_point_probability
 
-PHASES = 4  # pore, organic matter, mineral, heavy mineral; phase 0 is the darkest
 LAG_PX = 16
 # the column of the history, and whether more of it is better
 CRITERIA = {
@@ -39,7 +39,7 @@ def pore_threshold(store: PatchStore) -> float | None:
     """
     pairs = [store.pairs[name] for name in store.of_split("train")["pair"].unique()]
     try:
-        return multi_otsu_thresholds(np.concatenate([pair.sem[pair.mask > 0] for pair in pairs]), PHASES)[0]
+        return multi_otsu_thresholds(np.concatenate([pair.sem[pair.mask > 0] for pair in pairs]), PORE_PHASES)[0]
     except InputError:
         return None
 

@@ -1,0 +1,152 @@
+"""Whether what a model is given is of the kind that it was trained with: bit depth, grey levels, sizes, preparation.
+
+Of the very patches that a model was trained on nothing need be asked. What cannot be right is refused; what may be, and
+would mislead, is told. Of volumes, see `warnings` too.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from txm2sem_core import io
+from txm2sem_core.errors import InputError, printable
+from txm2sem_core.field_of_view import FieldOfView
+from txm2sem_core.inference.predictor import Predictor
+from txm2sem_core.inference.spread import SpreadPredictor
+from txm2sem_core.inference.warnings import FAR_BEYOND, TOLERATED_SHARE, size_warnings
+from txm2sem_core.intensity import IntensityRange
+from txm2sem_core.intensity.histograms import Histogram, thinned
+from txm2sem_core.io import PatchStore
+from txm2sem_core.measured import measured
+
+AnyPredictor = Predictor | SpreadPredictor
+_SAMPLED = (0.25, 0.5, 0.75)  # of a volume's depth: slices that are looked at before it is predicted
+
+
+def say(name: str, warnings: list[str]) -> None:
+    """Warnings for the log."""
+    for warning in warnings:
+        print(printable(f"{name}: warning: {warning}"), file=sys.stderr)
+
+
+def store_for(predictor: AnyPredictor, patches: Path) -> PatchStore:
+    """Read a patch store that a model can be tested on; what is doubtful of a foreign one is said.
+
+    Raises:
+        InputError: it is of another factor than the model or lacks context, its FIB-SEM slices are of another bit
+            depth, or its TXM slices were prepared otherwise.
+    """
+    store, trained = io.read_patch_store(patches), predictor.description
+    if store.factor != predictor.factor:
+        raise InputError(f"{patches}: the patches' factor is {store.factor}, the model's {predictor.factor}.")
+    if store.context < predictor.context:
+        raise InputError(
+            f"{patches}: the patches' context is {store.context}, the model's {predictor.context}. Raise it."
+        )
+    if trained.get("patches_sha256") == store.digest:
+        return store
+    if store.sem_dtype != np.dtype(trained["sem_dtype"]):
+        raise InputError(
+            f"{patches}: its FIB-SEM slices are {store.sem_dtype}, but the model was trained on "
+            f"{trained['sem_dtype']}, and predicts their grey levels. Give patches of that bit depth, or a model that "
+            "was trained on these."
+        )
+    if store.preparation != predictor.preparation:
+        raise InputError(
+            f"{patches}: its TXM slices were prepared by {store.preparation}, those of the model by "
+            f"{predictor.preparation} (patches.txm). Extract the patches with the model's settings."
+        )
+    say("predict-test", _foreign_store(predictor, store, str(patches)))
+    return store
+
+
+def _foreign_store(predictor: AnyPredictor, store: PatchStore, source: str) -> list[str]:
+    places = [(row["pair"], row["y"], row["x"]) for row in store.of_split("test").to_dict("records")]
+    if not places:
+        return []
+    first = store.pairs[places[0][0]]
+    z_nm, y_nm, x_nm = store.voxel_size_nm
+    f = store.factor  # the store states the size of the finer FIB-SEM
+    size = (z_nm, None if y_nm is None else y_nm * f, None if x_nm is None else x_nm * f)
+    patches = (store.txm_patch(*place, 0)[0] for place in places)
+    seen = [patch[measured(patch)] for patch in patches]
+    targets = [store.sem_patch(*place)[store.mask_patch(*place)] for place in places]
+    sem_range = IntensityRange(**predictor.description["normalisation"]["sem"])
+    return [
+        *(depth_warnings(predictor, first.txm.dtype, source) if store.preparation.is_none else []),
+        *size_warnings(predictor, source, size),
+        *(_unlike_training(predictor, seen, f"TXM patches of {source}") if sees_txm(predictor) else []),
+        *range_warnings(np.concatenate(targets), sem_range, f"the FIB-SEM patches of {source}", "FIB-SEM"),
+    ]
+
+
+def sees_txm(predictor: AnyPredictor) -> bool:
+    """Whether the network is given TXM slices: a segmentation may be of FIB-SEM slices."""
+    return predictor.txm_range == IntensityRange(**predictor.description["normalisation"]["txm"])
+
+
+def depth_warnings(predictor: AnyPredictor, dtype: np.dtype, source: str) -> list[str]:
+    """Whole numbers of another bit depth than the training TXM slices' (where the model says it)."""
+    trained = predictor.description.get("txm_dtype")
+    if trained is None or not sees_txm(predictor):
+        return []
+    if np.dtype(trained).kind not in "iu" or dtype.kind not in "iu" or dtype == np.dtype(trained):
+        return []
+    return [
+        f"{source} is {dtype}, but the model was trained on {trained} TXM slices: the same grey level means another "
+        "intensity. Export it with the same bit depth and scale as the training slices."
+    ]
+
+
+def range_warnings(pixels: np.ndarray, trained: IntensityRange, source: str, kind: str) -> list[str]:
+    """Intensities far beyond those of the training."""
+    beyond = float(np.mean(np.abs(trained.to_unit(pixels)) > FAR_BEYOND)) if pixels.size else 0.0
+    if beyond <= TOLERATED_SHARE:
+        return []
+    return [
+        f"{beyond:.0%} of {source} lie far outside the {kind} intensities that the model was trained on "
+        f"({trained.low:g} to {trained.high:g}): what it makes of them means nothing. Give images of the same bit "
+        "depth and scale as the training slices."
+    ]
+
+
+def _unlike_training(predictor: AnyPredictor, seen: list[np.ndarray], source: str) -> list[str]:
+    """Measured pixels of some planes whose histogram together is not that of the training slices."""
+    spread = predictor.txm_spread if sees_txm(predictor) else None
+    if not any(pixels.size for pixels in seen):
+        return [f"nothing was measured in {source}: they are blank."]
+    if spread is None:
+        return range_warnings(np.concatenate(seen), predictor.txm_range, source, "TXM")
+    apart = spread.distance(
+        sum((Histogram.of_pixels(predictor.txm_range.to_unit(pixels)) for pixels in seen), Histogram.empty())
+    )
+    if apart <= spread.limit:
+        return []
+    return [
+        f"the histogram of {source} is not that of the training TXM slices: they lie {apart:.2f} apart, at most "
+        f"{spread.limit:.2f} is expected (the training intensities span -1 to 1). The model has not learnt such "
+        "images: compare the exposure and the reconstruction's scaling."
+    ]
+
+
+def say_before_volume(predictor: AnyPredictor, field: FieldOfView, name: str) -> None:
+    """Tell the log of some slices that are not like the training's, before hours of prediction.
+
+    The whole volume is judged at the end (`warnings.histogram_warnings`), for its metadata and the report.
+    """
+    source = field.volume
+    places = sorted({int(share * (source.shape[0] - 1)) for share in _SAMPLED})
+    seen = [_measured_pixels(predictor, field, z) for z in places]
+    shown = ", ".join(map(str, places))
+    say(f"predict {name}", _unlike_training(predictor, seen, f"slices z = {shown} of {source.source}"))
+
+
+def _measured_pixels(predictor: AnyPredictor, field: FieldOfView, z: int) -> np.ndarray:
+    """Some of a slice, prepared as the network gets them."""
+    plane = field.volume.read(z, z + 1)[0]
+    mask = field.of(plane)
+    prepared = predictor.preparation.apply(thinned(field.filled(plane, mask)))
+    return prepared if mask is None else prepared[thinned(mask)]
