@@ -21,6 +21,7 @@ include: "workflow/rules/predict.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/provenance.smk"
+include: "workflow/rules/records.smk"
 
 
 report: "workflow/report/workflow.rst"

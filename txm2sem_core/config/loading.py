@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from txm2sem_core.config.base import Name, PluginPath, Seed, Settings, Text, UserPath, WorkflowPath
+from txm2sem_core.config.base import Name, PluginPath, ResultsPath, Seed, Settings, Text, UserPath
 from txm2sem_core.config.checking import check_bounds, merge, shown, validated
 from txm2sem_core.config.fitting import check_networks, check_patches
 from txm2sem_core.config.generators import check_generator_name
@@ -34,7 +34,7 @@ class Config(Settings):
     preset: Literal["corrected", "paper"] = "corrected"
     samples: UserPath = "config/samples.tsv"  # path of the sample table
     figures: UserPath = "config/figures.yaml"  # path of the figures' style
-    results_dir: WorkflowPath = "results"
+    results_dir: ResultsPath = "results"
     title: Text = "TXM2SEM"  # of the report
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun

@@ -44,6 +44,7 @@ INFRASTRUCTURE = {
     "provenance.code": "tells code apart",
     "provenance.syntax": "tells code apart",
     "provenance.digests": "tells files apart",
+    "provenance.records": "tells what results were made with",
     "provenance.user_cache": "where digests are kept",
 }
 # Of the classes of these, a job is given the values of the fields; only what their methods compute from them counts.

@@ -5,7 +5,9 @@ import inspect
 
 from txm2sem_core.provenance import code_digest
 
-RUN_SCRIPT = "python {params.runner:q} {params.script} {log:q} {threads} <<< {params.job:q}"
+# what every job does in the end: leave a record of what its result was made with (records.smk)
+KEEP_RECORD = ' && mkdir -p "$(dirname {params.record:q})" && printf %s {params.made_with:q} > {params.record:q}'
+RUN_SCRIPT = "python {params.runner:q} {params.script} {log:q} {threads} <<< {params.job:q}" + KEEP_RECORD
 
 
 def run_script(script, **own):

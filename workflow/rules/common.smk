@@ -1,5 +1,5 @@
-# The checked configuration, and the helpers that several stages' rules share. Beside code.smk, nothing else defines
-# functions for rules.
+# The checked configuration, and the helpers that several stages' rules share. Beside code.smk and records.smk, nothing
+# else defines functions for rules.
 import json
 import os
 import shlex
@@ -15,7 +15,7 @@ places = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pat
 os.environ.update(PYTHONPATH=os.pathsep.join(places), PYTHONSAFEPATH="1")
 
 from txm2sem_core.config import FILTERS
-from txm2sem_core.errors import Txm2semError, for_user
+from txm2sem_core.errors import told_to_user
 from txm2sem_core.failures import print_failures
 from txm2sem_core.io import read_yaml
 from txm2sem_core.io.locks import hold_run
@@ -24,7 +24,7 @@ from txm2sem_core.preflight import before_planning, check_run
 from txm2sem_core.provenance import raw_digest
 from txm2sem_core.samples import label_files, pair_files, volume_path
 
-try:
+with told_to_user():
     RUNNING = hold_run(Path(".snakemake")) if workflow.is_main_process else None
     for file in workflow.configfiles:
         read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
@@ -33,10 +33,6 @@ try:
     if workflow.is_main_process:
         check_results(Path(CONFIG.results_dir), SAMPLES)
         before_planning(checked)
-except (Txm2semError, OSError) as error:
-    if (told := for_user(error)) is None:
-        raise
-    sys.exit(f"txm2sem: error: {told}")  # not by the logger, which is silent under --quiet
 
 # read by jobs from the environment, so that none is part of a rule and a change reruns nothing; results for their mark
 os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
