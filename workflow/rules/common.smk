@@ -8,7 +8,10 @@ from functools import cache
 from pathlib import Path
 
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
-ROOT = Path(workflow.basedir)
+# (of this file, as the Snakefile may be a module of another workflow)
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+if not (ROOT / "txm2sem_core").is_dir():
+    sys.exit(f"txm2sem: error: {ROOT}: a module's jobs run its files. Copy the workflow to this machine, and name it.")
 sys.path.insert(0, str(ROOT))
 places = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
 # no job runs Python files that merely lie in the folder it works in, or beside the copy of its script in .snakemake
@@ -30,6 +33,7 @@ with told_to_user():
         read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
     checked = check_run(config)
     CONFIG, SAMPLES, STYLE = checked.config, checked.samples, checked.style
+    CONFIGS = checked.of_sample  # with the context that each sample allows
     if workflow.is_main_process:
         check_results(Path(CONFIG.results_dir), SAMPLES)
         before_planning(checked)
@@ -40,6 +44,8 @@ os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFI
 os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins), TXM2SEM_RESULTS=CONFIG.results_dir)
 
 RESULTS = CONFIG.results_dir
+if workflow.modifier.path_modifier.replace_prefix(RESULTS) != RESULTS:
+    sys.exit("txm2sem: error: module: prefix and replace_prefix do not work here. Set results_dir in its config.")
 VARIANTS = list(CONFIG.translations)
 # fitted at once, on the CPU
 BASELINES = [name for name in VARIANTS if CONFIG.variant(name).family == "baseline"]
@@ -407,6 +413,8 @@ def report_settings():
         by_alias=True,
         exclude={"device", "tensorboard", "tiff_volumes", "figures"},
     )
+    if len({own.patches.context for own in CONFIGS.values()}) > 1:
+        del shown["patches"]["context"]  # of each sample its own, as `auto` says
     return yaml.safe_dump(shown, sort_keys=True, allow_unicode=True)
 
 

@@ -22,7 +22,7 @@ rule extract_patches:
     params:
         **run_script(
             "extract_patches",
-            settings=settings(CONFIG.patches),
+            settings=lambda w: settings(CONFIGS[w.sample].patches),
             sample=lambda w: sample_settings(w.sample),
             raw_digest=lambda w: volume_digest(w.sample),
         ),

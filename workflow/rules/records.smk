@@ -61,5 +61,6 @@ def keep_records(own):
 
 
 for each in workflow.rules:
-    if each.shellcmd and KEEP_RECORD in each.shellcmd:
+    # as a module that another workflow uses twice, this is read twice
+    if each.shellcmd and KEEP_RECORD in each.shellcmd and "record" not in dict(each.params.items()):
         keep_records(each)

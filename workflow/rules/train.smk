@@ -29,7 +29,7 @@ rule train_model:
         runtime=grows(1440),
     params:
         code=lambda w: command_code("train"),
-        settings=lambda w: settings(CONFIG.variant(w.variant)),
+        settings=lambda w: settings(CONFIGS[w.sample].variant(w.variant)),
         patches=lambda w, input: folder_of(input.description),
         model=lambda w, output: folder_of(output.model),
         volume=lambda w: neighbour_option(w.sample, w.variant),
