@@ -1,5 +1,5 @@
-# The checked configuration, and the helpers that several stages' rules share. Beside code.smk and records.smk, nothing
-# else defines functions for rules.
+# The checked configuration, and the helpers that several stages' rules share. Beside raw.smk, code.smk and records.smk,
+# nothing else defines functions for rules.
 import json
 import os
 import shlex
@@ -24,8 +24,7 @@ from txm2sem_core.io import read_yaml
 from txm2sem_core.io.locks import hold_run
 from txm2sem_core.io.results import check_results
 from txm2sem_core.preflight import before_planning, check_run
-from txm2sem_core.provenance import raw_digest
-from txm2sem_core.samples import label_files, pair_files, volume_path
+from txm2sem_core.samples import volume_path
 
 with told_to_user():
     RUNNING = hold_run(Path(".snakemake")) if workflow.is_main_process else None
@@ -202,58 +201,6 @@ def settings(group):
 def sample_settings(sample):
     """A row of the sample table as one canonical string; without labels, which come after the training."""
     return json.dumps(SAMPLES[sample].model_dump(mode="json", exclude={"labels", "voxel_size_from"}), sort_keys=True)
-
-
-def given(files):
-    """The user's files as inputs, never newer than a result; what looks like a pattern is left to its digest."""
-    return [ancient(str(file)) for file in files if not set(str(file)) & set("{}<>")]
-
-
-@cache
-def labels_digest(sample):
-    """A digest of them, as a param."""
-    return raw_digest(label_files(SAMPLES[sample]).values())
-
-
-def labels_index(sample):
-    """What tells of the placed label images, as an input, where phases are parted by them."""
-    return [f"{RESULTS}/{sample}/labels/index.csv"] if CONFIG.measure.segmentation != "thresholds" else []
-
-
-def labels_folder(sample):
-    """Their folder as a param, or nothing."""
-    return f"{RESULTS}/{sample}/labels" if labels_index(sample) else ""
-
-
-def raw_files(sample):
-    """What a phantom left, or the user's own files."""
-    if SAMPLES[sample].source == "phantom":
-        return [f"{RESULTS}/{sample}/raw/phantom.json"]
-    return given(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
-
-
-def raw_volume(sample):
-    """The TXM volume as an input."""
-    if SAMPLES[sample].source == "phantom":
-        return [f"{RESULTS}/{sample}/raw/phantom.json"]
-    volume = volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))
-    return [] if volume is None else given([volume])
-
-
-@cache
-def pairs_digest(sample):
-    """A digest of the user's pairs, as a param; a phantom's files follow from its settings."""
-    if SAMPLES[sample].source == "phantom":
-        return ""
-    return raw_digest(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
-
-
-@cache
-def volume_digest(sample):
-    """A digest of the user's TXM volume, as a param; taken once, since thousands of jobs of a volume have it."""
-    if SAMPLES[sample].source == "phantom" or not has_volume(sample):
-        return ""
-    return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))])
 
 
 def patches_folder(sample, variant):

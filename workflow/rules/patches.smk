@@ -5,6 +5,7 @@ rule extract_patches:
     input:
         index="<results>/{sample}/registered/index.csv",
         quality="<results>/{sample}/registered/quality.csv",
+        pairs=ancient("<results>/{sample}/registered/pairs"),
         raw=lambda w: raw_volume(w.sample),
     output:
         store="<results>/{sample}/patches/store.safetensors",

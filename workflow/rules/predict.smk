@@ -8,6 +8,7 @@ rule predict_test:
         weights=ancient("<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors"),
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
+        kept=lambda w: kept_in(patches_folder(w.sample, w.variant)),
     output:
         patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
         digest="<results>/{sample}/predictions/{variant}/seed{seed}/patches.digest",
@@ -120,6 +121,7 @@ rule predict_test_uncertainty:
         weights=lambda w: [ancient(file) for file in run_models(w.sample, w.run, "generator.safetensors")],
         models=lambda w: run_models(w.sample, w.run, "model.json"),
         description=lambda w: f"{patches_folder(w.sample, w.run.split('/')[0])}/store.json",
+        kept=lambda w: kept_in(patches_folder(w.sample, w.run.split("/")[0])),
     output:
         patches="<results>/{sample}/predictions/{run}/patches.tif",
         digest="<results>/{sample}/predictions/{run}/patches.digest",

@@ -6,7 +6,7 @@
 rule train_model:
     input:
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
-        store=lambda w: ancient(f"{patches_folder(w.sample, w.variant)}/store.safetensors"),
+        kept=lambda w: kept_in(patches_folder(w.sample, w.variant)),
         volume=lambda w: neighbour_files(w.sample, w.variant),
     output:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
