@@ -35,6 +35,7 @@ INFRASTRUCTURE = {
     "io.exchange": "how two files change places",
     "io.locks": "who waits for whom",
     "io.guards": "refuses files that change underneath or do not fit into memory",
+    "io.mounts": "what may be expected of a file system",
     "io.results": "refuses folders that hold what is not of a run, and marks a run's own",
     "config.loading": "turns the user's file into the values that a job is given",
     "config.checking": "the messages of wrong settings",

@@ -23,6 +23,7 @@ import numpy as np
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import Volume
 from txm2sem_core.io.litter import files_below
+from txm2sem_core.io.mounts import mount_of
 from txm2sem_core.io.readers.hdf5 import split_dataset
 from txm2sem_core.provenance.user_cache import Kept
 
@@ -135,17 +136,8 @@ def _size(mark: str) -> int:
 @cache
 def _is_kept_track_of(place: Path) -> bool:
     """Whether the file system of a folder keeps a time of change that nobody can set; as Linux tells."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:  # not Linux
-        return os.name == "posix"
-    best, kind = "", ""
-    for line in lines:
-        before, _, after = line.partition(" - ")
-        point = before.split(" ")[4].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n")
-        if len(point) >= len(best) and place.is_relative_to(point):
-            best, kind = point, after.split(" ")[0]
-    return kind in _KEEPS_CHANGES
+    kind = mount_of(place).kind
+    return kind in _KEEPS_CHANGES if sys.platform == "linux" else os.name == "posix"
 
 
 def _read(files: list[tuple[Path, int]]) -> Iterator[str]:

@@ -27,7 +27,7 @@ from txm2sem_core.preflight import before_planning, check_run
 from txm2sem_core.samples import volume_path
 
 with told_to_user():
-    RUNNING = hold_run(Path(".snakemake")) if workflow.is_main_process else None
+    RUNNING = hold_run(Path(".snakemake"), works=not workflow.dryrun) if workflow.is_main_process else None
     for file in workflow.configfiles:
         read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
     checked = check_run(config)
