@@ -62,25 +62,33 @@ def _told(name: str, before: str, now: str) -> Iterator[str]:
     if name == "raw_digest":
         yield "the raw data"
         return
-    ours, theirs = dict(_leaves(before)), dict(_leaves(now))
-    if not (ours and theirs):
+    was, becomes = _object(before), _object(now)
+    if was is None or becomes is None:
         yield f"{name} {before}, now {now}" if len(before) + len(now) < 100 else name
         return
-    for key in sorted(ours.keys() | theirs.keys()):
-        if ours.get(key) != theirs.get(key):
-            yield f"{key} {ours.get(key, 'none')}, now {theirs.get(key, 'none')}"
+    yield from (f"{key} {one}, now {other}" for key, one, other in differing(was, becomes))
 
 
-def _leaves(text: str) -> Iterator[tuple[str, str]]:
-    """The values within a JSON object by their dotted names; nothing where the text is none."""
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """The dotted names of what two settings say differently, with both values as texts; `none` where one has none."""
+    one, other = dict(_leaves(before)), dict(_leaves(now))
+    for key in sorted(one.keys() | other.keys()):
+        if one.get(key) != other.get(key):
+            yield key, one.get(key, "none"), other.get(key, "none")
+
+
+def _object(text: str) -> dict[str, Any] | None:
     try:
         values = json.loads(text)
     except ValueError:
-        return
-    waiting: list[tuple[str, Any]] = [("", values)] if isinstance(values, dict) else []
-    while waiting:
-        at, value = waiting.pop()
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The values within an object by their dotted names."""
+    for key, value in values.items():
         if isinstance(value, dict):
-            waiting += [(f"{at}.{key}".lstrip("."), inner) for key, inner in value.items()]
+            yield from ((f"{key}.{inner}", text) for inner, text in _leaves(value))
         else:
-            yield at, json.dumps(value)
+            yield key, json.dumps(value)
