@@ -36,7 +36,7 @@ rule predict_test:
         "python -m txm2sem_core predict-test --model {params.model:q} --patches {params.patches:q}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
         " --overwrite --output {params.output:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
-        + KEEP_RECORD
+        f"{KEEP_RECORD}"
 
 
 # One of several jobs of a volume (predict.jobs): its units lie beside the volume's place until all are there.
@@ -74,7 +74,8 @@ rule predict_slab:
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}/{wildcards.slab}of{wildcards.slabs}"
         " --settings {params.settings:q}"
         " --overwrite --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
-        " --threads {threads} 2>&1 | tee {log:q} >&2" + KEEP_RECORD
+        " --threads {threads} 2>&1 | tee {log:q} >&2"
+        f"{KEEP_RECORD}"
 
 
 # Makes the units that no slab made, which is all of them with predict.jobs = 1, and closes the volume.
@@ -112,7 +113,7 @@ rule predict_volume:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
         " --overwrite --output {output.volume:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
-        + KEEP_RECORD
+        f"{KEEP_RECORD}"
 
 
 # Several models, or several passes of one: `run` is variant/ensemble or variant/seedN.
@@ -150,7 +151,7 @@ rule predict_test_uncertainty:
         "python -m txm2sem_core predict-test {params.models} {params.dropout} --patches {params.patches:q}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.run}"
         " --overwrite --output {params.output:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
-        + KEEP_RECORD
+        f"{KEEP_RECORD}"
 
 
 rule predict_slab_uncertainty:
@@ -187,7 +188,8 @@ rule predict_slab_uncertainty:
         " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
         " --name {wildcards.sample}/{wildcards.run}/{wildcards.slab}of{wildcards.slabs}"
         " --overwrite --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
-        " --threads {threads} 2>&1 | tee {log:q} >&2" + KEEP_RECORD
+        " --threads {threads} 2>&1 | tee {log:q} >&2"
+        f"{KEEP_RECORD}"
 
 
 rule predict_volume_uncertainty:
@@ -225,7 +227,7 @@ rule predict_volume_uncertainty:
         " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
         " --name {wildcards.sample}/{wildcards.run}"
         " --overwrite --output {output.volume:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
-        + KEEP_RECORD
+        f"{KEEP_RECORD}"
 
 
 rule export_volume:

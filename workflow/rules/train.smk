@@ -38,7 +38,8 @@ rule train_model:
         "trap : TERM; "
         "python -m txm2sem_core train --patches {params.patches:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed} --output {params.model:q}"
-        " --overwrite {params.volume} --threads {threads} 2>&1 | (trap '' TERM; exec tee {log:q}) >&2" + KEEP_RECORD
+        " --overwrite {params.volume} --threads {threads} 2>&1 | (trap '' TERM; exec tee {log:q}) >&2"
+        f"{KEEP_RECORD}"
 
 
 # Seconds on a CPU, so that no baseline waits for a GPU.
