@@ -17,7 +17,6 @@ from txm2sem_core import __version__, io
 from txm2sem_core.failures import messages_in
 from txm2sem_core.reporting.captions import figure_entry
 from txm2sem_core.reporting.cautions import warn_of
-from txm2sem_core.reporting.stated import models_of_other_settings
 from txm2sem_core.reporting.tables import read_paired, read_tables, rows_of
 from txm2sem_core.reporting.volumes import choose_sources, embed_volumes
 from txm2sem_core.viewer import FigureEntry, ReportData, SampleReport, ViewerData, VolumeEntry, write_report
@@ -71,7 +70,7 @@ def report_results(title: str, samples: Sequence[SampleResults], settings_yaml: 
     data: ReportData = {
         "title": title,
         "created_by": f"TXM2SEM {__version__}",
-        "samples": [_sample(sample, share, settings_yaml) for sample in samples],
+        "samples": [_sample(sample, share) for sample in samples],
         "settings_yaml": settings_yaml,
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)},
@@ -87,7 +86,7 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _sample(sample: SampleResults, viewer_bytes: float, settings_yaml: str) -> SampleReport:
+def _sample(sample: SampleResults, viewer_bytes: float) -> SampleReport:
     quality = io.read_csv(sample.folder / "registered" / "quality.csv")
     store = io.read_json(sample.folder / "patches" / "store.json")
     index = io.read_csv(sample.folder / "patches" / "index.csv")
@@ -114,7 +113,6 @@ def _sample(sample: SampleResults, viewer_bytes: float, settings_yaml: str) -> S
             dict.fromkeys(
                 [
                     *_left_out(sample),
-                    *models_of_other_settings(sample.folder, settings_yaml),
                     *store.get("warnings", []),
                     *_warnings(sample, summary, quality, index, store),
                 ]
