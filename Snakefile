@@ -11,6 +11,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/raw.smk"
 include: "workflow/rules/code.smk"
 include: "workflow/rules/phantom.smk"
 include: "workflow/rules/register.smk"
@@ -21,6 +22,7 @@ include: "workflow/rules/predict.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/provenance.smk"
+include: "workflow/rules/records.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -29,7 +31,7 @@ report: "workflow/report/workflow.rst"
 # The failures come last. Snakemake's own log lacks them under --quiet, so its scheduler is asked.
 onerror:
     groups = [each.jobs if each.is_group() else [each] for each in workflow.scheduler.failed]
-    print_failures([[(job.rule.name, list(job.log)) for job in jobs] for jobs in groups], CONFIG.variants)
+    print_failures([[(job.rule.name, list(job.log)) for job in jobs] for jobs in groups], CONFIG.variants, maker_of)
 
 
 localrules:

@@ -11,7 +11,10 @@ import errno
 import os
 import re
 import shutil
+import sys
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # what a terminal obeys, or what reorders or hides what stands around it: controls, formats (bidirectional marks among
@@ -103,6 +106,17 @@ def for_user(error: BaseException, target: Path | None = None) -> Txm2semError |
         f"{target}: cannot be written, {target.parent} has no space left ({reason}; {free_mib(target.parent)} MiB are "
         "free). Make space there, and run the same again."
     )
+
+
+@contextmanager
+def told_to_user() -> Iterator[None]:
+    """End the program with the message alone on a user's mistake, on stderr as logs may be silent."""
+    try:
+        yield
+    except (Txm2semError, OSError) as error:
+        if (told := for_user(error)) is None:
+            raise
+        sys.exit(f"txm2sem: error: {told}")
 
 
 def _error_number(error: BaseException) -> int:

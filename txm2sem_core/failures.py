@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 OURS = "txm2sem: error: "
+Maker = Callable[[Path], str | None]
 _LONGEST = 600  # characters of a message
 
 
@@ -51,12 +53,21 @@ def failures(groups: Iterable[Sequence[Failure]]) -> list[Failure]:
     return sorted(found)
 
 
-def told(failed: Sequence[Failure], variants: Iterable[str]) -> str:
-    """The failed jobs for the terminal, a few lines each, and how to go on without the variants that failed."""
+def told(failed: Sequence[Failure], variants: Iterable[str], maker_of: Maker = lambda path: None) -> str:
+    """The failed jobs for the terminal, a few lines each, and how to go on without the variants that failed.
+
+    Where one says first that it lacks a result, as someone has removed it, it is told how that is made again.
+    """
     jobs = "1 job" if len(failed) == 1 else f"{len(failed)} jobs"
     lines = [f"txm2sem: {jobs} failed; what did not depend on {'it' if len(failed) == 1 else 'them'} was made:"]
     for each in failed:
         lines += [f"  {each.rule}: {each.reason()}", f"    log: {each.log}"]
+        lacking = Path(each.reason().partition(": ")[0])
+        if not lacking.exists() and (result := maker_of(lacking)) is not None:
+            again = shlex.quote(result)
+            lines.append(
+                f"    It was made by an earlier job. To make it again, add to the same command: --forcerun {again}"
+            )
     without = [name for name in variants if any(_is_of(each.log, name) for each in failed)]
     if without and len(without) < len(list(variants)):
         lines.append(
@@ -71,8 +82,16 @@ def _is_of(log: Path, variant: str) -> bool:
     return variant == log.parent.name or bool(re.match(rf"{re.escape(variant)}_(seed\d+|ensemble)", log.name))
 
 
-def print_failures(groups: Iterable[Iterable[tuple[str, Sequence[str]]]], variants: Iterable[str]) -> None:
-    """Say on stderr which jobs failed, see `failures`; each job is the name of its rule, and its logs."""
+def print_failures(
+    groups: Iterable[Iterable[tuple[str, Sequence[str]]]], variants: Iterable[str], maker_of: Maker = lambda path: None
+) -> None:
+    """Say on stderr which jobs failed, see `failures`; each job is the name of its rule, and its logs.
+
+    Args:
+        groups: of jobs, one each where they ran alone.
+        variants: all of the run.
+        maker_of: the output of a rule that a path is or lies in, or None.
+    """
     failed = failures([[Failure(rule, Path(logs[0])) for rule, logs in jobs if logs] for jobs in groups])
     if failed:
-        print(told(failed, list(variants)), file=sys.stderr)
+        print(told(failed, list(variants), maker_of), file=sys.stderr)

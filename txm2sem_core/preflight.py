@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from txm2sem_core.config import Config, load_config
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.feasibility import check_feasible
 from txm2sem_core.figure_settings import FigureSettings, load_figure_settings
-from txm2sem_core.io import check_apart, read_yaml
+from txm2sem_core.io import check_apart, read_json, read_yaml
 from txm2sem_core.pixel_checks import check_pixels
 from txm2sem_core.samples import Sample, check_labels, check_neighbours, check_sample, read_samples, widest_context
 from txm2sem_core.stated_sizes import check_sizes
@@ -23,9 +23,10 @@ from txm2sem_core.stated_sizes import check_sizes
 class Checked:
     """What a run is made from."""
 
-    config: Config
+    config: Config  # of what is common to the samples; its context is the least of theirs
     samples: dict[str, Sample]
     style: FigureSettings
+    of_sample: dict[str, Config]  # the same configuration with the context that each sample allows
     warnings: tuple[str, ...] = ()  # what does not stop it, but could mislead
 
 
@@ -38,19 +39,46 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
     config = load_config(values, where)
     samples = read_samples(config.samples)
     results = Path(config.results_dir)
-    neighbours = widest_context(samples.values(), config.phantom.pair_every, results)
-    config = load_config(values, where, neighbours=neighbours)
+    widest = {name: widest_context([one], config.phantom.pair_every, results) for name, one in samples.items()}
+    with_context = {context: load_config(values, where, neighbours=context) for context in set(widest.values())}
+    of_sample = {name: with_context[context] for name, context in widest.items()}
     style = load_figure_settings(read_yaml(config.figures), config.figures)
     warnings = []
     for name, sample in samples.items():
         check_apart(results / name, sample.raw_paths())
         check_apart(results / name / "labels", [sample.labels])
         check_sample(sample, results / name / "raw")
-        check_neighbours(config, sample, results / name / "raw")
+        check_neighbours(of_sample[name], sample, results / name / "raw")
         check_labels(config, sample, results / name / "raw")
-        check_feasible(config, sample, results / name / "raw")
+        check_feasible(of_sample[name], sample, results / name / "raw")
         warnings += check_sizes(config, sample, results / name / "raw")
-    return Checked(config, samples, style, tuple(warnings))
+        warnings += _other_context(of_sample[name], name, results)
+    return Checked(with_context[min(with_context)], samples, style, of_sample, tuple(warnings))
+
+
+def _other_context(config: Config, sample: str, results: Path) -> Iterator[str]:
+    """What it costs that the patches of a sample, common to its variants, want another context than they have.
+
+    Said where nobody has set `patches.context`, so that a variant that came or went has changed it for all.
+    """
+    try:
+        had = read_json(results / sample / "patches" / "store.json")["context"]
+    except (InputError, KeyError, TypeError):  # there are none yet
+        return
+    context = config.patches.context
+    if had == context or config.context_is_set or not isinstance(had, int):
+        return
+    if context > had:
+        asking = [name for name in config.variants if config.variant(name).context == context]
+        if not asking:  # it is one that is left out, and so has made them
+            return
+        why, remedy = f"as variants.{asking[0]} asks for", f"set variants.{asking[0]}.context to {had}"
+    else:
+        why, remedy = "as no variant asks for more", f"set patches.context to {had}"
+    yield (
+        f"sample {sample}: its patches have {had} TXM slices on each side (context) and are cut again with {context}, "
+        f"{why}; all its variants are trained again. To keep what there is, {remedy}."
+    )
 
 
 def look_at_pixels(checked: Checked) -> list[str]:
@@ -61,7 +89,7 @@ def look_at_pixels(checked: Checked) -> list[str]:
     """
     warnings = list(checked.warnings)
     for name, sample in checked.samples.items():
-        warnings += check_pixels(checked.config, sample, Path(checked.config.results_dir) / name / "raw")
+        warnings += check_pixels(checked.of_sample[name], sample, Path(checked.config.results_dir) / name / "raw")
     return warnings
 
 
@@ -71,7 +99,8 @@ def before_planning(checked: Checked) -> None:
     Raises:
         ConfigError, InputError: see `check_own_networks` and `check_pixels`.
     """
-    check_own_networks(checked.config)
+    for config in {id(one): one for one in checked.of_sample.values()}.values():
+        check_own_networks(config)
     for warning in look_at_pixels(checked):
         print(f"txm2sem: warning: {warning}", file=sys.stderr)
 

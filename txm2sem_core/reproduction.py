@@ -15,6 +15,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.litter import files_below, is_litter
 
 # what holds times, or repeats what does, and the folder's own description; hidden files are Snakemake's, or a cache
 _LEFT_OUT = {"logs", "benchmarks", "crate", "provenance.json", "ro-crate-metadata.json", "report.html", "README.md"}
@@ -89,7 +90,7 @@ def _results(folder: Path) -> Iterator[tuple[str, Path]]:
         name = path.relative_to(folder)
         inside = any(part.endswith(".zarr") for part in name.parts[:-1])
         hidden = any(part.startswith(".") for part in name.parts)
-        if name.parts[0] in _LEFT_OUT or inside or hidden or name.suffix == ".digest":
+        if name.parts[0] in _LEFT_OUT or inside or hidden or name.suffix == ".digest" or is_litter(path.name):
             continue
         if path.is_file() or path.name.endswith(".zarr"):
             yield name.as_posix(), path
@@ -112,7 +113,7 @@ def _compare(name: str, first: Path | None, second: Path | None) -> Compared:
 
 def _bytes(path: Path) -> dict[str, str]:
     """SHA-256 of a file, or of all in a folder."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    files = [path] if path.is_file() else sorted(files_below(path))
     return {file.relative_to(path).as_posix(): io.sha256_file(file) for file in files}
 
 

@@ -351,7 +351,7 @@ def widest_context(samples: Iterable[Sample], pair_every: int, results: Path) ->
     where the splits meet; 0 where a sample does not say where its pairs stand in a TXM volume.
 
     Args:
-        samples: all of the run.
+        samples: one, as each has its own context, or several that are to share it.
         pair_every: slices from pair to pair of a phantom, which may not be made yet.
         results: where a sample's raw files lie, in `{sample}/raw`.
     """

@@ -29,6 +29,19 @@ def test_of_jobs_that_failed_together_those_with_a_message_count(tmp_path: Path)
     assert failures([[killed], [failed]]) == [failed, killed]
 
 
+@pytest.mark.parametrize(("there", "made", "said"), [(False, True, True), (False, False, False), (True, True, False)])
+def test_a_result_that_was_removed_is_named_with_what_makes_it_again(
+    tmp_path: Path, there: bool, made: bool, said: bool
+) -> None:
+    lacking = tmp_path / "pairs" / "000.tif"
+    if there:
+        lacking.parent.mkdir()
+        lacking.touch()
+    (tmp_path / "log").write_text(f"txm2sem: error: {lacking}: there is no such file. Check the path.\n")
+    text = told([Failure("cut", tmp_path / "log")], [], lambda path: str(path.parent) if made else None)
+    assert (f"--forcerun {lacking.parent}" in text) == said
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

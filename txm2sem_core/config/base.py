@@ -6,6 +6,8 @@ import json
 import os
 import re
 import unicodedata
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -56,6 +58,17 @@ def _without_patterns(text: str) -> str:
     return text
 
 
+def _in_one_spelling(text: str) -> str:
+    """`results` for `./results`, `results/` and the full path of it, since Snakemake knows results by their names.
+
+    A `..` stays, as it means something else where a link stands before it.
+    """
+    path = Path(text)
+    with suppress(OSError, ValueError):
+        path = path.relative_to(Path.cwd())
+    return str(path)
+
+
 def _without_separator(text: str) -> str:
     if os.pathsep in text:
         raise ValueError(f"a file without {os.pathsep} in its path is needed, which parts the files for the commands")
@@ -63,6 +76,7 @@ def _without_separator(text: str) -> str:
 
 
 WorkflowPath = Annotated[UserPath, AfterValidator(_without_patterns)]  # of files that stand in the workflow's rules
+ResultsPath = Annotated[WorkflowPath, AfterValidator(_in_one_spelling)]
 PluginPath = Annotated[WorkflowPath, AfterValidator(_without_separator)]
 
 

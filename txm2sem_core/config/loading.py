@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from txm2sem_core.config.base import Name, PluginPath, Seed, Settings, Text, UserPath, WorkflowPath
+from txm2sem_core.config.base import Name, PluginPath, ResultsPath, Seed, Settings, Text, UserPath
 from txm2sem_core.config.checking import check_bounds, merge, shown, validated
 from txm2sem_core.config.fitting import check_networks, check_patches
 from txm2sem_core.config.generators import check_generator_name
@@ -34,7 +34,7 @@ class Config(Settings):
     preset: Literal["corrected", "paper"] = "corrected"
     samples: UserPath = "config/samples.tsv"  # path of the sample table
     figures: UserPath = "config/figures.yaml"  # path of the figures' style
-    results_dir: WorkflowPath = "results"
+    results_dir: ResultsPath = "results"
     title: Text = "TXM2SEM"  # of the report
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun
@@ -51,7 +51,8 @@ class Config(Settings):
     predict: PredictSettings = PredictSettings()
     measure: MeasureSettings = MeasureSettings()
 
-    _neighbours: int = PrivateAttr(default=0)  # what `context: auto` means for the samples at hand
+    _neighbours: int = PrivateAttr(default=0)  # what `context: auto` means for the sample at hand
+    _context_is_set: bool = PrivateAttr(default=True)
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Config:
@@ -83,6 +84,11 @@ class Config(Settings):
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """Baselines are fitted, not trained: one seed is enough for them."""
         return self.seeds[:1] if self.variants[name].get("family") == "baseline" else self.seeds
+
+    @property
+    def context_is_set(self) -> bool:
+        """Whether `patches.context` is the user's own; else it is the largest of the variants'."""
+        return self._context_is_set
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -144,7 +150,7 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
         config._neighbours = neighbours
     neighbours = config._neighbours
     config = _without_left_out(config)  # now, so that the patches stay those of all variants
-    config._neighbours = neighbours
+    config._neighbours, config._context_is_set = neighbours, given
     for name in config.variants:
         variant = config.variant(name)
         check_generator_name(variant.generator.name, config.plugins, f"variants.{name}.generator.name")

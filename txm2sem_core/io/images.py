@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.guards import Fingerprint, check_declared, check_fits
+from txm2sem_core.io.litter import is_litter
 from txm2sem_core.io.tiff import (
     DAMAGE,
     TIFF_SUFFIXES,
@@ -63,13 +64,17 @@ def list_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder. Check the path.")
-    found = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+    found = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not _is_passed_over(p.name)]
     if not found:
         raise InputError(f"{folder}: there is no image ({', '.join(IMAGE_SUFFIXES)}) in this folder.")
     for path in found:
         if path.is_symlink() and not path.exists():
             raise InputError(f"{path}: this symbolic link leads nowhere, or in a circle. Mend or remove it.")
     return sorted((path for path in found if not path.is_dir()), key=natural_key)
+
+
+def _is_passed_over(name: str) -> bool:
+    return name.startswith(".") or is_litter(name)
 
 
 def read_image(path: str | Path) -> np.ndarray:

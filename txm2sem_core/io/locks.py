@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
+import re
+import socket
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from txm2sem_core.errors import InputError, printable
 from txm2sem_core.io.atomic import make_parent, named, told
+from txm2sem_core.io.mounts import mount_of, shares_flock
 
 try:
     import fcntl
@@ -19,6 +24,7 @@ except ImportError:  # Windows: no lock is taken, and one process at a time is t
     fcntl = None  # type: ignore[assignment]
 
 _NAME = "lock"
+_A_DAY_S = 86_400.0
 
 
 @contextmanager
@@ -98,24 +104,80 @@ def _lock_file(path: Path, shared: bool, wait: bool) -> int | None:
         os.close(descriptor)  # that of a file that is gone
 
 
-def hold_run(folder: Path) -> int | None:
+def hold_run(folder: Path, *, works: bool = True) -> int | None:
     """Mark a run in Snakemake's `folder` as alive, and remove the lock of one that was killed if no run is alive.
 
-    Snakemake's lock is a file that a killed run leaves behind. The mark is the system's, which ends with the process;
-    on a file system that has none, Snakemake's stays and wants its --unlock. So it does where the folder is a link
-    (None then): nothing of what links lead to is opened to write, emptied or removed.
+    Snakemake's lock is a file that a killed run leaves behind. Whether a run is alive is told by the system's own lock,
+    which ends with the process, and by a file in whose name the machine and the process stand: where the system's locks
+    hold on one machine alone, that of another machine tells nothing. Where neither tells, Snakemake's lock stays and
+    wants its --unlock. So it does where the folder is a link (None then): nothing of what links lead to is opened to
+    write, emptied or removed.
+
+    Args:
+        folder: `.snakemake`.
+        works: whether this run will write, and so lock; not where it only plans.
     """
     locks = folder / "locks"
     if folder.is_symlink():
         return None
     folder.mkdir(exist_ok=True)
+    own = folder / f"running.{_boot()}.{os.getpid()}.{_started(os.getpid())}"
+    if works:
+        with suppress(FileExistsError):  # as a module that is read twice
+            os.close(os.open(own, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            atexit.register(own.unlink, missing_ok=True)
     left = [] if locks.is_symlink() else list(locks.glob("*.lock"))
 
     def remove_left() -> None:
-        for file in left:
-            file.unlink()
+        others = [file for file in folder.glob("running.*") if file.name != own.name]
+        if all(_is_over(file, bool(left)) for file in others):
+            for file in (*left, *others):
+                file.unlink(missing_ok=True)
 
     return hold_mark(folder / "running", remove_left)
+
+
+def _is_over(mark: Path, locked: bool) -> bool:
+    """Whether the run of a mark is known to have ended, though no system's lock holds it on this machine.
+
+    Args:
+        mark: `running.BOOT.PROCESS.START`.
+        locked: whether there are locks of Snakemake that could be its.
+    """
+    _, boot, process, start = [*mark.name.split("."), "", "", ""][:4]
+    if boot == _boot():
+        return not process.isdecimal() or _started(int(process)) != start
+    if shares_flock(mount_of(mark.parent.resolve())):
+        return True
+    with suppress(OSError):
+        return not locked and time.time() - mark.stat().st_mtime > _A_DAY_S  # locks come within a day
+    return True
+
+
+def _boot() -> str:
+    """What tells this machine since its last start from every other; its name where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return re.sub(r"\W", "-", socket.gethostname())
+
+
+def _started(process: int) -> str:
+    """When a process of this machine began, as the system counts; empty where there is none, or a dead one."""
+    if sys.platform == "linux":
+        try:
+            text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+            state, *fields = text.rpartition(")")[2].split()
+            return "" if state in ("Z", "X") else fields[18]  # the 22nd in `man 5 proc_pid_stat`
+        except (OSError, IndexError, ValueError):
+            return ""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return ""
+    except OSError:  # another user's
+        pass
+    return "0"
 
 
 def hold_mark(path: Path, when_alone: Callable[[], object]) -> int:

@@ -28,6 +28,7 @@ import tifffile
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.files import open_file, read_bytes
+from txm2sem_core.io.litter import TIMESTAMP, is_litter
 
 SOFTWARE = "TXM2SEM"
 MARK = {"software": SOFTWARE}
@@ -42,7 +43,6 @@ _IN_TEXT = {
 _TEXT_BYTES = 4096
 _LARGEST_JSON = 64 * 2**20
 _ZARR_PART = re.compile(r"(?:\d+/)?zarr\.json|\d+/c(?:/\d+)+")
-_TIMESTAMP = ".snakemake_timestamp"  # an empty file that Snakemake leaves in every folder that a job made
 Content = dict[str, tuple[int, ...]]
 
 
@@ -63,7 +63,7 @@ def stranger(target: Path) -> Path | None:
                 return path
         elif not path.is_file() or path.is_symlink():
             return path
-        elif path.name == _TIMESTAMP and not path.stat().st_size:
+        elif is_litter(path.name) and (path.name != TIMESTAMP or not path.stat().st_size):
             continue
         elif volume:
             if not _ZARR_PART.fullmatch(name):

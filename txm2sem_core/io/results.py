@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.litter import is_litter
 from txm2sem_core.io.tables import read_json
 
 MARK = ".txm2sem-results"
+RECORDS = ".settings"  # folders of what results were made with: of each sample, and of what is of all
 _TEXT = "The results of TXM2SEM are in this folder. What lies in the places of results may be replaced by a run.\n"
 # folders that a job makes as a whole, and Snakemake removes as a whole before it makes them again
 _WHOLE = ("raw", "pairs", "slices", "crate")
 _ZARR_PART = re.compile(r"(?:\d+/)?zarr\.json|\d+/c(?:/\d+)*|\d+")
-# Snakemake's, in every folder that a job made; and what file managers leave
-_LITTER = re.compile(r"\.snakemake_timestamp|\.DS_Store|\._.*|Thumbs\.db|desktop\.ini")
-_OTHERS = ("logs", "benchmarks", "crate", "report.html", "provenance.json", "ro-crate-metadata.json")
+_OTHERS = (RECORDS, "logs", "benchmarks", "crate", "report.html", "provenance.json", "ro-crate-metadata.json")
 
 
 def check_results(folder: Path, samples: Iterable[str]) -> None:
@@ -91,7 +91,7 @@ def _foreign(folder: Path) -> Path | None:
         return None
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        if _LITTER.fullmatch(path.name) or (path.is_dir() and not volume):
+        if is_litter(path.name) or (path.is_dir() and not volume):
             continue
         if not (_ZARR_PART.fullmatch(name) or name in listed) if volume else name not in listed:
             return path

@@ -35,6 +35,7 @@ INFRASTRUCTURE = {
     "io.exchange": "how two files change places",
     "io.locks": "who waits for whom",
     "io.guards": "refuses files that change underneath or do not fit into memory",
+    "io.mounts": "what may be expected of a file system",
     "io.results": "refuses folders that hold what is not of a run, and marks a run's own",
     "config.loading": "turns the user's file into the values that a job is given",
     "config.checking": "the messages of wrong settings",
@@ -44,6 +45,7 @@ INFRASTRUCTURE = {
     "provenance.code": "tells code apart",
     "provenance.syntax": "tells code apart",
     "provenance.digests": "tells files apart",
+    "provenance.records": "tells what results were made with",
     "provenance.user_cache": "where digests are kept",
 }
 # Of the classes of these, a job is given the values of the fields; only what their methods compute from them counts.

@@ -22,6 +22,8 @@ import numpy as np
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import Volume
+from txm2sem_core.io.litter import files_below
+from txm2sem_core.io.mounts import mount_of
 from txm2sem_core.io.readers.hdf5 import split_dataset
 from txm2sem_core.provenance.user_cache import Kept
 
@@ -49,7 +51,8 @@ class _File(NamedTuple):
 def raw_digest(paths: Iterable[Path]) -> str:
     """A digest of the content of files and folders, which does not change when they are moved, copied or touched.
 
-    It holds the order of `paths`, the name of each file (within its folder, for a folder), and every byte.
+    It holds the order of `paths`, the name of each file (within its folder, for a folder), and every byte. What file
+    managers leave in a folder is no part of it (`io.litter`).
 
     Raises:
         InputError: a path is missing or cannot be read, or a file changes meanwhile.
@@ -77,12 +80,7 @@ def volume_digest(volume: Volume) -> str:
 def _files(path: Path) -> Iterator[_File]:
     if path.is_dir():
         place = path.resolve()
-        found = [
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(path)
-            for name in names
-            if os.path.isfile(os.path.join(folder, name))
-        ]
+        found = [file for file in files_below(path) if file.is_file()]
         for name in sorted(os.path.relpath(file, path) for file in found):
             yield _File(place, Path(name).as_posix(), path / name)
     elif path.is_file():
@@ -138,17 +136,8 @@ def _size(mark: str) -> int:
 @cache
 def _is_kept_track_of(place: Path) -> bool:
     """Whether the file system of a folder keeps a time of change that nobody can set; as Linux tells."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:  # not Linux
-        return os.name == "posix"
-    best, kind = "", ""
-    for line in lines:
-        before, _, after = line.partition(" - ")
-        point = before.split(" ")[4].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n")
-        if len(point) >= len(best) and place.is_relative_to(point):
-            best, kind = point, after.split(" ")[0]
-    return kind in _KEEPS_CHANGES
+    kind = mount_of(place).kind
+    return kind in _KEEPS_CHANGES if sys.platform == "linux" else os.name == "posix"
 
 
 def _read(files: list[tuple[Path, int]]) -> Iterator[str]:

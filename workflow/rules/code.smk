@@ -5,7 +5,9 @@ import inspect
 
 from txm2sem_core.provenance import code_digest
 
-RUN_SCRIPT = "python {params.runner:q} {params.script} {log:q} {threads} <<< {params.job:q}"
+# what every job does in the end: leave a record of what its result was made with (records.smk)
+KEEP_RECORD = ' && mkdir -p "$(dirname {params.record:q})" && printf %s {params.made_with:q} > {params.record:q}'
+RUN_SCRIPT = "python {params.runner:q} {params.script} {log:q} {threads} <<< {params.job:q}" + KEEP_RECORD
 
 
 def run_script(script, **own):
@@ -56,3 +58,15 @@ def by_content(volumes):
 def digest_of(made):
     """The small file that tells a volume or stack of the results, NAME.ome.zarr or NAME.tif, from another: NAME.digest."""
     return f"{made.removesuffix('.ome.zarr').removesuffix('.tif')}.digest"
+
+
+def kept_in(folder):
+    """What a patch store holds beside its store.json, which tells it from another: needed where that is read."""
+    return [ancient(f"{folder}/{name}") for name in ("store.safetensors", "index.csv")]
+
+
+def maker_of(path):
+    """The output of a rule that `path` is or lies in, or None."""
+    for place in (path, *path.parents):
+        if any(each.is_producer(str(place)) for each in workflow.rules):
+            return str(place)

@@ -1,5 +1,5 @@
-# The checked configuration, and the helpers that several stages' rules share. Beside code.smk, nothing else defines
-# functions for rules.
+# The checked configuration, and the helpers that several stages' rules share. Beside raw.smk, code.smk and records.smk,
+# nothing else defines functions for rules.
 import json
 import os
 import shlex
@@ -8,35 +8,34 @@ from functools import cache
 from pathlib import Path
 
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
-ROOT = Path(workflow.basedir)
+# (of this file, as the Snakefile may be a module of another workflow)
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+if not (ROOT / "txm2sem_core").is_dir():
+    sys.exit(f"txm2sem: error: {ROOT}: a module's jobs run its files. Copy the workflow to this machine, and name it.")
 sys.path.insert(0, str(ROOT))
 places = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
 # no job runs Python files that merely lie in the folder it works in, or beside the copy of its script in .snakemake
 os.environ.update(PYTHONPATH=os.pathsep.join(places), PYTHONSAFEPATH="1")
 
 from txm2sem_core.config import FILTERS
-from txm2sem_core.errors import Txm2semError, for_user
+from txm2sem_core.errors import told_to_user
 from txm2sem_core.failures import print_failures
 from txm2sem_core.io import read_yaml
 from txm2sem_core.io.locks import hold_run
 from txm2sem_core.io.results import check_results
 from txm2sem_core.preflight import before_planning, check_run
-from txm2sem_core.provenance import raw_digest
-from txm2sem_core.samples import label_files, pair_files, volume_path
+from txm2sem_core.samples import volume_path
 
-try:
-    RUNNING = hold_run(Path(".snakemake")) if workflow.is_main_process else None
+with told_to_user():
+    RUNNING = hold_run(Path(".snakemake"), works=not workflow.dryrun) if workflow.is_main_process else None
     for file in workflow.configfiles:
         read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word
     checked = check_run(config)
     CONFIG, SAMPLES, STYLE = checked.config, checked.samples, checked.style
+    CONFIGS = checked.of_sample  # with the context that each sample allows
     if workflow.is_main_process:
         check_results(Path(CONFIG.results_dir), SAMPLES)
         before_planning(checked)
-except (Txm2semError, OSError) as error:
-    if (told := for_user(error)) is None:
-        raise
-    sys.exit(f"txm2sem: error: {told}")  # not by the logger, which is silent under --quiet
 
 # read by jobs from the environment, so that none is part of a rule and a change reruns nothing; results for their mark
 os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
@@ -44,6 +43,8 @@ os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFI
 os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins), TXM2SEM_RESULTS=CONFIG.results_dir)
 
 RESULTS = CONFIG.results_dir
+if workflow.modifier.path_modifier.replace_prefix(RESULTS) != RESULTS:
+    sys.exit("txm2sem: error: module: prefix and replace_prefix do not work here. Set results_dir in its config.")
 VARIANTS = list(CONFIG.translations)
 # fitted at once, on the CPU
 BASELINES = [name for name in VARIANTS if CONFIG.variant(name).family == "baseline"]
@@ -200,58 +201,6 @@ def settings(group):
 def sample_settings(sample):
     """A row of the sample table as one canonical string; without labels, which come after the training."""
     return json.dumps(SAMPLES[sample].model_dump(mode="json", exclude={"labels", "voxel_size_from"}), sort_keys=True)
-
-
-def given(files):
-    """The user's files as inputs, never newer than a result; what looks like a pattern is left to its digest."""
-    return [ancient(str(file)) for file in files if not set(str(file)) & set("{}<>")]
-
-
-@cache
-def labels_digest(sample):
-    """A digest of them, as a param."""
-    return raw_digest(label_files(SAMPLES[sample]).values())
-
-
-def labels_index(sample):
-    """What tells of the placed label images, as an input, where phases are parted by them."""
-    return [f"{RESULTS}/{sample}/labels/index.csv"] if CONFIG.measure.segmentation != "thresholds" else []
-
-
-def labels_folder(sample):
-    """Their folder as a param, or nothing."""
-    return f"{RESULTS}/{sample}/labels" if labels_index(sample) else ""
-
-
-def raw_files(sample):
-    """What a phantom left, or the user's own files."""
-    if SAMPLES[sample].source == "phantom":
-        return [f"{RESULTS}/{sample}/raw/phantom.json"]
-    return given(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
-
-
-def raw_volume(sample):
-    """The TXM volume as an input."""
-    if SAMPLES[sample].source == "phantom":
-        return [f"{RESULTS}/{sample}/raw/phantom.json"]
-    volume = volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))
-    return [] if volume is None else given([volume])
-
-
-@cache
-def pairs_digest(sample):
-    """A digest of the user's pairs, as a param; a phantom's files follow from its settings."""
-    if SAMPLES[sample].source == "phantom":
-        return ""
-    return raw_digest(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
-
-
-@cache
-def volume_digest(sample):
-    """A digest of the user's TXM volume, as a param; taken once, since thousands of jobs of a volume have it."""
-    if SAMPLES[sample].source == "phantom" or not has_volume(sample):
-        return ""
-    return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))])
 
 
 def patches_folder(sample, variant):
@@ -411,6 +360,8 @@ def report_settings():
         by_alias=True,
         exclude={"device", "tensorboard", "tiff_volumes", "figures"},
     )
+    if len({own.patches.context for own in CONFIGS.values()}) > 1:
+        del shown["patches"]["context"]  # of each sample its own, as `auto` says
     return yaml.safe_dump(shown, sort_keys=True, allow_unicode=True)
 
 

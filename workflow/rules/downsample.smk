@@ -5,6 +5,7 @@ rule downsample_patches:
     input:
         description="<results>/{sample}/patches/store.json",
         store=ancient("<results>/{sample}/patches/store.safetensors"),
+        index=ancient("<results>/{sample}/patches/index.csv"),
     output:
         store="<results>/{sample}/patches_x{factor}/store.safetensors",
         index="<results>/{sample}/patches_x{factor}/index.csv",
@@ -30,6 +31,7 @@ rule downsample_patches:
 rule downsample_volume:
     input:
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
         raw=lambda w: raw_volume(w.sample),
     output:
         volume=directory("<results>/{sample}/patches_x{factor}/txm_volume.ome.zarr"),

@@ -38,6 +38,7 @@ rule draw_montage:
         predicted=lambda w: [ancient(file) for file in predicted_patches(w.sample, first_runs())],
         digests=lambda w: map(digest_of, predicted_patches(w.sample, first_runs())),
         stores=lambda w: sorted({f"{patches_folder(w.sample, v)}/store.json" for v in VARIANTS}),
+        kept=lambda w: sorted({file for v in VARIANTS for file in kept_in(patches_folder(w.sample, v))}),
     output:
         report(
             multiext("<results>/{sample}/figures/montage_{number}", *SUFFIXES),
@@ -72,6 +73,7 @@ rule draw_sections:
         digest=lambda w: f"{RESULTS}/{w.sample}/volumes/{w.variant}/seed{CONFIG.seeds[0]}/sem.digest",
         raw=lambda w: raw_volume(w.sample),
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
     output:
         report(
             multiext("<results>/{sample}/figures/sections/{variant}", *SUFFIXES),
@@ -104,6 +106,7 @@ rule draw_side_task:
         patches=lambda w: ancient(f"{RESULTS}/{w.sample}/predictions/{w.variant}/seed{CONFIG.seeds[0]}/patches.tif"),
         digest=lambda w: f"{RESULTS}/{w.sample}/predictions/{w.variant}/seed{CONFIG.seeds[0]}/patches.digest",
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
     output:
         report(
             multiext("<results>/{sample}/figures/{task}/{variant}", *SUFFIXES),
@@ -144,6 +147,7 @@ rule draw_uncertainty:
         scores="<results>/{sample}/metrics/{run}/uncertainty.csv",
         reliability="<results>/{sample}/metrics/{run}/reliability.csv",
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
     output:
         report(
             multiext("<results>/{sample}/figures/uncertainty/{run}", *SUFFIXES),
@@ -293,8 +297,9 @@ rule draw_phases:
     input:
         volumes=lambda w: [ancient(volume) for volume in predicted_volumes(w.sample, folders_of(drawn_runs()))],
         digests=lambda w: map(digest_of, predicted_volumes(w.sample, folders_of(drawn_runs()))),
-        raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
+        raw=lambda w: truth_files(w.sample),
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
         labels=lambda w: labels_index(w.sample),
     output:
         report(

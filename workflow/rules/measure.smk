@@ -5,8 +5,8 @@ rule measure_patches:
     input:
         patches=ancient("<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif"),
         patches_digest="<results>/{sample}/predictions/{variant}/seed{seed}/patches.digest",
-        store=ancient("<results>/{sample}/patches/store.safetensors"),
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
     output:
         scores="<results>/{sample}/metrics/{variant}/seed{seed}/patches.csv",
         spectra="<results>/{sample}/metrics/{variant}/seed{seed}/spectra.csv",
@@ -34,8 +34,9 @@ rule measure_volume:
     input:
         volume=ancient("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
         digest="<results>/{sample}/volumes/{variant}/seed{seed}/sem.digest",
-        raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
+        raw=lambda w: truth_files(w.sample),
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
         labels=lambda w: labels_index(w.sample),
     output:
         figures="<results>/{sample}/metrics/{variant}/seed{seed}/volume.json",
@@ -65,8 +66,8 @@ use rule measure_patches as measure_ensemble_patches with:
     input:
         patches=ancient("<results>/{sample}/predictions/{variant}/ensemble/patches.tif"),
         patches_digest="<results>/{sample}/predictions/{variant}/ensemble/patches.digest",
-        store=ancient("<results>/{sample}/patches/store.safetensors"),
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
     output:
         scores="<results>/{sample}/metrics/{variant}/ensemble/patches.csv",
         spectra="<results>/{sample}/metrics/{variant}/ensemble/spectra.csv",
@@ -81,8 +82,9 @@ use rule measure_volume as measure_ensemble_volume with:
     input:
         volume=ancient("<results>/{sample}/volumes/{variant}/ensemble/sem.ome.zarr"),
         digest="<results>/{sample}/volumes/{variant}/ensemble/sem.digest",
-        raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
+        raw=lambda w: truth_files(w.sample),
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
         labels=lambda w: labels_index(w.sample),
     output:
         figures="<results>/{sample}/metrics/{variant}/ensemble/volume.json",
@@ -104,8 +106,9 @@ rule measure_uncertainty:
             if has_volume(w.sample) and has_truth(w.sample)
             else []
         ),
-        raw=lambda w: raw_files(w.sample) if has_truth(w.sample) else [],
+        raw=lambda w: truth_files(w.sample),
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
     output:
         scores="<results>/{sample}/metrics/{run}/uncertainty.csv",
         reliability="<results>/{sample}/metrics/{run}/reliability.csv",
@@ -244,6 +247,7 @@ rule measure_rock:
         volume=ancient("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
         digest="<results>/{sample}/volumes/{variant}/seed{seed}/sem.digest",
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
         labels=lambda w: labels_index(w.sample),
     output:
         figures="<results>/{sample}/metrics/{variant}/seed{seed}/rock.json",
@@ -271,8 +275,9 @@ rule measure_rock:
 
 use rule measure_rock as measure_true_rock with:
     input:
-        raw=lambda w: raw_files(w.sample),
+        raw=lambda w: truth_files(w.sample),
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
         labels=lambda w: labels_index(w.sample),
     output:
         figures="<results>/{sample}/metrics/truth/rock.json",
@@ -321,6 +326,7 @@ rule measure_side_task:
         patches=ancient("<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif"),
         patches_digest="<results>/{sample}/predictions/{variant}/seed{seed}/patches.digest",
         description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
     output:
         "<results>/{sample}/metrics/{variant}/seed{seed}/{task}.csv",
     log:

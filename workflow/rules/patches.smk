@@ -5,6 +5,7 @@ rule extract_patches:
     input:
         index="<results>/{sample}/registered/index.csv",
         quality="<results>/{sample}/registered/quality.csv",
+        pairs=ancient("<results>/{sample}/registered/pairs"),
         raw=lambda w: raw_volume(w.sample),
     output:
         store="<results>/{sample}/patches/store.safetensors",
@@ -22,7 +23,7 @@ rule extract_patches:
     params:
         **run_script(
             "extract_patches",
-            settings=settings(CONFIG.patches),
+            settings=lambda w: settings(CONFIGS[w.sample].patches),
             sample=lambda w: sample_settings(w.sample),
             raw_digest=lambda w: volume_digest(w.sample),
         ),

@@ -8,6 +8,7 @@ rule predict_test:
         weights=ancient("<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors"),
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
+        kept=lambda w: kept_in(patches_folder(w.sample, w.variant)),
     output:
         patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
         digest="<results>/{sample}/predictions/{variant}/seed{seed}/patches.digest",
@@ -35,6 +36,7 @@ rule predict_test:
         "python -m txm2sem_core predict-test --model {params.model:q} --patches {params.patches:q}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
         " --overwrite --output {params.output:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        f"{KEEP_RECORD}"
 
 
 # One of several jobs of a volume (predict.jobs): its units lie beside the volume's place until all are there.
@@ -73,6 +75,7 @@ rule predict_slab:
         " --settings {params.settings:q}"
         " --overwrite --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
         " --threads {threads} 2>&1 | tee {log:q} >&2"
+        f"{KEEP_RECORD}"
 
 
 # Makes the units that no slab made, which is all of them with predict.jobs = 1, and closes the volume.
@@ -110,6 +113,7 @@ rule predict_volume:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
         " --overwrite --output {output.volume:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        f"{KEEP_RECORD}"
 
 
 # Several models, or several passes of one: `run` is variant/ensemble or variant/seedN.
@@ -118,6 +122,7 @@ rule predict_test_uncertainty:
         weights=lambda w: [ancient(file) for file in run_models(w.sample, w.run, "generator.safetensors")],
         models=lambda w: run_models(w.sample, w.run, "model.json"),
         description=lambda w: f"{patches_folder(w.sample, w.run.split('/')[0])}/store.json",
+        kept=lambda w: kept_in(patches_folder(w.sample, w.run.split("/")[0])),
     output:
         patches="<results>/{sample}/predictions/{run}/patches.tif",
         digest="<results>/{sample}/predictions/{run}/patches.digest",
@@ -146,6 +151,7 @@ rule predict_test_uncertainty:
         "python -m txm2sem_core predict-test {params.models} {params.dropout} --patches {params.patches:q}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.run}"
         " --overwrite --output {params.output:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        f"{KEEP_RECORD}"
 
 
 rule predict_slab_uncertainty:
@@ -183,6 +189,7 @@ rule predict_slab_uncertainty:
         " --name {wildcards.sample}/{wildcards.run}/{wildcards.slab}of{wildcards.slabs}"
         " --overwrite --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
         " --threads {threads} 2>&1 | tee {log:q} >&2"
+        f"{KEEP_RECORD}"
 
 
 rule predict_volume_uncertainty:
@@ -220,6 +227,7 @@ rule predict_volume_uncertainty:
         " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
         " --name {wildcards.sample}/{wildcards.run}"
         " --overwrite --output {output.volume:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
+        f"{KEEP_RECORD}"
 
 
 rule export_volume:

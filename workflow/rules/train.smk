@@ -6,7 +6,7 @@
 rule train_model:
     input:
         description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
-        store=lambda w: ancient(f"{patches_folder(w.sample, w.variant)}/store.safetensors"),
+        kept=lambda w: kept_in(patches_folder(w.sample, w.variant)),
         volume=lambda w: neighbour_files(w.sample, w.variant),
     output:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
@@ -29,7 +29,7 @@ rule train_model:
         runtime=grows(1440),
     params:
         code=lambda w: command_code("train"),
-        settings=lambda w: settings(CONFIG.variant(w.variant)),
+        settings=lambda w: settings(CONFIGS[w.sample].variant(w.variant)),
         patches=lambda w, input: folder_of(input.description),
         model=lambda w, output: folder_of(output.model),
         volume=lambda w: neighbour_option(w.sample, w.variant),
@@ -39,6 +39,7 @@ rule train_model:
         "python -m txm2sem_core train --patches {params.patches:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed} --output {params.model:q}"
         " --overwrite {params.volume} --threads {threads} 2>&1 | (trap '' TERM; exec tee {log:q}) >&2"
+        f"{KEEP_RECORD}"
 
 
 # Seconds on a CPU, so that no baseline waits for a GPU.

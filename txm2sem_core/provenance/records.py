@@ -1,0 +1,94 @@
+"""What each result was made with, kept beside the results: it is there where Snakemake's memory is lost or not asked.
+
+Snakemake remembers the settings of its jobs in its folder `.snakemake`, by the results' names as they were written, and
+compares them unless it is told not to. So each job leaves a record too: the settings of its rule as names and texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from txm2sem_core.errors import InputError
+from txm2sem_core.io.results import RECORDS
+from txm2sem_core.io.tables import read_json
+
+_LONGEST = 4000  # characters of a text that stands in a record; of a longer one its digest does
+_SHOWN = 4  # keys that a message names
+
+
+def record_of(output: str, results: str) -> str:
+    """The record of the job whose first output is `output`: in a hidden folder of the sample, or of the results."""
+    place = PurePath(output).relative_to(results)
+    where, name = ("", place) if len(place.parts) == 1 else (place.parts[0], PurePath(*place.parts[1:]))
+    return str(PurePath(results, where, RECORDS, f"{name}.json"))
+
+
+def record_text(values: Mapping[str, str], results: str) -> str:
+    """A record as text. The results folder, which may be moved, is left out of the values."""
+    return json.dumps({name: _short(value, results) for name, value in values.items()}, sort_keys=True)
+
+
+def changes(record: Path, values: Mapping[str, str], results: str) -> str:
+    """How the values differ from those of a record, in words; empty where they are the same or there is no record.
+
+    Names that only one of both has are of another version of the workflow, and left out.
+    """
+    try:
+        known = read_json(record)
+    except InputError:  # none, or one that was being written when its job was killed
+        return ""
+    if not isinstance(known, dict):
+        return ""
+    found = [
+        told
+        for name, value in values.items()
+        if name in known and known[name] != (now := _short(value, results))
+        for told in _told(name, str(known[name]), now)
+    ]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return ", ".join(found[:_SHOWN]) + more
+
+
+def _short(value: str, results: str) -> str:
+    value = value.replace(f"{results}/", "<results>/")
+    return value if len(value) <= _LONGEST else f"sha256:{hashlib.sha256(value.encode()).hexdigest()}"
+
+
+def _told(name: str, before: str, now: str) -> Iterator[str]:
+    if name == "raw_digest":
+        yield "the raw data"
+        return
+    was, becomes = _object(before), _object(now)
+    if was is None or becomes is None:
+        yield f"{name} {before}, now {now}" if len(before) + len(now) < 100 else name
+        return
+    yield from (f"{key} {one}, now {other}" for key, one, other in differing(was, becomes))
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """The dotted names of what two settings say differently, with both values as texts; `none` where one has none."""
+    one, other = dict(_leaves(before)), dict(_leaves(now))
+    for key in sorted(one.keys() | other.keys()):
+        if one.get(key) != other.get(key):
+            yield key, one.get(key, "none"), other.get(key, "none")
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The values within an object by their dotted names."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{inner}", text) for inner, text in _leaves(value))
+        else:
+            yield key, json.dumps(value)

@@ -1,0 +1,66 @@
+# The user's raw files, and what a phantom left in their place: as inputs of rules, and as digests among their params.
+from txm2sem_core.provenance import raw_digest
+from txm2sem_core.samples import label_files, pair_files
+
+
+def given(files):
+    """The user's files as inputs, never newer than a result; what looks like a pattern is left to its digest."""
+    return [ancient(str(file)) for file in files if not set(str(file)) & set("{}<>")]
+
+
+@cache
+def labels_digest(sample):
+    """A digest of them, as a param."""
+    return raw_digest(label_files(SAMPLES[sample]).values())
+
+
+def labels_index(sample):
+    """What tells of the placed label images, as an input, where phases are parted by them."""
+    folder = f"{RESULTS}/{sample}/labels"
+    return [f"{folder}/index.csv", ancient(f"{folder}/pairs")] if CONFIG.measure.segmentation != "thresholds" else []
+
+
+def labels_folder(sample):
+    """Their folder as a param, or nothing."""
+    return f"{RESULTS}/{sample}/labels" if labels_index(sample) else ""
+
+
+def phantom_files(sample, *names):
+    """What tells of a phantom, and those of its files that are needed: one that was removed is made again."""
+    return [f"{RESULTS}/{sample}/raw/phantom.json"] + [ancient(f"{RESULTS}/{sample}/raw/{name}") for name in names]
+
+
+def truth_files(sample):
+    """The true FIB-SEM volume as an input, where it is known."""
+    return phantom_files(sample, "truth") if has_truth(sample) else []
+
+
+def raw_files(sample):
+    """What a phantom left, or the user's own files."""
+    if SAMPLES[sample].source == "phantom":
+        return phantom_files(sample, "pairs.csv", "txm", "sem", "charge", "lowdensity", "highdensity")
+    return given(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
+
+
+def raw_volume(sample):
+    """The TXM volume as an input."""
+    if SAMPLES[sample].source == "phantom":
+        return phantom_files(sample, "txm_volume")
+    volume = volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))
+    return [] if volume is None else given([volume])
+
+
+@cache
+def pairs_digest(sample):
+    """A digest of the user's pairs, as a param; a phantom's files follow from its settings."""
+    if SAMPLES[sample].source == "phantom":
+        return ""
+    return raw_digest(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
+
+
+@cache
+def volume_digest(sample):
+    """A digest of the user's TXM volume, as a param; taken once, since thousands of jobs of a volume have it."""
+    if SAMPLES[sample].source == "phantom" or not has_volume(sample):
+        return ""
+    return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))])

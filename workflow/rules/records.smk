@@ -1,0 +1,66 @@
+# Every result knows what it was made with. Each job of ours leaves a record of its rule's settings beside the results,
+# and in the plan a job whose record tells of other settings runs again: also where Snakemake does not know, since its
+# folder .snakemake was removed or results_dir moved, or does not look, with --rerun-triggers mtime.
+from txm2sem_core.provenance.records import changes, record_of, record_text
+
+NO_SETTINGS = ("code", "script")  # code is compared by Snakemake alone, where its user lets it
+
+
+def compared_params(own):
+    """The params of a rule that follow from the configuration and the raw data alone, not from the files of its jobs."""
+    return {
+        name: value
+        for name, value in own.params.items()
+        if name not in NO_SETTINGS
+        and (isinstance(value, str) or callable(value) and len(inspect.signature(value).parameters) == 1)
+    }
+
+
+def values_of(params, wildcards):
+    """What they are for one job."""
+    return {name: str(value(wildcards) if callable(value) else value) for name, value in params.items()}
+
+
+def made_again(own, params, wildcards):
+    """Put a job into the plan whose result stands there with other settings; no input of it."""
+    output = str(own.output[0].apply_wildcards(wildcards))
+    if not workflow.is_main_process or not os.path.lexists(output):
+        return []
+    with told_to_user():
+        values = values_of(params, wildcards)
+    record = Path(record_of(output, RESULTS))
+    told = changes(record, values, RESULTS)
+    if told and workflow.touch and not workflow.dryrun:  # the user says that the results are as they would be made now
+        record.write_text(record_text(values, RESULTS), encoding="utf-8")
+    elif told:
+        workflow.dag.forcefiles.add(output)
+        say_again(output, told)
+    return []
+
+
+SAID = []
+
+
+def say_again(output, told):
+    """Name a result that is made again, and why; of many the first ones."""
+    SAID.append(output)
+    if len(SAID) <= 20:
+        print(f"txm2sem: made with other settings, so made again: {output} ({told})", file=sys.stderr)
+    elif len(SAID) == 21:
+        print("txm2sem: and more results that were made with other settings, which the plan names", file=sys.stderr)
+
+
+def keep_records(own):
+    """Have the jobs of a rule leave their records, and the plan look at them."""
+    params = compared_params(own)
+    own.set_params(
+        made_with=lambda wildcards, output: record_text(values_of(params, wildcards), RESULTS),
+        record=lambda wildcards, output: record_of(output[0], RESULTS),
+    )
+    own.set_input(records=lambda wildcards: made_again(own, params, wildcards))
+
+
+for each in workflow.rules:
+    # as a module that another workflow uses twice, this is read twice
+    if each.shellcmd and KEEP_RECORD in each.shellcmd and "record" not in dict(each.params.items()):
+        keep_records(each)
