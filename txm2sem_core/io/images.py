@@ -79,6 +79,18 @@ def read_image(path: str | Path) -> np.ndarray:
         InputError: missing, empty, unreadable, in colour, of several pages, changed while it was read, larger than the
             bound of `guards.check_fits`, or with NaN or infinite pixels.
     """
+    array = read_slice(path)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"{path}: {int((~np.isfinite(array)).sum())} pixels are NaN or infinite. Fill or crop them.")
+    return array
+
+
+def read_slice(path: str | Path) -> np.ndarray:
+    """As `read_image`, of a slice as an instrument leaves it: pixels that were not measured may be NaN or infinite.
+
+    Raises:
+        InputError: as `read_image`, or no pixel is finite.
+    """
     path = Path(path)
     _check_file(path)
     before = Fingerprint.of(path)
@@ -88,7 +100,10 @@ def read_image(path: str | Path) -> np.ndarray:
         before.check()
         raise damaged(path, error) from error
     before.check()
-    return _checked_plane(path, array)
+    array = _checked_plane(path, array)
+    if array.dtype.kind == "f" and not np.isfinite(array).any():
+        raise InputError(f"{path}: {array.size} pixels are NaN or infinite, which is all of it. Save it anew.")
+    return array
 
 
 def plane_header(path: str | Path) -> PlaneHeader:
@@ -217,8 +232,6 @@ def _checked_plane(path: Path, array: np.ndarray) -> np.ndarray:
         array = array.reshape(array.shape[-2:])
     if array.ndim != 2:
         raise InputError(f"{path}: one plane [Y, X] is needed, this file has shape {array.shape}. Split the stack.")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"{path}: {int((~np.isfinite(array)).sum())} pixels are NaN or infinite. Fill or crop them.")
     return array
 
 
