@@ -31,7 +31,7 @@ def bar_rows(image: Array) -> tuple[int, int]:
 
 def _is_seen(mask: Mask) -> bool:
     """Whether a bar [Y, X] was measured, but for what lies about it."""
-    return np.count_nonzero(mask.sum(axis=1) >= LEAST_PIXELS) >= SMALLEST_ROWS
+    return int((mask.sum(axis=1) >= LEAST_PIXELS).sum()) >= SMALLEST_ROWS
 
 
 def _share_of_two_levels(row: Array) -> float:

@@ -72,7 +72,7 @@ def shrink_filtered(filtered: Filtered, factor: int) -> Filtered:
 def shared_share(fixed: Filtered, moving: Filtered, matrix: Matrix) -> tuple[Mask, float]:
     """Where both slices were measured, on the fixed grid, and its share of what was measured of the fixed slice."""
     both = fixed.mask & covered_by(moving.mask, matrix, fixed.shape)
-    return both, float(np.count_nonzero(both) / max(1, np.count_nonzero(fixed.mask)))
+    return both, int(both.sum()) / max(1, int(fixed.mask.sum()))
 
 
 def coarse_factor(fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> int:
@@ -107,7 +107,8 @@ def _correlation_peaks(
     result = sitk.MaskedFFTNormalizedCorrelation(
         sitk.GetImageFromArray(fixed),
         sitk.GetImageFromArray(moving),
-        *(sitk.GetImageFromArray(mask.astype(np.float32)) for mask in masks),
+        sitk.GetImageFromArray(masks[0].astype(np.float32)),
+        sitk.GetImageFromArray(masks[1].astype(np.float32)),
         0,
         min_overlap,
     )

@@ -102,6 +102,6 @@ def chance_similarity(first: Filtered, second: Filtered) -> float:
     values = []
     for y, x in steps:
         by = (round(y * height / DISPLACEMENTS), round(x * width / DISPLACEMENTS))
-        image, mask = (np.roll(values_of, by, axis=(0, 1)) for values_of in (second.image, second.mask))
-        values.append(similarity(first.image, image, first.mask & mask))
+        both = first.mask & np.roll(second.mask, by, axis=(0, 1))
+        values.append(similarity(first.image, np.roll(second.image, by, axis=(0, 1)), both))
     return max((value for value in values if np.isfinite(value)), default=float("nan"))
