@@ -41,6 +41,7 @@ FIRST_STEP_PX = 1.0
 STEP_FACTOR = 0.5  # at each turn of the gradient
 COARSE_MIN_STEP_PX = 0.05
 FINE_MIN_STEP_PX = 2e-3
+LEAST_KEPT = 0.5  # of what the slices share at the start, to compare results of searches
 MAX_ITERATIONS = 100  # a level
 FLAT = 1e-8  # gradient at which the search ends
 
@@ -174,11 +175,34 @@ def _matrix(transform: sitk.Transform) -> Matrix:
 def refine(fixed: Filtered, moving: Filtered, start: Matrix, kind: Kind, levels: int, min_step_px: float) -> Matrix:
     """Maximise Mattes' mutual information over all pixels that were measured, coarse to fine, from `start`.
 
-    Mattes et al., IEEE Transactions on Medical Imaging 22 (2003) 120, as in SimpleITK.
+    Mattes et al., IEEE Transactions on Medical Imaging 22 (2003) 120, as in SimpleITK. Masks make the search exact, but
+    drive it off at times, even from a start next to the optimum. So where not all was measured, it is done with and
+    without them (then over what is filled up, too), and the result counts under which the slices are more alike where
+    both were measured.
 
     Raises:
         RuntimeError: from ITK, where the images part company during the search.
     """
+    if fixed.mask.all() and moving.mask.all():
+        return _refined_once(fixed, moving, start, kind, levels, min_step_px)
+    least = LEAST_KEPT * shared_share(fixed, moving, start)[1]
+    whole = (Filtered(each.image, np.ones(each.shape, dtype=bool)) for each in (fixed, moving))
+    found: list[Matrix] = []
+    failed: RuntimeError | None = None
+    for slices in ((fixed, moving), tuple(whole)):
+        try:
+            found.append(_refined_once(slices[0], slices[1], start, kind, levels, min_step_px))
+        except RuntimeError as error:
+            failed = error
+    if not found and failed is not None:
+        raise failed
+    return max(found, key=lambda matrix: _start_similarity(fixed, moving, matrix, least))
+
+
+def _refined_once(
+    fixed: Filtered, moving: Filtered, start: Matrix, kind: Kind, levels: int, min_step_px: float
+) -> Matrix:
+    """The search itself; with masks where not all was measured."""
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums over threads come in any order: not repeatable
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(BINS)
