@@ -17,7 +17,6 @@ from txm2sem_core.figures.pictures import _registration_view
 from txm2sem_core.geometry import centred_similarity, common_crop, corner_error_px, coverage, warp
 from txm2sem_core.measured import measured
 from txm2sem_core.registration import Registration, estimate_transform, judge, register_files, register_pairs, stage
-from txm2sem_core.registration.data_bar import bar_rows
 from txm2sem_core.registration.diagnosis import diagnose
 from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.registration.search import shrink_slice
@@ -129,7 +128,7 @@ def test_the_numbers_of_what_was_not_measured_do_not_matter() -> None:
 def test_a_mirrored_slice_within_a_circle_is_told_so() -> None:
     txm, sem = pair_of(2)
     txm = filled_up(txm, OUTSIDE["circle"], "zero")
-    hint = diagnose(txm, np.ascontiguousarray(filled_up(sem, OUTSIDE["border"], "zero")[:, ::-1]), QUICK, np.nan)
+    hint = diagnose(txm, np.ascontiguousarray(filled_up(sem, OUTSIDE["turned border"], "zero")[:, ::-1]), QUICK, np.nan)
     assert hint is not None
     assert "mirrored left to right" in str(hint)
     assert "data bar" not in str(hint)
@@ -227,16 +226,6 @@ def test_the_picture_leaves_out_what_was_not_measured(tmp_path: Path) -> None:
     assert_array_equal(np.isfinite(view.before), measured(sem))
     assert f"{100 * measured(txm).mean():.0f} % of the TXM measured" in view.quality
     assert np.nanmin(view.before) > 10
-
-
-def test_rows_that_were_not_measured_are_no_data_bar() -> None:
-    sem = pair_of(2)[1]
-    for view in OUTSIDE.values():
-        assert bar_rows(filled_up(sem, view, "zero")) == (0, 0)
-    with_bar = sem.copy()
-    with_bar[-16:] = 0
-    with_bar[-12:-6, 10:60] = with_bar[-10:-8, 80:150] = 255
-    assert bar_rows(with_bar) == (0, 16)
 
 
 def test_not_a_number_is_refused_of_what_is_no_slice_to_register(tmp_path: Path) -> None:

@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from txm2sem_core.geometry import Array, Mask
-from txm2sem_core.measured import measured
+from txm2sem_core.geometry import Array
 
 BAR_SHARE = 0.8  # of a bar's row that its two most frequent grey levels fill; the edges of letters have others
 IMAGE_SHARE = 0.6  # the median of the other rows must lie below, or two levels are nothing odd in this image
 SMALLEST_ROWS = 4
 LARGEST_FRACTION = 0.35  # of the image's height
-LEAST_PIXELS = 16  # of a row that were measured; fewer say nothing
 GAP_ROWS = 2  # rows of a frame or of a blurred seam that may lie within the bar
 
 
 def bar_rows(image: Array) -> tuple[int, int]:
-    """How many rows at the upper and at the lower edge of `image` [Y, X] belong to a data bar or an empty border.
-
-    Rows that were not measured may lie about a bar, but make none: they have no part in a registration.
-    """
-    mask = measured(image)
-    shares = np.array([_share_of_two_levels(row[known]) for row, known in zip(image, mask, strict=True)])
+    """How many rows at the upper and at the lower edge of `image` [Y, X] belong to a data bar or an empty border."""
+    shares = np.array([_share_of_two_levels(row) for row in image])
     top, bottom = _rows_from(shares), _rows_from(shares[::-1])
     inner = shares[top : len(shares) - bottom]
-    if not inner.size or np.median(inner) >= IMAGE_SHARE:
-        return 0, 0
-    return (top if _is_seen(mask[:top]) else 0, bottom if _is_seen(mask[::-1][:bottom]) else 0)
-
-
-def _is_seen(mask: Mask) -> bool:
-    """Whether a bar [Y, X] was measured, but for what lies about it."""
-    return int((mask.sum(axis=1) >= LEAST_PIXELS).sum()) >= SMALLEST_ROWS
+    return (top, bottom) if inner.size and np.median(inner) < IMAGE_SHARE else (0, 0)
 
 
 def _share_of_two_levels(row: Array) -> float:
-    if row.size < LEAST_PIXELS:
-        return 1.0  # nothing is seen that is no bar
     counts = np.sort(np.unique(row, return_counts=True)[1])
     return float(counts[-2:].sum() / row.size)
 
