@@ -54,11 +54,17 @@ def coverage(matrix: Matrix, moving_shape: tuple[int, int], fixed_shape: tuple[i
     return _inside(_moving_coordinates(matrix, fixed_shape), moving_shape)
 
 
+def covered_by(mask: Mask, matrix: Matrix, fixed_shape: tuple[int, int]) -> Mask:
+    """Which fixed pixels the True pixels of the moving `mask` [Y, X] cover, bool [Y, X]; by nearest neighbour."""
+    return coverage(matrix, mask.shape, fixed_shape) if mask.all() else warp(mask, matrix, fixed_shape)
+
+
 def warp(moving: Array, matrix: Matrix, shape: tuple[int, int], order: int = 3, fill: float = 0) -> Array:
     """Resample `moving` [Y, X] onto the fixed grid.
 
     Args:
-        moving: image of any integer, float or bool type; bool is always resampled by nearest neighbour.
+        moving: image of any integer, float or bool type; bool is always resampled by nearest neighbour. NaN stays
+            where it is by nearest neighbour, and spreads with a spline.
         matrix: moving pixel to fixed pixel.
         shape: (Y, X) of the fixed grid.
         order: of the spline, 0 (nearest) to 5; 3 keeps the sharpness that linear interpolation would take.
@@ -77,7 +83,7 @@ def warp(moving: Array, matrix: Matrix, shape: tuple[int, int], order: int = 3, 
     last = np.array(moving.shape, dtype=np.float64).reshape(2, 1, 1) - 1
     source = moving.astype(np.float64)
     values = ndimage.map_coordinates(source, np.clip(coordinates, 0, last), order=order, mode="mirror")
-    values = np.clip(values, source.min(), source.max())
+    values = np.clip(values, np.nanmin(source), np.nanmax(source))
     if np.issubdtype(moving.dtype, np.integer):
         values = np.rint(values)
     values[outside] = fill

@@ -41,7 +41,7 @@ class RegisterSettings(Settings):
     max_rotation_deg: NonNegative = 15.0  # a larger result is refused
     max_scale_percent: NonNegative = 15.0
     max_shift_fraction: Fraction = 0.35  # of the slice's shorter side
-    min_overlap: Fraction = 0.5  # share of the TXM slice that the FIB-SEM slice must cover
+    min_overlap: Fraction = 0.5  # share of the TXM slice, as measured, that the FIB-SEM slice must cover
     min_similarity: NonNegative = 0.02  # normalised mutual information over that of the slices displaced
     max_disagreement_px: Positive = 2.0  # between the whole slice's transform and that of its better half alone
     refused: Literal["exclude", "stop"] = "exclude"  # a pair that fails: leave it out and name it, or stop

@@ -23,7 +23,8 @@ from txm2sem_core.figure_settings import (
 )
 from txm2sem_core.figures.saving import save, save_reason
 from txm2sem_core.gaps import Gaps
-from txm2sem_core.geometry import warp
+from txm2sem_core.geometry import Array, Mask, Matrix, covered_by, warp
+from txm2sem_core.measured import filled, measured
 from txm2sem_core.metrics import Calibration, psnr, ssim
 from txm2sem_core.plotting import (
     Column,
@@ -289,10 +290,28 @@ def _registration_view(
     transforms: dict[str, dict[str, list[list[float]]]],
     pixel_size_nm: tuple[float, float] | None,
 ) -> RegistrationView:
-    fixed = io.read_image(pair.txm)
-    moving = io.read_image(pair.sem).astype(np.float32)
+    fixed, moving = io.read_slice(pair.txm), io.read_slice(pair.sem)
+    known, moving_known = _known(fixed), _known(moving)
     matrix = np.asarray(transforms[pair.pair]["matrix"])
-    before, after = (warp(moving, m, fixed.shape, order=1, fill=np.nan) for m in (np.eye(3), matrix))
+    before, after = (_placed(moving, moving_known, m, fixed.shape) for m in (np.eye(3), matrix))
     verdict = "" if row["accepted"] else ", refused"
     text = f"correlation {row['correlation_before']:.2f} before, {row['correlation_after']:.2f} after{verdict}"
-    return RegistrationView(f"Pair {pair.pair}", fixed, before, after, pixel_size_nm, text)
+    text += "".join(
+        f", {100 * share:.0f} % of the {name} measured"
+        for name, share in (("TXM", known.mean()), ("FIB-SEM", moving_known.mean()))
+        if share < 1
+    )
+    shown = np.where(known, fixed.astype(np.float64), np.nan)
+    return RegistrationView(f"Pair {pair.pair}", shown, before, after, pixel_size_nm, text)
+
+
+def _known(image: Array) -> Mask:
+    """Where a slice was measured; of a blank one all is drawn as it is."""
+    mask = measured(image)
+    return mask if mask.any() else np.isfinite(image)
+
+
+def _placed(moving: Array, known: Mask, matrix: Matrix, shape: tuple[int, int]) -> Array:
+    """The FIB-SEM slice on the TXM's pixels; NaN where it does not reach or was not measured."""
+    image = warp(filled(moving, known).astype(np.float32), matrix, shape, order=1, fill=np.nan)
+    return np.where(covered_by(known, matrix, shape), image, np.float32(np.nan))

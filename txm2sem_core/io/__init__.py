@@ -22,6 +22,7 @@ from txm2sem_core.io.images import (
     not_zero,
     read_image,
     read_mask,
+    read_slice,
     read_voxel_size_nm,
     write_tiff,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "read_marks",
     "read_mask",
     "read_patch_store",
+    "read_slice",
     "read_text",
     "read_voxel_size_nm",
     "read_yaml",

@@ -84,14 +84,26 @@ def read_image(path: str | Path) -> np.ndarray:
         InputError: missing, empty, unreadable, in colour, of several pages, changed while it was read, larger than the
             bound of `guards.check_fits`, or with NaN or infinite pixels.
     """
-    array = read_plane(path)
+    array = read_slice(path)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"{path}: {int((~np.isfinite(array)).sum())} pixels are NaN or infinite. Fill or crop them.")
     return array
 
 
+def read_slice(path: str | Path) -> np.ndarray:
+    """As `read_image`, of a slice as an instrument leaves it: pixels that were not measured may be NaN or infinite.
+
+    Raises:
+        InputError: as `read_image`, or no pixel is finite.
+    """
+    array = read_plane(path)
+    if array.dtype.kind == "f" and not np.isfinite(array).any():
+        raise InputError(f"{path}: {array.size} pixels are NaN or infinite, which is all of it. Save it anew.")
+    return array
+
+
 def read_plane(path: str | Path) -> np.ndarray:
-    """`read_image`, whatever the pixels are: NaN means that one was not measured."""
+    """As `read_image`, whatever the pixels are: of a volume's slice, all may be NaN."""
     path = Path(path)
     _check_file(path)
     before = Fingerprint.of(path)

@@ -26,9 +26,10 @@ class RegistrationView:
 
     Attributes:
         label: the pair.
-        fixed: TXM, `[Y, X]`.
-        before: FIB-SEM on the TXM's pixels by its place in the file alone, `[Y, X]`; NaN where it does not reach.
-        after: FIB-SEM brought into register, `[Y, X]`; NaN where it does not reach.
+        fixed: TXM, `[Y, X]`; NaN where it was not measured.
+        before: FIB-SEM on the TXM's pixels by its place in the file alone, `[Y, X]`; NaN where it does not reach, or
+            was not measured.
+        after: FIB-SEM brought into register, `[Y, X]`; NaN likewise.
         pixel_size_nm: of the TXM, (Y, X); None where it is not known, and then no scale bar is drawn.
         quality: in words and numbers, shown at the row's right end.
     """
@@ -56,8 +57,8 @@ def checkerboard(first: Image, second: Image, tiles: int) -> NDArray[np.float64]
 def draw_registration(views: Sequence[RegistrationView], style: RegistrationStyle, common: CommonStyle) -> Figure:
     """Draw the TXM slice and the checkerboards before and after, a row a pair.
 
-    Every image is stretched between its own percentiles, since the two contrasts differ. Blue is where the FIB-SEM
-    slice does not reach.
+    Every image is stretched between its own percentiles, since the two contrasts differ. Blue is where the
+    FIB-SEM slice does not reach, and what was not measured.
 
     Raises:
         InputError: no pairs, or images of a pair that differ in shape.

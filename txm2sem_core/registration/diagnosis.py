@@ -18,7 +18,7 @@ from txm2sem_core.geometry import Array, Matrix, centred_similarity, coverage
 from txm2sem_core.registration.data_bar import bar_rows
 from txm2sem_core.registration.estimate import SMALLEST_SIDE_PX, Registration, estimate_from, is_blank, judge
 from txm2sem_core.registration.poses import AS_IT_IS, EIGHT, Pose, Upright, find_poses
-from txm2sem_core.registration.search import ROTATION_STEP_DEG, SCALE_STEP, shrink, symmetric_steps
+from txm2sem_core.registration.search import ROTATION_STEP_DEG, SCALE_STEP, shrink_slice, symmetric_steps
 
 NOTHING = "tried without success: mirrored, turned, of another pixel size, a part, with a data bar"
 PAGE = "docs/your-own-data.md, 'What a hint says'"
@@ -217,7 +217,7 @@ def _tried(fixed: Array, moving: Array, remedy: Remedy, pose: Pose, settings: Re
     """Register the mended pair, small and then in full; the hint if it is accepted both times."""
     mended = remedy.of(moving)
     factor = max(1, min(min(fixed.shape), 2 * min(mended.shape)) // TRIAL_SIDE_PX)
-    small = shrink(fixed.astype(np.float32), factor), shrink(mended.astype(np.float32), factor)
+    small = shrink_slice(fixed, factor), shrink_slice(mended, factor)
     trial = _accepted(*small, pose.start(small[1].shape, small[0].shape), settings)
     if trial is None:
         return None

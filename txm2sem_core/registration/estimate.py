@@ -5,37 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import ndimage
 
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
 from txm2sem_core.geometry import (
     Array,
+    Crop,
+    Mask,
     Matrix,
     common_crop,
     corner_error_px,
-    coverage,
     rotation_deg,
     scale,
     shift_xy_px,
     warp,
 )
+from txm2sem_core.measured import filled, measured, measured_share
 from txm2sem_core.registration.search import (
     COARSE_MIN_STEP_PX,
     FINE_MIN_STEP_PX,
     ROTATION_STEP_DEG,
     SCALE_STEP,
-    Image,
     Kind,
     best_start,
     coarse_factor,
     refine,
     rough_starts,
-    shrink,
+    shared_share,
+    shrink_filtered,
     symmetric_steps,
     to_full,
     usable_levels,
 )
-from txm2sem_core.registration.similarity import chance_similarity, correlation, prefilter, similarity
+from txm2sem_core.registration.similarity import Filtered, chance_similarity, correlation, prefilter, similarity
 
 SMALLEST_SIDE_PX = 32  # of a slice, and of what two slices share
 AGREEMENT_SIDE_PX = 256  # halves are registered at this size at most: they need not be exact
@@ -43,7 +46,10 @@ AGREEMENT_SIDE_PX = 256  # halves are registered at this size at most: they need
 
 @dataclass(frozen=True)
 class Registration:
-    """How a moving slice lies on a fixed one. Before: as delivered, pixel on pixel. After: with `matrix`."""
+    """How a moving slice lies on a fixed one. Before: as delivered, pixel on pixel. After: with `matrix`.
+
+    All figures are of what was measured of both slices.
+    """
 
     matrix: Matrix  # 3x3, moving pixel (x, y, 1) to fixed pixel
     similarity_before: float  # normalised mutual information of the filtered slices, 1 unrelated
@@ -52,7 +58,9 @@ class Registration:
     disagreement_px: float  # mean corner distance between this transform and that of the better half alone
     correlation_before: float  # Pearson, of the slices as delivered
     correlation_after: float
-    overlap: float  # share of the fixed slice that the moving one covers
+    overlap: float  # share of what was measured of the fixed slice that the moving one covers
+    fixed_measured: float  # share of the fixed slice that was measured
+    moving_measured: float
     rotation_deg: float  # x towards y
     scale: float  # fixed pixels to a moving pixel
     shift_x_px: float  # of the centre
@@ -62,6 +70,8 @@ class Registration:
 def estimate_transform(fixed: Array, moving: Array, settings: RegisterSettings) -> Registration:
     """Find the transform that brings `moving` [Y, X] onto `fixed` [Y, X], whatever their contrasts.
 
+    What was not measured (see `measured`) has no part in it.
+
     Rough starts from masked normalised cross-correlation over a grid of turns and scales and all shifts, the best by
     mutual information, then mutual information over all pixels, coarse to fine. The same input gives the same bytes.
     With `transform: none` the matrix is the identity and only the figures are computed.
@@ -69,19 +79,17 @@ def estimate_transform(fixed: Array, moving: Array, settings: RegisterSettings) 
     Raises:
         RegistrationError: a slice is blank or too small, or no start keeps the two together.
     """
-    filtered_fixed, filtered_moving = (
-        prefilter(image, settings.median_px, settings.smooth_px) for image in (fixed, moving)
-    )
+    images, (filtered_fixed, filtered_moving) = _seen(fixed, moving, settings)
     if settings.transform == "none":
-        return _described(np.eye(3), (fixed, moving), (filtered_fixed, filtered_moving), disagreement_px=0.0)
-    for name, image in (("fixed (TXM)", filtered_fixed), ("moving (FIB-SEM)", filtered_moving)):
-        if min(image.shape) < SMALLEST_SIDE_PX:
-            raise RegistrationError(f"the {name} slice is {image.shape}, smaller than {SMALLEST_SIDE_PX} pixels")
-        if not image.any():
+        return _described(np.eye(3), images, (filtered_fixed, filtered_moving), disagreement_px=0.0)
+    for name, filtered in (("fixed (TXM)", filtered_fixed), ("moving (FIB-SEM)", filtered_moving)):
+        if min(filtered.shape) < SMALLEST_SIDE_PX:
+            raise RegistrationError(f"the {name} slice is {filtered.shape}, smaller than {SMALLEST_SIDE_PX} pixels")
+        if not filtered.image.any():
             raise RegistrationError(f"the {name} slice is blank")
     matrix = _search(filtered_fixed, filtered_moving, settings)
     disagreement = _disagreement_px(filtered_fixed, filtered_moving, matrix, settings)
-    return _described(matrix, (fixed, moving), (filtered_fixed, filtered_moving), disagreement)
+    return _described(matrix, images, (filtered_fixed, filtered_moving), disagreement)
 
 
 def estimate_from(fixed: Array, moving: Array, start: Matrix, settings: RegisterSettings) -> Registration:
@@ -93,20 +101,33 @@ def estimate_from(fixed: Array, moving: Array, start: Matrix, settings: Register
     Raises:
         RegistrationError: the search drives the slices apart.
     """
-    filtered = tuple(prefilter(image, settings.median_px, settings.smooth_px) for image in (fixed, moving))
-    matrix = _refined(filtered[0], filtered[1], start, FINE_MIN_STEP_PX, settings)
-    found = _described(matrix, (fixed, moving), (filtered[0], filtered[1]), disagreement_px=float("inf"))
+    images, filtered = _seen(fixed, moving, settings)
+    matrix = _refined(*filtered, start, FINE_MIN_STEP_PX, settings)
+    found = _described(matrix, images, filtered, disagreement_px=float("inf"))
     if not found.similarity_after - found.similarity_chance >= settings.min_similarity:
         return found
-    return replace(found, disagreement_px=_disagreement_px(filtered[0], filtered[1], matrix, settings))
+    return replace(found, disagreement_px=_disagreement_px(*filtered, matrix, settings))
+
+
+def _seen(
+    fixed: Array, moving: Array, settings: RegisterSettings
+) -> tuple[tuple[Array, Array], tuple[Filtered, Filtered]]:
+    """The two slices with what was not measured filled up from beside it, and as the search sees them."""
+    masks = measured(fixed), measured(moving)
+    images = filled(fixed, masks[0]), filled(moving, masks[1])
+    one, other = (
+        prefilter(image, mask, settings.median_px, settings.smooth_px)
+        for image, mask in zip(images, masks, strict=True)
+    )
+    return images, (one, other)
 
 
 def is_blank(image: Array, settings: RegisterSettings) -> bool:
     """Whether nothing is left of `image` [Y, X] once it is filtered for the search."""
-    return not prefilter(image, settings.median_px, settings.smooth_px).any()
+    return not prefilter(image, measured(image), settings.median_px, settings.smooth_px).image.any()
 
 
-def _search(fixed: Image, moving: Image, settings: RegisterSettings) -> Matrix:
+def _search(fixed: Filtered, moving: Filtered, settings: RegisterSettings) -> Matrix:
     """From no knowledge: turns and scales within the bounds, and all shifts."""
     kind = _kind(settings)
     rotations = [0.0] if kind == "translation" else symmetric_steps(settings.max_rotation_deg, ROTATION_STEP_DEG)
@@ -116,26 +137,31 @@ def _search(fixed: Image, moving: Image, settings: RegisterSettings) -> Matrix:
 
 
 def _search_among(
-    fixed: Image,
-    moving: Image,
+    fixed: Filtered,
+    moving: Filtered,
     rotations_deg: list[float],
     scales: list[float],
     min_step_px: float,
     settings: RegisterSettings,
 ) -> Matrix:
     factor = coarse_factor(fixed.shape, moving.shape)
-    small_fixed, small_moving = shrink(fixed, factor), shrink(moving, factor)
+    small_fixed, small_moving = shrink_filtered(fixed, factor), shrink_filtered(moving, factor)
+    if not (small_fixed.mask.any() and small_moving.mask.any()):
+        raise RegistrationError("too little of the slices was measured")
     max_shift_px = settings.max_shift_fraction * min(small_fixed.shape)
     starts = rough_starts(small_fixed, small_moving, rotations_deg, scales, max_shift_px, settings.min_overlap)
     start = best_start(small_fixed, small_moving, starts, _kind(settings), settings.min_overlap)
     if start is None:
         raise RegistrationError(
-            f"no placing of the slices covers register.min_overlap {settings.min_overlap:g} of the TXM slice"
+            f"no placing of the slices covers register.min_overlap {settings.min_overlap:g} of what was measured of "
+            "the TXM slice"
         )
     return _refined(fixed, moving, to_full(start, factor), min_step_px, settings)
 
 
-def _refined(fixed: Image, moving: Image, start: Matrix, min_step_px: float, settings: RegisterSettings) -> Matrix:
+def _refined(
+    fixed: Filtered, moving: Filtered, start: Matrix, min_step_px: float, settings: RegisterSettings
+) -> Matrix:
     levels = usable_levels(settings.levels, min(fixed.shape, moving.shape, key=min))
     try:
         return refine(fixed, moving, start, _kind(settings), levels, min_step_px)
@@ -148,23 +174,22 @@ def _kind(settings: RegisterSettings) -> Kind:
     return settings.transform
 
 
-def _disagreement_px(fixed: Image, moving: Image, matrix: Matrix, settings: RegisterSettings) -> float:
+def _disagreement_px(fixed: Filtered, moving: Filtered, matrix: Matrix, settings: RegisterSettings) -> float:
     """Register each half of what the slices share anew, and compare: chance does not strike twice in one place.
 
     Each half is searched over all shifts, from the turn and scale of the whole. The better half counts, since the
     other may be bare of structure. Infinite where nothing can be compared.
     """
-    crop = common_crop(coverage(matrix, moving.shape, fixed.shape))
-    shared = crop.of(fixed), crop.of(warp(moving, matrix, fixed.shape, order=1))
+    both, _ = shared_share(fixed, moving, matrix)
+    crop = _shared_crop(both)
+    shared = fixed.within(crop), moving.onto(matrix, fixed.shape).within(crop)
     factor = max(1, min(shared[0].shape) // AGREEMENT_SIDE_PX)
     if min(shared[0].shape) < SMALLEST_SIDE_PX:
         return float("inf")
-    shared_fixed, shared_moving = (shrink(image, factor) for image in shared)
-    axis = int(np.argmax(shared_fixed.shape))
+    shared_fixed, shared_moving = (shrink_filtered(each, factor) for each in shared)
     errors = []
-    for half_fixed, half_moving in zip(
-        np.array_split(shared_fixed, 2, axis), np.array_split(shared_moving, 2, axis), strict=True
-    ):
+    for half in _halves(shared_fixed.shape):
+        half_fixed, half_moving = shared_fixed.within(half), shared_moving.within(half)
         try:
             anew = _search_among(half_fixed, half_moving, [0.0], [1.0], COARSE_MIN_STEP_PX, settings)
         except RegistrationError:
@@ -173,25 +198,43 @@ def _disagreement_px(fixed: Image, moving: Image, matrix: Matrix, settings: Regi
     return min(errors, default=float("inf"))
 
 
+def _shared_crop(both: Mask) -> Crop:
+    """The largest rectangle of what both slices show; pixels left out within do not break it."""
+    return common_crop(both if both.all() else ndimage.binary_fill_holes(both))
+
+
+def _halves(shape: tuple[int, int]) -> tuple[Crop, Crop]:
+    """The two halves of an image along its longer side; the first has the odd row or column."""
+    height, width = shape
+    if height >= width:
+        middle = (height + 1) // 2
+        return Crop(0, middle, 0, width), Crop(middle, height, 0, width)
+    middle = (width + 1) // 2
+    return Crop(0, height, 0, middle), Crop(0, height, middle, width)
+
+
 def _described(
-    matrix: Matrix, images: tuple[Array, Array], filtered: tuple[Image, Image], disagreement_px: float
+    matrix: Matrix, images: tuple[Array, Array], filtered: tuple[Filtered, Filtered], disagreement_px: float
 ) -> Registration:
     fixed, moving = images
     identity = np.eye(3)
-    before = coverage(identity, moving.shape, fixed.shape)
-    after = coverage(matrix, moving.shape, fixed.shape)
-    crop = common_crop(after)
-    registered = warp(filtered[1], matrix, fixed.shape, order=1)
+    before, _ = shared_share(*filtered, identity)
+    after, overlap = shared_share(*filtered, matrix)
+    crop = _shared_crop(after)
+    registered = filtered[1].onto(matrix, fixed.shape)
+    at_first = filtered[1].onto(identity, fixed.shape)
     shift_x, shift_y = shift_xy_px(matrix, moving.shape, fixed.shape)
     return Registration(
         matrix=matrix,
-        similarity_before=similarity(filtered[0], warp(filtered[1], identity, fixed.shape, order=1), before),
-        similarity_after=similarity(filtered[0], registered, after),
-        similarity_chance=chance_similarity(crop.of(filtered[0]), crop.of(registered)),
+        similarity_before=similarity(filtered[0].image, at_first.image, before),
+        similarity_after=similarity(filtered[0].image, registered.image, after),
+        similarity_chance=chance_similarity(filtered[0].within(crop), registered.within(crop)),
         disagreement_px=disagreement_px,
         correlation_before=correlation(fixed, warp(moving, identity, fixed.shape, order=1), before),
         correlation_after=correlation(fixed, warp(moving, matrix, fixed.shape), after),
-        overlap=float(after.mean()),
+        overlap=overlap,
+        fixed_measured=measured_share(filtered[0].mask),
+        moving_measured=measured_share(filtered[1].mask),
         rotation_deg=rotation_deg(matrix),
         scale=scale(matrix),
         shift_x_px=shift_x,

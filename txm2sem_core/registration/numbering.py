@@ -17,7 +17,7 @@ from txm2sem_core.errors import RegistrationError
 from txm2sem_core.geometry import Array
 from txm2sem_core.registration.diagnosis import PAGE
 from txm2sem_core.registration.estimate import estimate_transform, judge
-from txm2sem_core.registration.search import shrink
+from txm2sem_core.registration.search import shrink_slice
 from txm2sem_core.samples import RawPair
 
 SMALL_SIDE_PX = 256  # shorter side at which partners are compared
@@ -104,7 +104,7 @@ def _fits(pair: RawPair, partner: RawPair, margin: float | None, settings: Regis
 
 def _margin(txm: RawPair, sem: RawPair, settings: RegisterSettings) -> float | None:
     """Similarity above chance of the two slices, shrunk, or None where they are refused."""
-    fixed, moving = _small(io.read_image(txm.txm), io.read_image(sem.sem))
+    fixed, moving = _small(io.read_slice(txm.txm), io.read_slice(sem.sem))
     try:
         found = estimate_transform(fixed, moving, settings)
     except RegistrationError:
@@ -114,4 +114,4 @@ def _margin(txm: RawPair, sem: RawPair, settings: RegisterSettings) -> float | N
 
 def _small(fixed: Array, moving: Array) -> tuple[Array, Array]:
     factor = max(1, min(*fixed.shape, *moving.shape) // SMALL_SIDE_PX)
-    return shrink(fixed.astype(np.float32), factor), shrink(moving.astype(np.float32), factor)
+    return shrink_slice(fixed, factor), shrink_slice(moving, factor)

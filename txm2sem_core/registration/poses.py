@@ -12,9 +12,10 @@ import numpy as np
 from scipy import ndimage, signal
 from skimage.transform import rescale
 
-from txm2sem_core.geometry import Array, Matrix, centred_similarity, warp
-from txm2sem_core.registration.search import COARSE_SIDE_PX, Image, shrink
-from txm2sem_core.registration.similarity import prefilter
+from txm2sem_core.geometry import Array, Mask, Matrix, centred_similarity, warp
+from txm2sem_core.measured import filled, measured
+from txm2sem_core.registration.search import COARSE_SIDE_PX, Image, shrink, shrink_slice
+from txm2sem_core.registration.similarity import Filtered, prefilter
 
 HIGH_PASS_PX = 6.0  # Gaussian sigma on the coarse images; what is smoother is drift of brightness
 SHARED_SHARE = 0.5  # of the smaller of the two images that a shift must leave on the other
@@ -66,16 +67,21 @@ def find_poses(
             which all combinations are tried.
     """
     factor = max(1, round(min(fixed.shape) / COARSE_SIDE_PX))
-    small = _features(prefilter(shrink(fixed.astype(np.float32), factor), 0, 0))
+    shrunk = shrink_slice(fixed, factor)
+    small = _features(prefilter(shrunk, np.isfinite(shrunk), 0, 0))
+    mask = measured(moving)
+    moving = filled(moving, mask)
     spread = [float(feature.std()) or 1.0 for feature in small]
     poses = []
     for uprights, scales, turns in searches:
         for scale in scales:
-            resized = prefilter(resize(moving, scale / factor), 0, 0)
+            image = resize(moving, scale / factor)
+            resized = prefilter(image, _resized_mask(mask, scale / factor, image.shape), 0, 0)
             if min(resized.shape) < 2 * PEAK_MARGIN_PX:
                 continue
             for upright in uprights:
-                features = [feature / s for feature, s in zip(_features(upright.of(resized)), spread, strict=True)]
+                stood = Filtered(upright.of(resized.image), upright.of(resized.mask))
+                features = [feature / s for feature, s in zip(_features(stood), spread, strict=True)]
                 poses += [_best_shift(small, features, upright, scale, turn) for turn in turns]
     return sorted(poses, key=lambda pose: -pose.strength)
 
@@ -87,12 +93,23 @@ def resize(image: Array, factor: float) -> Image:
     return np.asarray(rescale(small, factor * blocks, order=1, anti_aliasing=True), dtype=np.float32)
 
 
-def _features(image: Image) -> list[Image]:
-    """Grey levels without drift, and edges, each of mean 0: what holds whatever the contrasts are."""
+def _resized_mask(mask: Mask, factor: float, shape: tuple[int, int]) -> Mask:
+    """Where an image that `resize` made `shape` was measured."""
+    return np.ones(shape, dtype=bool) if mask.all() else resize(mask, factor) >= 0.5
+
+
+def _features(filtered: Filtered) -> list[Image]:
+    """Grey levels without drift, and edges: what holds whatever the contrasts are.
+
+    Each has mean 0 over what was measured, and is 0 elsewhere.
+    """
+    image, mask = filtered.image, filtered.mask
     level = image - ndimage.gaussian_filter(image, HIGH_PASS_PX, mode="nearest")
     edges = ndimage.gaussian_gradient_magnitude(image, 1.0, mode="nearest")
     edges = edges - ndimage.gaussian_filter(edges, HIGH_PASS_PX, mode="nearest")
-    return [(feature - feature.mean()).astype(np.float32) for feature in (level, edges)]
+    if not mask.any():
+        return [np.zeros_like(feature) for feature in (level, edges)]
+    return [np.where(mask, feature - feature[mask].mean(), 0).astype(np.float32) for feature in (level, edges)]
 
 
 def _best_shift(fixed: list[Image], moving: list[Image], upright: Upright, scale: float, turn_deg: float) -> Pose:

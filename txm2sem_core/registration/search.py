@@ -15,14 +15,17 @@ from skimage.feature import peak_local_max
 from skimage.transform import downscale_local_mean
 
 from txm2sem_core.geometry import (
+    Array,
+    Mask,
     Matrix,
     centred_similarity,
-    coverage,
+    covered_by,
     rotation_deg,
     scale,
     warp,
 )
-from txm2sem_core.registration.similarity import BINS, similarity
+from txm2sem_core.measured import filled, measured
+from txm2sem_core.registration.similarity import BINS, Filtered, similarity
 
 Kind = Literal["translation", "rigid", "similarity", "affine"]
 Image = NDArray[np.float32]
@@ -38,6 +41,7 @@ FIRST_STEP_PX = 1.0
 STEP_FACTOR = 0.5  # at each turn of the gradient
 COARSE_MIN_STEP_PX = 0.05
 FINE_MIN_STEP_PX = 2e-3
+LEAST_KEPT = 0.5  # of what the slices share at the start, to compare results of searches
 MAX_ITERATIONS = 100  # a level
 FLAT = 1e-8  # gradient at which the search ends
 
@@ -46,6 +50,30 @@ def shrink(image: Image, factor: int) -> Image:
     """Mean over blocks of `factor` pixels; rows and columns that fill no block are left out."""
     height, width = (side // factor * factor for side in image.shape)
     return downscale_local_mean(image[:height, :width], (factor, factor)).astype(np.float32)
+
+
+def shrink_mask(mask: Mask, factor: int) -> Mask:
+    """Which blocks of `factor` pixels were measured by half at least."""
+    return np.asarray(shrink(mask.astype(np.float32), factor) >= 0.5)
+
+
+def shrink_slice(image: Array, factor: int) -> Image:
+    """`shrink` of a slice as it was read; NaN, which is not measured, where too little of a block was."""
+    mask = measured(image)
+    small = shrink(filled(image, mask).astype(np.float32), factor)
+    small[~shrink_mask(mask, factor)] = np.nan
+    return small
+
+
+def shrink_filtered(filtered: Filtered, factor: int) -> Filtered:
+    """Mean over blocks of `factor` pixels."""
+    return Filtered(shrink(filtered.image, factor), shrink_mask(filtered.mask, factor))
+
+
+def shared_share(fixed: Filtered, moving: Filtered, matrix: Matrix) -> tuple[Mask, float]:
+    """Where both slices were measured, on the fixed grid, and its share of what was measured of the fixed slice."""
+    both = fixed.mask & covered_by(moving.mask, matrix, fixed.shape)
+    return both, int(both.sum()) / max(1, int(fixed.mask.sum()))
 
 
 def coarse_factor(fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -> int:
@@ -70,19 +98,18 @@ def _gradient(image: Image) -> Image:
 
 
 def _correlation_peaks(
-    fixed: Image, moving: Image, mask: Image, max_shift_px: float, min_overlap: float
+    fixed: Image, moving: Image, masks: tuple[Mask, Mask], max_shift_px: float, min_overlap: float
 ) -> list[tuple[float, float, float]]:
     """The strongest shifts as (|correlation|, x, y): masked normalised cross-correlation over every whole shift.
 
     Padfield, IEEE Transactions on Image Processing 21 (2012) 2706, as in ITK. The magnitude is taken, so that an
-    inverted contrast counts as well. `moving` and `mask` lie on a grid of the same shape as `fixed`.
+    inverted contrast counts as well. `moving` and its mask lie on a grid of the same shape as `fixed`.
     """
-    ones = sitk.GetImageFromArray(np.ones_like(fixed))
     result = sitk.MaskedFFTNormalizedCorrelation(
         sitk.GetImageFromArray(fixed),
         sitk.GetImageFromArray(moving),
-        ones,
-        sitk.GetImageFromArray(mask),
+        sitk.GetImageFromArray(masks[0].astype(np.float32)),
+        sitk.GetImageFromArray(masks[1].astype(np.float32)),
         0,
         min_overlap,
     )
@@ -95,29 +122,28 @@ def _correlation_peaks(
 
 
 def rough_starts(
-    fixed: Image,
-    moving: Image,
+    fixed: Filtered,
+    moving: Filtered,
     rotations_deg: list[float],
     scales: list[float],
     max_shift_px: float,
     min_overlap: float,
 ) -> list[Matrix]:
-    """Candidate matrices between two small images [Y, X], from a grid of turns and scales and all whole shifts.
+    """Candidate matrices between two small slices, from a grid of turns and scales and all whole shifts.
 
     Two features are correlated, grey levels and gradient magnitudes: the first is steadier under noise, the second
     holds where the contrast of some phases is inverted and of others not. The best of each are returned.
     """
     starts: list[Matrix] = []
-    ones = np.ones_like(moving)
     for feature in (lambda image: image, _gradient):
-        fixed_feature, moving_feature = feature(fixed), feature(moving)
+        fixed_feature, moving_feature = feature(fixed.image), feature(moving.image)
         found: list[tuple[float, Matrix]] = []
         for angle in rotations_deg:
             for factor in scales:
                 turned = centred_similarity(angle, factor, (0, 0), moving.shape, fixed.shape)
                 on_grid = warp(moving_feature, turned, fixed.shape, order=1)
-                mask = warp(ones, turned, fixed.shape, order=0)
-                for strength, x, y in _correlation_peaks(fixed_feature, on_grid, mask, max_shift_px, min_overlap):
+                masks = fixed.mask, covered_by(moving.mask, turned, fixed.shape)
+                for strength, x, y in _correlation_peaks(fixed_feature, on_grid, masks, max_shift_px, min_overlap):
                     found.append((strength, centred_similarity(angle, factor, (x, y), moving.shape, fixed.shape)))
         found.sort(key=lambda candidate: -candidate[0])
         starts += [matrix for _, matrix in found[:STARTS_PER_FEATURE]]
@@ -146,14 +172,37 @@ def _matrix(transform: sitk.Transform) -> Matrix:
     return np.asarray(np.linalg.inv(inverse))
 
 
-def refine(fixed: Image, moving: Image, start: Matrix, kind: Kind, levels: int, min_step_px: float) -> Matrix:
-    """Maximise Mattes' mutual information over all pixels, coarse to fine, from `start`.
+def refine(fixed: Filtered, moving: Filtered, start: Matrix, kind: Kind, levels: int, min_step_px: float) -> Matrix:
+    """Maximise Mattes' mutual information over all pixels that were measured, coarse to fine, from `start`.
 
-    Mattes et al., IEEE Transactions on Medical Imaging 22 (2003) 120, as in SimpleITK.
+    Mattes et al., IEEE Transactions on Medical Imaging 22 (2003) 120, as in SimpleITK. Masks make the search exact, but
+    drive it off at times, even from a start next to the optimum. So where not all was measured, it is done with and
+    without them (then over what is filled up, too), and the result counts under which the slices are more alike where
+    both were measured.
 
     Raises:
         RuntimeError: from ITK, where the images part company during the search.
     """
+    if fixed.mask.all() and moving.mask.all():
+        return _refined_once(fixed, moving, start, kind, levels, min_step_px)
+    least = LEAST_KEPT * shared_share(fixed, moving, start)[1]
+    whole = (Filtered(each.image, np.ones(each.shape, dtype=bool)) for each in (fixed, moving))
+    found: list[Matrix] = []
+    failed: RuntimeError | None = None
+    for slices in ((fixed, moving), tuple(whole)):
+        try:
+            found.append(_refined_once(slices[0], slices[1], start, kind, levels, min_step_px))
+        except RuntimeError as error:
+            failed = error
+    if not found and failed is not None:
+        raise failed
+    return max(found, key=lambda matrix: _start_similarity(fixed, moving, matrix, least))
+
+
+def _refined_once(
+    fixed: Filtered, moving: Filtered, start: Matrix, kind: Kind, levels: int, min_step_px: float
+) -> Matrix:
+    """The search itself; with masks where not all was measured."""
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums over threads come in any order: not repeatable
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(BINS)
@@ -164,7 +213,10 @@ def refine(fixed: Image, moving: Image, start: Matrix, kind: Kind, levels: int, 
     method.SetInitialTransform(_itk_transform(kind, start, fixed.shape), inPlace=False)
     method.SetShrinkFactorsPerLevel([2**level for level in reversed(range(levels))])
     method.SetSmoothingSigmasPerLevel([2**level / 2 if level else 0 for level in reversed(range(levels))])
-    return _matrix(method.Execute(sitk.GetImageFromArray(fixed), sitk.GetImageFromArray(moving)))
+    for mask, restrict in ((fixed.mask, method.SetMetricFixedMask), (moving.mask, method.SetMetricMovingMask)):
+        if not mask.all():
+            restrict(sitk.GetImageFromArray(mask.astype(np.uint8)))
+    return _matrix(method.Execute(sitk.GetImageFromArray(fixed.image), sitk.GetImageFromArray(moving.image)))
 
 
 def usable_levels(levels: int, shape: tuple[int, int]) -> int:
@@ -172,16 +224,18 @@ def usable_levels(levels: int, shape: tuple[int, int]) -> int:
     return max(1, min(levels, int(np.log2(max(1.0, min(shape) / SMALLEST_LEVEL_PX))) + 1))
 
 
-def _start_similarity(fixed: Image, moving: Image, matrix: Matrix, min_overlap: float) -> float:
+def _start_similarity(fixed: Filtered, moving: Filtered, matrix: Matrix, min_overlap: float) -> float:
     """Their similarity under `matrix`; minus infinity if it covers too little or nothing can be compared."""
-    covered = coverage(matrix, moving.shape, fixed.shape)
-    if covered.mean() < min_overlap:
+    both, share = shared_share(fixed, moving, matrix)
+    if share < min_overlap:
         return -np.inf
-    value = similarity(fixed, warp(moving, matrix, fixed.shape, order=1), covered)
+    value = similarity(fixed.image, warp(moving.image, matrix, fixed.shape, order=1), both)
     return value if np.isfinite(value) else -np.inf
 
 
-def best_start(fixed: Image, moving: Image, starts: list[Matrix], kind: Kind, min_overlap: float) -> Matrix | None:
+def best_start(
+    fixed: Filtered, moving: Filtered, starts: list[Matrix], kind: Kind, min_overlap: float
+) -> Matrix | None:
     """Refine the most alike starts on the small images; the best of them, or None if none holds.
 
     An affine search takes a similarity here: small images cannot hold its two further degrees of freedom.

@@ -5,33 +5,70 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.metrics import normalized_mutual_information
 
-from txm2sem_core.geometry import Array, Mask
+from txm2sem_core.geometry import Array, Crop, Mask, Matrix, covered_by, warp
+from txm2sem_core.measured import filled
 
 BINS = 32
 CLIP_PERCENTILES = (0.5, 99.5)
 DISPLACEMENTS = 5  # a side, the undisplaced one among them
 
 
-def prefilter(image: Array, median_px: int, smooth_px: float) -> NDArray[np.float32]:
-    """Median filter, Gaussian filter, clip to percentiles, and map to [0, 1]: float32 [Y, X].
+@dataclass(frozen=True)
+class Filtered:
+    """A slice as the search sees it. Only what was measured counts; the rest is there so that filters do not mix.
+
+    Attributes:
+        image: float32 [Y, X], in [0, 1].
+        mask: where it was measured, bool [Y, X].
+    """
+
+    image: NDArray[np.float32]
+    mask: Mask
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X)."""
+        return self.mask.shape
+
+    def within(self, crop: Crop) -> Filtered:
+        """The part of the slice inside a rectangle."""
+        return Filtered(crop.of(self.image), crop.of(self.mask))
+
+    def onto(self, matrix: Matrix, shape: tuple[int, int]) -> Filtered:
+        """The slice on the fixed grid; what it does not reach is not measured there."""
+        return Filtered(warp(self.image, matrix, shape, order=1), covered_by(self.mask, matrix, shape))
+
+
+def prefilter(image: Array, mask: Mask, median_px: int, smooth_px: float) -> Filtered:
+    """Median filter, Gaussian filter, clip to percentiles, and map to [0, 1].
 
     Without it the noise, of which a mutual information over all pixels sees most, hides the structures. A blank image
     comes back as zeros.
+
+    Args:
+        image: [Y, X].
+        mask: where it was measured; only this has a part in filters and percentiles.
+        median_px: size of the median filter, 0 or 1 = off.
+        smooth_px: Gaussian sigma.
     """
-    filtered = image.astype(np.float32)
+    if not mask.any():
+        return Filtered(np.zeros(image.shape, dtype=np.float32), mask)
+    filtered = filled(image, mask).astype(np.float32)
     if median_px > 1:
         filtered = ndimage.median_filter(filtered, size=median_px, mode="nearest")
     if smooth_px > 0:
         filtered = ndimage.gaussian_filter(filtered, smooth_px, mode="nearest")
-    low, high = np.percentile(filtered, CLIP_PERCENTILES)
+    low, high = np.percentile(filtered[mask], CLIP_PERCENTILES)
     if high <= low:
-        return np.zeros_like(filtered)
-    return np.clip((filtered - low) / (high - low), 0, 1).astype(np.float32)
+        return Filtered(np.zeros_like(filtered), mask)
+    return Filtered(np.clip((filtered - low) / (high - low), 0, 1).astype(np.float32), mask)
 
 
 def similarity(first: Array, second: Array, mask: Mask) -> float:
@@ -54,17 +91,17 @@ def correlation(first: Array, second: Array, mask: Mask) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def chance_similarity(first: Array, second: Array) -> float:
-    """The highest `similarity` of two registered images [Y, X] displaced against each other, with wrap-around.
+def chance_similarity(first: Filtered, second: Filtered) -> float:
+    """The highest `similarity` of two registered slices displaced against each other, with wrap-around.
 
     Twenty-four displacements by fifths of the sides. What this leaves is owed to grey-level histograms, to structures
     as large as the image, and to chance: a registration that found the right place stands clear above it.
     """
     height, width = first.shape
-    everywhere = np.ones(first.shape, dtype=bool)
     steps = [(y, x) for y in range(DISPLACEMENTS) for x in range(DISPLACEMENTS) if (y, x) != (0, 0)]
     values = []
     for y, x in steps:
         by = (round(y * height / DISPLACEMENTS), round(x * width / DISPLACEMENTS))
-        values.append(similarity(first, np.roll(second, by, axis=(0, 1)), everywhere))
-    return max(values)
+        both = first.mask & np.roll(second.mask, by, axis=(0, 1))
+        values.append(similarity(first.image, np.roll(second.image, by, axis=(0, 1)), both))
+    return max((value for value in values if np.isfinite(value)), default=float("nan"))

@@ -16,7 +16,8 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError, printable
-from txm2sem_core.geometry import Array, Crop, common_crop, coverage, warp
+from txm2sem_core.geometry import Array, Crop, Mask, Matrix, common_crop, coverage, covered_by, warp
+from txm2sem_core.measured import filled, measured, measured_share
 from txm2sem_core.progress import progress
 from txm2sem_core.registration.diagnosis import explain
 from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
@@ -35,6 +36,8 @@ MEASURES = (
     "shift_x_px",
     "shift_y_px",
     "overlap",
+    "fixed_measured",
+    "moving_measured",
 )
 REMEDY = "Check that its two slices show the same place, or change the keys named, or leave the pair out"
 
@@ -65,7 +68,8 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
 
     `pairs/{pair}_{txm,sem,mask}.tif` (and one for each extra mask of the pair) are cropped to the largest rectangle
     that both slices cover, in their own data types; the mask is 255 where the slices can be used, 0 where the
-    FIB-SEM slice is charged.
+    FIB-SEM slice is charged or one of the two was not measured (see `measured`). What was not measured keeps its value;
+    NaN takes that of the nearest pixel that was.
 
     Raises:
         InputError: no pairs, a file that cannot be read, or shapes that do not fit.
@@ -83,6 +87,7 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
             pool.shutdown(cancel_futures=True)  # else the pairs that wait would still be registered
             raise
         _check_refused(outcomes, settings)
+    _say_unmeasured([outcome.registration for outcome in outcomes if outcome.registration is not None])
     _write_tables(outcomes, output)
 
 
@@ -97,7 +102,8 @@ def register_files(
 ) -> Registration:
     """Register one FIB-SEM slice: `registered.tif` on the TXM slice's grid, and `transform.json`, in `output`.
 
-    With a mask of the FIB-SEM slice also `mask.tif`, brought along by the same transform. With `overwrite` an earlier
+    With a mask of the FIB-SEM slice also `mask.tif`, brought along by the same transform. What was not measured keeps
+    its value, NaN too. With `overwrite` an earlier
     registration of ours is replaced.
 
     Raises:
@@ -116,9 +122,9 @@ def register_files(
     except RegistrationError as error:
         reasons = [str(error)]
     if reasons:
-        reasons.append(explain(txm, sem, settings, _stated_scale(pair)))
+        reasons += [*_unmeasured(txm, sem), explain(txm, sem, settings, _stated_scale(pair))]
         raise RegistrationError(f"{moving} on {fixed}: refused, {'; '.join(reasons)}. {REMEDY}.")
-    registered = sem if settings.transform == "none" else warp(sem, found.matrix, txm.shape)
+    registered = sem if settings.transform == "none" else _placed(sem, measured(sem), found.matrix, txm.shape)
     crop = _crop(found, settings, sem.shape, txm.shape)
     record: dict[str, Any] = {name: _finite(value) for name, value in asdict(found).items() if name != "matrix"}
     record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform, **io.MARK}
@@ -127,6 +133,7 @@ def register_files(
         placed = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0)
         io.write_tiff(output / "mask.tif", placed, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     io.write_json(output / "transform.json", record, overwrite=overwrite)
+    _say_unmeasured([found])
     return found
 
 
@@ -135,13 +142,46 @@ def _finite(value: float) -> float | None:
 
 
 def _read_slices(pair: RawPair, settings: RegisterSettings) -> tuple[Array, Array]:
-    txm, sem = io.read_image(pair.txm), io.read_image(pair.sem)
+    txm, sem = io.read_slice(pair.txm), io.read_slice(pair.sem)
     if settings.transform == "none" and txm.shape != sem.shape:
         raise InputError(
             f"{pair.txm} is {txm.shape} and {pair.sem} is {sem.shape} (Y, X): with register.transform = none the two "
             "must be of one shape. Crop them alike, or choose another transform."
         )
     return txm, sem
+
+
+def _placed(image: Array, mask: Mask, matrix: Matrix, shape: tuple[int, int]) -> Array:
+    """`image` [Y, X] on the fixed grid. Where it was not measured, by nearest neighbour: it mixes with nothing."""
+    if mask.all():
+        return warp(image, matrix, shape)
+    within = covered_by(mask, matrix, shape)
+    return np.where(within, warp(filled(image, mask), matrix, shape), warp(image, matrix, shape, order=0))
+
+
+def _finite_image(image: Array) -> Array:
+    """`image` with the nearest value instead of NaN, which later stages do not read; the pair's mask leaves it out."""
+    return filled(image, np.isfinite(image)) if image.dtype.kind == "f" else image
+
+
+def _unmeasured(txm: Array, sem: Array) -> list[str]:
+    """How much of a refused pair was not measured, in words; empty where all was."""
+    shares = [(name, 1 - measured_share(measured(image))) for name, image in (("TXM", txm), ("FIB-SEM", sem))]
+    said = " and ".join(f"{100 * share:.3g} % of the {name} slice" for name, share in shares if share)
+    return [f"{said} was not measured (one value up to the corners, or none) and had no part in this"] if said else []
+
+
+def _say_unmeasured(found: Sequence[Registration]) -> None:
+    """Say in the log how much of the slices was not measured; nothing where all was."""
+    for name, measures in (("TXM", "fixed_measured"), ("FIB-SEM", "moving_measured")):
+        shares = [1 - getattr(registration, measures) for registration in found]
+        if any(shares):
+            print(
+                f"register: {100 * np.mean(shares):.3g} % of the {name} slices (at most {100 * max(shares):.3g} % of "
+                "one) was not measured: it has one value up to the corners, as outside of a tomogram's circle or at "
+                "the border of an aligned stack, or no value. It has no part in the registration.",
+                file=sys.stderr,
+            )
 
 
 def _read_on_sem(path: Path, sem_path: Path, shape: tuple[int, ...]) -> Array:
@@ -166,24 +206,25 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
     try:
         found = estimate_transform(txm, sem, settings)
     except RegistrationError as error:
-        return _Outcome(pair, None, Crop(0, 0, 0, 0), [str(error)], {})
+        return _Outcome(pair, None, Crop(0, 0, 0, 0), [str(error), *_unmeasured(txm, sem)], {})
     crop = _crop(found, settings, sem.shape, txm.shape)
     reasons = judge(found, settings, txm.shape)
     if reasons:
-        return _Outcome(pair, found, crop, reasons, {})
+        return _Outcome(pair, found, crop, [*reasons, *_unmeasured(txm, sem)], {})
+    sem_measured = measured(sem)
     placed = {"sem": sem} | on_sem
     if settings.transform != "none":
-        placed = {
-            name: warp(image, found.matrix, txm.shape, order=3 if name == "sem" else 0)
-            for name, image in placed.items()
-        }
+        placed = {name: warp(image, found.matrix, txm.shape, order=0) for name, image in on_sem.items()}
+        placed = {"sem": _placed(sem, sem_measured, found.matrix, txm.shape)} | placed
+        sem_measured = covered_by(sem_measured, found.matrix, txm.shape)
     charge = placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8))
-    mask = np.where(charge != 0, 0, 255).astype(np.uint8)
+    usable = (charge == 0) & measured(txm) & sem_measured
+    mask = np.where(usable, 255, 0).astype(np.uint8)
     voxel_size_nm = io.read_voxel_size_nm(pair.txm)
     digests = {}
     for name, image in ({"txm": txm, "mask": mask} | placed).items():
         path = folder / f"{pair.pair}_{name}.tif"
-        io.write_tiff(path, crop.of(image), voxel_size_nm)
+        io.write_tiff(path, _finite_image(crop.of(image)), voxel_size_nm)
         digests[name] = io.sha256_file(path)
     return _Outcome(pair, found, crop, [], digests)
 

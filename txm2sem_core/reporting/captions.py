@@ -68,7 +68,8 @@ CAPTIONS = {
     ),
     "registration": (
         "Registration",
-        "Checkerboards of TXM and FIB-SEM slices as acquired and registered. The worst pair comes first.",
+        "Checkerboards of TXM and FIB-SEM slices as acquired and registered. The worst pair comes first. Blue is where "
+        "the FIB-SEM slice does not reach, and what was not measured.",
     ),
 }
 
