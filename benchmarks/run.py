@@ -9,7 +9,6 @@ Every measurement is a process of its own. A figure is the median over the round
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from cases import PATCH_PX, PENALTY, WAYS, Case, plane_cases, training_cases
 from devices import WARM_UP
 from report import write_report
 from stage_sizes import STAGES
-from turns import KEEP, Contender, run, take_turns
+from turns import KEEP, Contender, python_path, run, take_turns
 
 from txm2sem_core import io
 
@@ -39,12 +38,6 @@ WITH_NETWORKS = ["training", "planes", "volumes"]
 KINDS = [*WITH_NETWORKS, "stages", "workflow"]
 STEPS, PLANES = {"cpu": 15, "cuda": 300}, {"cpu": 3, "cuda": 50}  # that are measured
 Found = dict[str, dict[str, list[dict[str, Any]]]]
-
-
-def python_path(*folders: Path) -> str:
-    """The folders, and behind them what the caller's own PYTHONPATH names."""
-    own = os.environ.get("PYTHONPATH", "")
-    return os.pathsep.join([*map(str, folders), *([own] if own else [])])
 
 
 class Bench:

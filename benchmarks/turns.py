@@ -26,6 +26,12 @@ class Contender:
     where: Path | None = None
 
 
+def python_path(*folders: Path) -> str:
+    """The folders, and behind them what the caller's own PYTHONPATH names."""
+    own = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join([*map(str, folders), *([own] if own else [])])
+
+
 def take_turns(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[dict[str, Any]]]:
     """Run each once a round, in an order that is turned by one from round to round, so that none always comes first."""
     names = list(contenders)

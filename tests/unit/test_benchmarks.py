@@ -14,9 +14,9 @@ import pytest
 import report
 import sections
 from predict_planes import work_of
-from run import python_path
 from shale_images import write_store
 from torch import nn
+from turns import python_path
 
 from txm2sem_core import __version__
 

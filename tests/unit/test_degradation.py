@@ -130,9 +130,9 @@ def test_a_coarser_volume_has_coarser_voxels(tmp_path: Path) -> None:
 
 def test_a_volume_that_breaks_leaves_nothing(tmp_path: Path) -> None:
     make_store(tmp_path / "p")
-    broken = sharp((5, 16, 16), 0).astype(np.float32)
-    broken[3] = np.nan
-    with pytest.raises(InputError, match="slices 3 to 3"):
+    broken = sharp((12, 16, 16), 0).astype(np.float32)
+    broken[4] = np.inf  # none of those that are looked at first
+    with pytest.raises(InputError, match="slices 4 to 4"):
         downsample_volume(
             io.Volume.of_array(broken), 2, DownsampleSettings(), tmp_path / "p", tmp_path / "out" / "v.ome.zarr"
         )

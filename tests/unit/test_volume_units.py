@@ -287,7 +287,8 @@ def test_every_slice_is_read_once(place: Path, tmp_path: Path) -> None:
     predict_volume(place / "model", source, tmp_path / "v.ome.zarr", device="cpu")
     beside = [DEPTH // 2] * 2  # for the warnings and the digest
     sampled = np.linspace(0, DEPTH - 1, 5).round().astype(int).tolist()  # for the value outside of the field of view
-    assert sorted(read) == sorted([*range(DEPTH), *beside, *sampled])
+    compared = [int(share * (DEPTH - 1)) for share in (0.25, 0.5, 0.75)]  # with the training slices, before the start
+    assert sorted(read) == sorted([*range(DEPTH), *beside, *sampled, *compared])
 
 
 def test_a_full_disk_is_told_and_leaves_what_is_done(

@@ -99,7 +99,11 @@ def test_what_the_check_lets_pass_can_be_planned(tmp_path: Path, monkeypatch: py
         else:
             passed.append(name)
             for z in range(3):
-                images.write_tiff(folder / name / f"x{name} {z:03d}.tif", np.eye(64, dtype=np.uint8), (9, 9, 9))
+                images.write_tiff(
+                    folder / name / f"x{name} {z:03d}.tif",
+                    np.eye(64, dtype=np.uint8) + np.arange(64, dtype=np.uint8),
+                    (9, 9, 9),
+                )
     assert refused == ["$a$b$", "~a~b~", "$HOME", "${HOME}"]
     write_table(folder / "all.tsv", *(passed[first : first + 3] for first in range(0, len(passed) - 2, 3)))
     check_file(folder / "config.yaml")

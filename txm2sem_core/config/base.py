@@ -66,7 +66,7 @@ def _in_one_spelling(text: str) -> str:
     path = Path(text)
     with suppress(OSError, ValueError):
         path = path.relative_to(Path.cwd())
-    return str(path)
+    return f"./{path}" if str(path).startswith("~") else str(path)  # as it may stand in a configuration
 
 
 def _without_separator(text: str) -> str:

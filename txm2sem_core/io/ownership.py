@@ -115,7 +115,7 @@ def read_marks(target: Path) -> dict[str, Any]:
             return dict(json.loads(read_bytes(target / "zarr.json"))["attributes"]["txm2sem"])
         with open_file(target) as stream, tifffile.TiffFile(stream, name=target.name) as tiff:
             words = str(tiff.pages.first.software).split()
-            return dict(word.split("=", 1) for word in words[1:]) if words[0] == SOFTWARE else {}
+            return dict(word.split("=", 1) for word in words[1:]) if words[:1] == [SOFTWARE] else {}
     return {}
 
 
