@@ -193,9 +193,11 @@ def test_a_repair_without_any_score_is_still_collected(tmp_path: Path) -> None:
 def test_a_volume_of_one_phase_is_told(tmp_path: Path) -> None:
     table = pd.DataFrame({"variant": ["truth", "net", "dead_net"], "seed": 0, "porosity": [0.2, 1.0, 0.0]})
     io.write_csv(tmp_path / "rock.csv", table)
-    none, full = of_one_phase(tmp_path, ["rock.csv"])
+    none, full = of_one_phase(tmp_path, ["rock.csv"], [])
     assert "porosity of dead net is 0%" in none
     assert "porosity of net is 100%" in full
-    assert of_one_phase(tmp_path, ["volumes.csv"]) == []
+    baseline = {"variant": "dead_net", "kind": "baseline"}  # a constant is of one phase, as it must
+    assert of_one_phase(tmp_path, ["rock.csv"], [baseline, {"variant": "net", "kind": "learned"}]) == [full]
+    assert of_one_phase(tmp_path, ["volumes.csv"], []) == []
     io.write_csv(tmp_path / "gap" / "rock.csv", table[["variant", "seed"]])  # nothing of it was measured
-    assert of_one_phase(tmp_path / "gap", ["rock.csv"]) == []
+    assert of_one_phase(tmp_path / "gap", ["rock.csv"], []) == []

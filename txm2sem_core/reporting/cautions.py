@@ -60,13 +60,18 @@ def gaps_of(metrics: Path, tables: Sequence[str]) -> list[str]:
     return found
 
 
-def of_one_phase(metrics: Path, tables: Sequence[str]) -> list[str]:
-    """Volumes that are all pore, or hold none, by `rock.csv`: thresholds outside of their grey levels look so."""
+def of_one_phase(metrics: Path, tables: Sequence[str], summary: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Volumes that are all pore, or hold none, by `rock.csv`: thresholds outside of their grey levels look so.
+
+    Not those of baselines (by `kind` of `summary`): a constant one has one phase, as it must.
+    """
     if "rock.csv" not in tables or not (metrics / "rock.csv").exists():
         return []
     table = io.read_csv(metrics / "rock.csv")
     if "porosity" not in table:  # nothing of it was measured
         return []
+    baselines = [row["variant"] for row in summary if row.get("kind") == "baseline"]
+    table = table[~table["variant"].isin(baselines)]
     shares, found = pd.to_numeric(table["porosity"]), []
     for share in (0.0, 1.0):
         variants = ", ".join(dict.fromkeys(table["variant"][shares == share].astype(str).str.replace("_", " ")))

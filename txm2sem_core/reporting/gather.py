@@ -114,7 +114,7 @@ def _sample(sample: SampleResults, viewer_bytes: float) -> SampleReport:
                 [
                     *_left_out(sample),
                     *gaps_of(metrics, sample.tables),
-                    *of_one_phase(metrics, sample.tables),
+                    *of_one_phase(metrics, sample.tables, summary),
                     *store.get("warnings", []),
                     *_warnings(sample, summary, quality, index, store),
                 ]
