@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import yaml
 
+from txm2sem_core.io.results import MARK
+
 ROOT = Path(__file__).parents[2]
 COPIED = ("Snakefile", "workflow", "txm2sem_core", "profiles", "envs")
 SEED = "seed0"
@@ -88,9 +90,10 @@ class Road:
                 process.kill()
 
     def take_over(self, other: Road, *folders: str) -> None:
-        """Bring results of another road along, as old as they are there."""
+        """Bring results of another road along, as old as they are there, with the mark of a run's results."""
         for name in folders:
             shutil.copytree(other.folder / "results/tiny" / name, self.folder / "results/tiny" / name)
+        shutil.copy2(other.folder / "results" / MARK, self.folder / "results" / MARK)
 
     def model(self, variant: str) -> Path:
         """The folder of a variant's model."""
