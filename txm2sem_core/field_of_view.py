@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.geometry import Array, Mask
+from txm2sem_core.geometry import Array, Mask, common_crop
 from txm2sem_core.io import Volume
 from txm2sem_core.measured import corner_values, filled, measured
 from txm2sem_core.metrics import Segmenter
@@ -176,7 +176,8 @@ class Measured:
                 f"{names}: no pixel [Y, X] was measured in all of the slices {longest.start} to {longest.stop - 1}, so "
                 "that there is no box to measure the rock in. Crop the volume."
             )
-        box = Box(slice(longest.start, longest.stop), *largest_rectangle(common))
+        crop = common_crop(common)
+        box = Box(slice(longest.start, longest.stop), slice(crop.y0, crop.y1), slice(crop.x0, crop.x1))
         return cls(fields, shape, count / (z * y * x), box)
 
     @property
@@ -256,30 +257,6 @@ class _Run(NamedTuple):
         """With the next slice."""
         both = self.mask if mask is None else mask if self.mask is None else self.mask & mask
         return _Run(self.start, self.stop + 1, both)
-
-
-def largest_rectangle(mask: Mask) -> tuple[slice, slice]:
-    """The rows and columns of the largest rectangle of which every pixel is True; `mask` [Y, X] has one.
-
-    Row by row, from the lengths of the columns that end there; a wider column waits on a stack until a shorter one
-    comes (the largest rectangle in a histogram).
-    """
-    best, found = 0, (slice(0, 0), slice(0, 0))
-    heights = np.zeros(mask.shape[1], dtype=np.int64)
-    for row, line in enumerate(mask):
-        heights = (heights + 1) * line
-        if int(heights.max()) * int(np.count_nonzero(line)) <= best:
-            continue
-        waiting: list[tuple[int, int]] = []  # first column, height; heights ascend
-        for column, height in enumerate([*heights.tolist(), 0]):
-            first = column
-            while waiting and waiting[-1][1] >= height:
-                first, tall = waiting.pop()
-                if tall * (column - first) > best:
-                    best = tall * (column - first)
-                    found = slice(row + 1 - tall, row + 1), slice(first, column)
-            waiting.append((first, height))
-    return found
 
 
 def as_shown(plane: Array, mask: Mask | None) -> Array:

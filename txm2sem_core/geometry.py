@@ -100,6 +100,8 @@ def common_crop(covered: Mask) -> Crop:
     heights = np.zeros(covered.shape[1], dtype=np.int64)
     for y, row in enumerate(covered):
         heights = np.where(row, heights + 1, 0)
+        if int(heights.max()) * int(np.count_nonzero(row)) <= best_area:
+            continue  # no rectangle that ends here can be larger
         stack: list[tuple[int, int]] = []  # (x where the bar begins, its height), heights rising
         for x, height in enumerate([*heights.tolist(), 0]):
             begin = x

@@ -20,10 +20,11 @@ from txm2sem_core.config import DownsampleSettings, MeasureSettings, RockSetting
 from txm2sem_core.degradation import downsample_volume
 from txm2sem_core.errors import InputError
 from txm2sem_core.evaluation import RockOptions, evaluate_files
-from txm2sem_core.field_of_view import FieldOfView, Measured, largest_rectangle
+from txm2sem_core.field_of_view import FieldOfView, Measured
 from txm2sem_core.figure_settings import CommonStyle, PhasesStyle, PoreSpaceStyle, SectionsStyle
 from txm2sem_core.figures import ShownVolume, pictures
 from txm2sem_core.figures import rock as of_rock
+from txm2sem_core.geometry import common_crop
 from txm2sem_core.inference import predict_volume
 from txm2sem_core.io import Volume
 from txm2sem_core.measure import measure_volume
@@ -67,7 +68,7 @@ def rectangles(mask: np.ndarray) -> Iterator[tuple[slice, slice]]:
 def test_no_rectangle_is_larger(seed: int, height: int, width: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((height, width)) < share
     mask[0, 0] = True
-    found = mask[largest_rectangle(mask)]
+    found = common_crop(mask).of(mask)
     assert found.all()
     assert found.size == max(mask[place].size for place in rectangles(mask))
 
@@ -85,7 +86,7 @@ def test_shares_and_box_are_those_of_what_was_measured(seed: int, view: str, out
     assert seen.share == pytest.approx(VIEWS[view].mean() * depth / SHAPE[0], abs=0.06)  # a pixel's width less
     assert seen.box.z == slice(blank // 2, SHAPE[0] - (blank - blank // 2))
     assert VIEWS[view][seen.box.y, seen.box.x].all()
-    assert seen.box.shape[1] * seen.box.shape[2] > 0.85 * VIEWS[view][largest_rectangle(VIEWS[view])].size
+    assert seen.box.shape[1] * seen.box.shape[2] > 0.85 * common_crop(VIEWS[view]).of(VIEWS[view]).size
     masks = np.stack(list(seen.apart()[1]))
     porosity = seen.phase_shares(Thresholds((LEVEL,)))["porosity"]
     assert porosity == pytest.approx((inside <= LEVEL)[masks].mean())
