@@ -16,7 +16,7 @@ from txm2sem_core.errors import InputError, printable
 from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.spread import SpreadPredictor
-from txm2sem_core.inference.warnings import FAR_BEYOND, TOLERATED_SHARE, size_warnings
+from txm2sem_core.inference.warnings import TOLERATED_SHARE, share_far_beyond, size_warnings
 from txm2sem_core.intensity import IntensityRange
 from txm2sem_core.intensity.histograms import Histogram, thinned
 from txm2sem_core.io import PatchStore
@@ -103,7 +103,7 @@ def depth_warnings(predictor: AnyPredictor, dtype: np.dtype, source: str) -> lis
 
 def range_warnings(pixels: np.ndarray, trained: IntensityRange, source: str, kind: str) -> list[str]:
     """Intensities far beyond those of the training."""
-    beyond = float(np.mean(np.abs(trained.to_unit(pixels)) > FAR_BEYOND)) if pixels.size else 0.0
+    beyond = share_far_beyond(pixels, trained)
     if beyond <= TOLERATED_SHARE:
         return []
     return [

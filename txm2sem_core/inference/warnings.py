@@ -11,10 +11,11 @@ from txm2sem_core import io
 from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.spread import SpreadPredictor
+from txm2sem_core.intensity import IntensityRange
 from txm2sem_core.intensity.histograms import Histogram, Spread
 from txm2sem_core.io.voxel_sizes import differing_axes
 
-FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
+_FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
 TOLERATED_SHARE = 0.05
 _SIZE_TOLERANCE = 0.05  # of a voxel's size; less is how well instruments are calibrated
 _UNIT_SHARE = 0.1  # of a volume's parts that may differ, as ends of a sample do
@@ -35,8 +36,7 @@ def input_warnings(
     plane = source.read(z, z + 1)[0]
     mask = field.of(plane)
     prepared = predictor.preparation.apply(field.filled(plane, mask))
-    seen = predictor.txm_range.to_unit(prepared if mask is None else prepared[mask])
-    beyond = float(np.mean(np.abs(seen) > FAR_BEYOND)) if seen.size else 0.0
+    beyond = share_far_beyond(prepared if mask is None else prepared[mask], predictor.txm_range)
     if beyond > TOLERATED_SHARE:
         low, high = predictor.txm_range.low, predictor.txm_range.high
         warnings.append(
@@ -55,6 +55,11 @@ def input_warnings(
             f"the voxel size along {', '.join(unknown)} is not known and is not written. Give --voxel-size-nm Z Y X."
         )
     return warnings + size_warnings(predictor, source.source, voxel_size_nm)
+
+
+def share_far_beyond(pixels: np.ndarray, trained: IntensityRange) -> float:
+    """Share of pixels with intensities that a training in this range never came near; 0 where there are no pixels."""
+    return float(np.mean(np.abs(trained.to_unit(pixels)) > _FAR_BEYOND)) if pixels.size else 0.0
 
 
 def size_warnings(predictor: Predictor | SpreadPredictor, source: str, voxel_size_nm: io.VoxelSize) -> list[str]:
