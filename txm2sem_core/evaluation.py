@@ -15,6 +15,7 @@ import numpy as np
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.field_of_view import FieldOfView, Measured
+from txm2sem_core.intensity import DataRangeFit
 from txm2sem_core.io.voxel_sizes import differing_axes
 from txm2sem_core.metrics import (
     NeighbourMeter,
@@ -39,8 +40,6 @@ from txm2sem_core.metrics.lags import plane_step
 from txm2sem_core.metrics.rock_figures import rock_figures
 
 Figures = dict[str, float]
-_MOSTLY = (0.05, 0.95)  # quantiles between which a data range must hold a slice
-_WIDE = 4.0  # a data range so many times as wide as the grey levels flatters every score: 12 dB of PSNR
 
 SCORES = {
     "psnr": psnr,
@@ -195,19 +194,18 @@ def _tell_levels(under: _Masked, full: float) -> None:
     true = true if under.mask is None else true[io.not_zero(under.mask.read(z, z + 1)[0])]
     if not true.size:
         return
-    low, high = np.quantile(true, _MOSTLY)
-    span = float(true.max()) - float(true.min())
-    if high - low > full:
+    fit = DataRangeFit.of(true, full)
+    if fit.is_too_small:
         warnings.warn(
-            f"{measured.source}: nine tenths of slice z = {z} lie between {low:g} and {high:g}, which the data range "
-            f"of {full:g} does not hold: scores are too low. Give --data-range.",
+            f"{measured.source}: nine tenths of slice z = {z} lie between {fit.low:g} and {fit.high:g}, which the "
+            f"data range of {full:g} does not hold: scores are too low. Give --data-range.",
             stacklevel=3,
         )
-    elif 0 < _WIDE * span <= full:
+    elif fit.is_far_too_wide:
         warnings.warn(
-            f"{measured.source}: slice z = {z} holds grey levels from {true.min():g} to {true.max():g}, and scores "
-            f"refer to a data range of {full:g}: PSNR is {20 * np.log10(full / span):.0f} dB higher than by their own. "
-            f"Give --data-range {span:g}, or images with their full range.",
+            f"{measured.source}: slice z = {z} holds grey levels from {fit.least:g} to {fit.greatest:g}, and scores "
+            f"refer to a data range of {full:g}: PSNR is {fit.flattery_db:.0f} dB higher than by their own. "
+            f"Give --data-range {fit.span:g}, or images with their full range.",
             stacklevel=3,
         )
 

@@ -16,6 +16,7 @@ from txm2sem_core.config import Config, MeasureSettings
 from txm2sem_core.config.train import BY_PORES, PORE_PHASES
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.geometry import Array
+from txm2sem_core.intensity import DataRangeFit
 from txm2sem_core.measured import measured
 from txm2sem_core.samples import (
     RawPair,
@@ -29,8 +30,6 @@ from txm2sem_core.samples import (
 from txm2sem_core.slice_place import MIN_AGREEMENT, correlation, place_in_plane
 
 _FULL_8BIT = 255.0
-_MOSTLY = (0.05, 0.95)  # quantiles between which a range must hold a slice
-_WIDE = 4.0  # a range so many times as wide as the grey levels makes every score too good: 12 dB of PSNR
 
 
 def check_pixels(config: Config, sample: Sample, raw: Path) -> list[str]:
@@ -147,19 +146,18 @@ def _check_range(settings: MeasureSettings, sample: Sample, file: Path) -> list[
         return []  # the range that the patches record
     if not pixels.size:
         return []
-    low, high = np.quantile(pixels, _MOSTLY)
-    if high - low > full:
+    fit = DataRangeFit.of(pixels, full)
+    if fit.is_too_small:
         raise ConfigError(
             f"measure.data_range: {full:g} does not hold the FIB-SEM slices of sample {sample.sample}: nine tenths of "
-            f"{file} lie between {low:g} and {high:g}. Every score would be too low. Set it to auto."
+            f"{file} lie between {fit.low:g} and {fit.high:g}. Every score would be too low. Set it to auto."
         )
-    span = float(pixels.max()) - float(pixels.min())
-    if not 0 < span * _WIDE <= full:
+    if not fit.is_far_too_wide:
         return []
     return [
-        f"sample {sample.sample}: {file} holds {np.unique(pixels).size} grey levels, {pixels.min():g} to "
-        f"{pixels.max():g}, and {key} refers scores to {full:g}: PSNR, SSIM and errors will look too good, by "
-        f"{20 * np.log10(full / span):.0f} dB of PSNR. Set measure.data_range to {span:g}, or export the slices with "
+        f"sample {sample.sample}: {file} holds {np.unique(pixels).size} grey levels, {fit.least:g} to "
+        f"{fit.greatest:g}, and {key} refers scores to {full:g}: PSNR, SSIM and errors will look too good, by "
+        f"{fit.flattery_db:.0f} dB of PSNR. Set measure.data_range to {fit.span:g}, or export the slices with "
         "their full range."
     ]
 

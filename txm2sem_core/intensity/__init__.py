@@ -2,6 +2,7 @@
 
 from txm2sem_core.intensity.histograms import Histogram, Spread, spread_of
 from txm2sem_core.intensity.ranges import (
+    DataRangeFit,
     IntensityRange,
     Preparation,
     deviation_to_dtype,
@@ -10,6 +11,7 @@ from txm2sem_core.intensity.ranges import (
 )
 
 __all__ = [
+    "DataRangeFit",
     "Histogram",
     "IntensityRange",
     "Preparation",

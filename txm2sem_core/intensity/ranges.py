@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
+
+_MOSTLY = (0.05, 0.95)  # quantiles between which a data range must hold the pixels
+_WIDE = 4.0  # a data range so many times as wide as the grey levels makes every score too good: 12 dB of PSNR
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,49 @@ class IntensityRange:
     def as_dict(self) -> dict[str, float]:
         """For JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class DataRangeFit:
+    """How the data range that scores refer to fits the grey levels of some pixels.
+
+    Attributes:
+        full: the data range.
+        low, high: between these lie nine tenths of the pixels.
+        least, greatest: of all pixels.
+    """
+
+    full: float
+    low: float
+    high: float
+    least: float
+    greatest: float
+
+    @classmethod
+    def of(cls, pixels: np.ndarray, full: float) -> DataRangeFit:
+        """Of pixels [N], of which there is one at least."""
+        low, high = np.quantile(pixels, _MOSTLY)
+        return cls(full, float(low), float(high), float(pixels.min()), float(pixels.max()))
+
+    @property
+    def span(self) -> float:
+        """From the least grey level to the greatest."""
+        return self.greatest - self.least
+
+    @property
+    def is_too_small(self) -> bool:
+        """Whether it does not hold nine tenths of the pixels: every score is too low."""
+        return self.high - self.low > self.full
+
+    @property
+    def is_far_too_wide(self) -> bool:
+        """Whether every score is too good; not of a constant."""
+        return 0 < _WIDE * self.span <= self.full
+
+    @property
+    def flattery_db(self) -> float:
+        """How much higher PSNR is than by the grey levels' own span."""
+        return 20 * math.log10(self.full / self.span)
 
 
 def percentile_range(pixels: np.ndarray, low: float, high: float) -> IntensityRange:
