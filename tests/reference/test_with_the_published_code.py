@@ -6,8 +6,6 @@ What needs none is compared with the record: `test_agreement.py`, `test_publishe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -31,8 +29,7 @@ from recording import NETWORKS_FILE, STEPS_FILE
 from test_options import RECORDED as OPTIONS
 from test_options import published_options
 
-from txm2sem_core.networks import products, resnet, srresnet, unet, winograd
-from txm2sem_core.training import steps
+from txm2sem_core.acceleration import winograd
 from txm2sem_core.training.steps import Learner
 
 if not is_there():
@@ -50,21 +47,10 @@ class Differences:
     outputs: float = 0.0  # of both generators on the last batch, in [-1, 1]
 
 
-@contextmanager
-def plain_order() -> Iterator[None]:
-    """Sums in the order of the published code: without the layers, layouts and optimiser that are fast on a CPU."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(products, "as_written", lambda _: False)
-        for module in (resnet, srresnet, unet):
-            patch.setattr(module, "for_convolutions", lambda x: x)
-        patch.setattr(resnet.ResNet, "channels_last_on_cpu", False)
-        patch.setattr(srresnet.SRResNet, "channels_last_on_cpu", False)
-        patch.setattr(steps, "Adam", torch.optim.Adam)
-        yield
-
-
-def compare(case: str, count: int, seed: int = 3) -> Differences:
+def compare(case: str, count: int, seed: int = 3, *, accelerate: bool = True) -> Differences:
+    """Three steps, with or without the layers, layouts and optimiser that are fast on a CPU."""
     settings = settings_of(case)
+    settings = settings.model_copy(update={"compute": settings.compute.model_copy(update={"accelerate": accelerate})})
     model = published_model(settings, seed)
     learner = Learner(settings, 0, CPU)
     learner.generator.train()
@@ -115,8 +101,7 @@ def test_three_steps_with_fewer_products(case: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("case", [case for case in CASES if not settings_of(case).z_penalty.weights])
 def test_the_same_operations_in_the_same_order_give_the_same_bits(case: str, count: int) -> None:
     """In float32; not with the Jacobian penalty, whose sums are taken in another order."""
-    with plain_order():
-        found = compare(case, count)
+    found = compare(case, count, accelerate=False)
     assert (found.losses, found.weights, found.outputs) == (0, 0, 0)
 
 

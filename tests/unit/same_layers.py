@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from txm2sem_core.acceleration import accelerate
+
+Network = TypeVar("Network", bound=nn.Module)
+
 LIMIT = 1e-10  # of float64: only the order of sums may differ
+
+
+def accelerated(network: Network, *, training: bool = False) -> Network:
+    """A copy that is; the plain network stays as it is."""
+    made = copy.deepcopy(network)
+    accelerate(made, training=training)
+    return made
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from same_layers import draw
 from torch import Tensor, nn
 
-from txm2sem_core.training.adam import Adam
+from txm2sem_core.acceleration.adam import Adam
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 SHAPES = [(4, 3, 2, 5), (4, 1, 3, 3), (1, 4, 3, 3), (6,), (2, 3)]

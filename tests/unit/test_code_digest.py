@@ -118,7 +118,7 @@ def test_every_rule_is_walked() -> None:
         ("cli:train", "metrics.image"),
         ("cli:train", "metrics.rock"),
         ("cli:train", "networks.resnet"),
-        ("cli:train", "networks.first_calls"),
+        ("cli:train", "acceleration.first_calls"),
         ("cli:predict", "metrics.calibration"),
         ("cli:predict", "io.readers.mrc"),
         ("extract_patches", "geometry"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from txm2sem_core.networks import first_calls
+from txm2sem_core.acceleration import first_calls
 
 PROCESSES, AT_ONCE = 12, 4  # more than cores, which makes it likelier
 PREDICT_TWICE = """

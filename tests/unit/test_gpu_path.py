@@ -12,16 +12,14 @@ from typing import Any, get_args
 import pytest
 import torch
 from torch import Tensor
+from training_cases import SIDE_PX, batch_of, settings_of
 
-from txm2sem_core.config import TrainSettings, parse_settings
-from txm2sem_core.config.train import ADVERSARIAL, SIDE_TASKS, SUPER_RESOLUTION, Family
-from txm2sem_core.side_tasks import repair_input
-from txm2sem_core.training import steps
-from txm2sem_core.training.batches import Batch
+from txm2sem_core.acceleration import precision
+from txm2sem_core.config import TrainSettings
+from txm2sem_core.config.train import ADVERSARIAL, SIDE_TASKS, Family
 from txm2sem_core.training.steps import Learner
 
 META = torch.device("meta")
-SIDE_PX = 64
 OBJECTIVES = get_args(TrainSettings.model_fields["objective"].annotation)
 PENALTIES = ("projection", "perturbation", "stack")
 NETWORKS = ("linearfilt", "gammafilt", "resnet_2blocks", "unet_32", "unet_64")
@@ -31,30 +29,7 @@ LAYOUTS = pytest.mark.parametrize("channels_last", [False, True], ids=["plain", 
 @pytest.fixture(autouse=True)
 def adam_in_single_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fused one knows no device without values."""
-    monkeypatch.setattr(steps, "Adam", torch.optim.Adam)
-
-
-def settings_of(family: str, network: str = "", **more: Any) -> TrainSettings:
-    factor = 2 if family in SUPER_RESOLUTION else 1
-    generator = {"name": network or ("sr_resnet_2blocks" if factor > 1 else "resnet_2blocks")}
-    if generator["name"] not in ("linearfilt", "gammafilt"):
-        generator["width"] = 4
-    values = {"factor": factor, "generator": generator, "discriminator": {"width": 4}, **more}
-    return parse_settings(TrainSettings, "{}", family=family, **values)
-
-
-def batch_of(settings: TrainSettings) -> Batch:
-    """Random patches on the CPU, where they come from."""
-    side, channels = SIDE_PX // settings.factor, 2 * settings.context + 1
-    txm, sem = torch.rand(2, channels, side, side) * 2 - 1, torch.rand(2, 1, SIDE_PX, SIDE_PX) * 2 - 1
-    mask = torch.ones_like(sem, dtype=torch.bool)
-    if settings.family == "repair":
-        damage = torch.zeros_like(mask)
-        damage[:, :, 20:40, 20:40] = True
-        return Batch(repair_input(txm, sem, damage), sem, mask, judged=damage)
-    stack = torch.cat([txm, txm[:, -1:].flip(2)], dim=1) if settings.z_penalty.stack else None
-    classes = (sem > 0).to(torch.uint8) + (sem > 0.5).to(torch.uint8) if settings.family == "segmentation" else None
-    return Batch(txm, sem, mask, stack=stack, classes=classes)
+    monkeypatch.setattr(precision, "Adam", torch.optim.Adam)
 
 
 def two_steps_and_a_plane(settings: TrainSettings) -> tuple[list[Tensor], Tensor]:

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from same_layers import LIMIT, draw, innermost, once, same_as_parent
 
-from txm2sem_core.networks.prelu import OneSlopePReLU
+from txm2sem_core.acceleration.prelu import OneSlopePReLU
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(2, 5), min_size=4, max_size=4), st.floats(-2, 2), st.booleans())
 def test_layer(shape: list[int], slope: float, channels_innermost: bool) -> None:
-    layer = OneSlopePReLU()
+    layer = OneSlopePReLU(1)
     with torch.no_grad():
         layer.weight.fill_(slope)
     x = innermost(draw(*shape)) if channels_innermost else draw(*shape)
@@ -27,11 +27,11 @@ def test_layer(shape: list[int], slope: float, channels_innermost: bool) -> None
 
 def test_the_gradient_keeps_the_layout() -> None:
     x = innermost(draw(1, 3, 4, 5)).requires_grad_()
-    assert torch.autograd.grad(OneSlopePReLU().double()(x).sum(), x)[0].stride() == x.stride()
+    assert torch.autograd.grad(OneSlopePReLU(1).double()(x).sum(), x)[0].stride() == x.stride()
 
 
 def test_in_half_precision_the_gradients_are_the_librarys() -> None:
-    layer, x = OneSlopePReLU(), innermost(draw(2, 8, 9, 10)).bfloat16().requires_grad_()
+    layer, x = OneSlopePReLU(1), innermost(draw(2, 8, 9, 10)).bfloat16().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
         ours, theirs = layer(x), torch.prelu(x, layer.weight)
     assert ours.grad_fn.name() != theirs.grad_fn.name()

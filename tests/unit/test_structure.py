@@ -41,7 +41,7 @@ MIDDLE = {
     "config",
     "figure_settings",
     "checkpoint",
-    "compute",
+    "acceleration",
     "samples",
     "architecture",
     "feasibility",

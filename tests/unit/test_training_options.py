@@ -12,12 +12,12 @@ import torch
 from small_data import make_store, tiny
 from torch import Tensor, nn
 
+from txm2sem_core.acceleration import Compute, winograd
 from txm2sem_core.checkpoint import load_model
-from txm2sem_core.compute import Compute
 from txm2sem_core.config import ComputeSettings, TrainSettings
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.losses import r1_penalty
-from txm2sem_core.networks import build_discriminator, build_generator, winograd
+from txm2sem_core.networks import build_discriminator, build_generator
 from txm2sem_core.training import train_model
 from txm2sem_core.training.average import WeightAverage
 from txm2sem_core.training.batches import Batch

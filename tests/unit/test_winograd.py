@@ -6,12 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from same_layers import LIMIT, draw, innermost, once, same_as_parent
+from same_layers import LIMIT, accelerated, draw, innermost, once, same_as_parent
 from torch import nn
 from torch.nn import functional
 
-from txm2sem_core.networks import build_generator, folded, frames, inference, winograd
-from txm2sem_core.networks.winograd import WinogradConv2d, winograd_pays
+from txm2sem_core.acceleration import padded, winograd
+from txm2sem_core.acceleration.winograd import WinogradConv2d, winograd_pays
+from txm2sem_core.networks import build_generator, inference
 
 few = st.integers(1, 3)
 sides = st.integers(3, 14)
@@ -73,8 +74,8 @@ def test_rounding_is_that_of_float32(taps: int) -> None:
 def test_networks(name: str, factor: int, framed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     network = build_generator(name=name, width=4, factor=factor, norm="batch", seed=0).double()
     network(draw(2, 1, 16, 16))  # running statistics that are not those of a fresh network
-    network = folded(network)
-    monkeypatch.setattr(frames, "FRAMED_VALUES", framed)
+    network = accelerated(network)
+    monkeypatch.setattr(padded, "FRAMED_VALUES", framed)
     results = []
     for patched in (False, True):
         if patched:

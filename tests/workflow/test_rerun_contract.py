@@ -188,6 +188,11 @@ KEYS: list[tuple[str, Any, set[str]]] = [
         True,
         jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS),
     ),
+    (
+        "predict.compute.accelerate",
+        False,
+        jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS),
+    ),
     ("predict.jobs", 2, SLABS | jobs_of("predict_volume") | AFTER_VOLUMES),
     ("predict.uncertainty.ensemble", True, NEW_SEED | ENSEMBLES),
     ("predict.uncertainty.dropout_samples", 2, DROPOUT),

@@ -13,3 +13,4 @@ class ComputeSettings(Settings):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the networks; losses are always float32
     compile: bool = False  # by torch.compile
     channels_last: bool = False  # memory format
+    accelerate: bool = True  # layers and whole networks in other orders of sums, faster on a CPU; off: the library's

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from typing import Any
 
 import numpy as np
 import torch
 
+from txm2sem_core.acceleration import Compute, accelerate, path_of
 from txm2sem_core.allocator import give_back_freed_memory
 from txm2sem_core.checkpoint import LoadedModel
-from txm2sem_core.compute import Compute
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.device import choose_device
 from txm2sem_core.errors import InputError
 from txm2sem_core.inference.identity import network_digest
 from txm2sem_core.intensity import IntensityRange, Preparation, Spread
 from txm2sem_core.memory import memory_remedy, ran_out_of_memory
-from txm2sem_core.networks import ImageGenerator, folded, inference
+from txm2sem_core.networks import ImageGenerator, inference
 from txm2sem_core.tiling import padded_length, plan_tiles
 
 _ACTIVATION_BUDGET = 2 * 2**30  # bytes that a plane or tile may take in the network; the same on every machine
@@ -63,7 +64,9 @@ class Predictor:
         self.width: int = description["generator"].get("width", 1)
         self.context = (self.generator.in_channels - 1) // 2
         self.whole_planes = self.generator.uses_image_statistics or self.mode == "batch_statistics"
-        self.network = self.generator if self.mode == "batch_statistics" else folded(self.generator)
+        self.network = copy.deepcopy(self.generator)
+        if settings.compute.accelerate:
+            accelerate(self.network, training=self.mode == "batch_statistics")
         self.network.eval()  # threads that share it find, and leave, what `inference` sets for evaluation
         if settings.compute.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -112,7 +115,7 @@ class Predictor:
         Two where neither random numbers nor the network itself hold one back, and where a plane, or a tile, takes so
         little memory that two need no more than one may.
         """
-        free = self.mode == "evaluation" and self.network.declares("reentrant") and not self.settings.compute.compile
+        free = self.mode == "evaluation" and path_of(self.network) is not None and not self.settings.compute.compile
         if self.device.type != "cpu" or not free or torch.get_num_threads() % 2:
             return 1
         side = self._tile(max(height, width)) + 2 * self.generator.receptive_radius_px + self.settings.overlap_px

@@ -8,8 +8,6 @@ from __future__ import annotations
 from txm2sem_core.networks import baselines, discriminators, filters, resnet, srresnet, unet  # noqa: F401
 from txm2sem_core.networks.base import ImageGenerator
 from txm2sem_core.networks.baselines import Baseline
-from txm2sem_core.networks.first_calls import make_first_calls
-from txm2sem_core.networks.folding import folded
 from txm2sem_core.networks.initialisation import INITIALISATIONS
 from txm2sem_core.networks.layers import NORMS
 from txm2sem_core.networks.modes import has_dropout, inference
@@ -25,8 +23,6 @@ from txm2sem_core.networks.registry import (
     register_generator,
 )
 
-make_first_calls()
-
 __all__ = [
     "INITIALISATIONS",
     "NORMS",
@@ -37,7 +33,6 @@ __all__ = [
     "build_discriminator",
     "build_generator",
     "discriminator_names",
-    "folded",
     "generator_names",
     "has_dropout",
     "inference",

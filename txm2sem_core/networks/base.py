@@ -22,16 +22,7 @@ class ImageGenerator(nn.Module):
         receptive_radius_px: an output pixel depends on input pixels at most this far away, in input pixels.
         uses_image_statistics: the network normalises by statistics of the image that it is given (instance norm), so
             that in evaluation mode an output also depends, weakly, on all of the input.
-        channels_last_on_cpu: the network lays its images out with channels innermost on a CPU, and is trained fastest
-            with its weights laid out alike.
-        folds_norms: every batch norm stands right after the convolution of the same name, `norm` for `conv`.
-        reentrant: in evaluation mode `forward` leaves nothing behind in the network, so that threads may call it at
-            once.
     """
-
-    channels_last_on_cpu = False
-    folds_norms = False
-    reentrant = False
 
     in_channels: int
     out_channels: int
@@ -60,10 +51,6 @@ class ImageGenerator(nn.Module):
         self.minimum_size = minimum_size
         self.receptive_radius_px = receptive_radius_px
         self.uses_image_statistics = uses_image_statistics
-
-    def declares(self, attribute: str) -> bool:
-        """Whether the network's own class says so: a class of a user's, derived from it, may do things otherwise."""
-        return bool(vars(type(self)).get(attribute))
 
     def check_size(self, height: int, width: int) -> None:
         """Raise `InputError` unless an input of `height` x `width` pixels can be taken."""

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor, nn
 
 from txm2sem_core.errors import ConfigError
-from txm2sem_core.networks.frames import Frame, frames_pay
-from txm2sem_core.networks.winograd import WinogradConv2d
 
 Norm = Literal["batch", "instance", "none"]
 NORMS: tuple[str, ...] = get_args(Norm)
@@ -41,14 +38,6 @@ def bias_beside(norm: str) -> bool:
     return norm == "instance"
 
 
-def for_convolutions(x: Tensor) -> Tensor:
-    """The same images with channels innermost in memory on a CPU, where convolutions take them so without a copy.
-
-    Not where the input's own gradient is wanted: gradients of gradients are slower in that layout.
-    """
-    return x.to(memory_format=torch.channels_last) if x.device.type == "cpu" and not x.requires_grad else x
-
-
 class ResidualBlock(nn.Module):
     """`x + conv(activation(conv(x)))`, 3x3, reflected at the border, each convolution followed by its norm.
 
@@ -58,36 +47,14 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, norm: str, *, dropout: bool, activation: Callable[[], nn.Module]) -> None:
         super().__init__()
         bias = bias_beside(norm)
-        self.conv1 = WinogradConv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias)
         self.norm1 = normalisation(norm, channels)
         self.activation = activation()
         self.dropout = nn.Dropout(DROPOUT_SHARE if dropout else 0.0)
-        self.conv2 = WinogradConv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias)
         self.norm2 = normalisation(norm, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, channels, Y, X]` to the same shape."""
         hidden = self.dropout(self.activation(self.norm1(self.conv1(x))))
-        residual: Tensor = self.norm2(self.conv2(hidden))
-        return residual.add_(x)
-
-
-class ResidualBlocks(nn.ModuleList):
-    """Residual blocks one after another."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`[B, channels, Y, X]` to the same shape."""
-        if not frames_pay(x):
-            for block in self:
-                x = block(x)
-            return x
-        frame = Frame.of(x, 1, nn.Identity())
-        self.within(frame)
-        return frame.image
-
-    def within(self, frame: Frame) -> None:
-        """The same of the image in a frame with a margin of one, in its place."""
-        for block in self:
-            assert isinstance(block, ResidualBlock)
-            within = Frame.of(block.norm1(frame.convolved(block.conv1)), 1, block.activation, block.dropout)
-            frame.add(block.norm2(within.convolved(block.conv2)))
+        return x + self.norm2(self.conv2(hidden))

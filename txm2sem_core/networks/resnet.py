@@ -8,17 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from txm2sem_core.networks.bands import bands_pay, doubled_at_last, halved
 from txm2sem_core.networks.base import ImageGenerator
-from txm2sem_core.networks.frames import Frame, convolved, frames_pay
-from txm2sem_core.networks.layers import (
-    ResidualBlock,
-    ResidualBlocks,
-    bias_beside,
-    for_convolutions,
-    normalisation,
-)
-from txm2sem_core.networks.products import FewChannelConv2d
+from txm2sem_core.networks.layers import ResidualBlock, bias_beside, normalisation
 from txm2sem_core.networks.receptive import convolution, receptive_radius, transposed_convolution
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
 
@@ -28,10 +19,6 @@ SAMPLINGS = 2  # halvings before the residual blocks, doublings after
 
 class ResNet(ImageGenerator):
     """7x7 convolution, two halvings, `blocks` residual blocks, two doublings, 7x7 convolution, tanh."""
-
-    channels_last_on_cpu = True
-    folds_norms = True
-    reentrant = True
 
     def __init__(self, options: GeneratorOptions, blocks: int) -> None:
         layers = [
@@ -58,46 +45,26 @@ class ResNet(ImageGenerator):
             nn.Conv2d(outer, inner, 3, stride=2, padding=1, bias=bias) for outer, inner in steps
         )
         self.down_norms = nn.ModuleList(normalisation(norm, inner) for _, inner in steps)
-        self.blocks = ResidualBlocks(
-            ResidualBlock(widths[-1], norm, dropout=options.dropout, activation=_relu) for _ in range(blocks)
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(widths[-1], norm, dropout=options.dropout, activation=_relu) for _ in range(blocks))
         )
         self.up_convs = nn.ModuleList(
             nn.ConvTranspose2d(inner, outer, 3, stride=2, padding=1, output_padding=1, bias=bias)
             for outer, inner in reversed(steps)
         )
         self.up_norms = nn.ModuleList(normalisation(norm, outer) for outer, _ in reversed(steps))
-        self.last_conv = FewChannelConv2d(widths[0], options.out_channels, 7, padding=3, padding_mode="reflect")
+        self.last_conv = nn.Conv2d(widths[0], options.out_channels, 7, padding=3, padding_mode="reflect")
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y, X]` in [-1, 1]; InputError for a size that does not fit."""
         self.check_input(x)
-        x = for_convolutions(x)
-        by_bands = self._has_no_norms() and bands_pay(x, self.first_conv.out_channels)
-        if by_bands:
-            x = functional.relu_(halved(self.first_conv, _relu(), self.down_convs[0], x))
-        else:
-            x = functional.relu_(self.first_norm(self.first_conv(x)))
-            x = functional.relu_(self.down_norms[0](self.down_convs[0](x)))
-        for conv, norm in zip(self.down_convs[1:], self.down_norms[1:], strict=True):
+        x = functional.relu_(self.first_norm(self.first_conv(x)))
+        for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
             x = functional.relu_(norm(conv(x)))
-        if frames_pay(x):
-            frame = Frame.of(x, 1, nn.Identity())
-            x = frame.image  # what it was is no longer needed
-            self.blocks.within(frame)
-            x = x.contiguous(memory_format=torch.channels_last)  # the next layer would copy it, and keep the frame
-            del frame
-        else:
-            x = self.blocks(x)
-        for conv, norm in zip(self.up_convs[:-1], self.up_norms[:-1], strict=True):
+        x = self.blocks(x)
+        for conv, norm in zip(self.up_convs, self.up_norms, strict=True):
             x = functional.relu_(norm(conv(x)))
-        if by_bands:
-            return torch.tanh(doubled_at_last(self.up_convs[-1], _relu(), self.last_conv, x))
-        x = self.up_norms[-1](self.up_convs[-1](x))
-        return torch.tanh(convolved(self.last_conv, x, _relu()))
-
-    def _has_no_norms(self) -> bool:
-        """Whether no norm stands between the layers at full resolution, as after folding."""
-        return all(isinstance(norm, nn.Identity) for norm in (self.first_norm, self.down_norms[0], self.up_norms[-1]))
+        return torch.tanh(self.last_conv(x))
 
 
 def _relu() -> nn.Module:

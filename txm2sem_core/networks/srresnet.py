@@ -9,19 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core.networks.base import ImageGenerator
-from txm2sem_core.networks.frames import convolved, doubled, frames_pay
-from txm2sem_core.networks.layers import (
-    ResidualBlock,
-    ResidualBlocks,
-    bias_beside,
-    for_convolutions,
-    normalisation,
-)
-from txm2sem_core.networks.prelu import OneSlopePReLU
-from txm2sem_core.networks.products import FewChannelConv2d
+from txm2sem_core.networks.layers import ResidualBlock, bias_beside, normalisation
 from txm2sem_core.networks.receptive import convolution, enlargement, receptive_radius
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
-from txm2sem_core.networks.winograd import WinogradConv2d
 
 BLOCKS = range(1, 17)  # sr_resnet_1blocks to sr_resnet_16blocks; published: 6 and 9
 FACTORS = (1, 2, 4, 8, 16)
@@ -32,10 +22,6 @@ class SRResNet(ImageGenerator):
 
     All at the width of the first layer. Activations are PReLU with one slope each.
     """
-
-    channels_last_on_cpu = True
-    folds_norms = True
-    reentrant = True
 
     def __init__(self, options: GeneratorOptions, blocks: int) -> None:
         doublings = int(math.log2(options.factor))
@@ -55,36 +41,24 @@ class SRResNet(ImageGenerator):
         )
         width, norm, bias = options.width, options.norm, bias_beside(options.norm)
         self.first_conv = nn.Conv2d(options.in_channels, width, 9, padding=4, padding_mode="reflect", bias=bias)
-        self.first_activation = OneSlopePReLU()
-        self.blocks = ResidualBlocks(
-            ResidualBlock(width, norm, dropout=options.dropout, activation=OneSlopePReLU) for _ in range(blocks)
+        self.first_activation = nn.PReLU()
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(width, norm, dropout=options.dropout, activation=nn.PReLU) for _ in range(blocks))
         )
-        self.middle_conv = WinogradConv2d(width, width, 3, padding=1, padding_mode="reflect", bias=bias)
+        self.middle_conv = nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect", bias=bias)
         self.middle_norm = normalisation(norm, width)
-        self.up_convs = nn.ModuleList(
-            WinogradConv2d(width, 4 * width, 3, padding=1, bias=bias) for _ in range(doublings)
-        )
-        self.up_activations = nn.ModuleList(OneSlopePReLU() for _ in range(doublings))
-        self.last_conv = FewChannelConv2d(width, options.out_channels, 7, padding=3, padding_mode="reflect")
+        self.up_convs = nn.ModuleList(nn.Conv2d(width, 4 * width, 3, padding=1, bias=bias) for _ in range(doublings))
+        self.up_activations = nn.ModuleList(nn.PReLU() for _ in range(doublings))
+        self.last_conv = nn.Conv2d(width, options.out_channels, 7, padding=3, padding_mode="reflect")
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, factor Y, factor X]` in [-1, 1]."""
         self.check_input(x)
-        x = for_convolutions(x)
         first = self.first_activation(self.first_conv(x))
-        x = first + self.middle_norm(convolved(self.middle_conv, self.blocks(first), nn.Identity()))
-        if frames_pay(x) and len(self.up_convs):
-            return self._enlarged(x)
+        x = first + self.middle_norm(self.middle_conv(self.blocks(first)))
         for conv, activation in zip(self.up_convs, self.up_activations, strict=True):
             x = activation(functional.pixel_shuffle(conv(x), 2))
         return torch.tanh(self.last_conv(x))
-
-    def _enlarged(self, x: Tensor) -> Tensor:
-        """The end of `forward`, from the pixel shuffles on, by frames."""
-        for conv, activation in zip(self.up_convs[:-1], self.up_activations[:-1], strict=True):
-            x = doubled(conv, activation, x, 0).image
-        frame = doubled(self.up_convs[-1], self.up_activations[-1], x, 3)
-        return torch.tanh(frame.convolved(self.last_conv))
 
 
 def _register(blocks: int) -> None:

@@ -7,9 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core.networks.base import ImageGenerator
-from txm2sem_core.networks.halving import DoublingConvTranspose2d, HalvingConv2d
-from txm2sem_core.networks.layers import DROPOUT_SHARE, bias_beside, for_convolutions, normalisation
-from txm2sem_core.networks.products import FewChannelConvTranspose2d
+from txm2sem_core.networks.layers import DROPOUT_SHARE, bias_beside, normalisation
 from txm2sem_core.networks.receptive import convolution, receptive_radius, transposed_convolution
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
 
@@ -24,9 +22,6 @@ class UNet(ImageGenerator):
     multiples of N. Level k has `width * min(2^k, 8)` channels. The outermost level has no norm, and the encoder's
     innermost has none, as the statistics of one pixel would be empty.
     """
-
-    folds_norms = True
-    reentrant = True
 
     def __init__(self, options: GeneratorOptions, depth: int) -> None:
         down = [convolution(4, 2, 1)] * depth
@@ -52,35 +47,25 @@ class UNet(ImageGenerator):
             incoming = options.in_channels if outermost else outer
             joined = inner if innermost else 2 * inner
             dropped = options.dropout and level >= FIRST_DROPOUT_LEVEL and not innermost
-            self.down_convs.append(HalvingConv2d(incoming, inner, 4, stride=2, padding=1, bias=bias))
+            self.down_convs.append(nn.Conv2d(incoming, inner, 4, stride=2, padding=1, bias=bias))
             self.down_norms.append(normalisation("none" if outermost or innermost else options.norm, inner))
-            up_conv = FewChannelConvTranspose2d if outermost else DoublingConvTranspose2d
-            self.up_convs.append(up_conv(joined, outer, 4, stride=2, padding=1, bias=bias or outermost))
+            self.up_convs.append(nn.ConvTranspose2d(joined, outer, 4, stride=2, padding=1, bias=bias or outermost))
             self.up_norms.append(normalisation("none" if outermost else options.norm, outer))
             self.dropouts.append(nn.Dropout(DROPOUT_SHARE if dropped else 0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y, X]` in [-1, 1]; InputError for a size that does not fit."""
         self.check_input(x)
-        laid_out = _as_it_is if torch.is_grad_enabled() else for_convolutions  # gradients would be slower
-        x = laid_out(x)
         skips: list[Tensor] = []
         for conv, norm in zip(self.down_convs, self.down_norms, strict=True):
             x = functional.leaky_relu_(norm(conv(x)), 0.2)
-            skips.append(x)  # its relu, which the way up takes, is that of what it was before
+            skips.append(x)
         x = functional.relu(skips.pop())
-        for level in reversed(range(1, len(self.up_convs))):
-            x = self.dropouts[level](self.up_norms[level](self.up_convs[level](laid_out(x))))
-            if level > 1:
-                x = functional.relu_(torch.cat([skips.pop(), laid_out(x)], dim=1))
-        images = [skips.pop(), laid_out(x)]
-        if torch.is_grad_enabled():
-            images = [torch.cat(images, dim=1)]  # as published, to the bit
-        return torch.tanh(self.up_convs[0](*map(functional.relu_, images)))
-
-
-def _as_it_is(x: Tensor) -> Tensor:
-    return x
+        for conv, norm, dropout in reversed(list(zip(self.up_convs, self.up_norms, self.dropouts, strict=True))):
+            x = dropout(norm(conv(x)))
+            if skips:
+                x = functional.relu_(torch.cat([skips.pop(), x], dim=1))
+        return torch.tanh(x)
 
 
 def _register(depth: int) -> None:

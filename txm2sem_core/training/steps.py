@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core import zpenalty
+from txm2sem_core.acceleration import Compute, accelerate
 from txm2sem_core.architecture import generator_arguments, input_channels
-from txm2sem_core.compute import Compute
 from txm2sem_core.config import ADVERSARIAL, TrainSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.losses import (
@@ -28,7 +28,6 @@ from txm2sem_core.losses import (
 )
 from txm2sem_core.networks import Baseline, ImageGenerator, build_discriminator, build_generator
 from txm2sem_core.side_tasks import LOGIT_SCALE, composed
-from txm2sem_core.training.adam import Adam
 from txm2sem_core.training.average import WeightAverage
 from txm2sem_core.training.batches import Batch
 
@@ -46,10 +45,12 @@ class Learner:
         self.generator = build_generator(**generator_arguments(settings), seed=seed)
         if isinstance(self.generator, Baseline):
             raise ConfigError(f"generator.name: {settings.generator.name!r} is fitted; give it the family baseline.")
+        if settings.compute.accelerate:
+            accelerate(self.generator, training=True)
         self.compute.place(self.generator, differentiated_twice=settings.z_penalty.projection > 0)
         adam = settings.optimiser
         betas = (adam.beta1, 0.999)
-        self.optimiser = Adam(
+        self.optimiser = self.compute.adam(
             self.generator.parameters(), lr=adam.learning_rate, betas=betas, weight_decay=adam.weight_decay
         )
         self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
@@ -60,7 +61,9 @@ class Learner:
             discriminator = build_discriminator(**own, in_channels=channels, seed=seed + _DISCRIMINATOR_SEED)
             self.discriminator = self.compute.place(discriminator)
             self._judge = self.compute.fast(discriminator)
-            self.discriminator_optimiser = Adam(discriminator.parameters(), lr=adam.learning_rate, betas=betas)
+            self.discriminator_optimiser = self.compute.adam(
+                discriminator.parameters(), lr=adam.learning_rate, betas=betas
+            )
         self._generate = self.compute.fast(self.generator)
         self._updates = 0  # of the generator; Adam's own count lies on the device, which nothing here waits for
 

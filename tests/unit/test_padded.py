@@ -6,12 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from same_layers import accelerated
 from torch import Tensor, nn
 from torch.nn import functional
 
-from txm2sem_core.networks import build_generator, folded, frames, inference
-from txm2sem_core.networks.frames import Frame
-from txm2sem_core.networks.winograd import WinogradConv2d
+from txm2sem_core.acceleration import padded
+from txm2sem_core.acceleration.padded import Frame
+from txm2sem_core.acceleration.winograd import WinogradConv2d
+from txm2sem_core.networks import build_generator, inference
 
 SETTINGS = [
     ("resnet_2blocks", 1, "evaluation"),
@@ -41,7 +43,7 @@ def test_border(batch: int, channels: int, height: int, width: int, margin: int)
 def test_pixel_shuffle(activation: nn.Module) -> None:
     x, conv = draw(2, 3, 5, 6), WinogradConv2d(3, 16, 3, padding=1)
     with torch.no_grad():
-        made = frames.doubled(conv, activation, x, 2).image
+        made = padded.doubled(conv, activation, x, 2).image
         assert torch.equal(made, activation(functional.pixel_shuffle(conv(x), 2)))
 
 
@@ -53,10 +55,10 @@ def test_networks(name: str, factor: int, mode: str, norm: str, monkeypatch: pyt
     for layer in network.modules():
         if isinstance(layer, nn.PReLU):
             nn.init.uniform_(layer.weight, 0.1, 0.9)
-    network = network if mode == "batch_statistics" else folded(network)
+    network = accelerated(network, training=mode == "batch_statistics")
     results = []
-    for least in (0, frames.FRAMED_VALUES):
-        monkeypatch.setattr(frames, "FRAMED_VALUES", least)
+    for least in (0, padded.FRAMED_VALUES):
+        monkeypatch.setattr(padded, "FRAMED_VALUES", least)
         torch.manual_seed(1)
         with inference(network, mode):
             results.append(network(draw(2, 1, 16, 12).double()))
@@ -65,7 +67,7 @@ def test_networks(name: str, factor: int, mode: str, norm: str, monkeypatch: pyt
 
 def test_training_computes_without() -> None:
     """In-place sums would lose what gradients need."""
-    x = torch.zeros(frames.FRAMED_VALUES)
-    assert not frames.frames_pay(x)
+    x = torch.zeros(padded.FRAMED_VALUES)
+    assert not padded.frames_pay(x)
     with torch.no_grad():
-        assert frames.frames_pay(x)
+        assert padded.frames_pay(x)

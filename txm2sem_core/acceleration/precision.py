@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from txm2sem_core.acceleration.adam import Adam
+from txm2sem_core.acceleration.fast_paths import path_of
 from txm2sem_core.config import ComputeSettings
 from txm2sem_core.errors import ConfigError
 
@@ -33,8 +36,9 @@ class Compute:
 
     def place(self, network: nn.Module, *, differentiated_twice: bool = False) -> nn.Module:
         """Move a network to the device, in the memory format that is asked for, or in which it is fast on a CPU."""
-        on_cpu = self.device.type == "cpu" and getattr(network, "channels_last_on_cpu", False)
-        if self.settings.channels_last or (on_cpu and not differentiated_twice):
+        path = path_of(network) if self.settings.accelerate and self.device.type == "cpu" else None
+        innermost = path is not None and path.weights_innermost and not differentiated_twice
+        if self.settings.channels_last or innermost:
             return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network.to(self.device)
 
@@ -45,6 +49,10 @@ class Compute:
         if waits_for_nothing:
             images = images.pin_memory()  # else the copy would wait for what was launched before it
         return images.to(self.device, non_blocking=waits_for_nothing, memory_format=layout)
+
+    def adam(self, weights: Iterable[nn.Parameter], **options: Any) -> torch.optim.Adam:
+        """The optimiser, with the options of `torch.optim.Adam`."""
+        return Adam(weights, **options) if self.settings.accelerate else torch.optim.Adam(weights, **options)
 
     def fast(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         """The network as a function that is compiled where that is asked for, and gives float32.

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from txm2sem_core.networks.frames import Frame, in_plain_prediction, write_activated
-from txm2sem_core.networks.products import FewChannelConv2d
+from txm2sem_core.acceleration.padded import Frame, in_plain_prediction, write_activated
 
 BANDED_VALUES = 2**23  # of an image, all channels: smaller ones need little memory
 BAND_ROWS = 64  # of the full resolution, a multiple of 4
@@ -44,7 +43,7 @@ def halved(first: nn.Conv2d, activation: nn.Module, down: nn.Module, x: Tensor) 
     return made
 
 
-def doubled_at_last(up: nn.Module, activation: nn.Module, last: FewChannelConv2d, x: Tensor) -> Tensor:
+def doubled_at_last(up: nn.Module, activation: nn.Module, last: nn.Conv2d, x: Tensor) -> Tensor:
     """last(activation(up(x))).
 
     `up` has 3 x 3 pixels and doubles the size; `last` reflects its border and keeps the size.

@@ -10,7 +10,7 @@ library's. Weights, and their names, are those of the layer that each is derived
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -36,8 +36,8 @@ def in_plain_float(x: Tensor) -> bool:
 def innermost_as_written(x: Tensor) -> bool:
     """As `as_written`, of images with channels innermost in memory.
 
-    They do not lie so where the input's own gradient is wanted (`layers.for_convolutions`), so that `torch.func`, for
-    which our gradients are not made, takes the library's way.
+    They do not lie so where the input's own gradient is wanted (`channels_innermost`), so that `torch.func`, for which
+    our gradients are not made, takes the library's way.
     """
     return as_written(x) and x.stride(1) == 1
 
@@ -168,14 +168,17 @@ class FewChannelConvTranspose2d(nn.ConvTranspose2d):
     """`nn.ConvTranspose2d` (kernel of twice the stride, no groups, no dilation) that makes few channels out of many.
 
     With strides of s, a block of s x s output pixels depends on 2 x 2 input pixels: one product of all pixels with all
-    weights, and a sum of four images of blocks, each shifted to its place. What is to be concatenated along channels is
-    given as several images, and is summed over without being put together.
+    weights, and a sum of four images of blocks, each shifted to its place.
     """
 
-    def forward(self, *images: Tensor) -> Tensor:  # type: ignore[override]
-        """Images `[B, channels, Y, X]`, in_channels together, to `[B, out_channels, Y', X']`, as the parent's."""
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
+        return super().forward(x, output_size) if output_size else self.joined([x])
+
+    def joined(self, images: Sequence[Tensor]) -> Tensor:
+        """What `forward` makes of images `[B, channels, Y, X]` side by side, in_channels together, without a copy."""
         if not (in_plain_float(images[0]) and self.out_channels <= FEW_CHANNELS):
-            return super().forward(torch.cat(images, dim=1))
+            return super().forward(images[0] if len(images) == 1 else torch.cat(list(images), dim=1))
         s, (py, px) = self.stride[0], _padding(self)
         batch, _, height, width = images[0].shape
         inner = self.in_channels

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from txm2sem_core.networks.base import ImageGenerator
+from txm2sem_core.networks.resnet import ResNet
+from txm2sem_core.networks.srresnet import SRResNet
+from txm2sem_core.networks.unet import UNet
 
 
-def folded(network: ImageGenerator) -> ImageGenerator:
-    """A copy for prediction, whose convolutions scale and shift as the batch norms after them would.
+def fold_batch_norms(network: nn.Module) -> None:
+    """Let the convolutions of a network of ours scale and shift as the batch norms after them would, in place.
 
-    A pass over the image less after every convolution, and the same but for rounding. Only of networks that say that
-    they can be folded, and only right with running statistics; any other network is returned as it is.
+    A pass over the image less after every convolution, and the same but for rounding. Only right with running
+    statistics. The norm of a convolution has its name, with `norm` for `conv`; other networks are left as they are.
     """
-    if not network.declares("folds_norms"):
-        return network
-    made = copy.deepcopy(network)
-    modules = dict(made.named_modules())
+    if type(network) not in (ResNet, SRResNet, UNet):
+        return
+    modules = dict(network.named_modules())
     for name, conv in modules.items():
         norm_name = name.replace("conv", "norm")
         norm = modules.get(norm_name)
@@ -34,5 +33,4 @@ def folded(network: ImageGenerator) -> ImageGenerator:
                 norm.bias,
                 transpose=isinstance(conv, nn.ConvTranspose2d),
             )
-            made.set_submodule(norm_name, nn.Identity())
-    return made
+            network.set_submodule(norm_name, nn.Identity())

@@ -6,11 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from same_layers import accelerated
 from torch import Tensor, nn
 
-from txm2sem_core.networks import bands, build_generator, folded, inference
-from txm2sem_core.networks.bands import bands_pay, doubled_at_last, halved
-from txm2sem_core.networks.products import FewChannelConv2d
+from txm2sem_core.acceleration import row_bands
+from txm2sem_core.acceleration.convolutions import FewChannelConv2d
+from txm2sem_core.acceleration.row_bands import bands_pay, doubled_at_last, halved
+from txm2sem_core.networks import build_generator, inference
 
 HEIGHTS = st.integers(2, 12).map(lambda n: 4 * n)
 
@@ -34,7 +36,7 @@ def test_layers(batch: int, height: int, width: int, rows: int) -> None:
     last = FewChannelConv2d(5, 1, 7, padding=3, padding_mode="reflect")
     whole, half = draw(batch, 2, height, width), draw(batch, 6, height // 2, width // 2)
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bands, "BAND_ROWS", rows)
+        patch.setattr(row_bands, "BAND_ROWS", rows)
         for layer in (first, down, up, last):
             layer.double()
         whole, half = whole.double(), half.double()
@@ -47,10 +49,10 @@ def test_layers(batch: int, height: int, width: int, rows: int) -> None:
 def test_networks_predict_the_same(shape: tuple[int, ...], norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = build_generator(name="resnet_2blocks", width=16, norm=norm, seed=0)
     network(draw(2, 1, 16, 16))  # running statistics that are not those of a fresh network
-    network = folded(network).double()
+    network = accelerated(network).double()
     results = []
     for least in (0, 2**40):
-        monkeypatch.setattr(bands, "BANDED_VALUES", least)
+        monkeypatch.setattr(row_bands, "BANDED_VALUES", least)
         with inference(network, "evaluation"):
             results.append(network(draw(*shape).double()))
     assert difference(*results) < 1e-12
@@ -61,7 +63,7 @@ def test_a_norm_sees_the_whole_image(norm: str, mode: str, monkeypatch: pytest.M
     network = build_generator(name="resnet_1blocks", width=4, norm=norm, seed=0)
     results = []
     for least in (0, 2**40):
-        monkeypatch.setattr(bands, "BANDED_VALUES", least)
+        monkeypatch.setattr(row_bands, "BANDED_VALUES", least)
         with inference(network, mode):
             results.append(network(draw(1, 1, 260, 16)))
     assert torch.equal(*results)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from txm2sem_core.networks.products import FewPixelConv2d, FewPixelConvTranspose2d
-from txm2sem_core.networks.winograd import FILTERINGS, SIDE, are_enough, by_bands, can_be_filtered
+from txm2sem_core.acceleration.convolutions import FewPixelConv2d, FewPixelConvTranspose2d
+from txm2sem_core.acceleration.winograd import FILTERINGS, SIDE, are_enough, by_bands, can_be_filtered
 
 FEWEST_PIXELS = 4096  # of a batch, on the smaller side of the layer: as for `winograd`, of layers with larger weights
 FEWEST_CHANNELS = 150  # inner * outer / (inner + outer) of the 2 x 2 convolution

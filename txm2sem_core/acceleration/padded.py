@@ -11,9 +11,10 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from txm2sem_core.networks import products
-from txm2sem_core.networks.winograd import WinogradConv2d
+from txm2sem_core.acceleration import convolutions
+from txm2sem_core.acceleration.winograd import WinogradConv2d
 
 FRAMED_VALUES = 2**21  # of an image, all channels: smaller ones lie in the processor's cache
 
@@ -25,7 +26,7 @@ def frames_pay(x: Tensor) -> bool:
 
 def in_plain_prediction(x: Tensor) -> bool:
     """Whether x is computed on a CPU, in the precision that it has, and no gradient is wanted."""
-    return products.in_plain_float(x) and not torch.is_grad_enabled()
+    return convolutions.in_plain_float(x) and not torch.is_grad_enabled()
 
 
 class Frame:
@@ -91,10 +92,10 @@ class Frame:
 
     def convolved(self, conv: nn.Module) -> Tensor:
         """What a convolution that reflects this margin makes of the image."""
-        assert isinstance(conv, (products.FewChannelConv2d, WinogradConv2d)), (
-            "layers whose border is reflected are made of these"
-        )
-        return conv.inside(self.whole)
+        if isinstance(conv, (convolutions.FewChannelConv2d, WinogradConv2d)):
+            return conv.inside(self.whole)
+        assert isinstance(conv, nn.Conv2d), "only convolutions reflect a border"
+        return functional.conv2d(self.whole, conv.weight, conv.bias)
 
 
 def convolved(conv: nn.Conv2d, x: Tensor, activation: nn.Module) -> Tensor:

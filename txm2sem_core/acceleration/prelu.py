@@ -13,18 +13,15 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
-from txm2sem_core.networks import products
+from txm2sem_core.acceleration import convolutions
 
 
 class OneSlopePReLU(nn.PReLU):
     """`nn.PReLU` with one slope for all channels."""
 
-    def __init__(self) -> None:
-        super().__init__(num_parameters=1)
-
     def forward(self, x: Tensor) -> Tensor:
         """Images `[B, C, Y, X]` to the same shape, as the parent's."""
-        if products.by_own_gradients(x):
+        if convolutions.by_own_gradients(x):
             made: Tensor = _PReLU.apply(x, self.weight)  # type: ignore[no-untyped-call]
             return made
         return super().forward(x)

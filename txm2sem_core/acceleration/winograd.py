@@ -10,7 +10,7 @@ matrix):
 The products at a point are a matrix product over channels. The result differs from the library's by rounding: with the
 points below by 1.2e-6 of its root mean square in float32, where the library's sums are off by 0.6e-6.
 
-A 2 x 2 convolution, as which `halving` computes a U-Net's layers, has 25 points instead of 64 products.
+A 2 x 2 convolution, as which `strided` computes a U-Net's layers, has 25 points instead of 64 products.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from txm2sem_core.networks import products
+from txm2sem_core.acceleration import convolutions
 
 DTYPES = torch.float32, torch.float64
 SIDE = 4  # of an output tile
@@ -101,7 +101,7 @@ class WinogradConv2d(nn.Conv2d):
         """The same with other weights of the same shape."""
         if not winograd_pays(x, weight):
             return self._conv_forward(x, weight, bias)
-        return winograd(products.bordered(self, x), weight, bias)
+        return winograd(convolutions.bordered(self, x), weight, bias)
 
     def inside(self, x: Tensor) -> Tensor:
         """The same of an image that has its border already; `[B, in_channels, Y + 2 padding, X + 2 padding]`."""
@@ -124,7 +124,7 @@ def are_enough(pixels: int, inner: int, outer: int, fewest_pixels: int, fewest_c
 
 def can_be_filtered(x: Tensor) -> bool:
     """Whether an image is on a CPU in the precision that it has, with channels innermost in memory."""
-    return products.in_plain_float(x) and products.innermost_as_written(x) and x.dtype in DTYPES
+    return convolutions.in_plain_float(x) and convolutions.innermost_as_written(x) and x.dtype in DTYPES
 
 
 def winograd(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -6,11 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from same_layers import LIMIT, draw, innermost
+from same_layers import LIMIT, accelerated, draw, innermost
 from torch import nn
 
-from txm2sem_core.networks import build_generator, folded, halving, inference, winograd
-from txm2sem_core.networks.halving import DoublingConvTranspose2d, HalvingConv2d
+from txm2sem_core.acceleration import strided, winograd
+from txm2sem_core.acceleration.strided import DoublingConvTranspose2d, HalvingConv2d
+from txm2sem_core.networks import build_generator, inference
 
 few = st.integers(1, 3)
 sides = st.integers(1, 12)
@@ -19,12 +20,12 @@ sides = st.integers(1, 12)
 def everywhere(patch: pytest.MonkeyPatch) -> list[str]:
     """Of few pixels and channels as well, and of two tiles at once; returns which of the two are called."""
     called: list[str] = []
-    patch.setattr(halving, "FEWEST_PIXELS", 0)
-    patch.setattr(halving, "FEWEST_CHANNELS", 0)
+    patch.setattr(strided, "FEWEST_PIXELS", 0)
+    patch.setattr(strided, "FEWEST_CHANNELS", 0)
     patch.setattr(winograd, "TILES_AT_ONCE", 2)
     for name in ("halving_convolution", "doubling_convolution"):
-        original = getattr(halving, name)
-        patch.setattr(halving, name, lambda *given, f=original, n=name: (called.append(n), f(*given))[1])
+        original = getattr(strided, name)
+        patch.setattr(strided, name, lambda *given, f=original, n=name: (called.append(n), f(*given))[1])
     return called
 
 
@@ -63,7 +64,7 @@ def test_gradients_are_the_librarys(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_network(norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = build_generator(name="unet_32", width=4, norm=norm, seed=0).double()
     network(draw(2, 1, 32, 32))  # running statistics that are not those of a fresh network
-    network = folded(network)
+    network = accelerated(network)
     x = draw(2, 1, 96, 64)
     with inference(network, "evaluation"):
         expected = network(x)
@@ -75,7 +76,7 @@ def test_network(norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_where_it_pays() -> None:
     """On middle levels of a wide U-Net's large planes: not on its outer and inner ones, nor on narrow networks."""
-    pays = halving._pays
+    pays = strided._pays
     with torch.inference_mode():
         x = innermost(torch.zeros(1, 2, 128, 128))
         assert pays(x, 4096, 512, 512)
