@@ -359,8 +359,6 @@ def test_a_further_table_shows_means_with_their_errors(report: ReportData, tmp_p
     columns = [("label", "Variant", 3), ("psnr_mean", "PSNR", 2), ("ssim_mean", "SSIM", 3)]
     table: Any = {"key": "repair", "title": "Repair", "note": "", "columns": columns, "rows": rows}
     report["samples"][0]["tables"] = [table]
-        {"key": "repair", "title": "Repair", "note": "", "columns": columns, "rows": rows}
-    ]
     page = written(report, tmp_path)
     assert 'data-value="24.31">24.3100 ± 0.0094</td>' in page
     assert 'data-value="0.5">0.500</td>' in page
