@@ -189,6 +189,8 @@ def test_masks_leave_out_what_was_not_measured_of_either_slice(
     mask = io.read_mask(tmp_path / "out" / row["mask"])
     assert_array_equal(mask, usable[crop])
     assert 0.3 < mask.mean() < 0.8
+    charged = io.read_mask(tmp_path / "out" / row["charge"])  # and not what was not measured
+    assert_array_equal(charged, warp(charge, matrix, txm.shape, order=0)[crop] > 0)
     kept_txm, kept_sem = (io.read_image(tmp_path / "out" / row[kind]) for kind in ("txm", "sem"))
     assert_array_equal(kept_txm[mask], txm[crop][mask])
     clean = warp(pair_of(2)[1], matrix, txm.shape)[crop]

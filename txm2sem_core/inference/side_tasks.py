@@ -103,7 +103,7 @@ def predict_test_repair(repairer: Repairer, patches: Path, output: Path, *, over
         folder.mkdir()
         for pair in dict.fromkeys(row["pair"] for row in rows):
             images = store.pairs[pair]
-            plane, _ = repairer.repair_plane(images.txm[store.context], images.sem, images.mask == 0)
+            plane, _ = repairer.repair_plane(images.txm[store.context], images.sem, images.charged)
             io.write_tiff(folder / f"{pair}.tif", plane, store.voxel_size_nm)
 
 
