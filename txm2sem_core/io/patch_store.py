@@ -2,7 +2,8 @@
 
 Patches overlap heavily, so the store holds each pair once (`store.safetensors`: `{pair}/txm` [C, Y/f, X/f] with the
 C = 2k + 1 TXM slices around it, `{pair}/sem`, `{pair}/mask`, and where they are known `{pair}/classes` and
-`{pair}/charge` [Y, X]) and the index (`index.csv`) says where each patch lies, in SEM pixels. `store.json` holds what belongs to all.
+`{pair}/charge` [Y, X]) and the index (`index.csv`) says where each patch lies, in SEM pixels. `store.json` holds what
+belongs to all.
 """
 
 from __future__ import annotations

@@ -219,10 +219,10 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
         sem_measured = covered_by(sem_measured, found.matrix, txm.shape)
     charged = io.not_zero(placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8)))
     usable = ~charged & measured(txm) & sem_measured
-    masks = {name: np.where(where, 255, 0).astype(np.uint8) for name, where in (("mask", usable), ("charge", charged))}
+    marked = {name: np.where(where, 255, 0).astype(np.uint8) for name, where in (("mask", usable), ("charge", charged))}
     voxel_size_nm = io.read_voxel_size_nm(pair.txm)
     digests = {}
-    for name, image in ({"txm": txm} | masks | placed).items():
+    for name, image in ({"txm": txm} | marked | placed).items():
         path = folder / f"{pair.pair}_{name}.tif"
         io.write_tiff(path, _finite_image(crop.of(image)), voxel_size_nm)
         digests[name] = io.sha256_file(path)
