@@ -49,6 +49,10 @@ class InputError(Txm2semError):
     """A file that is missing, unreadable, or not what its place in the workflow needs."""
 
 
+class UnreadableError(InputError):
+    """A file that cannot be read on while it is used: to be mended, and never a reason to leave a measure out."""
+
+
 class RegistrationError(Txm2semError):
     """A pair of slices that could not be brought into register; of several pairs, one a line."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from small_data import VOXEL_SIZE_NM, make_store, sharp
 from txm2sem_core import io, measure
 from txm2sem_core import metrics as scores_of
 from txm2sem_core.config import MeasureSettings
-from txm2sem_core.errors import InputError, OutOfMemoryError
+from txm2sem_core.errors import InputError, OutOfMemoryError, UnreadableError
 from txm2sem_core.figure_settings import ChartStyle, CommonStyle, ComparisonStyle, PhasesStyle, PoreSpaceStyle
 from txm2sem_core.figures import (
     ShownVolume,
@@ -25,7 +24,7 @@ from txm2sem_core.figures import (
     pore_space_figure,
     spectra_figure,
 )
-from txm2sem_core.gaps import NOT_MEASURED, Gaps, UnreadableError, read_from, told
+from txm2sem_core.gaps import NOT_MEASURED, Gaps, told
 from txm2sem_core.measure import Run, measure_patches, measure_volume, summarise_metrics, summarise_volumes
 from txm2sem_core.reporting.cautions import gaps_of, of_one_phase
 from txm2sem_core.rock_measures import measure_rock, summarise_rock
@@ -54,12 +53,12 @@ def test_files_memory_and_our_own_faults_are_none(error: Exception) -> None:
 
 
 def test_a_slice_that_cannot_be_read_is_named_as_such() -> None:
-    def slices() -> Iterator[np.ndarray]:
-        yield np.zeros((2, 2))
+    def read(z0: int, z1: int) -> np.ndarray:
         raise InputError("shard 3 is damaged")
 
+    volume = io.Volume((2, 2, 2), np.dtype(np.uint8), None, "v", read)
     with pytest.raises(UnreadableError, match="shard 3"), Gaps("measure").of("phases"):
-        list(read_from(slices()))
+        list(volume.slices())
 
 
 def test_reasons_that_are_shared_are_said_once() -> None:

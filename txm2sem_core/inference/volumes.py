@@ -221,7 +221,7 @@ class _VolumeJob:
         self.size_nm = (z_nm, None if y_nm is None else y_nm / f, None if x_nm is None else x_nm / f)
         self.field = FieldOfView(source)
         self.warnings = input_warnings(predictor, self.field, (z_nm, y_nm, x_nm))
-        self.warnings += depth_warnings(predictor, source.dtype, source.source)
+        self.warnings += [*depth_warnings(predictor, source.dtype, source.source), *answer.doubts]
         say(f"predict {name}", self.warnings)
         say_before_volume(predictor, self.field, name)
         digest = job_digest(predictor.identity(), source, answer.describe())

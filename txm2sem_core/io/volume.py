@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from txm2sem_core.errors import InputError
+from txm2sem_core.errors import InputError, UnreadableError
 from txm2sem_core.io.voxel_sizes import VoxelSize
 
 
@@ -38,14 +38,17 @@ class Volume:
         """Slices z0 to z1 - 1 as [z1 - z0, Y, X].
 
         Raises:
-            InputError: the range lies outside the volume, a voxel in it is infinite, or the file is damaged or has
-                changed since it was opened.
+            InputError: the range lies outside the volume.
+            UnreadableError: a voxel in it is infinite, or the file is damaged or has changed since it was opened.
         """
         if not 0 <= z0 < z1 <= self.shape[0]:
             raise InputError(f"{self.source}: slices {z0} to {z1 - 1} of axis z were asked, it has {self.shape[0]}.")
-        slab = self._read(z0, z1)
+        try:
+            slab = self._read(z0, z1)
+        except InputError as error:
+            raise UnreadableError(error) from error
         if slab.dtype.kind == "f" and np.isinf(slab).any():
-            raise InputError(
+            raise UnreadableError(
                 f"{self.source}: slices {z0} to {z1 - 1} hold {np.isinf(slab).sum()} infinite voxels, which are no "
                 "grey levels. Replace them; NaN stands for what was not measured."
             )
