@@ -15,6 +15,7 @@ import numpy as np
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.field_of_view import FieldOfView, Measured
+from txm2sem_core.gaps import NOT_MEASURED, Gaps, told, with_gaps
 from txm2sem_core.intensity import DataRangeFit
 from txm2sem_core.io.voxel_sizes import differing_axes
 from txm2sem_core.metrics import (
@@ -84,6 +85,7 @@ MEANINGS = {
     "specific_surface_per_um": "wall of the pores per volume, 1/um",
     "euler_per_um3": "Euler number of the pores per volume, 1/um^3; noise shifts it",
     "block_porosity": "porosity of the block for pore sizes and flow",
+    NOT_MEASURED: "what failed, and why",
     "pore_diameter_nm_median": "of the local thickness, nm; round pores a voxel too small",
 }
 
@@ -142,8 +144,9 @@ def evaluate_files(
 
     Raises:
         InputError: the output is an input or something of the user's (see `io.check_output`), shapes differ, a file
-            cannot be read, the data range of data that is not 8-bit is not given, or the files state voxel sizes that
-            differ and none is given.
+            cannot be read, nothing can be compared, the data range of data that is not 8-bit is not given, or the files
+            state voxel sizes that differ and none is given. A measure that fails costs no other: `not_measured` says
+            why.
     """
     io.check_output([prediction, target, mask], files=[output])
     predicted, measured = io.open_volume(prediction), io.open_volume(target)
@@ -166,15 +169,18 @@ def evaluate_files(
         result["counted_share"] = under.share
         if under.mask is not None and measured.shape[0] > 1:
             warnings.warn(f"{mask}: {UNMASKED}", stacklevel=2)
-    result |= _image_figures(under, full, size) if measured.shape[0] == 1 else _volume_figures(under, full, size)
+    gaps, figures_of = Gaps("evaluate"), _image_figures if measured.shape[0] == 1 else _volume_figures
+    result |= figures_of(under, full, size, gaps)
     levels = rock.thresholds
     if rock.phases and not levels and (fit := _fitted(under, rock.phases)) is not None:
         levels = fit.levels
         result["threshold_range"] = [fit.low, fit.high]
         result["pixels_outside_range"] = fit.outside
     if levels:
-        result |= {"thresholds": list(levels), **_rock(under, Thresholds(levels), size, rock)}
-    result |= io.MARK
+        result["thresholds"] = list(levels)
+        with gaps.of("rock"):
+            result |= _rock(under, Thresholds(levels), size, rock, gaps)
+    result = with_gaps(result, gaps) | io.MARK
     finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()}
     io.write_json(output, finite, overwrite=overwrite)
     return result
@@ -301,7 +307,7 @@ def _fitted(under: _Masked, phases: int) -> ThresholdFit | None:
     return fit
 
 
-def _rock(under: _Masked, segmenter: Thresholds, size: io.VoxelSize | None, rock: RockOptions) -> Figures:
+def _rock(under: _Masked, segmenter: Thresholds, size: io.VoxelSize | None, rock: RockOptions, gaps: Gaps) -> Figures:
     """Shares of the phases and Dice; of whole volumes, where the voxel size is known, all figures of the pores too."""
     counts = np.zeros((segmenter.phases, segmenter.phases), np.int64)
     for own, true, mask in under.each():
@@ -317,7 +323,9 @@ def _rock(under: _Masked, segmenter: Thresholds, size: io.VoxelSize | None, rock
     edges = None if size is None or None in size else [float(edge or 0) for edge in size]
     shares_of_all = dict(figures) | {f"porosity{suffix}": figures[f"fraction_0{suffix}"] for suffix in ("", "_truth")}
     for suffix, volume in (("", under.seen.boxed(0)), ("_truth", under.seen.boxed(1))):
-        found, _ = rock_figures(volume.slices(), volume.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow)
+        found, _ = rock_figures(
+            volume.slices(), volume.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow, gaps=gaps
+        )
         figures |= {f"{name}{suffix}": value for name, value in found.items()}
     return figures if under.seen.is_whole else figures | shares_of_all
 
@@ -357,33 +365,39 @@ def _meaning(key: str) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return told(value)
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _image_figures(under: _Masked, full: float, size: io.VoxelSize | None) -> Figures:
+def _image_figures(under: _Masked, full: float, size: io.VoxelSize | None, gaps: Gaps) -> Figures:
     own, true, mask = next(under.each())
-    images = own, true
-    figures = {name: score(*images, full, mask) for name, score in SCORES.items()}
+    images, figures = (own, true), Figures()
+    for name, score in SCORES.items():
+        with gaps.of(name):
+            figures[name] = score(*images, full, mask)
     if size is not None and size[1] and size[2]:
-        curve = fourier_correlation(*images, (size[1], size[2]), mask)
-        figures["resolution_nm"] = curve.resolution_nm()
-        figures["resolution_half_bit_nm"] = curve.resolution_nm(curve.half_bit)
+        with gaps.of("resolution"):
+            curve = fourier_correlation(*images, (size[1], size[2]), mask)
+            figures["resolution_nm"] = curve.resolution_nm()
+            figures["resolution_half_bit_nm"] = curve.resolution_nm(curve.half_bit)
     return figures
 
 
-def _volume_figures(under: _Masked, full: float, size: io.VoxelSize | None) -> Figures:
+def _volume_figures(under: _Masked, full: float, size: io.VoxelSize | None, gaps: Gaps) -> Figures:
     """Of all that counts; what needs whole slices, of the box that was measured, unless a mask was given."""
     own_slices, true_slices, masks = under.apart()
     if under.mask is not None:
-        return compare_volumes(own_slices, true_slices, full, masks=masks)
+        return compare_volumes(own_slices, true_slices, full, masks=masks, gaps=gaps)
     predicted, measured, shape = under.seen.boxed(0), under.seen.boxed(1), under.seen.box.shape
     meters = (NeighbourMeter.of_volume(shape, size, full), NeighbourMeter.of_volume(shape, size, full))
-    figures = compare_volumes(predicted.slices(), measured.slices(), full, neighbours=meters)
+    figures = compare_volumes(predicted.slices(), measured.slices(), full, neighbours=meters, gaps=gaps)
     if masks is not None:
-        figures |= compare_volumes(own_slices, true_slices, full, masks=masks)
-    figures |= shell_figures(predicted.slices(), measured.slices(), shape, size)
+        figures |= compare_volumes(own_slices, true_slices, full, masks=masks, gaps=gaps)
+    with gaps.of("resolution"):
+        figures |= shell_figures(predicted.slices(), measured.slices(), shape, size)
     for suffix, volume in (("", predicted), ("_truth", measured)):
         try:
             own = self_continuity(volume.slices(), plane_step(size))

@@ -138,8 +138,8 @@ def _add_block(
     figures["block_porosity"] = float(block.mean())
     tried(gaps, "pore sizes", lambda: _add_sizes(block, edges, figures, tables))
     for axis, name in enumerate(AXES if flow else ()):
-        tried(gaps, f"diffusivity {name}", partial(_add_diffusivity, block, edges, axis, figures))
-        tried(gaps, f"permeability {name}", partial(_add_permeability, block, edges, axis, figures))
+        tried(gaps, f"diffusivity {name}", partial(_add_diffusivity, block, edges, axis, figures, gaps))
+        tried(gaps, f"permeability {name}", partial(_add_permeability, block, edges, axis, figures, gaps))
 
 
 def _add_sizes(block: NDArray[np.bool_], edges: Edges, figures: Figures, tables: list[pd.DataFrame]) -> None:
@@ -149,40 +149,47 @@ def _add_sizes(block: NDArray[np.bool_], edges: Edges, figures: Figures, tables:
     tables.append(_table("pore_diameter", "", diameters, shares))
 
 
-def _add_diffusivity(block: NDArray[np.bool_], edges: Edges, axis: int, figures: Figures) -> None:
-    diffusion, name = _diffusivity(block, edges, axis), AXES[axis]
+def _add_diffusivity(block: NDArray[np.bool_], edges: Edges, axis: int, figures: Figures, gaps: Gaps | None) -> None:
+    diffusion, name = _diffusivity(block, edges, axis, gaps), AXES[axis]
     figures[f"diffusivity_{name}_relative"] = diffusion.relative
     figures[f"tortuosity_{name}"] = diffusion.tortuosity
     figures[f"formation_factor_{name}"] = diffusion.formation_factor
 
 
-def _add_permeability(block: NDArray[np.bool_], edges: Edges, axis: int, figures: Figures) -> None:
-    k, name = _permeability(block, edges, axis), AXES[axis]
+def _add_permeability(block: NDArray[np.bool_], edges: Edges, axis: int, figures: Figures, gaps: Gaps | None) -> None:
+    k, name = _permeability(block, edges, axis, gaps), AXES[axis]
     figures[f"permeability_{name}_m2"] = k
     figures[f"permeability_{name}_nd"] = nanodarcy(k)
 
 
-def _permeability(block: NDArray[np.bool_], edges: Edges, axis: int) -> float:
+def _permeability(block: NDArray[np.bool_], edges: Edges, axis: int, gaps: Gaps | None) -> float:
     """NaN where all is pore, or, with a warning, where the solver does not converge: a night's run goes on."""
     if block.all():
         return math.nan
     found = solve_permeability(block, edges, axis)
     if found.converged:
         return found.permeability_m2
-    warnings.warn(
-        f"permeability along {AXES[axis]}: not converged after {found.iterations} iterations (last change "
-        f"{found.change:.1e}); left empty. The best value, an upper bound, is {found.permeability_m2:.4g} m^2.",
-        stacklevel=2,
+    why = (
+        f"not converged after {found.iterations} iterations (last change {found.change:.1e}); left empty. The best "
+        f"value, an upper bound, is {found.permeability_m2:.4g} m^2."
     )
+    _leave_empty(f"permeability {AXES[axis]}", f"permeability along {AXES[axis]}: {why}", gaps)
     return math.nan
 
 
-def _diffusivity(block: NDArray[np.bool_], edges: Edges, axis: int) -> Diffusivity:
+def _diffusivity(block: NDArray[np.bool_], edges: Edges, axis: int, gaps: Gaps | None) -> Diffusivity:
     try:
         return diffusivity(block, edges, axis)
     except InputError as error:  # of a block that is boolean and 3D only for lack of convergence
-        warnings.warn(f"{error}; left empty.", stacklevel=2)
+        _leave_empty(f"diffusivity {AXES[axis]}", f"{error}; left empty.", gaps)
         return Diffusivity(math.nan, math.nan, math.nan)
+
+
+def _leave_empty(measure: str, why: str, gaps: Gaps | None) -> None:
+    """Tell of what a solver did not come to."""
+    warnings.warn(why, stacklevel=3)
+    if gaps is not None:
+        gaps.reasons[measure] = why
 
 
 def _table(what: str, axis: str, x_nm: NDArray[np.generic], values: NDArray[np.generic]) -> pd.DataFrame:
