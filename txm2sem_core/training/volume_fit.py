@@ -68,9 +68,11 @@ def _places(store: PatchStore, volume: Volume) -> Iterator[SlicePlace]:
             f"pair {row['pair']}: it is at z = {row['z']:g}, but {volume.source} has {volume.shape[0]} slices. "
             f"{_REMEDY}"
         )
-    chosen = np.unique(np.linspace(0, len(rows) - 1, _LOOKED_AT).round().astype(int)) if len(rows) else []
+    if rows.empty:
+        return
+    chosen = np.unique(np.linspace(0, len(rows) - 1, _LOOKED_AT).round().astype(int)).tolist()
     field = FieldOfView(volume)
-    for row in (rows.iloc[int(number)] for number in chosen):
+    for row in rows.iloc[chosen].to_dict("records"):
         pair, z = str(row["pair"]), int(row["z"])
         of_pair = store.pairs[pair].txm[store.context]
         height, width = of_pair.shape
