@@ -97,8 +97,8 @@ def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume
         )
     if volume is not None and pair.z is not None and volume.dtype != dtype:
         raise InputError(
-            f"{volume.source}: its voxels are {volume.dtype}, but the TXM slices of sample {sample.sample} are {dtype}, "
-            f"as {pair.txm}. The network is trained on the slices and applied to the volume: export both with the same "
+            f"{volume.source}: its voxels are {volume.dtype}, but the TXM slices of sample {sample.sample} are "
+            f"{dtype}, as {pair.txm}. The network is trained on the slices and applied to the volume: export both with the same "
             "bit depth."
         )
 
@@ -114,7 +114,8 @@ def _check_context(config: Config, sample: Sample, pairs: _Pairs) -> None:
     if lacking:
         raise ConfigError(
             f"patches.context: {context} TXM slices are asked for below and above each pair, but sample "
-            f"{sample.sample} {lacking}. Give the columns txm_volume and pair_z of the sample table, or set patches.context to 0."
+            f"{sample.sample} {lacking}. Give the columns txm_volume and pair_z of the sample table, or set "
+            "patches.context to 0."
         )
 
 
