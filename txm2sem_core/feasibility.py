@@ -98,8 +98,8 @@ def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume
     if volume is not None and pair.z is not None and volume.dtype != dtype:
         raise InputError(
             f"{volume.source}: its voxels are {volume.dtype}, but the TXM slices of sample {sample.sample} are "
-            f"{dtype}, as {pair.txm}. The network is trained on the slices and applied to the volume: export both with the same "
-            "bit depth."
+            f"{dtype}, as {pair.txm}. The network is trained on the slices and applied to the volume: export both with "
+            "the same bit depth."
         )
 
 
