@@ -63,8 +63,8 @@ def machine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def marks(folder: Path, lock: str) -> list[str]:
-    return [file.name for file in folder.iterdir() if file.name.startswith(f"{lock}.")]
+def marks(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir() if file.name.startswith(".lock.")]
 
 
 @pytest.mark.usefixtures("one_machine_each")
@@ -82,7 +82,7 @@ def test_a_second_training_waits_for_one_on_another_machine_and_leaves_its_lock(
     thread.start()
     assert not got.wait(0.4)
     assert (tmp_path / ".m.lock").exists()
-    assert len(marks(tmp_path, ".m.lock")) >= 1
+    assert len(marks(tmp_path)) >= 1
     first.end()
     assert got.wait(10)
     thread.join()
@@ -96,7 +96,7 @@ def test_a_second_training_waits_for_one_on_another_machine_and_leaves_its_lock(
 def test_what_a_killed_process_of_another_machine_left_holds_nobody_for_ever(tmp_path: Path) -> None:
     first = Holder(tmp_path / "m", "node2", "exclusive")
     first.kill()
-    (mark,) = marks(tmp_path, ".m.lock")
+    (mark,) = marks(tmp_path)
     path = tmp_path / mark
     old = path.stat().st_mtime - lock_marks.SILENT_S - 60
     os.utime(path, (old, old))
@@ -112,7 +112,7 @@ def test_what_a_killed_process_of_this_machine_left_holds_nobody(
     monkeypatch.setattr(lock_marks, "shares_flock", lambda mount: shares)
     first = Holder(tmp_path / "m", "", "exclusive")
     first.kill()
-    assert marks(tmp_path, ".m.lock")
+    assert marks(tmp_path)
     with exclusive(tmp_path / "m", "train"):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -121,7 +121,7 @@ def test_what_a_killed_process_of_this_machine_left_holds_nobody(
 def test_where_locks_hold_for_all_machines_a_killed_ones_mark_is_over_at_once(tmp_path: Path) -> None:
     Holder(tmp_path / "m", "node2", "exclusive").kill()
     with exclusive(tmp_path / "m", "train"):
-        assert [name for name in marks(tmp_path, ".m.lock") if "node2" in name] == []
+        assert [name for name in marks(tmp_path) if "node2" in name] == []
 
 
 @pytest.mark.usefixtures("one_machine_each")
@@ -149,7 +149,7 @@ def test_a_job_that_writes_waits_for_none_but_who_is_alone(tmp_path: Path, machi
 def test_a_living_process_touches_its_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_marks, "BEAT_S", 0.02)
     with exclusive(tmp_path / "m", "train"):
-        (mark,) = marks(tmp_path, ".m.lock")
+        (mark,) = marks(tmp_path)
         os.utime(tmp_path / mark, (1, 1))
         for _ in range(500):
             if (tmp_path / mark).stat().st_mtime > 1:

@@ -8,6 +8,7 @@ killed. Times are compared with those of files that are made now, so that no two
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import re
@@ -24,7 +25,7 @@ BEAT_S = 60.0
 SILENT_S = 1800.0
 _ALONE, _SHARED = "alone", "shared"
 _NAME = re.compile(
-    rf"(?P<lock>.+)\.(?P<boot>[\w-]+)\.(?P<process>\d+)\.(?P<start>\d+)\.\d+\.(?P<how>{_ALONE}|{_SHARED})"
+    rf"\.lock\.(?P<lock>[0-9a-f]{{16}})\.(?P<boot>[\w-]+)\.(?P<process>\d+)\.(?P<start>\d+)\.\d+\.(?P<how>{_ALONE}|{_SHARED})"
 )
 _numbers = itertools.count()  # one process may hold several locks of one name in threads
 
@@ -49,7 +50,7 @@ class Mark:
         """
         process = os.getpid()
         how = _SHARED if shared else _ALONE
-        name = f"{lock.name}.{boot()}.{process}.{started(process)}.{next(_numbers)}.{how}"
+        name = f".lock.{_short(lock)}.{boot()}.{process}.{started(process)}.{next(_numbers)}.{how}"
         path = lock.with_name(name)
         with path.open("x", encoding="utf-8") as file:  # for who looks at it
             file.write(f"process {process} of {socket.gethostname()}\n")
@@ -60,7 +61,7 @@ class Mark:
         found = []
         for path in sorted(self._lock.parent.iterdir()):
             theirs = _NAME.fullmatch(path.name)
-            if theirs is None or theirs["lock"] != self._lock.name or path == self.path:
+            if theirs is None or theirs["lock"] != _short(self._lock) or path == self.path:
                 continue
             with suppress(FileNotFoundError):  # it has ended meanwhile
                 if self._is_over(path, theirs):
@@ -90,6 +91,11 @@ class Mark:
         """Take it away."""
         self._ended.set()
         self.path.unlink(missing_ok=True)
+
+
+def _short(lock: Path) -> str:
+    """What stands for a lock's name, which may be as long as names can be."""
+    return hashlib.sha256(os.fsencode(lock.name)).hexdigest()[:16]
 
 
 def boot() -> str:
