@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,12 @@ def printable(text: object) -> str:
     What is escaped is written as Python does (`\x1b`, `\u202e`); everything else, other scripts too, stays.
     """
     return "".join(_escaped(sign) if unicodedata.category(sign) in _OBEYED else sign for sign in str(text))
+
+
+def print_warnings(job: str, warnings: Iterable[str]) -> None:
+    """Tell the log of what could mislead, one line each."""
+    for warning in warnings:
+        print(printable(f"{job}: warning: {warning}"), file=sys.stderr, flush=True)
 
 
 def _escaped(sign: str) -> str:

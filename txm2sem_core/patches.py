@@ -6,7 +6,6 @@ neighbours in z, pairs whose neighbours reach into another split are left out.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings
 from txm2sem_core.doubts import adjacent_slices, doubtful_registration
 from txm2sem_core.duplicates import PlacedSlice, duplicates
-from txm2sem_core.errors import InputError, printable
+from txm2sem_core.errors import InputError, print_warnings
 from txm2sem_core.geometry import Crop, window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
@@ -155,8 +154,7 @@ def extract_patches(
             *adjacent_slices(table),
         ),
     )
-    for warning in store.warnings:
-        print(printable(f"patches: warning: {warning}"), file=sys.stderr)
+    print_warnings("patches", store.warnings)
     io.write_patch_store(output, store)
     return store
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -64,6 +64,22 @@ class Volume:
         """One slice [Y, X] after the other."""
         for z in range(self.shape[0]):
             yield self.read(z, z + 1)[0]
+
+    def remembering(self, most_bytes: int) -> Self:
+        """The same volume, which keeps slices that are read one by one, up to so many bytes; for one thread."""
+        kept: dict[int, np.ndarray] = {}
+
+        def read(z0: int, z1: int) -> np.ndarray:
+            if z1 - z0 > 1:
+                return self._read(z0, z1)
+            if z0 in kept:
+                return kept[z0]
+            slab = self._read(z0, z1)
+            if sum(one.nbytes for one in kept.values()) + slab.nbytes <= most_bytes:
+                kept[z0] = slab
+            return slab
+
+        return replace(self, _read=read)
 
     def close(self) -> None:
         """Close the file behind the volume."""

@@ -21,7 +21,7 @@ from txm2sem_core.architecture import generator_arguments
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.config.train import ADVERSARIAL, BY_PORES, SIDE_TASKS
 from txm2sem_core.device import choose_device, device_name
-from txm2sem_core.errors import ConfigError, InputError, TrainingError, Txm2semError, printable
+from txm2sem_core.errors import ConfigError, InputError, TrainingError, Txm2semError, print_warnings
 from txm2sem_core.io import PatchStore
 from txm2sem_core.memory import memory_remedy
 from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, inference, plugin_of
@@ -181,8 +181,7 @@ def _save(
             f"The network was never updated: after {len(history)} epochs its weights are those that it began with. "
             f"Raise train.optimiser.learning_rate, which is {settings.optimiser.learning_rate:g}, or train for longer."
         )
-    for warning in warnings:
-        print(f"train: warning: {warning}", file=sys.stderr)
+    print_warnings("train", warnings)
     description = _describe(store, settings, seed, history, chosen, made_with(used))
     description["warnings"] += warnings
     description |= {} if key is None else {"training_key": key}
@@ -257,8 +256,7 @@ def _with_neighbours(
     opened = io.open_volume(volume)
     neighbours = NeighbourSlices(opened, store, settings.context)
     found = [warning for warning in check_volume(store, opened) if warning not in store.warnings]
-    for warning in found:
-        print(printable(f"train {name}: warning: {warning}"), file=sys.stderr)
+    print_warnings(f"train {name}", found)
     return replace(store, warnings=(*store.warnings, *found)), neighbours
 
 
