@@ -31,8 +31,8 @@ def made_otherwise(folder: Path, expected: Mapping[str, Mapping[str, str]]) -> l
             others.setdefault(told, []).append(result)
     return [
         *(
-            f"Made with other settings than those stated below ({told}): {_named(results)}. What is shown of them is not "
-            "of this configuration. Remove them, and run the workflow again."
+            f"Made with other settings than those stated below ({told}): {_named(results)}. What is shown of them is "
+            "not of this configuration. Remove them, and run the workflow again."
             for told, results in others.items()
         ),
         *([_without_record(unknown)] if unknown else []),
