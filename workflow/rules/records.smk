@@ -1,7 +1,7 @@
 # Every result knows what it was made with. Each job of ours leaves a record of its rule's settings beside the results,
 # and in the plan a job whose record tells of other settings runs again: also where Snakemake does not know, since its
 # folder .snakemake was removed or results_dir moved, or does not look, with --rerun-triggers mtime.
-from snakemake.io import Wildcards
+from snakemake.iocontainers import Wildcards
 
 from txm2sem_core.provenance.records import changes, expected_text, record_of, record_text
 
