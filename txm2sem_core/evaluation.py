@@ -85,7 +85,6 @@ MEANINGS = {
     "specific_surface_per_um": "wall of the pores per volume, 1/um",
     "euler_per_um3": "Euler number of the pores per volume, 1/um^3; noise shifts it",
     "block_porosity": "porosity of the block for pore sizes and flow",
-    NOT_MEASURED: "what failed, and why",
     "pore_diameter_nm_median": "of the local thickness, nm; round pores a voxel too small",
 }
 
@@ -171,8 +170,14 @@ def evaluate_files(
             warnings.warn(f"{mask}: {UNMASKED}", stacklevel=2)
     gaps, figures_of = Gaps("evaluate"), _image_figures if measured.shape[0] == 1 else _volume_figures
     result |= figures_of(under, full, size, gaps)
+    if result.get("mae") == 0:
+        warnings.warn(
+            f"{prediction} and {target} hold the same grey levels wherever they count: this compares an image with "
+            "itself, or with what it was made from.",
+            stacklevel=2,
+        )
     levels = rock.thresholds
-    if rock.phases and not levels and (fit := _fitted(under, rock.phases)) is not None:
+    if rock.phases and not levels and (fit := _fitted(under, rock.phases, gaps)) is not None:
         levels = fit.levels
         result["threshold_range"] = [fit.low, fit.high]
         result["pixels_outside_range"] = fit.outside
@@ -197,9 +202,18 @@ def _tell_levels(under: _Masked, full: float) -> None:
             "both hold the same grey levels. Export both with the same bit depth.",
             stacklevel=3,
         )
-    true = true if under.mask is None else true[io.not_zero(under.mask.read(z, z + 1)[0])]
+    counts = slice(None) if under.mask is None else io.not_zero(under.mask.read(z, z + 1)[0])
+    own, true = own[counts], true[counts]
     if not true.size:
         return
+    for image, source in ((own, predicted.source), (true, measured.source)):
+        known = image[np.isfinite(image)]
+        if known.size and known.min() == known.max():
+            warnings.warn(
+                f"{source}: slice z = {z} has one grey level, {known.flat[0]:g}: scores say nothing of structures "
+                "there. Look whether this is the right file, or whether a network has died.",
+                stacklevel=3,
+            )
     fit = DataRangeFit.of(true, full)
     if fit.is_too_small:
         warnings.warn(
@@ -295,12 +309,13 @@ class _Masked:
         return (true if mask is None else true[mask] for _, true, mask in self.each())
 
 
-def _fitted(under: _Masked, phases: int) -> ThresholdFit | None:
+def _fitted(under: _Masked, phases: int, gaps: Gaps) -> ThresholdFit | None:
     """Thresholds of the target; none where it has fewer grey levels than phases and there is nothing to part."""
     try:
         fit = fit_thresholds(under.true_levels, phases)
     except InputError as error:
         warnings.warn(f"no figures of the rock: {under.measured.source}: {error}", stacklevel=3)
+        gaps.reasons["rock"] = str(error)
         return None
     if fit.remark:
         warnings.warn(f"{under.measured.source}: {fit.remark}.", stacklevel=3)
@@ -349,14 +364,15 @@ def readable(result: dict[str, Any]) -> str:
     """The result as a table: name, figure, that of the truth where there is one, and what it is."""
     lines = [("", "prediction", "truth", "")]
     for key, value in result.items():
-        if not key.endswith("_truth") and key not in io.MARK:
+        if not key.endswith("_truth") and key not in (*io.MARK, NOT_MEASURED):
             truth = result.get(f"{key}_truth", "")
             lines.append((key, _text(value), _text(truth), _meaning(key)))
     if all(line[2] == "" for line in lines[1:]):
         lines = [(key, value, "", meaning) for key, value, _, meaning in lines[1:]]
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)) for line in lines)
-    return "\n".join(line.rstrip() for line in padded)
+    failed = [f"Not measured: {told(result[NOT_MEASURED])}"] if NOT_MEASURED in result else []
+    return "\n".join([*(line.rstrip() for line in padded), *failed])
 
 
 def _meaning(key: str) -> str:
@@ -365,8 +381,6 @@ def _meaning(key: str) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return told(value)
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)

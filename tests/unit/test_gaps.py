@@ -282,8 +282,33 @@ def test_evaluate_gives_what_can_be_measured_and_says_what_cannot(
     found = io.read_json(tmp_path / "m.json")
     assert found[NOT_MEASURED] == {"gmsd": "no such thing", "pore sizes": "no such thing"}
     assert {"psnr", "ssim", "porosity", "euler_per_um3"} <= found.keys()
-    assert "not_measured" in readable(found)
-    assert "gmsd, pore sizes: no such thing." in readable(found)
+    last = readable(found).splitlines()[-1]
+    assert last == "Not measured: gmsd, pore sizes: no such thing."
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda image: image, "compares an image with itself"),
+        (lambda image: np.full_like(image, 7), r"p\.tif: slice z = \d has one grey level, 7"),
+    ],
+)
+@pytest.mark.parametrize("depth", [1, 4])
+def test_scores_that_mean_nothing_are_told(tmp_path: Path, change: Any, words: str, depth: int) -> None:
+    target = sharp((depth, 24, 26), 3)
+    io.write_tiff(tmp_path / "t.tif", target)
+    io.write_tiff(tmp_path / "p.tif", change(target))
+    with pytest.warns(UserWarning, match=words):
+        evaluate_files(tmp_path / "p.tif", tmp_path / "t.tif", None, None, tmp_path / "m.json", rock=RockOptions(0))
+
+
+def test_a_target_of_few_grey_levels_has_no_figures_of_the_rock_and_its_json_says_so(tmp_path: Path) -> None:
+    target = (sharp((24, 26), 3) > 100).astype(np.uint8) * 200
+    io.write_tiff(tmp_path / "t.tif", target)
+    io.write_tiff(tmp_path / "p.tif", sharp((24, 26), 3))
+    with pytest.warns(UserWarning, match="no figures of the rock"):
+        evaluate_files(tmp_path / "p.tif", tmp_path / "t.tif", None, None, tmp_path / "m.json")
+    assert "cannot be parted into 4 phases" in io.read_json(tmp_path / "m.json")[NOT_MEASURED]["rock"]
 
 
 def test_a_damaged_volume_is_an_error_and_no_gap(tmp_path: Path) -> None:
