@@ -84,6 +84,11 @@ def _given(config: Config, sample: Sample, raw: Path) -> _Pairs:
 
 def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume | None) -> None:
     """The files of a pair against each other and the volume, by their headers: sizes of masks, and bit depths."""
+    if pair.txm == pair.sem:
+        raise InputError(
+            f"sample {sample.sample}: {pair.txm} is TXM and FIB-SEM slice of pair {pair.pair}. Give the "
+            "columns txm and sem different folders."
+        )
     (shape, dtype), (sem_shape, _) = io.image_kind(pair.txm), io.image_kind(pair.sem)
     for path in (pair.charge, *pair.extra.values()):
         if path is not None and (own := io.image_kind(path)[0]) != sem_shape:

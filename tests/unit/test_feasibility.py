@@ -286,6 +286,12 @@ def test_side_tasks_without_their_masks(tmp_path: Path, family: str, columns: st
     checked(values, pairs(tmp_path, **folders))
 
 
+def test_one_folder_as_both_kinds_of_slices_is_refused(tmp_path: Path) -> None:
+    sample = pairs(tmp_path)
+    with pytest.raises(InputError, match=r"sem000\.tif is TXM and FIB-SEM slice of pair .*different folders"):
+        checked(OWN, sample.model_copy(update={"txm": sample.sem}))
+
+
 def test_context_without_a_volume_or_a_place_in_it_is_refused(tmp_path: Path) -> None:
     values = {**OWN, "patches": {"size_px": 32, "context": 1}}
     with pytest.raises(

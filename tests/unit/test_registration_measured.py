@@ -215,6 +215,12 @@ def test_one_slice_by_itself_keeps_its_outside_and_says_its_share(tmp_path: Path
     assert (record["fixed_measured"], record["moving_measured"]) == (1, measured(sem).mean())
 
 
+def test_an_image_registered_with_itself_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = write(tmp_path, pair_of(2)[1], pair_of(2)[1])
+    register_files(pair.txm, pair.sem, tmp_path / "out", QUICK)
+    assert "are the same image to the last bit" in capsys.readouterr().err
+
+
 def test_the_picture_leaves_out_what_was_not_measured(tmp_path: Path) -> None:
     txm, sem = (
         filled_up(image, OUTSIDE[view], "zero") for image, view in zip(pair_of(2), ("circle", "border"), strict=True)

@@ -10,7 +10,7 @@ import pytest
 from small_volumes import make_model
 
 from txm2sem_core.inference import predict_volume
-from txm2sem_core.io import Volume
+from txm2sem_core.io import Volume, read_json
 
 
 def test_a_volume_remembers_slices_up_to_a_number_of_bytes() -> None:
@@ -48,3 +48,18 @@ def test_no_slice_is_read_twice_before_the_prediction(
     assert len(reads) > 5
     lines = [line for line in capsys.readouterr().err.splitlines() if ": warning: " in line]
     assert len(lines) == len(set(lines))
+
+
+def test_a_prediction_and_a_blank_volume_are_told_as_no_txm_volume(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make_model(tmp_path / "m")
+    voxels = np.random.default_rng(0).integers(0, 255, (3, 32, 32)).astype(np.uint8)
+    predict_volume(model, Volume.of_array(voxels), tmp_path / "v.ome.zarr", device="cpu")
+    assert "no TXM volume" not in capsys.readouterr().err
+    predict_volume(model, tmp_path / "v.ome.zarr", tmp_path / "w.ome.zarr", device="cpu")
+    assert "v.ome.zarr is a FIB-SEM volume that TXM2SEM predicted" in capsys.readouterr().err
+    predict_volume(model, Volume.of_array(np.full_like(voxels, 9)), tmp_path / "b.ome.zarr", device="cpu")
+    assert "all have the one grey level 9" in capsys.readouterr().err
+    attributes = read_json(tmp_path / "b.ome.zarr/zarr.json")["attributes"]["txm2sem"]
+    assert any("one grey level 9" in text for text in attributes["warnings"])

@@ -130,6 +130,21 @@ def volume_warnings(predictor: AnyPredictor, field: FieldOfView, voxel_size_nm: 
     return [
         *input_warnings(predictor, field, voxel_size_nm),
         *depth_warnings(predictor, source.dtype, source.source),
+        *_no_txm(source),
+    ]
+
+
+def _no_txm(source: io.Volume) -> list[str]:
+    """What is no TXM volume whatever the model: a prediction of ours, or one grey level alone."""
+    if source.stated:
+        return [f"{source.source} is a FIB-SEM volume that TXM2SEM predicted, and no TXM volume. Give that one."]
+    slices = [source.read(z, z + 1)[0] for z in sampled_places(source)]
+    levels = {level for plane in slices for level in (plane.min(), plane.max())}
+    if len(levels) > 1:
+        return []
+    return [
+        f"slices z = {', '.join(map(str, sampled_places(source)))} of {source.source} all have the one grey level "
+        f"{slices[0].flat[0]:g}: there is nothing to predict from. Look whether this is the right file."
     ]
 
 

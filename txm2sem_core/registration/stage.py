@@ -15,7 +15,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
-from txm2sem_core.errors import InputError, RegistrationError, printable
+from txm2sem_core.errors import InputError, RegistrationError, print_warnings, printable
 from txm2sem_core.geometry import Array, Crop, Mask, Matrix, common_crop, coverage, covered_by, warp
 from txm2sem_core.measured import filled, measured, measured_share
 from txm2sem_core.progress import progress
@@ -115,6 +115,8 @@ def register_files(
     io.check_output([fixed, moving, mask], files=[output / name for name in names])
     pair = RawPair(moving.stem, None, fixed, moving)
     txm, sem = _read_slices(pair, settings)
+    if np.array_equal(txm, sem):
+        print_warnings("register", [f"{moving} and {fixed} are the same image to the last bit. Give a slice of each."])
     on_sem = None if mask is None else _read_on_sem(mask, moving, sem.shape)
     try:
         found = estimate_transform(txm, sem, settings)
