@@ -16,13 +16,21 @@ from txm2sem_core import metrics as scores_of
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError, OutOfMemoryError, UnreadableError
 from txm2sem_core.evaluation import RockOptions, evaluate_files, readable
-from txm2sem_core.figure_settings import ChartStyle, CommonStyle, ComparisonStyle, PhasesStyle, PoreSpaceStyle
+from txm2sem_core.figure_settings import (
+    ChartStyle,
+    CommonStyle,
+    ComparisonStyle,
+    PhasesStyle,
+    PoreSpaceStyle,
+    SectionsStyle,
+)
 from txm2sem_core.figures import (
     ShownVolume,
     comparison_figure,
     distributions_figure,
     phases_figure,
     pore_space_figure,
+    sections_figure,
     spectra_figure,
 )
 from txm2sem_core.gaps import NOT_MEASURED, Gaps, told
@@ -267,6 +275,22 @@ def test_a_volume_without_anything_measured_costs_its_figures_and_not_the_report
         runs, [metrics / "volume.json"], [metrics / "spectra.csv"], metrics / "volumes.csv", metrics / "all.csv"
     )
     assert len(gaps_of(metrics, ["rock.csv", "volumes.csv"])) == 2
+
+
+@pytest.mark.parametrize("kind", ["nothing", "no box"])
+def test_a_volume_that_cannot_be_drawn_leaves_the_reason_in_its_figures(tmp_path: Path, kind: str) -> None:
+    patches, volume = few_levels(tmp_path)
+    voxels = np.full((20, 40, 48), np.nan, np.float32)
+    if kind == "no box":  # what was measured moves from slice to slice
+        for z in range(20):
+            voxels[z, 2 * z : 2 * z + 2] = sharp((2, 48), z)
+    io.write_ome_zarr(tmp_path / "n.ome.zarr", list(voxels), voxels.shape, voxels.dtype, VOXEL_SIZE_NM)
+    measure_, shown = MeasureSettings(phases=3), [ShownVolume("net", tmp_path / "n.ome.zarr")]
+    drawn = [tmp_path / f"{name}.png" for name in ("phases", "pores", "sections")]
+    phases_figure(shown, patches, measure_, PhasesStyle(), COMMON, drawn[:1])
+    pore_space_figure(shown, patches, measure_, PoreSpaceStyle(), COMMON, drawn[1:2])
+    sections_figure("net", volume, tmp_path / "n.ome.zarr", None, VOXEL_SIZE_NM, SectionsStyle(), COMMON, drawn[2:])
+    assert all(path.stat().st_size for path in drawn)
 
 
 def test_evaluate_gives_what_can_be_measured_and_says_what_cannot(
