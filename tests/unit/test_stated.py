@@ -14,6 +14,7 @@ from txm2sem_core.reporting.stated import made_otherwise
 RESULTS = "results"
 MODELS = [f"{RESULTS}/rock/models/net/seed{seed}/generator.safetensors" for seed in range(3)]
 SETTINGS = {"settings": json.dumps({"flips": True, "schedule": {"epochs": 3}}), "raw_digest": "a" * 64}
+LONG = json.dumps({f"a_long_key_{number}": number for number in range(50)})
 
 
 def expected(settings: dict[str, str] = SETTINGS) -> dict[str, dict[str, str]]:
@@ -40,6 +41,28 @@ def test_results_of_other_settings_or_data_are_named_with_what_differs(tmp_path:
     settings, data = made_otherwise(tmp_path / "rock", expected())
     assert "(schedule.epochs 2, now 3): models/net/seed1/generator.safetensors." in settings
     assert "(the raw data): models/net/seed2/generator.safetensors." in data
+
+
+def test_of_long_settings_only_that_they_differ_is_told(tmp_path: Path) -> None:
+    leave(tmp_path, 0, settings=LONG)
+    leave(tmp_path, 1, settings=LONG)
+    leave(tmp_path, 2, settings=LONG.replace("49", "48"))
+    (told,) = made_otherwise(tmp_path / "rock", expected({**SETTINGS, "settings": LONG}))
+    assert "(settings): models/net/seed2/generator.safetensors." in told
+
+
+def test_what_is_expected_of_many_results_stays_short() -> None:
+    records = {
+        f"results/rock/.settings/models/variant_{variant}/seed{seed}/generator.safetensors.json": {
+            "settings": LONG * 2 + str(variant),
+            "patches": "results/rock/patches",
+            "raw_digest": "a" * 64,
+            "volume": "",
+        }
+        for variant in range(40)
+        for seed in range(10)
+    }
+    assert len(expected_text(records, "results")) < 50_000
 
 
 def test_results_without_a_record_are_named(tmp_path: Path) -> None:

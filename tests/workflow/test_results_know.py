@@ -69,7 +69,7 @@ def test_the_report_tells_of_results_of_other_settings_and_of_those_without_a_re
     result = changed.run("-R", "write_report", "--allowed-rules", "write_report", "--", "results/report.html")
     assert result.returncode == 0, result.stdout
     page = report.read_text()
-    assert "(batch_size 8, now 4): models/feedforward/seed0/generator.safetensors." in page
+    assert "(settings): models/feedforward/seed0/generator.safetensors." in page
     assert "were made: models/srcnn_x2/seed0/generator.safetensors." in page
 
 
