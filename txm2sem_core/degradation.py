@@ -69,6 +69,7 @@ def downsample_patches(patches: Path, factor: int, settings: DownsampleSettings,
             downsample(images.txm, factor, settings, unit, np.random.default_rng([settings.seed, factor, number])),
             images.sem,
             images.mask,
+            charge=images.charge,
         )
         for number, (name, images) in enumerate(store.pairs.items())
     }

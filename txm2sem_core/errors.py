@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,12 @@ def printable(text: object) -> str:
     What is escaped is written as Python does (`\x1b`, `\u202e`); everything else, other scripts too, stays.
     """
     return "".join(_escaped(sign) if unicodedata.category(sign) in _OBEYED else sign for sign in str(text))
+
+
+def print_warnings(job: str, warnings: Iterable[str]) -> None:
+    """Tell the log of what could mislead, one line each."""
+    for warning in warnings:
+        print(printable(f"{job}: warning: {warning}"), file=sys.stderr, flush=True)
 
 
 def _escaped(sign: str) -> str:
@@ -47,6 +53,10 @@ class ConfigError(Txm2semError):
 
 class InputError(Txm2semError):
     """A file that is missing, unreadable, or not what its place in the workflow needs."""
+
+
+class UnreadableError(InputError):
+    """A file that cannot be read on while it is used: to be mended, and never a reason to leave a measure out."""
 
 
 class RegistrationError(Txm2semError):

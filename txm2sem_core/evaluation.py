@@ -15,6 +15,7 @@ import numpy as np
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.field_of_view import FieldOfView, Measured
+from txm2sem_core.gaps import NOT_MEASURED, Gaps, told, with_gaps
 from txm2sem_core.intensity import DataRangeFit
 from txm2sem_core.io.voxel_sizes import differing_axes
 from txm2sem_core.metrics import (
@@ -142,8 +143,9 @@ def evaluate_files(
 
     Raises:
         InputError: the output is an input or something of the user's (see `io.check_output`), shapes differ, a file
-            cannot be read, the data range of data that is not 8-bit is not given, or the files state voxel sizes that
-            differ and none is given.
+            cannot be read, nothing can be compared, the data range of data that is not 8-bit is not given, or the files
+            state voxel sizes that differ and none is given. A measure that fails costs no other: `not_measured` says
+            why.
     """
     io.check_output([prediction, target, mask], files=[output])
     predicted, measured = io.open_volume(prediction), io.open_volume(target)
@@ -166,15 +168,24 @@ def evaluate_files(
         result["counted_share"] = under.share
         if under.mask is not None and measured.shape[0] > 1:
             warnings.warn(f"{mask}: {UNMASKED}", stacklevel=2)
-    result |= _image_figures(under, full, size) if measured.shape[0] == 1 else _volume_figures(under, full, size)
+    gaps, figures_of = Gaps("evaluate"), _image_figures if measured.shape[0] == 1 else _volume_figures
+    result |= figures_of(under, full, size, gaps)
+    if result.get("mae") == 0:
+        warnings.warn(
+            f"{prediction} and {target} hold the same grey levels wherever they count: this compares an image with "
+            "itself, or with what it was made from.",
+            stacklevel=2,
+        )
     levels = rock.thresholds
-    if rock.phases and not levels and (fit := _fitted(under, rock.phases)) is not None:
+    if rock.phases and not levels and (fit := _fitted(under, rock.phases, gaps)) is not None:
         levels = fit.levels
         result["threshold_range"] = [fit.low, fit.high]
         result["pixels_outside_range"] = fit.outside
     if levels:
-        result |= {"thresholds": list(levels), **_rock(under, Thresholds(levels), size, rock)}
-    result |= io.MARK
+        result["thresholds"] = list(levels)
+        with gaps.of("rock"):
+            result |= _rock(under, Thresholds(levels), size, rock, gaps)
+    result = with_gaps(result, gaps) | io.MARK
     finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()}
     io.write_json(output, finite, overwrite=overwrite)
     return result
@@ -191,9 +202,18 @@ def _tell_levels(under: _Masked, full: float) -> None:
             "both hold the same grey levels. Export both with the same bit depth.",
             stacklevel=3,
         )
-    true = true if under.mask is None else true[io.not_zero(under.mask.read(z, z + 1)[0])]
+    counts = slice(None) if under.mask is None else io.not_zero(under.mask.read(z, z + 1)[0])
+    own, true = own[counts], true[counts]
     if not true.size:
         return
+    for image, source in ((own, predicted.source), (true, measured.source)):
+        known = image[np.isfinite(image)]
+        if known.size and known.min() == known.max():
+            warnings.warn(
+                f"{source}: slice z = {z} has one grey level, {known.flat[0]:g}: scores say nothing of structures "
+                "there. Look whether this is the right file, or whether a network has died.",
+                stacklevel=3,
+            )
     fit = DataRangeFit.of(true, full)
     if fit.is_too_small:
         warnings.warn(
@@ -289,19 +309,20 @@ class _Masked:
         return (true if mask is None else true[mask] for _, true, mask in self.each())
 
 
-def _fitted(under: _Masked, phases: int) -> ThresholdFit | None:
+def _fitted(under: _Masked, phases: int, gaps: Gaps) -> ThresholdFit | None:
     """Thresholds of the target; none where it has fewer grey levels than phases and there is nothing to part."""
     try:
         fit = fit_thresholds(under.true_levels, phases)
     except InputError as error:
         warnings.warn(f"no figures of the rock: {under.measured.source}: {error}", stacklevel=3)
+        gaps.reasons["rock"] = str(error)
         return None
     if fit.remark:
         warnings.warn(f"{under.measured.source}: {fit.remark}.", stacklevel=3)
     return fit
 
 
-def _rock(under: _Masked, segmenter: Thresholds, size: io.VoxelSize | None, rock: RockOptions) -> Figures:
+def _rock(under: _Masked, segmenter: Thresholds, size: io.VoxelSize | None, rock: RockOptions, gaps: Gaps) -> Figures:
     """Shares of the phases and Dice; of whole volumes, where the voxel size is known, all figures of the pores too."""
     counts = np.zeros((segmenter.phases, segmenter.phases), np.int64)
     for own, true, mask in under.each():
@@ -317,7 +338,9 @@ def _rock(under: _Masked, segmenter: Thresholds, size: io.VoxelSize | None, rock
     edges = None if size is None or None in size else [float(edge or 0) for edge in size]
     shares_of_all = dict(figures) | {f"porosity{suffix}": figures[f"fraction_0{suffix}"] for suffix in ("", "_truth")}
     for suffix, volume in (("", under.seen.boxed(0)), ("_truth", under.seen.boxed(1))):
-        found, _ = rock_figures(volume.slices(), volume.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow)
+        found, _ = rock_figures(
+            volume.slices(), volume.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow, gaps=gaps
+        )
         figures |= {f"{name}{suffix}": value for name, value in found.items()}
     return figures if under.seen.is_whole else figures | shares_of_all
 
@@ -341,14 +364,15 @@ def readable(result: dict[str, Any]) -> str:
     """The result as a table: name, figure, that of the truth where there is one, and what it is."""
     lines = [("", "prediction", "truth", "")]
     for key, value in result.items():
-        if not key.endswith("_truth") and key not in io.MARK:
+        if not key.endswith("_truth") and key not in (*io.MARK, NOT_MEASURED):
             truth = result.get(f"{key}_truth", "")
             lines.append((key, _text(value), _text(truth), _meaning(key)))
     if all(line[2] == "" for line in lines[1:]):
         lines = [(key, value, "", meaning) for key, value, _, meaning in lines[1:]]
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)) for line in lines)
-    return "\n".join(line.rstrip() for line in padded)
+    failed = [f"Not measured: {told(result[NOT_MEASURED])}"] if NOT_MEASURED in result else []
+    return "\n".join([*(line.rstrip() for line in padded), *failed])
 
 
 def _meaning(key: str) -> str:
@@ -362,28 +386,32 @@ def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _image_figures(under: _Masked, full: float, size: io.VoxelSize | None) -> Figures:
+def _image_figures(under: _Masked, full: float, size: io.VoxelSize | None, gaps: Gaps) -> Figures:
     own, true, mask = next(under.each())
-    images = own, true
-    figures = {name: score(*images, full, mask) for name, score in SCORES.items()}
+    images, figures = (own, true), Figures()
+    for name, score in SCORES.items():
+        with gaps.of(name):
+            figures[name] = score(*images, full, mask)
     if size is not None and size[1] and size[2]:
-        curve = fourier_correlation(*images, (size[1], size[2]), mask)
-        figures["resolution_nm"] = curve.resolution_nm()
-        figures["resolution_half_bit_nm"] = curve.resolution_nm(curve.half_bit)
+        with gaps.of("resolution"):
+            curve = fourier_correlation(*images, (size[1], size[2]), mask)
+            figures["resolution_nm"] = curve.resolution_nm()
+            figures["resolution_half_bit_nm"] = curve.resolution_nm(curve.half_bit)
     return figures
 
 
-def _volume_figures(under: _Masked, full: float, size: io.VoxelSize | None) -> Figures:
+def _volume_figures(under: _Masked, full: float, size: io.VoxelSize | None, gaps: Gaps) -> Figures:
     """Of all that counts; what needs whole slices, of the box that was measured, unless a mask was given."""
     own_slices, true_slices, masks = under.apart()
     if under.mask is not None:
-        return compare_volumes(own_slices, true_slices, full, masks=masks)
+        return compare_volumes(own_slices, true_slices, full, masks=masks, gaps=gaps)
     predicted, measured, shape = under.seen.boxed(0), under.seen.boxed(1), under.seen.box.shape
     meters = (NeighbourMeter.of_volume(shape, size, full), NeighbourMeter.of_volume(shape, size, full))
-    figures = compare_volumes(predicted.slices(), measured.slices(), full, neighbours=meters)
+    figures = compare_volumes(predicted.slices(), measured.slices(), full, neighbours=meters, gaps=gaps)
     if masks is not None:
-        figures |= compare_volumes(own_slices, true_slices, full, masks=masks)
-    figures |= shell_figures(predicted.slices(), measured.slices(), shape, size)
+        figures |= compare_volumes(own_slices, true_slices, full, masks=masks, gaps=gaps)
+    with gaps.of("resolution"):
+        figures |= shell_figures(predicted.slices(), measured.slices(), shape, size)
     for suffix, volume in (("", predicted), ("_truth", measured)):
         try:
             own = self_continuity(volume.slices(), plane_step(size))

@@ -5,6 +5,7 @@ Registration may still refuse pairs, or crop them: what is refused here cannot w
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ from pathlib import Path
 from txm2sem_core import io
 from txm2sem_core.config import Config
 from txm2sem_core.config.stages import SMALLEST_PHANTOM_PX
-from txm2sem_core.errors import ConfigError
-from txm2sem_core.samples import DENSITIES, Sample, list_pairs, open_sample_volume
+from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.samples import DENSITIES, RawPair, Sample, list_pairs, open_sample_volume
 from txm2sem_core.splits import SPLITS, apart, drawable_places, pair_slices, split_places
 
 
@@ -43,8 +44,10 @@ def check_feasible(config: Config, sample: Sample, raw: Path) -> None:
 
     Raises:
         ConfigError: names the sample, the key, what it asks for and what there is.
+        InputError: files that belong together differ in size or bit depth, by their headers.
     """
     pairs = _phantom(config) if sample.source == "phantom" else _given(config, sample, raw)
+    _check_context(config, sample, pairs)
     _check_splits(config, sample, pairs)
     _check_sizes(config, sample, pairs)
     _check_masks(config, sample, pairs)
@@ -66,6 +69,8 @@ def _given(config: Config, sample: Sample, raw: Path) -> _Pairs:
     pairs = list_pairs(sample, raw)
     shapes = [io.image_kind(pair.txm)[0] for pair in pairs]
     volume = open_sample_volume(sample, raw)
+    for pair in pairs:
+        _check_pair(config, sample, pair, volume)
     z = [float("nan") if pair.z is None else float(pair.z) for pair in pairs]
     return _Pairs(
         z,
@@ -75,6 +80,48 @@ def _given(config: Config, sample: Sample, raw: Path) -> _Pairs:
         charge=any(pair.charge is not None for pair in pairs),
         densities=all(set(DENSITIES) <= set(pair.extra) for pair in pairs),
     )
+
+
+def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume | None) -> None:
+    """The files of a pair against each other and the volume, by their headers: sizes of masks, and bit depths."""
+    if pair.txm == pair.sem:
+        raise InputError(
+            f"sample {sample.sample}: {pair.txm} is TXM and FIB-SEM slice of pair {pair.pair}. Give the "
+            "columns txm and sem different folders."
+        )
+    (shape, dtype), (sem_shape, _) = io.image_kind(pair.txm), io.image_kind(pair.sem)
+    for path in (pair.charge, *pair.extra.values()):
+        if path is not None and (own := io.image_kind(path)[0]) != sem_shape:
+            raise InputError(
+                f"{path} is {own} and {pair.sem} is {sem_shape} (Y, X): a mask must fit its slice. Mend it."
+            )
+    if config.register_.transform == "none" and shape != sem_shape:
+        raise InputError(
+            f"{pair.txm} is {shape} and {pair.sem} is {sem_shape} (Y, X): with register.transform = none the two "
+            "must be of one shape. Crop them alike, or choose another transform."
+        )
+    if volume is not None and pair.z is not None and volume.dtype != dtype:
+        raise InputError(
+            f"{volume.source}: its voxels are {volume.dtype}, but the TXM slices of sample {sample.sample} are "
+            f"{dtype}, as {pair.txm}. The network is trained on the slices and applied to the volume: export both with "
+            "the same bit depth."
+        )
+
+
+def _check_context(config: Config, sample: Sample, pairs: _Pairs) -> None:
+    """That of `patches.context`, whatever the variants see of it."""
+    context = config.patches.context
+    if not context or sample.source == "phantom":
+        return
+    lacking = "has no TXM volume" if pairs.volume is None else ""
+    if not lacking and any(math.isnan(place) for place in pairs.z):
+        lacking = "does not say where each of its pairs stands in the TXM volume"
+    if lacking:
+        raise ConfigError(
+            f"patches.context: {context} TXM slices are asked for below and above each pair, but sample "
+            f"{sample.sample} {lacking}. Give the columns txm_volume and pair_z of the sample table, or set "
+            "patches.context to 0."
+        )
 
 
 def _splits(config: Config, z: list[float], given: list[str | None]) -> list[str | None]:

@@ -101,9 +101,14 @@ class FieldOfView:
         return result
 
 
+def sampled_places(volume: Volume) -> list[int]:
+    """The slices that a volume is judged by before all of it is read."""
+    return np.unique(np.linspace(0, volume.shape[0] - 1, _SAMPLED).round().astype(int)).tolist()
+
+
 def _sampled(volume: Volume) -> tuple[bool, float | None]:
     """By some slices: whether their grey levels can tell anything, and the value that most have outside."""
-    places = np.unique(np.linspace(0, volume.shape[0] - 1, _SAMPLED).round().astype(int)).tolist()
+    places = sampled_places(volume)
     found: Counter[float] = Counter()
     telling = False
     for z in places:

@@ -1,19 +1,20 @@
 """Measures that fail: what could not be measured, and why, in place of an end of all tables, figures and the report.
 
 A failure is an exception that says that these data do not allow a measure. Files that cannot be read are no such thing:
-read them before. Nor is a lack of memory, for which the same may be tried again with more.
+read them before, or slice by slice as volumes (`UnreadableError`). Nor is a lack of memory, for which the same may be
+tried again with more.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
-from txm2sem_core.errors import InputError, OutOfMemoryError, Txm2semError, printable
+from txm2sem_core.errors import OutOfMemoryError, Txm2semError, UnreadableError, printable
 
-Slice = TypeVar("Slice")
+CALIBRATION = "calibration"  # of the uncertainty: its name as a measure, in two stages
 NOT_MEASURED = "not_measured"  # the key and column under which the reasons stand beside what was measured
 
 
@@ -46,6 +47,17 @@ class Gaps:
         return told(self.reasons)
 
 
+def tried(gaps: Gaps | None, measure: str, action: Callable[[], object]) -> bool:
+    """Do what a measure needs, and say whether it went well; without `gaps` its failure is raised."""
+    if gaps is None:
+        action()
+        return True
+    with gaps.of(measure):
+        action()
+        return True
+    return False
+
+
 def say(job: str, what: str, reason: str) -> None:
     """Tell the log of a gap."""
     print(f"{job}: warning: {what} not measured: {reason}", file=sys.stderr, flush=True)
@@ -67,15 +79,3 @@ def told(reasons: Mapping[str, str]) -> str:
     for measure, reason in reasons.items():
         measures.setdefault(reason, []).append(measure)
     return " ".join(f"{', '.join(names)}: {reason.rstrip('.')}." for reason, names in measures.items())
-
-
-class UnreadableError(InputError):
-    """A file that cannot be read while it is measured: to be mended, and no gap."""
-
-
-def read_from(slices: Iterable[Slice]) -> Iterator[Slice]:
-    """Slices of a file; what stops their reading is an `UnreadableError`, however deep in a measure they are read."""
-    try:
-        yield from slices
-    except InputError as error:
-        raise UnreadableError(error) from error

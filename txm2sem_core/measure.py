@@ -20,7 +20,7 @@ from txm2sem_core import io
 from txm2sem_core.config import FILTERS, MeasureSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.field_of_view import FieldOfView, Measured
-from txm2sem_core.gaps import NOT_MEASURED, Gaps, as_row, read_from, say, with_gaps
+from txm2sem_core.gaps import NOT_MEASURED, Gaps, as_row, say, with_gaps
 from txm2sem_core.io import PatchStore
 from txm2sem_core.io.voxel_sizes import UNKNOWN, differing_axes
 from txm2sem_core.metrics import (
@@ -43,6 +43,7 @@ from txm2sem_core.metrics import (
 from txm2sem_core.metrics.image import check_pair, mean_similarity, psnr_8bit, ssim_8bit, to_8bit
 from txm2sem_core.metrics.lags import equal_lags, plane_step
 from txm2sem_core.metrics.structure import mean_structure, multi_scale_similarity
+from txm2sem_core.metrics.volume import NEIGHBOURS, TWO_POINT
 from txm2sem_core.metrics.windows import WindowPair
 from txm2sem_core.score_tables import latex_table, markdown_table, table_rows
 from txm2sem_core.segmentation import fit_segmenter
@@ -110,7 +111,7 @@ def measure_patches(
     gaps = Gaps("measure_patches")
     table = []
     rings = {source: CorrelationMeter(_pixels(store)) for source in ("prediction", "txm")}
-    for row, prediction in zip(rows.to_dict("records"), read_from(volume.slices()), strict=True):
+    for row, prediction in zip(rows.to_dict("records"), volume.slices(), strict=True):
         place = (row["pair"], row["y"], row["x"])
         target, mask = store.sem_patch(*place), store.mask_patch(*place)
         with gaps.of(_CURVES):
@@ -233,58 +234,71 @@ def measure_volume(
         labels: folder of the placed label images, where phases are parted by them.
     """
     store = io.read_patch_store(patches)
-    prediction = io.open_volume(predicted)
-    full = store.data_range(settings.data_range)
-    volumes = [prediction] + ([] if truth is None else [io.open_volume(truth)])
-    seen = Measured.of(*(FieldOfView(volume, guess=False) for volume in volumes))  # a truth is known everywhere
-    if not seen.is_whole:
-        print(f"measure {predicted}: {seen.remark()}", file=sys.stderr)
-    shape, voxel_size_nm = seen.box.shape, prediction.voxel_size_nm
-    meters = [NeighbourMeter.of_volume(shape, voxel_size_nm, full) for _ in range(2)]
-    gaps, figures = Gaps("measure_volume"), {"slices": float(prediction.shape[0])}
-    sources = {"prediction": meters[0].spectra}
-    if truth is None:
-        with gaps.of("continuity"):
-            figures |= _own_figures(seen.boxed(0), meters[0])
-    else:
-        true = volumes[1]
-        if differing := differing_axes(voxel_size_nm or UNKNOWN, true.voxel_size_nm or UNKNOWN):
-            warnings.warn(
-                f"{predicted} and {truth} state voxel sizes that differ (along {'; along '.join(differing)}), so that "
-                "lengths and rates of change in them are on different scales. Mend whichever file is wrong.",
-                stacklevel=2,
-            )
-        segmenter: Segmenter | None = None
-        with gaps.of("phases"):
-            segmenter = fit_segmenter(store, settings, labels)
-        both, boxes = (meters[0], meters[1]), (seen.boxed(0), seen.boxed(1))
-        with gaps.of(_COMPARISON):
-            own, wanted = (read_from(box.slices()) for box in boxes)
-            figures |= compare_volumes(own, wanted, full, segmenter, neighbours=both)
-            if not seen.is_whole:  # what needs no box is of all that was measured
-                planes, masks = seen.apart()
-                own, wanted = (read_from(each) for each in planes)
-                figures |= compare_volumes(own, wanted, full, segmenter, masks)
-        with gaps.of("resolution"):
-            own, wanted = (read_from(box.slices()) for box in boxes)
-            figures |= shell_figures(own, wanted, shape, voxel_size_nm)
-        sources["truth"] = meters[1].spectra
-    seen_wholly = not gaps.reasons.keys() & {"continuity", _COMPARISON}
-    io.write_csv(spectra, _axis_rows(sources if seen_wholly else {}, voxel_size_nm))
-    finite = {key: value if math.isfinite(value) else None for key, value in (figures | seen.figures()).items()}
+    volumes = [io.open_volume(path) for path in (predicted, truth) if path is not None]
+    gaps, figures, spectra_of = Gaps("measure_volume"), {"slices": float(volumes[0].shape[0])}, dict[str, LineSpectra]()
+    with gaps.of("volume"):
+        seen = Measured.of(*(FieldOfView(volume, guess=False) for volume in volumes))  # a truth is known everywhere
+        if not seen.is_whole:
+            print(f"measure {predicted}: {seen.remark()}", file=sys.stderr)
+        full = store.data_range(settings.data_range)
+        meters = [NeighbourMeter.of_volume(seen.box.shape, volumes[0].voxel_size_nm, full) for _ in volumes]
+        if truth is None:
+            with gaps.of("continuity"):
+                figures |= _own_figures(seen.boxed(0), meters[0])
+        else:
+            _tell_sizes(*volumes)
+            segmenter: Segmenter | None = None
+            with gaps.of("phases"):
+                segmenter = fit_segmenter(store, settings, labels)
+            figures |= _compared(seen, full, segmenter, (meters[0], meters[1]), gaps)
+        if not gaps.reasons.keys() & ({"continuity"} if truth is None else {_COMPARISON, NEIGHBOURS}):
+            spectra_of = {name: own.spectra for name, own in zip(("prediction", "truth"), meters, strict=False)}
+        figures |= seen.figures()
+    io.write_csv(spectra, _axis_rows(spectra_of, volumes[0].voxel_size_nm))
+    finite = {key: value if math.isfinite(value) else None for key, value in figures.items()}
     io.write_json(output, with_gaps(finite, gaps))
+
+
+def _tell_sizes(predicted: io.Volume, true: io.Volume) -> None:
+    """Warn of voxel sizes that differ."""
+    if differing := differing_axes(predicted.voxel_size_nm or UNKNOWN, true.voxel_size_nm or UNKNOWN):
+        warnings.warn(
+            f"{predicted.source} and {true.source} state voxel sizes that differ (along {'; along '.join(differing)}), "
+            "so that lengths and rates of change in them are on different scales. Mend whichever file is wrong.",
+            stacklevel=3,
+        )
+
+
+def _compared(
+    seen: Measured, full: float, segmenter: Segmenter | None, meters: tuple[NeighbourMeter, NeighbourMeter], gaps: Gaps
+) -> dict[str, float]:
+    """Figures of a prediction against the truth: of all that was measured, where they need a box of the largest."""
+    figures: dict[str, float] = {}
+    boxes = seen.boxed(0), seen.boxed(1)
+    with gaps.of(_COMPARISON):
+        of_box = gaps if seen.is_whole else Gaps("measure_volume")
+        own, wanted = (box.slices() for box in boxes)
+        figures |= compare_volumes(own, wanted, full, segmenter, neighbours=meters, gaps=of_box)
+        if not seen.is_whole:
+            gaps.reasons |= {name: why for name, why in of_box.reasons.items() if name in (NEIGHBOURS, TWO_POINT)}
+            (own, wanted), masks = seen.apart()
+            figures |= compare_volumes(own, wanted, full, segmenter, masks, gaps=gaps)
+    with gaps.of("resolution"):
+        own, wanted = (box.slices() for box in boxes)
+        figures |= shell_figures(own, wanted, seen.box.shape, boxes[0].voxel_size_nm)
+    return figures
 
 
 def _own_figures(volume: io.Volume, meter: NeighbourMeter) -> dict[str, float]:
     """Continuity without truth; nothing of a constant volume or of a single slice."""
     if volume.shape[0] < 2 or _is_constant(volume):
         return {}
-    for plane in read_from(volume.slices()):
+    for plane in volume.slices():
         meter.add(plane)
     step = plane_step(volume.voxel_size_nm)
     if any(n <= lag.high for n, lag in zip(volume.shape, equal_lags(step), strict=True)):
         return meter.result().figures()  # the distance that z and the plane share does not fit into the volume
-    own = self_continuity(read_from(volume.slices()), step)
+    own = self_continuity(volume.slices(), step)
     return {f"self_continuity_{k}": v for k, v in asdict(own).items()} | meter.result().figures()
 
 

@@ -6,7 +6,6 @@ neighbours in z, pairs whose neighbours reach into another split are left out.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings
 from txm2sem_core.doubts import adjacent_slices, doubtful_registration
 from txm2sem_core.duplicates import PlacedSlice, duplicates
-from txm2sem_core.errors import InputError, printable
+from txm2sem_core.errors import InputError, print_warnings
 from txm2sem_core.geometry import Crop, window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
@@ -155,8 +154,7 @@ def extract_patches(
             *adjacent_slices(table),
         ),
     )
-    for warning in store.warnings:
-        print(printable(f"patches: warning: {warning}"), file=sys.stderr)
+    print_warnings("patches", store.warnings)
     io.write_patch_store(output, store)
     return store
 
@@ -198,6 +196,7 @@ def _load_pair(
     """
     txm, sem = (io.read_image(_image(registered, row, name)) for name in ("txm", "sem"))
     mask = io.read_mask(_image(registered, row, "mask"))
+    charged = io.read_mask(_image(registered, row, "charge")) if isinstance(getattr(row, "charge", None), str) else None
     height, width = (n // settings.grid_px * settings.grid_px for n in txm.shape)
     if settings.size_px > min(height, width):
         raise InputError(
@@ -212,7 +211,9 @@ def _load_pair(
             f"pair {row.pair}: patches.context = {settings.context} needs the TXM volume and the pair's place in it. "
             "Give txm_volume and pair_z in the sample table, or set patches.context to 0."
         )
-    mask &= np.logical_and.reduce([measured(image) for image in (sem, *stack)])
+    seen = np.logical_and.reduce([measured(image) for image in (sem, *stack)])
+    charged = ~mask & seen if charged is None else charged  # by hand only a mask may have been given
+    mask &= seen
     if not np.isfinite(stack).all():  # neighbours in a volume; the network needs numbers there too
         stack = np.stack([np.nan_to_num(filled(image, np.isfinite(image))) for image in stack])
     stack = Preparation(settings.txm.equalise, settings.txm.contrast).apply(stack)
@@ -222,6 +223,7 @@ def _load_pair(
         sem[:height, :width],
         mask[:height, :width],
         None if classes is None else classes[:height, :width],
+        charged[:height, :width],
     )
     return (_displaced(images, settings) if row.split == "train" else images), place
 
@@ -272,7 +274,7 @@ def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:
         cut(images.txm, max(dy, 0), max(dx, 0)),
         cut(images.sem, *others),
         cut(images.mask, *others),
-        None if images.classes is None else cut(images.classes, *others),
+        *(None if image is None else cut(image, *others) for image in (images.classes, images.charge)),
     )
 
 

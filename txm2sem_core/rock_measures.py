@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.field_of_view import FieldOfView, Measured
-from txm2sem_core.gaps import NOT_MEASURED, Gaps, as_row, read_from, with_gaps
+from txm2sem_core.gaps import NOT_MEASURED, Gaps, as_row, with_gaps
 from txm2sem_core.metrics.rock_figures import COLUMNS, rock_figures
 from txm2sem_core.metrics.summary import student_interval
 from txm2sem_core.segmentation import fit_segmenter
@@ -39,12 +39,14 @@ def measure_rock(
     store, opened = io.read_patch_store(patches), io.open_volume(volume)
     size = opened.voxel_size_nm
     edges = None if size is None or None in size else [float(edge or 0) for edge in size]
-    seen = Measured.of(FieldOfView(opened, guess=False))  # a prediction, or a known truth
     gaps, figures, table = Gaps("measure_rock"), dict[str, float](), pd.DataFrame(columns=COLUMNS)
     with gaps.of("rock"):
+        seen = Measured.of(FieldOfView(opened, guess=False))  # a prediction, or a known truth
         segmenter = fit_segmenter(store, settings, labels)
-        slices, rock = read_from(seen.boxed(0).slices()), settings.rock
-        figures, table = rock_figures(slices, seen.box.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow)
+        slices, rock = seen.boxed(0).slices(), settings.rock
+        figures, table = rock_figures(
+            slices, seen.box.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow, gaps=gaps
+        )
         if not seen.is_whole:
             print(f"measure {volume}: {seen.remark()}", file=sys.stderr)
             figures |= seen.phase_shares(segmenter) | seen.figures()

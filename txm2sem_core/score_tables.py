@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
+
+from txm2sem_core.numerals import plus_minus
 
 # From the paper's abstract (https://www.osti.gov/biblio/1759011); no other figure of it is known to us. Mean over
 # patches of 8-bit images of a Vaca Muerta shale: other data, which `psnr_8bit` of ours is the nearest to, no more.
@@ -29,6 +32,9 @@ COLUMNS = {  # score: heading, factor, decimals
 _COUNTS = ("kind", "factor", "seeds", "n", "slices")
 _HEADINGS = ("Variant", "Kind", "Factor", "Seeds", "n", "Slices", *(heading for heading, _, _ in COLUMNS.values()))
 _MISSING = "–"
+_POWER = re.compile(r"×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+_LOWERED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+_SIGNS = str.maketrans({"±": r"$\pm$", "−": "$-$", "∞": r"$\infty$"})
 
 
 def table_rows(summary: pd.DataFrame) -> pd.DataFrame:
@@ -54,7 +60,7 @@ def table_rows(summary: pd.DataFrame) -> pd.DataFrame:
 
 def markdown_table(rows: pd.DataFrame) -> str:
     """`table_rows` in Markdown."""
-    lines = [list(_HEADINGS), ["---"] * len(_HEADINGS), *_cells(rows, "±", "*")]
+    lines = [list(_HEADINGS), ["---"] * len(_HEADINGS), *_cells(rows, "*")]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{NOTE}\n\n\\* {SOURCE}.\n"
 
 
@@ -63,30 +69,31 @@ def latex_table(rows: pd.DataFrame) -> str:
 
     def escaped(cells: list[str]) -> str:
         text = " & ".join(cells).replace("%", r"\%").replace("_", r"\_").replace(_MISSING, "--")
-        return text + r" \\"
+        text = _POWER.sub(lambda found: f"$\\times10^{{{found[1].translate(_LOWERED)}}}$", text)
+        return text.translate(_SIGNS) + r" \\"
 
-    body = [escaped(cells) for cells in _cells(rows, r"$\pm$", "$^*$")]
+    body = [escaped(cells) for cells in _cells(rows, "$^*$")]
     columns = "ll" + "r" * (len(_HEADINGS) - 2)
     lines = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", escaped(list(_HEADINGS)), r"\hline", *body, r"\hline"]
     return f"% {NOTE}\n% * {SOURCE}.\n" + "\n".join([*lines, r"\end{tabular}"]) + "\n"
 
 
-def _cells(rows: pd.DataFrame, plus_minus: str, mark: str) -> list[list[str]]:
+def _cells(rows: pd.DataFrame, mark: str) -> list[list[str]]:
     return [
         [
             str(row["label"]) + (mark if row["kind"] == "published" else ""),
             *(_MISSING if pd.isna(row[key]) else str(row[key]) for key in _COUNTS),
-            *(_score(row, score, plus_minus) for score in COLUMNS),
+            *(_score(row, score) for score in COLUMNS),
         ]
         for row in rows.to_dict("records")
     ]
 
 
-def _score(row: Mapping[Hashable, Any], score: str, plus_minus: str) -> str:
+def _score(row: Mapping[Hashable, Any], score: str) -> str:
     _, factor, decimals = COLUMNS[score]
     mean, error = row[score] * factor, row[f"{score}_stderr"] * factor
     if math.isnan(mean):
         return _MISSING
     if row["kind"] == "published":
         return f"{mean:g}"
-    return f"{mean:.{decimals}f}" + ("" if math.isnan(error) else f" {plus_minus} {error:.{decimals}f}")
+    return plus_minus(mean, error, decimals)

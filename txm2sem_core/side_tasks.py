@@ -100,7 +100,7 @@ class DamageBank:
         """
         self._size, self._share = store.size_px, share
         names = store.of_split("train")["pair"].unique()
-        self._charged = [store.pairs[name].mask == 0 for name in names]
+        self._charged = [store.pairs[name].charged for name in names]
         greatest = 0.0
         self._places: list[NDArray[np.int64]] = []
         for charged in self._charged:

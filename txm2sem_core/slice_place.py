@@ -119,7 +119,7 @@ def check_places(places: Sequence[SlicePlace], source: str) -> list[str]:
     """
     for place in places:
         _check_place(place, places, source)
-    return [*_other_place(places, source), *_other_scale(places, source)]
+    return [*_other_place(places, source), *scale_warnings(places, source)]
 
 
 def _check_place(place: SlicePlace, places: Sequence[SlicePlace], source: str) -> None:
@@ -152,7 +152,8 @@ def _other_place(places: Sequence[SlicePlace], source: str) -> list[str]:
     ]
 
 
-def _other_scale(places: Sequence[SlicePlace], source: str) -> list[str]:
+def scale_warnings(places: Sequence[SlicePlace], source: str) -> list[str]:
+    """Say where the slices have another grey scale than the volume (see `SlicePlace.same_scale`)."""
     found = [place for place in places if not place.same_scale]
     if not found:
         return []

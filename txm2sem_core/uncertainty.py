@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from txm2sem_core import io
+from txm2sem_core.errors import UnreadableError
 from txm2sem_core.field_of_view import FieldOfView, Measured
-from txm2sem_core.gaps import NOT_MEASURED, Gaps, UnreadableError, read_from
+from txm2sem_core.gaps import CALIBRATION, NOT_MEASURED, Gaps
 from txm2sem_core.metrics import Calibration, Coverage, CoverageMeter
 
 PATCHES, VOLUME = "test patches", "volume"  # what the error is of: measured SEM images, and the noise-free truth
@@ -29,20 +30,22 @@ def measure_uncertainty(
         patches: folder of the full-resolution patch store.
         volume: OME-Zarr with the channels prediction, uncertainty and spread; its rounded values are measured.
         truth: a volume that covers the prediction from its first voxel on.
-        scores: CSV to write, a row for each of `PATCHES`, `VOLUME` and `SPREAD`, `CALIBRATED`: figures of `Coverage`.
+        scores: CSV to write, a row for each of `PATCHES`, `VOLUME` and `SPREAD`, `CALIBRATED`: figures of `Coverage`;
+            of `SPREAD` alone where `calibration.json` says that it holds no calibration.
         reliability: CSV to write, the bins of the same.
     """
     description = io.read_json(predictions / "calibration.json")
-    calibration = Calibration.from_dict(description)
+    calibration, gaps = Calibration.from_dict(description), Gaps("measure_uncertainty")
+    gaps.reasons |= description.get(NOT_MEASURED, {})
     store = io.read_patch_store(patches)
     measures: dict[str, Callable[[], Meters]] = {PATCHES: lambda: _of_patches(predictions, calibration, store)}
     if volume is not None and truth is not None:
         measures[VOLUME] = lambda: _of_volume(volume, truth)
     results: list[tuple[str, str, Coverage]] = []
-    gaps = Gaps("measure_uncertainty")
+    shown = (SPREAD,) if CALIBRATION in gaps.reasons else (SPREAD, CALIBRATED)
     for of, measure in measures.items():
         with gaps.of(of):
-            results += [(of, stated, meter.result()) for stated, meter in measure().items()]
+            results += [(of, stated, meter.result()) for stated, meter in measure().items() if stated in shown]
     made = {"models": description["models"], "samples": description["samples"], **calibration.as_dict()}
     rows = [{"of": of, "stated": stated, **result.scores(), **made} for of, stated, result in results]
     rows += [{"of": of, **made, NOT_MEASURED: reason} for of, reason in gaps.reasons.items()]
@@ -61,7 +64,7 @@ def _of_patches(predictions: Path, calibration: Calibration, store: io.PatchStor
     if not mean.shape[0] == spread.shape[0] == len(rows):
         raise UnreadableError(f"{predictions}: {mean.shape[0]} patches, the index has {len(rows)} of the test split.")
     meters = {SPREAD: CoverageMeter(), CALIBRATED: CoverageMeter()}
-    for row, own_mean, own_spread in zip(rows, read_from(mean.slices()), read_from(spread.slices()), strict=True):
+    for row, own_mean, own_spread in zip(rows, mean.slices(), spread.slices(), strict=True):
         place = (row["pair"], row["y"], row["x"])
         error, mask = own_mean - store.sem_patch(*place).astype(np.float32), store.mask_patch(*place)
         meters[SPREAD].add(error, own_spread, mask)
@@ -74,7 +77,7 @@ def _of_volume(volume: Path, truth: Path) -> Meters:
     seen = Measured.of(FieldOfView(prediction, guess=False), FieldOfView(io.open_volume(truth), guess=False))
     meters = {SPREAD: CoverageMeter(), CALIBRATED: CoverageMeter()}
     sources = (seen.slices(), uncertainty.slices(), spread.slices())
-    for (planes, mask), stated, own_spread in zip(*(read_from(source) for source in sources), strict=True):
+    for (planes, mask), stated, own_spread in zip(*sources, strict=True):
         error = planes[0].astype(np.float32) - planes[1].astype(np.float32)
         meters[SPREAD].add(error, own_spread, mask)
         meters[CALIBRATED].add(error, stated, mask)

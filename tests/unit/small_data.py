@@ -69,6 +69,20 @@ def make_store(
     return read_patch_store(folder)
 
 
+def volume_beside(store: PatchStore, seed: int = 0, *, beyond: int = 6) -> np.ndarray:
+    """A TXM volume [Z, Y/f, X/f] with noise, but for the planes of the store's pairs, where their slices lie."""
+    rows = store.index.drop_duplicates("pair")
+    height, width = next(iter(store.pairs.values())).txm.shape[1:]
+    rng = np.random.default_rng(seed)
+    shape = (int(rows["z"].max()) + beyond, height + 8, width + 8)
+    volume = rng.integers(0, 255, shape).astype(next(iter(store.pairs.values())).txm.dtype)
+    for row in rows.to_dict("records"):
+        slices, k = store.pairs[row["pair"]].txm, store.context
+        for d in range(-min(k, int(row["z"])), k + 1):
+            volume[int(row["z"]) + d, 3 : 3 + height, 5 : 5 + width] = slices[k + d]
+    return volume
+
+
 def tiny(family: str, **values: Any) -> TrainSettings:
     """Settings of a variant that trains in a moment."""
     generator = {"name": "resnet_1blocks" if family in ("feedforward", "pix2pix") else "sr_resnet_1blocks", "width": 4}

@@ -286,6 +286,53 @@ def test_side_tasks_without_their_masks(tmp_path: Path, family: str, columns: st
     checked(values, pairs(tmp_path, **folders))
 
 
+def test_one_folder_as_both_kinds_of_slices_is_refused(tmp_path: Path) -> None:
+    sample = pairs(tmp_path)
+    with pytest.raises(InputError, match=r"sem000\.tif is TXM and FIB-SEM slice of pair .*different folders"):
+        checked(OWN, sample.model_copy(update={"txm": sample.sem}))
+
+
+def test_context_without_a_volume_or_a_place_in_it_is_refused(tmp_path: Path) -> None:
+    values = {**OWN, "patches": {"size_px": 32, "context": 1}}
+    with pytest.raises(
+        ConfigError, match=r"patches.context: 1 TXM slices .* own has no TXM volume.* patches.context to 0"
+    ):
+        checked(values, pairs(tmp_path))
+    for z in range(13):
+        io.write_tiff(tmp_path / "volume" / f"{z:03d}.tif", np.zeros((40, 40), np.uint8), (9, 9, 9))
+    with pytest.raises(ConfigError, match=r"patches.context: .* own does not say where each of its pairs stands"):
+        checked(values, pairs(tmp_path, txm_volume=str(tmp_path / "volume")))
+    checked(values, pairs(tmp_path, txm_volume=str(tmp_path / "volume"), pair_z="0,4,8,12"))
+    checked({**OWN, "patches": {"size_px": 32, "context": 0}}, pairs(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["charge", "lowdensity"])
+def test_a_mask_of_another_size_than_its_slice_is_refused_by_its_header(tmp_path: Path, kind: str) -> None:
+    sample = pairs(tmp_path, **{kind: str(tmp_path / kind)})
+    checked(OWN, sample)
+    io.write_tiff(tmp_path / kind / f"{kind}002.tif", np.zeros((40, 41), np.uint8))
+    with pytest.raises(InputError, match=rf"{kind}002\.tif is \(40, 41\) and .*sem002\.tif is \(40, 40\)"):
+        checked(OWN, sample)
+
+
+def test_slices_of_other_sizes_without_a_registration_are_refused(tmp_path: Path) -> None:
+    sample = pairs(tmp_path)
+    io.write_tiff(tmp_path / "sem/sem001.tif", np.zeros((44, 40), np.uint8))
+    checked(OWN, sample)
+    with pytest.raises(
+        InputError, match=r"txm001\.tif is \(40, 40\) and .*sem001\.tif is \(44, 40\) .* register.transform"
+    ):
+        checked({**OWN, "register": {"transform": "none"}}, sample)
+
+
+def test_a_volume_of_another_bit_depth_than_its_slices_is_refused(tmp_path: Path) -> None:
+    for z in range(9):
+        io.write_tiff(tmp_path / "volume" / f"{z:03d}.tif", np.zeros((40, 40), np.uint16), (9, 9, 9))
+    sample = pairs(tmp_path, txm_volume=str(tmp_path / "volume"), pair_z="0,2,4,6")
+    with pytest.raises(InputError, match=r"volume: its voxels are uint16, but the TXM slices of sample own are uint8"):
+        checked(OWN, sample)
+
+
 def test_a_volume_smaller_than_a_patch(tmp_path: Path) -> None:
     volume = tmp_path / "volume"
     for z in range(9):

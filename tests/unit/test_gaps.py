@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,28 @@ from small_data import VOXEL_SIZE_NM, make_store, sharp
 from txm2sem_core import io, measure
 from txm2sem_core import metrics as scores_of
 from txm2sem_core.config import MeasureSettings
-from txm2sem_core.errors import InputError, OutOfMemoryError
-from txm2sem_core.figure_settings import ChartStyle, CommonStyle, ComparisonStyle, PhasesStyle, PoreSpaceStyle
+from txm2sem_core.errors import InputError, OutOfMemoryError, UnreadableError
+from txm2sem_core.evaluation import RockOptions, evaluate_files, readable
+from txm2sem_core.figure_settings import (
+    ChartStyle,
+    CommonStyle,
+    ComparisonStyle,
+    PhasesStyle,
+    PoreSpaceStyle,
+    SectionsStyle,
+)
 from txm2sem_core.figures import (
     ShownVolume,
     comparison_figure,
     distributions_figure,
     phases_figure,
     pore_space_figure,
+    sections_figure,
     spectra_figure,
 )
-from txm2sem_core.gaps import NOT_MEASURED, Gaps, UnreadableError, read_from, told
+from txm2sem_core.gaps import NOT_MEASURED, Gaps, told
 from txm2sem_core.measure import Run, measure_patches, measure_volume, summarise_metrics, summarise_volumes
+from txm2sem_core.metrics.rock_figures import rock_figures
 from txm2sem_core.reporting.cautions import gaps_of, of_one_phase
 from txm2sem_core.rock_measures import measure_rock, summarise_rock
 from txm2sem_core.side_measures import SCORES, summarise_repair
@@ -54,12 +63,12 @@ def test_files_memory_and_our_own_faults_are_none(error: Exception) -> None:
 
 
 def test_a_slice_that_cannot_be_read_is_named_as_such() -> None:
-    def slices() -> Iterator[np.ndarray]:
-        yield np.zeros((2, 2))
+    def read(z0: int, z1: int) -> np.ndarray:
         raise InputError("shard 3 is damaged")
 
+    volume = io.Volume((2, 2, 2), np.dtype(np.uint8), None, "v", read)
     with pytest.raises(UnreadableError, match="shard 3"), Gaps("measure").of("phases"):
-        list(read_from(slices()))
+        list(volume.slices())
 
 
 def test_reasons_that_are_shared_are_said_once() -> None:
@@ -161,9 +170,6 @@ def test_phases_that_cannot_be_parted_cost_neither_scores_nor_tables_nor_figures
 def test_a_comparison_that_fails_leaves_no_half_of_its_spectra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     patches, volume = few_levels(tmp_path)
 
-    def fails(*_: object, **__: object) -> None:
-        raise InputError("no such thing")
-
     monkeypatch.setattr(measure, "compare_volumes", fails)
     settings = MeasureSettings(phases=3)
     measure_volume(volume, volume, patches, settings, tmp_path / "volume.json", tmp_path / "spectra.csv")
@@ -171,6 +177,162 @@ def test_a_comparison_that_fails_leaves_no_half_of_its_spectra(tmp_path: Path, m
     assert figures[NOT_MEASURED] == {"comparison with the truth": "no such thing"}
     assert figures["resolution_nm"] > 0
     assert io.read_csv(tmp_path / "spectra.csv").empty
+
+
+def fails(*_: object, **__: object) -> Any:
+    raise InputError("no such thing")
+
+
+PARTS = {  # a function that fails, the measure that goes with it, and how its figures begin
+    "volume.psnr_from_mse": ("psnr", ("psnr",)),
+    "volume.mean_similarity": ("ssim", ("ssim",)),
+    "volume.mae": ("mae", ("mae",)),
+    "volume.multi_scale_similarity": ("ms_ssim", ("ms_ssim",)),
+    "volume.mean_structure": ("structure", ("structure",)),
+    "volume.gmsd": ("gmsd", ("gmsd",)),
+    "volume.HistogramMeter.add": ("histogram_distance", ("histogram_distance",)),
+    "volume.ContinuityMeter.result": ("continuity", ("continuity_",)),
+    "volume.NeighbourMeter.result": ("neighbours", ("neighbour_", "jitter_", "brightness", "shift_", "spectrum_")),
+    "volume.confusion": ("phases", ("fraction_", "dice_")),
+    "volume.two_point_errors": ("two-point probability", ("two_point_",)),
+}
+
+
+@pytest.fixture(scope="module")
+def compared() -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+    volume = sharp((6, 40, 48), 5)
+    moved = np.roll(volume, 1, axis=2)
+    return moved, volume, scores_of.compare_volumes(moved, volume, 255, scores_of.Thresholds((100.0,)))
+
+
+@pytest.mark.parametrize("function", PARTS)
+def test_every_measure_of_a_comparison_fails_alone(
+    function: str, compared: tuple[np.ndarray, np.ndarray, dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction, truth, all_of_them = compared
+    measure_, starts = PARTS[function]
+    monkeypatch.setattr(f"txm2sem_core.metrics.{function}", fails)
+    gaps = Gaps()
+    phases = scores_of.Thresholds((100.0,))
+    found = scores_of.compare_volumes(prediction, truth, 255, phases, gaps=gaps)
+    assert gaps.reasons == {measure_: "no such thing"}
+    assert found == {key: value for key, value in all_of_them.items() if not key.startswith(starts)}
+    assert len(found) < len(all_of_them)
+    with pytest.raises(InputError, match="no such thing"):
+        scores_of.compare_volumes(prediction, truth, 255, phases)
+
+
+ROCK = {
+    "PoreMeter.result": ("pores", ("porosity_", "specific", "euler", "mean_chord")),
+    "pore_diameters": ("pore sizes", ("pore_diameter",)),
+    "solve_permeability": ("permeability z, permeability y, permeability x", ("permeability",)),
+}
+
+
+@pytest.mark.parametrize("function", ROCK)
+def test_every_measure_of_the_rock_fails_alone(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume, phases = sharp((8, 20, 24), 5), scores_of.Thresholds((100.0,))
+    whole, table = rock_figures(iter(volume), volume.shape, (10, 10, 10), phases, flow=True)  # type: ignore[arg-type]
+    monkeypatch.setattr(f"txm2sem_core.metrics.rock_figures.{function}", fails)
+    gaps = Gaps()
+    found, rows = rock_figures(iter(volume), volume.shape, (10, 10, 10), phases, flow=True, gaps=gaps)  # type: ignore[arg-type]
+    names, starts = ROCK[function]
+    assert ", ".join(gaps.reasons) == names
+    missing = whole.keys() - found.keys()
+    assert missing == {key for key in whole if key.startswith(starts)}
+    assert missing
+    assert all(found[key] == pytest.approx(whole[key], nan_ok=True) for key in found)
+    assert set(rows["what"]) == set(table["what"]) - (
+        {"two_point", "chord"} if names == "pores" else {"pore_diameter"} if names == "pore sizes" else set()
+    )
+
+
+def test_what_a_solver_did_not_come_to_is_told_as_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    volume, gaps = sharp((8, 20, 24), 5), Gaps()
+    monkeypatch.setattr("txm2sem_core.metrics.rock_figures.diffusivity", fails)
+    with pytest.warns(UserWarning, match="no such thing; left empty"):
+        found, _ = rock_figures(
+            iter(volume), (8, 20, 24), (10, 10, 10), scores_of.Thresholds((100.0,)), flow=True, gaps=gaps
+        )
+    assert math.isnan(found["tortuosity_z"])
+    assert found["permeability_z_m2"] >= 0
+    assert gaps.reasons.keys() == {"diffusivity z", "diffusivity y", "diffusivity x"}
+
+
+def test_a_volume_without_anything_measured_costs_its_figures_and_not_the_report(tmp_path: Path) -> None:
+    patches, _ = few_levels(tmp_path)
+    volume = np.full((6, 40, 48), np.nan, np.float32)
+    io.write_ome_zarr(tmp_path / "n.ome.zarr", list(volume), volume.shape, volume.dtype, VOXEL_SIZE_NM)
+    settings, metrics = MeasureSettings(phases=3), tmp_path / "metrics"
+    measure_volume(tmp_path / "n.ome.zarr", None, patches, settings, metrics / "volume.json", metrics / "spectra.csv")
+    assert "nothing was measured" in io.read_json(metrics / "volume.json")[NOT_MEASURED]["volume"]
+    assert io.read_csv(metrics / "spectra.csv").empty
+    measure_rock(tmp_path / "n.ome.zarr", patches, settings, metrics / "own/rock.json")
+    assert "nothing was measured" in io.read_json(metrics / "own/rock.json")[NOT_MEASURED]["rock"]
+    runs: list[tuple[str, int | str]] = [("net", 0)]
+    summarise_rock(runs, [metrics / "own/rock.json"], metrics)
+    summarise_volumes(
+        runs, [metrics / "volume.json"], [metrics / "spectra.csv"], metrics / "volumes.csv", metrics / "all.csv"
+    )
+    assert len(gaps_of(metrics, ["rock.csv", "volumes.csv"])) == 2
+
+
+@pytest.mark.parametrize("kind", ["nothing", "no box"])
+def test_a_volume_that_cannot_be_drawn_leaves_the_reason_in_its_figures(tmp_path: Path, kind: str) -> None:
+    patches, volume = few_levels(tmp_path)
+    voxels = np.full((20, 40, 48), np.nan, np.float32)
+    if kind == "no box":  # what was measured moves from slice to slice
+        for z in range(20):
+            voxels[z, 2 * z : 2 * z + 2] = sharp((2, 48), z)
+    io.write_ome_zarr(tmp_path / "n.ome.zarr", list(voxels), voxels.shape, voxels.dtype, VOXEL_SIZE_NM)
+    measure_, shown = MeasureSettings(phases=3), [ShownVolume("net", tmp_path / "n.ome.zarr")]
+    drawn = [tmp_path / f"{name}.png" for name in ("phases", "pores", "sections")]
+    phases_figure(shown, patches, measure_, PhasesStyle(), COMMON, drawn[:1])
+    pore_space_figure(shown, patches, measure_, PoreSpaceStyle(), COMMON, drawn[1:2])
+    sections_figure("net", volume, tmp_path / "n.ome.zarr", None, VOXEL_SIZE_NM, SectionsStyle(), COMMON, drawn[2:])
+    assert all(path.stat().st_size for path in drawn)
+
+
+def test_evaluate_gives_what_can_be_measured_and_says_what_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = sharp((8, 24, 26), 3)
+    io.write_tiff(tmp_path / "t.tif", volume, (10.0, 10.0, 10.0))
+    io.write_tiff(tmp_path / "p.tif", np.roll(volume, 1, axis=2), (10.0, 10.0, 10.0))
+    monkeypatch.setattr("txm2sem_core.metrics.rock_figures.pore_diameters", fails)
+    monkeypatch.setattr("txm2sem_core.metrics.volume.gmsd", fails)
+    rock = RockOptions(phases=2)
+    evaluate_files(tmp_path / "p.tif", tmp_path / "t.tif", None, None, tmp_path / "m.json", rock=rock)
+    found = io.read_json(tmp_path / "m.json")
+    assert found[NOT_MEASURED] == {"gmsd": "no such thing", "pore sizes": "no such thing"}
+    assert {"psnr", "ssim", "porosity", "euler_per_um3"} <= found.keys()
+    last = readable(found).splitlines()[-1]
+    assert last == "Not measured: gmsd, pore sizes: no such thing."
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda image: image, "compares an image with itself"),
+        (lambda image: np.full_like(image, 7), r"p\.tif: slice z = \d has one grey level, 7"),
+    ],
+)
+@pytest.mark.parametrize("depth", [1, 4])
+def test_scores_that_mean_nothing_are_told(tmp_path: Path, change: Any, words: str, depth: int) -> None:
+    target = sharp((depth, 24, 26), 3)
+    io.write_tiff(tmp_path / "t.tif", target)
+    io.write_tiff(tmp_path / "p.tif", change(target))
+    with pytest.warns(UserWarning, match=words):
+        evaluate_files(tmp_path / "p.tif", tmp_path / "t.tif", None, None, tmp_path / "m.json", rock=RockOptions(0))
+
+
+def test_a_target_of_few_grey_levels_has_no_figures_of_the_rock_and_its_json_says_so(tmp_path: Path) -> None:
+    target = (sharp((24, 26), 3) > 100).astype(np.uint8) * 200
+    io.write_tiff(tmp_path / "t.tif", target)
+    io.write_tiff(tmp_path / "p.tif", sharp((24, 26), 3))
+    with pytest.warns(UserWarning, match="no figures of the rock"):
+        evaluate_files(tmp_path / "p.tif", tmp_path / "t.tif", None, None, tmp_path / "m.json")
+    assert "cannot be parted into 4 phases" in io.read_json(tmp_path / "m.json")[NOT_MEASURED]["rock"]
 
 
 def test_a_damaged_volume_is_an_error_and_no_gap(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ from txm2sem_core.measure import (
     summarise_volumes,
 )
 from txm2sem_core.metrics import multi_otsu_thresholds
+from txm2sem_core.numerals import plus_minus
+from txm2sem_core.score_tables import latex_table, table_rows
 
 AUTO = MeasureSettings()
 
@@ -179,9 +181,9 @@ def test_the_table_in_markdown(collected: Path) -> None:
     summary = io.read_csv(collected / "summary.csv")
     for row, expected in zip(cells[2:-1], summary.to_dict("records"), strict=True):
         assert row[0] == expected["variant"].replace("_", " ")
-        assert row[6] == f"{expected['psnr_mean']:.2f} ± {expected['psnr_stderr']:.2f}"
+        assert row[6] == plus_minus(expected["psnr_mean"], expected["psnr_stderr"], 2)
         distance = 100 * expected["histogram_distance_mean"], 100 * expected["histogram_distance_stderr"]
-        assert row[10] == "{:.2f} ± {:.2f}".format(*distance)
+        assert row[10] == plus_minus(*distance, 2)
     assert cells[-1] == ["Anderson et al. 2020, best model*", "published", "1", "–", "–", "–", "15.8", *["–"] * 4]
     assert "theirs, of other data" in text
 
@@ -204,6 +206,16 @@ def test_the_table_in_latex_has_as_many_cells_as_columns(collected: Path) -> Non
         assert not re.search(r"(?<!\\)[%_#]", row)  # what LaTeX would take for a comment or an index
         assert row.count("$") % 2 == 0
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 1
+
+
+def test_numbers_of_any_size_are_latex() -> None:
+    sizes = {"psnr": (-1e-5, 2e-7), "ssim": (0.9, 0.012), "ms_ssim": (0.9, 0.0), "structure": (float("inf"), 1.0)}
+    row = {"label": "a", "kind": "learned", "factor": 1, "seeds": 1, "n": 1, "slices": 2}
+    row |= {f"{score}_mean": mean for score, (mean, _) in sizes.items()} | {"histogram_distance_mean": 2e-9}
+    row |= {f"{score}_stderr": error for score, (_, error) in sizes.items()} | {"histogram_distance_stderr": 1e-9}
+    text = latex_table(table_rows(pd.DataFrame([row])))
+    assert text.isascii()
+    assert r"($-$1.000 $\pm$ 0.020)$\times10^{-5}$" in text
 
 
 def test_every_two_variants_are_tested(collected: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_data import make_store, tiny
+from small_data import make_store, tiny, volume_beside
 
 from txm2sem_core import io
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.intensity import Preparation
 from txm2sem_core.io import PatchStore, Volume
 from txm2sem_core.training import train_model
 from txm2sem_core.training.batches import Batch, epoch_batches
 from txm2sem_core.training.neighbours import NeighbourSlices, trained_slices
 from txm2sem_core.training.steps import Learner
+from txm2sem_core.training.volume_fit import check_volume
 
 CPU = torch.device("cpu")
 
@@ -103,9 +107,8 @@ def test_volumes_that_cannot_serve_are_named(tmp_path: Path) -> None:
 def test_every_family_trains_with_context_and_all_penalties(tmp_path: Path, family: str, context: int) -> None:
     penalties = {"projection": 0.1, "perturbation": 0.1, "stack": 0.1, "every": 2}
     settings = tiny(family, context=context, z_penalty=penalties)
-    make_store(tmp_path / "p", factor=settings.factor, context=context, pair_every=24)
-    volume = np.random.default_rng(0).integers(0, 255, (12, 40, 40)).astype(np.uint8)
-    io.write_volume_tiff(tmp_path / "txm.tif", iter(volume), None)
+    store = make_store(tmp_path / "p", factor=settings.factor, context=context, pair_every=24)
+    io.write_volume_tiff(tmp_path / "txm.tif", iter(volume_beside(store)), None)
     for name in ("a", "b"):
         train_model(tmp_path / "p", settings, 0, tmp_path / name, device="cpu", volume=tmp_path / "txm.tif")
     assert (tmp_path / "a/generator.safetensors").read_bytes() == (tmp_path / "b/generator.safetensors").read_bytes()
@@ -138,3 +141,75 @@ def test_what_was_not_measured_is_filled(tmp_path: Path) -> None:
     voxels[7] = np.nan
     drawn = np.stack(list(NeighbourSlices(Volume.of_array(voxels), store, 1).of_epoch(40, seed=1, epoch=2)))
     assert np.isfinite(drawn).all()
+
+
+# --- the volume beside the patches
+
+
+def beside(folder: Path, **options: int) -> tuple[PatchStore, np.ndarray]:
+    store = make_store(folder / "p", pair_every=3, **options)
+    return store, volume_beside(store)
+
+
+def test_the_volume_of_the_patches_gives_no_warning(tmp_path: Path) -> None:
+    store, voxels = beside(tmp_path, context=1)
+    assert check_volume(store, Volume.of_array(voxels)) == []
+    assert check_volume(store, Volume.of_array(voxels, store.voxel_size_nm)) == []
+
+
+def test_another_grey_scale_of_the_volume_is_told_and_stands_in_the_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, voxels = beside(tmp_path)
+    flat = (voxels * 0.6 + 20).astype(np.uint8)
+    (told,) = check_volume(store, Volume.of_array(flat))
+    assert "3 of 3 pairs have another grey scale" in told
+    assert "contrast is 1.6" in told
+    io.write_volume_tiff(tmp_path / "txm.tif", iter(flat), None)
+    settings = tiny("feedforward", z_penalty={"stack": 0.1})
+    train_model(tmp_path / "p", settings, 0, tmp_path / "m", device="cpu", volume=tmp_path / "txm.tif", name="net")
+    assert "train net: warning: The TXM slices of 3 of 3 pairs have another grey scale" in capsys.readouterr().err
+    assert any("another grey scale" in text for text in io.read_json(tmp_path / "m/model.json")["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda v: v.astype(np.uint16), "its voxels are uint16, but the patches' TXM slices are uint8"),
+        (lambda v: v[1:], "its TXM slice of 72 x 80 pixels is nowhere in slice z = 0"),
+        (lambda v: np.random.default_rng(1).integers(0, 255, v.shape).astype(np.uint8), "nowhere in slice z = 0"),
+        (lambda v: v[:4], "it is at z = 6, but array has 4 slices"),
+        (lambda v: v[:, ::-1], "nowhere in slice z = 0"),
+    ],
+)
+def test_another_volume_than_that_of_the_patches_is_refused(
+    tmp_path: Path, change: Callable[[np.ndarray], np.ndarray], words: str
+) -> None:
+    store, voxels = beside(tmp_path)
+    with pytest.raises(InputError, match=re.escape(words)):
+        check_volume(store, Volume.of_array(change(voxels)))
+
+
+def test_a_slice_that_is_its_neighbour_to_the_last_bit_is_refused(tmp_path: Path) -> None:
+    store, voxels = beside(tmp_path)
+    smooth = np.stack([voxels[0] // 2 + voxels[0] // 2 // 30 * z for z in range(len(voxels))])
+    for z in (0, 3, 6):
+        smooth[z + 1] = voxels[z]
+        smooth[z] = np.clip(voxels[z] + np.random.default_rng(z).normal(0, 4, voxels[z].shape), 0, 255)
+    with pytest.raises(InputError, match="is slice z = 1 of array, not z = 0"):
+        check_volume(store, Volume.of_array(smooth.astype(np.uint8)))
+
+
+def test_sizes_that_differ_are_told_of_a_coarser_volume_too(tmp_path: Path) -> None:
+    store, voxels = beside(tmp_path, factor=2)
+    assert check_volume(store, Volume.of_array(voxels, (40.0, 40.0, 20.0))) == []
+    (told,) = check_volume(store, Volume.of_array(voxels, (40.0, 20.0, 10.0)))
+    assert "y: 40 and 20 nm" in told
+    other = np.random.default_rng(1).integers(0, 255, voxels.shape).astype(np.uint8)
+    assert check_volume(store, Volume.of_array(other)) == []  # made coarser apart, with noise: not comparable
+
+
+def test_prepared_slices_are_not_compared_with_raw_ones(tmp_path: Path) -> None:
+    store, voxels = beside(tmp_path)
+    prepared = replace(store, preparation=Preparation(equalise=True))
+    assert check_volume(prepared, Volume.of_array(255 - voxels)) == []

@@ -293,6 +293,26 @@ def test_what_was_not_measured_makes_no_range_and_no_patch(tmp_path: Path) -> No
         assert not store.mask_patch(row.pair, row.y, row.x).mean() < options().min_uncharged
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_charged_is_what_the_mask_of_charge_says_and_not_what_was_not_measured(tmp_path: Path, told: bool) -> None:
+    folder, _ = registered(tmp_path / "r")
+    y, x = np.mgrid[:50, :62]
+    outside = np.hypot((y - 24.5) / 25, (x - 30.5) / 31) > 1
+    charged = (abs(y - 20) < 3) & (abs(x - 30) < 5)
+    for number in range(8):
+        image = np.where(outside, 0, io.read_image(folder / f"txm{number}.tif")).astype(np.uint8)
+        io.write_tiff(folder / f"txm{number}.tif", image)
+        io.write_tiff(folder / f"mask{number}.tif", np.where(outside | charged, 0, 255).astype(np.uint8))
+        io.write_tiff(folder / f"charge{number}.tif", np.where(charged, 255, 0).astype(np.uint8))
+    if told:
+        rewrite(folder, "charge", [f"charge{number}.tif" for number in range(8)])
+    extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")
+    for images in io.read_patch_store(tmp_path / "p").pairs.values():
+        height, width = images.sem.shape
+        np.testing.assert_array_equal(images.charged, charged[:height, :width])
+        assert not images.mask[outside[:height, :width]].any()
+
+
 @pytest.mark.parametrize("offset", [-1, 1])
 def test_a_place_one_off_is_refused_where_the_slice_is_its_neighbour(tmp_path: Path, offset: int) -> None:
     folder, volume = registered(tmp_path / "r")

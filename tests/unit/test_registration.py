@@ -226,7 +226,7 @@ def test_stage_writes_accepted_pairs_and_names_the_refused(good_and_bad: list[Ra
     assert quality["accepted"].tolist() == [True, False]
     assert "register.min_similarity" in quality["reasons"][1]
     assert sorted(p.name for p in (tmp_path / "pairs").glob("[!.]*")) == [
-        f"000_{kind}.tif" for kind in ("highdensity", "mask", "sem", "txm")
+        f"000_{kind}.tif" for kind in ("charge", "highdensity", "mask", "sem", "txm")
     ]
     row = index.iloc[0]
     crop = Crop(row.y0, row.y1, row.x0, row.x1)

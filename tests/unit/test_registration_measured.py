@@ -189,6 +189,8 @@ def test_masks_leave_out_what_was_not_measured_of_either_slice(
     mask = io.read_mask(tmp_path / "out" / row["mask"])
     assert_array_equal(mask, usable[crop])
     assert 0.3 < mask.mean() < 0.8
+    charged = io.read_mask(tmp_path / "out" / row["charge"])  # and not what was not measured
+    assert_array_equal(charged, warp(charge, matrix, txm.shape, order=0)[crop] > 0)
     kept_txm, kept_sem = (io.read_image(tmp_path / "out" / row[kind]) for kind in ("txm", "sem"))
     assert_array_equal(kept_txm[mask], txm[crop][mask])
     clean = warp(pair_of(2)[1], matrix, txm.shape)[crop]
@@ -211,6 +213,12 @@ def test_one_slice_by_itself_keeps_its_outside_and_says_its_share(tmp_path: Path
     assert_array_equal(np.isfinite(registered)[reached], warp(measured(sem), found.matrix, txm.shape)[reached])
     record = io.read_json(tmp_path / "out/transform.json")
     assert (record["fixed_measured"], record["moving_measured"]) == (1, measured(sem).mean())
+
+
+def test_an_image_registered_with_itself_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = write(tmp_path, pair_of(2)[1], pair_of(2)[1])
+    register_files(pair.txm, pair.sem, tmp_path / "out", QUICK)
+    assert "are the same image to the last bit" in capsys.readouterr().err
 
 
 def test_the_picture_leaves_out_what_was_not_measured(tmp_path: Path) -> None:

@@ -183,6 +183,14 @@ def test_declared_tables_come_in_order_with_headings_and_others_after_them(tmp_p
     assert new["columns"][1] == ("strange_figure", "Strange figure", 3)
 
 
+def test_a_standard_error_stands_beside_its_mean(tmp_path: Path) -> None:
+    repair = pd.DataFrame({"variant": ["a"], "seed": [0], "psnr_mean": [24.31], "psnr_stderr": [0.00944]})
+    io.write_csv(tmp_path / "repair.csv", repair)
+    (table,) = read_tables(tmp_path, ["repair.csv"])
+    assert [key for key, _, _ in table["columns"]] == ["label", "seed", "psnr_mean"]
+    assert table["rows"][0]["psnr_stderr"] == 0.00944
+
+
 def test_a_long_table_is_cut_and_says_so(tmp_path: Path) -> None:
     io.write_csv(tmp_path / "rock.csv", pd.DataFrame({"variant": ["a"] * 500, "porosity": 0.1}))
     (table,) = read_tables(tmp_path, ["rock.csv"])

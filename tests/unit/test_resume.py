@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 import torch
-from small_data import make_store, tiny
+from small_data import make_store, tiny, volume_beside
 
 from txm2sem_core import checkpoint, io
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.errors import TrainingError
-from txm2sem_core.io import Volume, exclusive
+from txm2sem_core.io import exclusive
 from txm2sem_core.training import loop, train_model
 from txm2sem_core.training.batches import Batch
 from txm2sem_core.training.resume import SAVE_SECONDS_VARIABLE, Checkpoint, random_state, set_random_state
@@ -44,9 +44,8 @@ VARIANTS = {"feedforward": tiny("feedforward", batch_size=3), "everything": EVER
 
 def prepare(folder: Path) -> Path:
     """Patches, and a TXM volume to draw neighbours from; 8 training patches are 3 steps an epoch."""
-    make_store(folder / "p", train=8, evaluation=1, pair_every=8)
-    voxels = torch.randint(0, 255, (6, 40, 40), generator=torch.Generator().manual_seed(0)).numpy().astype("uint8")
-    io.write_volume_tiff(folder / "txm.tif", Volume.of_array(voxels).slices(), None)
+    store = make_store(folder / "p", train=8, evaluation=1, pair_every=8)
+    io.write_volume_tiff(folder / "txm.tif", iter(volume_beside(store)), None)
     return folder
 
 

@@ -117,6 +117,43 @@ def test_files_are_repaired_with_their_pixel_size(tmp_path: Path) -> None:
     assert not (tmp_path / "o2.tif").exists()
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_what_was_not_measured_is_no_damage_and_is_not_repaired(tmp_path: Path, told: bool) -> None:
+    model = load_model(trained(tmp_path, repair()))
+    store = read_patch_store(tmp_path / "p")
+    pairs, real = {}, np.zeros((72, 80), bool)
+    real[50:60, 40:50] = True
+    for name, images in store.pairs.items():
+        y, x = np.mgrid[:72, :80]
+        outside = np.hypot((y - 35.5) / 36, (x - 39.5) / 40) > 1
+        sem = np.where(outside, 0, images.sem).astype(np.uint8)
+        mask = np.where(outside | real, 0, 1).astype(np.uint8)
+        pairs[name] = replace(images, sem=sem, mask=mask, charge=real.astype(np.uint8) if told else None)
+    write_patch_store(tmp_path / "q", replace(store, pairs=pairs))
+    bank = DamageBank(read_patch_store(tmp_path / "q"), (0.02, 0.5))
+    assert all(damage.sum() <= real.sum() for damage in bank.for_evaluation(20))
+    repairer = load_predictor(model, PredictSettings(), "cpu")
+    assert isinstance(repairer, Repairer)
+    predict_test_repair(repairer, tmp_path / "q", tmp_path / "out")
+    (path,) = (tmp_path / "out/slices").glob("*.tif")
+    repaired = io.read_image(path)
+    assert (repaired[~real] == pairs[path.stem].sem[~real]).all()
+    assert (repaired[real] != pairs[path.stem].sem[real]).any()
+
+
+def test_a_slice_without_charge_within_a_circle_has_no_damage_to_learn_from(tmp_path: Path) -> None:
+    store = charged_store(tmp_path / "p")
+    y, x = np.mgrid[:72, :80]
+    outside = np.hypot((y - 35.5) / 36, (x - 39.5) / 40) > 1
+    pairs = {
+        name: replace(images, sem=np.where(outside, 0, images.sem).astype(np.uint8), mask=(~outside).astype(np.uint8))
+        for name, images in store.pairs.items()
+    }
+    write_patch_store(tmp_path / "q", replace(store, pairs=pairs))
+    with pytest.raises(InputError, match=r"charged by 5% to 50%; the most is 0\.0%"):
+        DamageBank(read_patch_store(tmp_path / "q"), (0.05, 0.5))
+
+
 def test_a_mask_that_means_the_opposite_is_refused(tmp_path: Path) -> None:
     repairer = load_predictor(load_model(trained(tmp_path, repair())), PredictSettings(), "cpu")
     assert isinstance(repairer, Repairer)

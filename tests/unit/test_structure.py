@@ -23,6 +23,7 @@ GROUND = {
     "splits",
     "intensity",
     "losses",
+    "numerals",
     "zpenalty",
     "tiling",
     "measured",

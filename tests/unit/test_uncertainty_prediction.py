@@ -31,6 +31,8 @@ from txm2sem_core.intensity import deviation_to_dtype
 from txm2sem_core.io import Volume
 from txm2sem_core.metrics import Calibration, fit_calibration
 from txm2sem_core.networks import build_generator, has_dropout, inference
+from txm2sem_core.reporting.cautions import gaps_of
+from txm2sem_core.uncertainty import measure_uncertainty, summarise_uncertainty
 
 RANGE = {"low": 0.0, "high": 200.0}
 
@@ -237,6 +239,36 @@ def test_test_patches_with_their_spread_and_a_calibration_of_the_validation_patc
     assert (found.scale, found.floor) == pytest.approx((fitted.scale, fitted.floor), rel=1e-3)
     described = json.loads((tmp_path / "out/calibration.json").read_text())
     assert described["validation"] == {"patches": 4, "pixels": sum(e.size for e in errors)}
+
+
+def test_validation_patches_that_allow_no_calibration_cost_no_prediction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = make_store(tmp_path / "p")
+    for row in store.of_split("validation").to_dict("records"):
+        store.pairs[row["pair"]].mask[:] = 0
+    io.write_patch_store(tmp_path / "p", store)
+    several = ensemble(tmp_path)
+    predict_test_with_uncertainty(several, tmp_path / "p", tmp_path / "out", name="run")
+    written = io.read_json(tmp_path / "out/calibration.json")
+    assert (written["scale"], written["floor"]) == (1, 0)
+    assert "there is no error to calibrate" in written["not_measured"]["calibration"]
+    assert "predict-test run: warning: calibration not measured" in capsys.readouterr().err
+    measure_uncertainty(
+        tmp_path / "out", tmp_path / "p", None, None, tmp_path / "uncertainty.csv", tmp_path / "reliability.csv"
+    )
+    summarise_uncertainty([("net", "ensemble")], [tmp_path / "uncertainty.csv"], tmp_path / "all/uncertainty.csv")
+    table = io.read_csv(tmp_path / "all/uncertainty.csv")
+    assert table["of"].tolist() == ["test patches", "calibration"]
+    assert table["within_1"].notna().tolist() == [True, False]
+    (told,) = gaps_of(tmp_path / "all", ["uncertainty.csv"])
+    assert "no error to calibrate" in told
+    calibration = read_calibration(tmp_path / "out/calibration.json", several)
+    predict_volume_with_uncertainty(several, source(2, 24, 24), tmp_path / "v.ome.zarr", calibration=calibration)
+    (warning,) = io.read_json(tmp_path / "v.ome.zarr/zarr.json")["attributes"]["txm2sem"]["warnings"]
+    assert "could not be calibrated" in warning
+    uncertainty, spread = (io.open_volume(tmp_path / "v.ome.zarr", channel).read(0, 2) for channel in (1, 2))
+    np.testing.assert_array_equal(uncertainty, spread)
 
 
 def test_what_is_no_calibration(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.numerals import number
 from txm2sem_core.viewer import ReportData, answers, encode_plane, write_report
-from txm2sem_core.viewer.words import number
 
 HOSTILE = '</script><script>alert("1")</script><img src=x onerror=alert(2)>'
 
@@ -310,7 +310,7 @@ def test_a_paired_test_decides_what_the_errors_of_the_means_cannot() -> None:
     assert answers(rows, [turned]) == [paired]
     assert [finding.status for finding in unpaired.findings] == ["undecided", "yes"]
     assert [finding.status for finding in paired.findings] == ["yes", "yes"]
-    assert "0.15 to 0.25 dB (95 %, paired, over 12 slices), beyond noise" in paired.findings[0].text
+    assert "0.150 to 0.250 dB (95 %, paired, over 12 slices), beyond noise" in paired.findings[0].text
     (other,) = answers(rows, [{**test, "second": "another"}])
     assert other == unpaired
 
@@ -352,6 +352,16 @@ def test_each_rival_is_the_best_in_its_own_score_and_factors_stand_apart() -> No
     assert (first.factor, first.status, second.factor, second.status) == (1, "yes", 2, "no")
     assert [finding.rival for finding in first.findings] == ["Filter", "Map"]
     assert "Bicubic" in second.headline
+
+
+def test_a_further_table_shows_means_with_their_errors(report: ReportData, tmp_path: Path) -> None:
+    rows = [{"label": "a", "psnr_mean": 24.31, "psnr_stderr": 0.00944, "ssim_mean": 0.5, "ssim_stderr": math.nan}]
+    columns = [("label", "Variant", 3), ("psnr_mean", "PSNR", 2), ("ssim_mean", "SSIM", 3)]
+    table: Any = {"key": "repair", "title": "Repair", "note": "", "columns": columns, "rows": rows}
+    report["samples"][0]["tables"] = [table]
+    page = written(report, tmp_path)
+    assert 'data-value="24.31">24.3100 ± 0.0094</td>' in page
+    assert 'data-value="0.5">0.500</td>' in page
 
 
 @pytest.mark.parametrize(

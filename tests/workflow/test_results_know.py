@@ -58,6 +58,21 @@ def test_touch_takes_results_for_those_of_the_present_settings(changed: Workflow
     assert changed.planned() == set()
 
 
+def test_the_report_tells_of_results_of_other_settings_and_of_those_without_a_record(changed: Workflow) -> None:
+    report = changed.folder / "results/report.html"
+    assert "Made with other settings" not in report.read_text()
+    assert "No record says" not in report.read_text()
+    records = changed.folder / "results/tiny/.settings"
+    model = records / "models/feedforward/seed0/generator.safetensors.json"
+    model.write_text(model.read_text().replace('\\"batch_size\\": 4', '\\"batch_size\\": 8'))
+    (records / "models/srcnn_x2/seed0/generator.safetensors.json").unlink()
+    result = changed.run("-R", "write_report", "--allowed-rules", "write_report", "--", "results/report.html")
+    assert result.returncode == 0, result.stdout
+    page = report.read_text()
+    assert "(settings): models/feedforward/seed0/generator.safetensors." in page
+    assert "were made: models/srcnn_x2/seed0/generator.safetensors." in page
+
+
 INTERMEDIATE = ["raw/sem", "raw/txm_volume", "registered/pairs", "patches/store.safetensors", "patches/index.csv"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from txm2sem_core.figure_settings import (
     SectionsStyle,
     UncertaintyStyle,
 )
-from txm2sem_core.figures.saving import save, save_reason
+from txm2sem_core.figures.saving import or_reason, save, save_reason
 from txm2sem_core.gaps import Gaps
 from txm2sem_core.geometry import Array, Mask, Matrix, covered_by, warp
 from txm2sem_core.measured import filled, measured
@@ -107,18 +108,19 @@ def sections_figure(
 
     What was not measured has a colour of its own, and the grey scale is of the rest.
     """
-    volumes = []
-    depth, height, width = io.open_volume(predicted).shape
+    files = list(outputs)
+    opened = [io.open_volume(path) for path in (txm, predicted, truth) if path is not None]
+    depth, height, width = opened[1].shape
     position = (depth // 2, height // 2, width // 2)
-    sources = [("TXM", txm, "txm", False), (label, predicted, "sem", False)]
-    if truth is not None:
-        sources.append(("Truth", truth, "sem", True))
-    for name, path, modality, is_reference in sources:
-        field = FieldOfView(io.open_volume(path), guess=modality == "txm")
-        planes = (as_shown(p, field.of(p))[:height, :width] for p in field.volume.slices())
-        sections = cut_sections(planes, position)
-        volumes.append(VolumeSections(name, *sections, position, voxel_size_nm, modality, is_reference))  # type: ignore[arg-type]
-    save(draw_sections(volumes, style, common), outputs, common)
+    with or_reason("Sections", files, common):
+        volumes = []
+        for number, (name, volume) in enumerate(zip(("TXM", label, "Truth"), opened, strict=False)):
+            field = FieldOfView(volume, guess=number == 0)
+            planes = (as_shown(p, field.of(p))[:height, :width] for p in volume.slices())
+            modality: Literal["txm", "sem"] = "sem" if number else "txm"
+            sections = cut_sections(planes, position)
+            volumes.append(VolumeSections(name, *sections, position, voxel_size_nm, modality, number == 2))
+        save(draw_sections(volumes, style, common), files, common)
 
 
 def repair_figure(

@@ -13,7 +13,7 @@ from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.field_of_view import FieldOfView, Measured
 from txm2sem_core.figure_settings import CommonStyle, PhasesStyle, PoreSpaceStyle
-from txm2sem_core.figures.saving import save, save_reason
+from txm2sem_core.figures.saving import or_reason, save, save_reason
 from txm2sem_core.gaps import Gaps
 from txm2sem_core.geometry import Mask
 from txm2sem_core.metrics import Segmenter, dice
@@ -112,17 +112,17 @@ def pore_space_figure(
         return
     z_nm, y_nm, x_nm = store.voxel_size_nm
     edges = (float(z_nm or 1), float(y_nm or 1), float(x_nm or 1))  # a sample with a volume has them all
-    spaces = []
-    shown = volumes[:GREATEST_BLOCKS]
-    for volume, boxed in zip(shown, _boxed([volume.path for volume in shown]), strict=True):
-        pore = _middle_block(boxed, style.side_px, segmenter)
-        spaces.append(PoreSpace(volume.label, pore, edges, f"porosity {pore.mean():.3f}"))
-    save(draw_pore_space(spaces, style, common), outputs, common)
+    files, spaces, shown = list(outputs), [], volumes[:GREATEST_BLOCKS]
+    opened = [io.open_volume(volume.path) for volume in shown]
+    with or_reason("Pores", files, common):
+        for volume, boxed in zip(shown, _boxed(opened), strict=True):
+            pore = _middle_block(boxed, style.side_px, segmenter)
+            spaces.append(PoreSpace(volume.label, pore, edges, f"porosity {pore.mean():.3f}"))
+        save(draw_pore_space(spaces, style, common), files, common)
 
 
-def _boxed(paths: Sequence[Path]) -> list[io.Volume]:
+def _boxed(opened: Sequence[io.Volume]) -> Sequence[io.Volume]:
     """The volumes, cut to the largest box of which all was measured in each of them, if anything was not."""
-    opened = [io.open_volume(path) for path in paths]
     order = sorted(range(len(opened)), key=lambda number: opened[number].shape)  # the others cover the smallest
     fields = [FieldOfView(volume, guess=False) for volume in opened]
     if all(Measured.of(field).is_whole for field in fields):

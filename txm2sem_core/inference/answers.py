@@ -12,7 +12,7 @@ from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.spread import SpreadPredictor
 from txm2sem_core.intensity import deviation_to_dtype, to_dtype
 from txm2sem_core.io import Channel
-from txm2sem_core.metrics import Calibration
+from txm2sem_core.metrics import UNCALIBRATED, Calibration
 
 PREDICTION = Channel("prediction")
 UNCERTAINTY = Channel("uncertainty", colour="E69F00", shown=False, from_zero=True)
@@ -43,6 +43,10 @@ class Answer(Protocol):
     def attributes(self, warnings: Sequence[str]) -> dict[str, Any]:
         """What stands in an OME-Zarr's metadata beside the OME ones."""
 
+    @property
+    def doubts(self) -> list[str]:
+        """Warnings of how it is made."""
+
     def files(self, target: Path) -> list[Path]:
         """The TIFF of every channel."""
 
@@ -71,6 +75,11 @@ class Prediction:
     def attributes(self, warnings: Sequence[str]) -> dict[str, Any]:
         """See `Answer`."""
         return {"txm2sem": {"warnings": list(warnings)}}
+
+    @property
+    def doubts(self) -> list[str]:
+        """See `Answer`."""
+        return []
 
     def files(self, target: Path) -> list[Path]:
         """See `Answer`."""
@@ -110,6 +119,16 @@ class WithUncertainty:
             "calibration": None if self.calibration is None else self.calibration.as_dict(),
         }
         return {"txm2sem": {"warnings": list(warnings), "uncertainty": made}}
+
+    @property
+    def doubts(self) -> list[str]:
+        """See `Answer`."""
+        if self.calibration != UNCALIBRATED:
+            return []
+        return [
+            "The uncertainty could not be calibrated (calibration.json says why): it is the spread of the predictions "
+            "alone, and smaller than their error."
+        ]
 
     def files(self, target: Path) -> list[Path]:
         """See `Answer`."""

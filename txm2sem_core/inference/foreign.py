@@ -6,30 +6,22 @@ would mislead, is told. Of volumes, see `warnings` too.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from txm2sem_core import io
-from txm2sem_core.errors import InputError, printable
-from txm2sem_core.field_of_view import FieldOfView
+from txm2sem_core.errors import InputError, print_warnings
+from txm2sem_core.field_of_view import FieldOfView, sampled_places
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.spread import SpreadPredictor
-from txm2sem_core.inference.warnings import TOLERATED_SHARE, share_far_beyond, size_warnings
+from txm2sem_core.inference.warnings import TOLERATED_SHARE, input_warnings, share_far_beyond, size_warnings
 from txm2sem_core.intensity import IntensityRange
 from txm2sem_core.intensity.histograms import Histogram, thinned
 from txm2sem_core.io import PatchStore
 from txm2sem_core.measured import measured
 
 AnyPredictor = Predictor | SpreadPredictor
-_SAMPLED = (0.25, 0.5, 0.75)  # of a volume's depth: slices that are looked at before it is predicted
-
-
-def say(name: str, warnings: list[str]) -> None:
-    """Warnings for the log."""
-    for warning in warnings:
-        print(printable(f"{name}: warning: {warning}"), file=sys.stderr)
 
 
 def store_for(predictor: AnyPredictor, patches: Path) -> PatchStore:
@@ -59,7 +51,7 @@ def store_for(predictor: AnyPredictor, patches: Path) -> PatchStore:
             f"{patches}: its TXM slices were prepared by {store.preparation}, those of the model by "
             f"{predictor.preparation} (patches.txm). Extract the patches with the model's settings."
         )
-    say("predict-test", _foreign_store(predictor, store, str(patches)))
+    print_warnings("predict-test", _foreign_store(predictor, store, str(patches)))
     return store
 
 
@@ -132,16 +124,40 @@ def _unlike_training(predictor: AnyPredictor, seen: list[np.ndarray], source: st
     ]
 
 
-def say_before_volume(predictor: AnyPredictor, field: FieldOfView, name: str) -> None:
-    """Tell the log of some slices that are not like the training's, before hours of prediction.
+def volume_warnings(predictor: AnyPredictor, field: FieldOfView, voxel_size_nm: io.VoxelSize) -> list[str]:
+    """What is known of a volume before it is predicted and could mislead (see `input_warnings`), its bit depth too."""
+    source = field.volume
+    return [
+        *input_warnings(predictor, field, voxel_size_nm),
+        *depth_warnings(predictor, source.dtype, source.source),
+        *_no_txm(source),
+    ]
+
+
+def _no_txm(source: io.Volume) -> list[str]:
+    """What is no TXM volume whatever the model: a prediction of ours, or one grey level alone."""
+    if source.stated:
+        return [f"{source.source} is a FIB-SEM volume that TXM2SEM predicted, and no TXM volume. Give that one."]
+    slices = [source.read(z, z + 1)[0] for z in sampled_places(source)]
+    levels = {level for plane in slices for level in (plane.min(), plane.max())}
+    if len(levels) > 1:
+        return []
+    return [
+        f"slices z = {', '.join(map(str, sampled_places(source)))} of {source.source} all have the one grey level "
+        f"{slices[0].flat[0]:g}: there is nothing to predict from. Look whether this is the right file."
+    ]
+
+
+def slices_unlike_training(predictor: AnyPredictor, field: FieldOfView) -> list[str]:
+    """Say whether some slices are not like the training's, before hours of prediction.
 
     The whole volume is judged at the end (`warnings.histogram_warnings`), for its metadata and the report.
     """
-    source = field.volume
-    places = sorted({int(share * (source.shape[0] - 1)) for share in _SAMPLED})
+    places = sampled_places(field.volume)
+    places = places[1:-1] or places  # the ends of a sample differ
     seen = [_measured_pixels(predictor, field, z) for z in places]
     shown = ", ".join(map(str, places))
-    say(f"predict {name}", _unlike_training(predictor, seen, f"slices z = {shown} of {source.source}"))
+    return _unlike_training(predictor, seen, f"slices z = {shown} of {field.volume.source}")
 
 
 def _measured_pixels(predictor: AnyPredictor, field: FieldOfView, z: int) -> np.ndarray:

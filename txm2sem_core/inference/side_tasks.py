@@ -10,8 +10,8 @@ import torch
 from txm2sem_core import io
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings, TrainSettings
-from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.inference.foreign import depth_warnings, range_warnings, say, store_for
+from txm2sem_core.errors import ConfigError, InputError, print_warnings
+from txm2sem_core.inference.foreign import depth_warnings, range_warnings, store_for
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.warnings import size_warnings
 from txm2sem_core.intensity import to_dtype
@@ -103,7 +103,7 @@ def predict_test_repair(repairer: Repairer, patches: Path, output: Path, *, over
         folder.mkdir()
         for pair in dict.fromkeys(row["pair"] for row in rows):
             images = store.pairs[pair]
-            plane, _ = repairer.repair_plane(images.txm[store.context], images.sem, images.mask == 0)
+            plane, _ = repairer.repair_plane(images.txm[store.context], images.sem, images.charged)
             io.write_tiff(folder / f"{pair}.tif", plane, store.voxel_size_nm)
 
 
@@ -162,7 +162,7 @@ def repair_files(repairer: Repairer, txm: Path, sem: Path, mask: Path, output: P
     doubts += range_warnings(prepared, repairer.txm_range, str(txm), "TXM") if not repairer.sem_only else []
     doubts += range_warnings(images["FIB-SEM"][~charged], repairer.sem_range, str(sem), "FIB-SEM")
     doubts += size_warnings(repairer, str(sem), io.read_voxel_size_nm(sem) or UNKNOWN)
-    say("repair", doubts)
+    print_warnings("repair", doubts)
     plane, clipped = repairer.repair_plane(prepared, images["FIB-SEM"], charged)
     io.write_tiff(output, plane, io.read_voxel_size_nm(sem), overwrite=overwrite)
     return clipped

@@ -9,11 +9,12 @@ import numpy as np
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
+from txm2sem_core.gaps import CALIBRATION, Gaps, with_gaps
 from txm2sem_core.inference.foreign import store_for
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.spread import SpreadPredictor
 from txm2sem_core.intensity import to_dtype
-from txm2sem_core.metrics import Calibration, fit_calibration
+from txm2sem_core.metrics import UNCALIBRATED, Calibration, fit_calibration
 from txm2sem_core.progress import progress
 
 
@@ -47,10 +48,11 @@ def predict_test_with_uncertainty(
 
     Leaves in `output`, beside what `predict_test` leaves (here of the mean): `spread.tif`, the standard deviation of
     the predictions, float32 grey levels [N, Y, X]; and `calibration.json`: the `scale` and `floor` of `Calibration`,
-    what made the spread, and on how many validation patches and pixels it was fitted.
+    what made the spread, and on how many validation patches and pixels it was fitted. Where they allow no calibration,
+    `not_measured` in it says why, and scale and floor leave the spread as it is.
     """
     store = store_for(predictor, patches)
-    calibration, pixels = _calibrated(predictor, store, name)
+    calibration, pixels, gaps = _calibrated(predictor, store, name)
     rows = store.of_split("test")
     mean, spread = _patches_of(predictor, store, "test", name)
     io.write_tiff(output / "patches.tif", mean, store.voxel_size_nm, overwrite=overwrite)
@@ -63,7 +65,7 @@ def predict_test_with_uncertainty(
             io.write_tiff(folder / f"{pair}.tif", to_dtype(plane, store.sem_dtype)[0], store.voxel_size_nm)
     fitted_on = {"patches": len(store.of_split("validation")), "pixels": pixels}
     description = {
-        **calibration.as_dict(),
+        **with_gaps(calibration.as_dict(), gaps),
         **predictor.describe(),
         **_spread_of(predictor),
         "validation": fitted_on,
@@ -102,13 +104,16 @@ def _spread_of(predictor: SpreadPredictor) -> dict[str, Any]:
     return {"models": made["models"], "samples": made["samples"], "model_sha256": sha256}
 
 
-def _calibrated(predictor: SpreadPredictor, store: io.PatchStore, name: str) -> tuple[Calibration, int]:
-    """Calibration on the uncharged pixels of the validation patches, and their number."""
+def _calibrated(predictor: SpreadPredictor, store: io.PatchStore, name: str) -> tuple[Calibration, int, Gaps]:
+    """Calibration on the usable pixels of the validation patches, their number, and why it could not be had."""
     mean, spread = _patches_of(predictor, store, "validation", name)
     places = [(row["pair"], row["y"], row["x"]) for row in store.of_split("validation").to_dict("records")]
     target = np.stack([store.sem_patch(*place) for place in places]).astype(np.float32)
     usable = np.stack([store.mask_patch(*place) for place in places])
-    return fit_calibration((mean - target)[usable], spread[usable]), int(np.count_nonzero(usable))
+    gaps, calibration = Gaps(f"predict-test {name}"), UNCALIBRATED
+    with gaps.of(CALIBRATION):
+        calibration = fit_calibration((mean - target)[usable], spread[usable])
+    return calibration, int(np.count_nonzero(usable)), gaps
 
 
 def _patches_of(predictor: SpreadPredictor, store: io.PatchStore, split: str, name: str) -> tuple[np.ndarray, ...]:

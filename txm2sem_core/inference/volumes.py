@@ -24,10 +24,10 @@ from txm2sem_core import io
 from txm2sem_core.allocator import empty_apart, give_back_freed_memory
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
-from txm2sem_core.errors import ConfigError, InputError, printable
+from txm2sem_core.errors import ConfigError, InputError, print_warnings
 from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.inference.answers import Answer, Prediction, WithUncertainty, uncertainty_file
-from txm2sem_core.inference.foreign import depth_warnings, say, say_before_volume
+from txm2sem_core.inference.foreign import slices_unlike_training, volume_warnings
 from txm2sem_core.inference.growing import AnsweredSlice, GrowingUnit, add_content, answer_slice, stated_outside
 from txm2sem_core.inference.identity import digest_of_units, job_digest, result_digest
 from txm2sem_core.inference.predictor import Predictor
@@ -35,13 +35,14 @@ from txm2sem_core.inference.side_by_side import side_by_side
 from txm2sem_core.inference.side_tasks import load_predictor
 from txm2sem_core.inference.spread import SpreadPredictor
 from txm2sem_core.inference.streaming import Behind, SliceOfUnit, sources, with_neighbours
-from txm2sem_core.inference.warnings import histogram_warnings, input_warnings
+from txm2sem_core.inference.warnings import histogram_warnings
 from txm2sem_core.io import UnitStore, Volume
 from txm2sem_core.metrics import Calibration
 from txm2sem_core.progress import progress
 from txm2sem_core.provenance import versions
 from txm2sem_core.tiling import Unit, plan_slab
 
+_MOST_REMEMBERED = 256 * 2**20  # bytes of slices that are looked at several times before the prediction begins
 OnProgress = Callable[[int, int], None]
 ShouldStop = Callable[[], bool]
 
@@ -138,7 +139,7 @@ def predict_volume(
         name: what the progress calls it.
         overwrite: an earlier volume of ours in `target` is replaced; else it is refused unless it is the same.
 
-    What could mislead (see `input_warnings`) is said on stderr and in the OME-Zarr's metadata.
+    What could mislead (see `foreign.volume_warnings`) is said on stderr and in the OME-Zarr's metadata.
 
     Raises:
         ConfigError: the suffix of `target`, or the slab, cannot be.
@@ -219,11 +220,11 @@ class _VolumeJob:
         self.shape = (depth, height * f, width * f)
         z_nm, y_nm, x_nm = voxel_size_nm or source.voxel_size_nm or (None, None, None)
         self.size_nm = (z_nm, None if y_nm is None else y_nm / f, None if x_nm is None else x_nm / f)
-        self.field = FieldOfView(source)
-        self.warnings = input_warnings(predictor, self.field, (z_nm, y_nm, x_nm))
-        self.warnings += depth_warnings(predictor, source.dtype, source.source)
-        say(f"predict {name}", self.warnings)
-        say_before_volume(predictor, self.field, name)
+        self.field = FieldOfView(source.remembering(_MOST_REMEMBERED))
+        self.warnings = [*volume_warnings(predictor, self.field, (z_nm, y_nm, x_nm)), *answer.doubts]
+        at_first = slices_unlike_training(predictor, self.field)  # all of them are judged at the end
+        print_warnings(f"predict {name}", [*self.warnings, *at_first])
+        self.field.volume = source
         digest = job_digest(predictor.identity(), source, answer.describe())
         self.result = result_digest(predictor.identity(), source, {**answer.describe(), "size_nm": self.size_nm})
         self.store = UnitStore(target, digest, self.shape, predictor.sem_dtype, answer.channels)
@@ -351,7 +352,7 @@ class _VolumeJob:
         """Compare the histogram of the whole volume, however it was cut into jobs, with the training slices'."""
         for warning in histogram_warnings(self.answer.predictor.txm_spread, marks, self.source.source):
             self.warnings.append(warning)
-            print(printable(f"predict {self.name}: warning: {warning}"), file=sys.stderr)
+            print_warnings(f"predict {self.name}", [warning])
 
     def _judge_measured(self, marks: dict[str, dict[str, Any]]) -> None:
         """Say where nothing was measured, and so nothing predicted.
@@ -370,7 +371,7 @@ class _VolumeJob:
             value = self._outside()
             warning = f"{share:.1%} of {self.source.source} was measured; elsewhere the predicted volume is {value}."
             self.warnings.append(warning)
-            print(printable(f"predict {self.name}: {warning}"), file=sys.stderr)
+            print_warnings(f"predict {self.name}", [warning])
 
     def _measured_share(self, marks: dict[str, dict[str, Any]]) -> float:
         unmeasured = sum(int(mark.get("unmeasured", 0)) for mark in marks.values())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core import io
-from txm2sem_core.field_of_view import FieldOfView
+from txm2sem_core.field_of_view import FieldOfView, sampled_places
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.spread import SpreadPredictor
 from txm2sem_core.intensity import IntensityRange
@@ -32,7 +32,8 @@ def input_warnings(
     warnings, source = predictor.warnings, field.volume
     if source.channels > 1:
         warnings.append(f"{source.source} has {source.channels} channels; the first is taken for the TXM volume.")
-    z = source.shape[0] // 2
+    places = sampled_places(source)
+    z = places[len(places) // 2]
     plane = source.read(z, z + 1)[0]
     mask = field.of(plane)
     prepared = predictor.preparation.apply(field.filled(plane, mask))

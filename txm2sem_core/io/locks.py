@@ -5,17 +5,18 @@ from __future__ import annotations
 import atexit
 import errno
 import os
-import re
-import socket
+import random
 import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from txm2sem_core.errors import InputError, printable
 from txm2sem_core.io.atomic import make_parent, named, told
+from txm2sem_core.io.lock_marks import SILENT_S, Mark, boot, started
 from txm2sem_core.io.mounts import mount_of, shares_flock
 
 try:
@@ -25,6 +26,7 @@ except ImportError:  # Windows: no lock is taken, and one process at a time is t
 
 _NAME = "lock"
 _A_DAY_S = 86_400.0
+_LOOK_AGAIN_S = 2.0
 
 
 @contextmanager
@@ -32,19 +34,20 @@ def folder_lock(folder: Path, *, shared: bool, wait: bool = True) -> Iterator[bo
     """Hold the lock of a folder, which is made if need be; yields whether it was got.
 
     The folder may be removed by who holds its lock alone; who waited then makes it anew. A killed process leaves no
-    lock behind. Where the file system has no locks, all get it.
+    lock behind. Where the file system's locks hold on one machine alone, marks tell of other machines' processes (see
+    `lock_marks`). Where it has no locks, all of one machine get it.
 
     Args:
         folder: what is locked.
         shared: with others that ask so, else alone.
         wait: until it is free; or give up at once.
     """
-    descriptor = _acquire(folder, shared, wait)
+    held = _acquire(folder, shared, wait)
     try:
-        yield descriptor is not None
+        yield held is not None
     finally:
-        if descriptor is not None:
-            os.close(descriptor)  # which frees it
+        if held is not None:
+            held.release()
 
 
 @contextmanager
@@ -67,20 +70,33 @@ def exclusive(folder: str | Path, name: str) -> Iterator[None]:
     if lock.is_symlink() or (lock.exists() and (not lock.is_file() or lock.stat().st_size)):  # ours are empty files
         raise InputError(f"{lock}: this stands where the lock of {folder} is to be. Move it elsewhere.")
     with told(folder):
-        descriptor = _lock_file(lock, shared=False, wait=False)
-    if descriptor is None:
+        held = _lock_file(lock, shared=False, wait=False)
+    if held is None:
         text = printable(f"{name}: another process is at work in {folder}; waiting until it ends.")
         print(text, file=sys.stderr, flush=True)
-        descriptor = _lock_file(lock, shared=False, wait=True)
+        held = _lock_file(lock, shared=False, wait=True)
     try:
         yield
     finally:
         lock.unlink(missing_ok=True)  # while it is held, so that nobody gets a lock on a file that is gone
-        if descriptor is not None:
-            os.close(descriptor)
+        if held is not None:
+            held.release()
 
 
-def _acquire(folder: Path, shared: bool, wait: bool) -> int | None:
+@dataclass(frozen=True)
+class _Held:
+    """A lock that this process has, and its mark."""
+
+    descriptor: int
+    mark: Mark
+
+    def release(self) -> None:
+        """Give it back."""
+        self.mark.remove()
+        os.close(self.descriptor)  # which frees it
+
+
+def _acquire(folder: Path, shared: bool, wait: bool) -> _Held | None:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -89,8 +105,41 @@ def _acquire(folder: Path, shared: bool, wait: bool) -> int | None:
             continue
 
 
-def _lock_file(path: Path, shared: bool, wait: bool) -> int | None:
-    """A descriptor that locks the file at `path`, made if need be; None if another process has it and `wait` is off."""
+def _lock_file(path: Path, shared: bool, wait: bool) -> _Held | None:
+    """A lock on the file at `path`, made if need be; None if another process has it and `wait` is off."""
+    said: list[Path] = []
+    while True:
+        descriptor = _lock_here(path, shared, wait)
+        if descriptor is None:
+            return None
+        try:
+            mark = Mark.of(path, shared)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        rivals = mark.rivals()
+        if not rivals:
+            mark.keep()
+            return _Held(descriptor, mark)
+        _Held(descriptor, mark).release()  # another process of this machine may come first, and files be removed
+        if not wait:
+            return None
+        if rivals[:1] != said:
+            said = rivals[:1]
+            _say_rival(rivals[0])
+        time.sleep(_LOOK_AGAIN_S * random.uniform(0.5, 1.5))  # not in step with who waits likewise
+
+
+def _say_rival(mark: Path) -> None:
+    text = printable(
+        f"{mark}: this process, perhaps of another machine, is at work here or was killed; waiting until it ends, or "
+        f"has been silent for {SILENT_S / 60:.0f} minutes. If you know that it has ended, remove this file."
+    )
+    print(text, file=sys.stderr, flush=True)
+
+
+def _lock_here(path: Path, shared: bool, wait: bool) -> int | None:
+    """A descriptor that locks the file at `path` on this machine, or None."""
     while True:
         descriptor = open_lock(path)
         if not _flock(descriptor, shared, wait):
@@ -121,7 +170,7 @@ def hold_run(folder: Path, *, works: bool = True) -> int | None:
     if folder.is_symlink():
         return None
     folder.mkdir(exist_ok=True)
-    own = folder / f"running.{_boot()}.{os.getpid()}.{_started(os.getpid())}"
+    own = folder / f"running.{boot()}.{os.getpid()}.{started(os.getpid())}"
     if works:
         with suppress(FileExistsError):  # as a module that is read twice
             os.close(os.open(own, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -144,40 +193,14 @@ def _is_over(mark: Path, locked: bool) -> bool:
         mark: `running.BOOT.PROCESS.START`.
         locked: whether there are locks of Snakemake that could be its.
     """
-    _, boot, process, start = [*mark.name.split("."), "", "", ""][:4]
-    if boot == _boot():
-        return not process.isdecimal() or _started(int(process)) != start
+    _, machine, process, start = [*mark.name.split("."), "", "", ""][:4]
+    if machine == boot():
+        return not process.isdecimal() or started(int(process)) != start
     if shares_flock(mount_of(mark.parent.resolve())):
         return True
     with suppress(OSError):
         return not locked and time.time() - mark.stat().st_mtime > _A_DAY_S  # locks come within a day
     return True
-
-
-def _boot() -> str:
-    """What tells this machine since its last start from every other; its name where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return re.sub(r"\W", "-", socket.gethostname())
-
-
-def _started(process: int) -> str:
-    """When a process of this machine began, as the system counts; empty where there is none, or a dead one."""
-    if sys.platform == "linux":
-        try:
-            text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-            state, *fields = text.rpartition(")")[2].split()
-            return "" if state in ("Z", "X") else fields[18]  # the 22nd in `man 5 proc_pid_stat`
-        except (OSError, IndexError, ValueError):
-            return ""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return ""
-    except OSError:  # another user's
-        pass
-    return "0"
 
 
 def hold_mark(path: Path, when_alone: Callable[[], object]) -> int:

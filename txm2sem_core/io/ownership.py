@@ -53,7 +53,7 @@ def stranger(target: Path) -> Path | None:
     """
     if target.is_symlink() or not target.is_dir():
         return None if _is_marked(target) or _is_recorded(target) else target
-    volume, records = _is_volume(target), _records(target)
+    volume, records = _is_volume(target), listed_files(target)
     if not volume and records is None:
         return next((path for path in _entries(target) if path.is_symlink() or not path.is_dir()), target)
     for path in _entries(target):
@@ -81,7 +81,7 @@ def record_files(folder: Path) -> dict[str, str]:
 
 def mark_folder(folder: Path) -> None:
     """Leave `MANIFEST` in a folder that is whole, unless a file in it says already what it holds."""
-    if not (folder / "zarr.json").exists() and _records(folder) is None:
+    if not (folder / "zarr.json").exists() and listed_files(folder) is None:
         text = json.dumps({**MARK, "sha256": record_files(folder)}, indent=1, sort_keys=True)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
@@ -157,12 +157,15 @@ def _is_marked(file: Path) -> bool:
 
 def _is_recorded(file: Path) -> bool:
     """Whether a marked JSON beside a file lists it as it is."""
-    known = None if file.is_symlink() or not file.is_file() else _records(file.parent)
+    known = None if file.is_symlink() or not file.is_file() else listed_files(file.parent)
     return known is not None and known.get(file.name) == sha256_file(file)
 
 
-def _records(folder: Path) -> dict[str, str] | None:
-    """What the marked JSONs in a folder list, and themselves without a digest; None if none lists anything."""
+def listed_files(folder: Path) -> dict[str, str] | None:
+    """SHA-256 of the files that the marked JSONs in a folder list, by their paths there; None if none lists anything.
+
+    The JSONs themselves are among them, with an empty text.
+    """
     listed: dict[str, str] = {}
     for file in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         values = _marked_json(file)

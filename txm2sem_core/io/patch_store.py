@@ -1,8 +1,9 @@
 """The patch store: the split, registered pairs in one file, with the index of the patches cut from them.
 
 Patches overlap heavily, so the store holds each pair once (`store.safetensors`: `{pair}/txm` [C, Y/f, X/f] with the
-C = 2k + 1 TXM slices around it, `{pair}/sem` [Y, X], `{pair}/mask` [Y, X], and where it is known `{pair}/classes`
-[Y, X]) and the index (`index.csv`) says where each patch lies, in SEM pixels. `store.json` holds what belongs to all.
+C = 2k + 1 TXM slices around it, `{pair}/sem`, `{pair}/mask`, and where they are known `{pair}/classes` and
+`{pair}/charge` [Y, X]) and the index (`index.csv`) says where each patch lies, in SEM pixels. `store.json` holds what
+belongs to all.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.files import plain_name
 from txm2sem_core.io.ownership import MARK
 from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, write_json
+from txm2sem_core.measured import measured
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,13 +36,20 @@ _SPLITS = ("train", "validation", "test")
 class PairImages:
     """One registered pair: TXM [C, Y/f, X/f], SEM [Y, X], and where both can be used (mask [Y, X]).
 
-    Where it is known, also the class of each pixel, uint8 [Y, X] (see `side_tasks.CLASSES`).
+    Where they are known, also the class of each pixel, uint8 [Y, X] (see `side_tasks.CLASSES`), and where the SEM is
+    charged (charge [Y, X]): what was not measured cannot be used either, and is not charged.
     """
 
     txm: np.ndarray
     sem: np.ndarray
     mask: np.ndarray
     classes: np.ndarray | None = None
+    charge: np.ndarray | None = None
+
+    @property
+    def charged(self) -> np.ndarray:
+        """Where the SEM is charged, bool [Y, X]; in stores of earlier versions what is measured and cannot be used."""
+        return self.charge > 0 if self.charge is not None else (self.mask == 0) & measured(self.sem)
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,8 @@ def write_patch_store(folder: str | Path, store: PatchStore) -> None:
         tensors[f"{pair}/mask"] = np.ascontiguousarray(images.mask, dtype=np.uint8)
         if images.classes is not None:
             tensors[f"{pair}/classes"] = np.ascontiguousarray(images.classes)
+        if images.charge is not None:
+            tensors[f"{pair}/charge"] = np.ascontiguousarray(images.charge, dtype=np.uint8)
     with atomic_path(folder / "store.safetensors") as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
@@ -166,7 +177,10 @@ def _read_store(folder: Path, description: dict[str, Any]) -> PatchStore:
     for name in names:
         plain_name(name, folder / "store.safetensors", "a pair")
     pairs = {
-        n: PairImages(tensors[f"{n}/txm"], tensors[f"{n}/sem"], tensors[f"{n}/mask"], tensors.get(f"{n}/classes"))
+        n: PairImages(
+            *(tensors[f"{n}/{name}"] for name in ("txm", "sem", "mask")),
+            *(tensors.get(f"{n}/{name}") for name in ("classes", "charge")),
+        )
         for n in names
     }
     z_nm, y_nm, x_nm = description["voxel_size_nm"]
@@ -200,7 +214,7 @@ def _check_store(folder: Path, store: PatchStore) -> None:
         raise InputError(f"{where}voxel_size_nm is {list(store.voxel_size_nm)!r}. Run again.")
     for name, images in store.pairs.items():
         shape, coarse = images.sem.shape, tuple(n // factor for n in images.sem.shape)
-        others = [images.mask.shape] + ([] if images.classes is None else [images.classes.shape])
+        others = [one.shape for one in (images.mask, images.classes, images.charge) if one is not None]
         if len(shape) != 2 or images.txm.shape != (2 * context + 1, *coarse) or any(one != shape for one in others):
             raise InputError(f"{folder / _FILES[0]}: the images of pair {name} do not fit each other. Run again.")
     rows = store.index

@@ -15,6 +15,7 @@ from typing import Any
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.litter import is_litter
+from txm2sem_core.io.ownership import listed_files
 from txm2sem_core.io.tables import read_json
 
 MARK = ".txm2sem-results"
@@ -84,7 +85,7 @@ def _foreign(folder: Path) -> Path | None:
     volume = folder.name.endswith(".zarr")
     if not (volume or folder.name in _WHOLE) or not folder.is_dir():
         return None
-    listed = _listed(folder)
+    listed = listed_files(folder) or {}
     if volume and "txm2sem" not in _values(folder / "zarr.json").get("attributes", {}):
         return None
     if not volume and not listed:
@@ -96,16 +97,6 @@ def _foreign(folder: Path) -> Path | None:
         if not (_ZARR_PART.fullmatch(name) or name in listed) if volume else name not in listed:
             return path
     return None
-
-
-def _listed(folder: Path) -> set[str]:
-    """What the JSONs of ours in a folder list, and themselves."""
-    names: set[str] = set()
-    for file in folder.glob("*.json"):
-        values = _values(file)
-        if values.get("software") == "TXM2SEM" and isinstance(values.get("sha256"), dict):
-            names |= {file.name, *values["sha256"]}
-    return names
 
 
 def _values(file: Path) -> dict[str, Any]:

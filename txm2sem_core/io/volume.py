@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from txm2sem_core.errors import InputError
+from txm2sem_core.errors import InputError, UnreadableError
 from txm2sem_core.io.voxel_sizes import VoxelSize
 
 
@@ -38,14 +38,17 @@ class Volume:
         """Slices z0 to z1 - 1 as [z1 - z0, Y, X].
 
         Raises:
-            InputError: the range lies outside the volume, a voxel in it is infinite, or the file is damaged or has
-                changed since it was opened.
+            InputError: the range lies outside the volume.
+            UnreadableError: a voxel in it is infinite, or the file is damaged or has changed since it was opened.
         """
         if not 0 <= z0 < z1 <= self.shape[0]:
             raise InputError(f"{self.source}: slices {z0} to {z1 - 1} of axis z were asked, it has {self.shape[0]}.")
-        slab = self._read(z0, z1)
+        try:
+            slab = self._read(z0, z1)
+        except InputError as error:
+            raise UnreadableError(error) from error
         if slab.dtype.kind == "f" and np.isinf(slab).any():
-            raise InputError(
+            raise UnreadableError(
                 f"{self.source}: slices {z0} to {z1 - 1} hold {np.isinf(slab).sum()} infinite voxels, which are no "
                 "grey levels. Replace them; NaN stands for what was not measured."
             )
@@ -61,6 +64,22 @@ class Volume:
         """One slice [Y, X] after the other."""
         for z in range(self.shape[0]):
             yield self.read(z, z + 1)[0]
+
+    def remembering(self, most_bytes: int) -> Self:
+        """The same volume, which keeps slices that are read one by one, up to so many bytes; for one thread."""
+        kept: dict[int, np.ndarray] = {}
+
+        def read(z0: int, z1: int) -> np.ndarray:
+            if z1 - z0 > 1:
+                return self._read(z0, z1)
+            if z0 in kept:
+                return kept[z0]
+            slab = self._read(z0, z1)
+            if sum(one.nbytes for one in kept.values()) + slab.nbytes <= most_bytes:
+                kept[z0] = slab
+            return slab
+
+        return replace(self, _read=read)
 
     def close(self) -> None:
         """Close the file behind the volume."""

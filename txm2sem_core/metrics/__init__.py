@@ -6,7 +6,7 @@ by the functions that need it, and by the modules that this page does not name.
 
 from __future__ import annotations
 
-from txm2sem_core.metrics.calibration import Calibration, Coverage, CoverageMeter, fit_calibration
+from txm2sem_core.metrics.calibration import UNCALIBRATED, Calibration, Coverage, CoverageMeter, fit_calibration
 from txm2sem_core.metrics.continuity import Continuity, SelfContinuity, relative_continuity, self_continuity
 from txm2sem_core.metrics.frequency import Correlation, CorrelationMeter, fourier_correlation, radial_power
 from txm2sem_core.metrics.image import mae, mse, psnr, psnr_8bit, ssim, ssim_8bit, to_8bit
@@ -29,6 +29,7 @@ from txm2sem_core.metrics.summary import Summary, summarise
 from txm2sem_core.metrics.volume import compare_volumes, shell_correlation, shell_figures
 
 __all__ = [
+    "UNCALIBRATED",
     "Calibration",
     "Continuity",
     "Correlation",

@@ -46,6 +46,10 @@ class Calibration:
         return asdict(self)
 
 
+UNCALIBRATED = Calibration(1.0, 0.0)
+"""Leaves the spread as it is. No fit gives it: a floor of 0 has no likelihood."""
+
+
 def fit_calibration(error: Image, spread: Image) -> Calibration:
     """Fit scale and floor by maximum likelihood of Gaussian errors of variance scale^2 spread^2 + floor^2.
 
@@ -57,7 +61,7 @@ def fit_calibration(error: Image, spread: Image) -> Calibration:
         spread: standard deviation of the predictions, of the same shape.
 
     Raises:
-        InputError: no pixels, shapes that differ, or no error at all.
+        InputError: no pixels, shapes that differ, no error at all, or no finite fit.
     """
     squared_error, squared_spread = _squares(error, spread)
     if squared_error.size == 0 or not squared_error.any():
@@ -80,6 +84,8 @@ def fit_calibration(error: Image, spread: Image) -> Calibration:
 
     found = minimize(objective, (0.5, 0.5), jac=True, bounds=((0, None), (_SMALLEST_FLOOR, None)), method="L-BFGS-B")
     scale, floor = found.x
+    if not (math.isfinite(scale) and math.isfinite(floor)):
+        raise InputError("no scale and floor make the uncertainty fit the errors of the validation patches")
     return Calibration(math.sqrt(scale * mean_error / mean_spread), math.sqrt(floor * mean_error))
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.gaps import Gaps, tried
 from txm2sem_core.metrics.continuity import ContinuityMeter, paired_slices
 from txm2sem_core.metrics.frequency import BLOCK_PX, Correlation, CorrelationMeter, blocks
 from txm2sem_core.metrics.image import check_pair, mae, mean_similarity, mse, psnr_from_mse
+from txm2sem_core.metrics.masks import Mask
 from txm2sem_core.metrics.neighbours import NeighbourMeter, VoxelSize
 from txm2sem_core.metrics.rock import Segmenter, confusion, dice_from_confusion
 from txm2sem_core.metrics.structure import HistogramMeter, gmsd, mean_structure, multi_scale_similarity
@@ -19,22 +22,147 @@ from txm2sem_core.metrics.two_point import TwoPointMeter, two_point_errors
 from txm2sem_core.metrics.windows import WindowPair
 
 Image = NDArray[np.generic]
+Labels = NDArray[np.uint8]
+Figures = dict[str, float]
 SMALLEST_CUBE_PX = 16  # of a shell correlation: eight shells
 TWO_POINT_LAG_PX = 16  # half a micrometre at 32 nm; most pores of a shale are smaller
 
 
-@dataclass
-class _Sums:
-    """What is carried from slice to slice."""
+NEIGHBOURS, TWO_POINT = "neighbours", "two-point probability"
+"""The measures of `compare_volumes` that need whole slices."""
 
-    slices: int = 0
-    pixels: int = 0
-    squared_error: float = 0.0
-    absolute_error: float = 0.0
-    similarity: float = 0.0
-    multi_scale: float = 0.0
-    structure: float = 0.0
-    gradients: float = 0.0
+
+class _Slice:
+    """A slice of both volumes, and which of its pixels count."""
+
+    def __init__(self, prediction: Image, truth: Image, mask: Mask | None, segmenter: Segmenter | None) -> None:
+        self.given, self.mask, self._segmenter = (prediction, truth), mask, segmenter
+        self.images = check_pair(prediction, truth)
+        self.pixels = self.images[0].size if mask is None else int(np.count_nonzero(mask))
+
+    @cached_property
+    def windows(self) -> WindowPair:
+        """Of both images."""
+        return WindowPair.of(*self.images)
+
+    @cached_property
+    def phases(self) -> tuple[Labels, Labels]:
+        """Of both images; there is a segmenter where a measure asks for them."""
+        assert self._segmenter is not None
+        return self._segmenter(self.given[0]), self._segmenter(self.given[1])
+
+
+class _Part(Protocol):
+    """One measure of a comparison."""
+
+    def add(self, both: _Slice) -> None:
+        """Take the next slice of which a pixel counts."""
+
+    def figures(self) -> Figures:
+        """By their names, in the end."""
+
+
+class _Mean:
+    """A score of slices, its mean over all of them, or over all pixels."""
+
+    def __init__(self, name: str, score: Callable[[_Slice], float], *, of_pixels: bool = False) -> None:
+        self._name, self._score, self._of_pixels = name, score, of_pixels
+        self._sum, self._weight = 0.0, 0
+
+    def add(self, both: _Slice) -> None:
+        weight = both.pixels if self._of_pixels else 1
+        self._sum += self._score(both) * weight
+        self._weight += weight
+
+    def mean(self) -> float:
+        return self._sum / self._weight
+
+    def figures(self) -> Figures:
+        return {self._name: self.mean()}
+
+
+class _Psnr(_Mean):
+    """Of the mean squared error of all pixels."""
+
+    def __init__(self, data_range: float) -> None:
+        super().__init__("psnr", lambda both: mse(*both.images, both.mask), of_pixels=True)
+        self._data_range = data_range
+
+    def figures(self) -> Figures:
+        return {"psnr": psnr_from_mse(self.mean(), self._data_range)}
+
+
+class _Histogram:
+    def __init__(self, data_range: float) -> None:
+        self._meter = HistogramMeter(data_range)
+
+    def add(self, both: _Slice) -> None:
+        self._meter.add(*both.given, both.mask)
+
+    def figures(self) -> Figures:
+        return {"histogram_distance": self._meter.result()}
+
+
+class _Continuity:
+    """Of all slices: between two of which a pixel counts there may be one of which none does."""
+
+    def __init__(self, data_range: float) -> None:
+        self._meter = ContinuityMeter(data_range)
+
+    def add(self, both: _Slice) -> None:
+        self._meter.add(*both.given, both.mask)
+
+    def figures(self) -> Figures:
+        if not self._meter.pixels:
+            return {}
+        found = self._meter.result()
+        return {f"continuity_{key}": getattr(found, key) for key in ("ratio", "error", "explained")}
+
+
+class _Neighbours:
+    """Of whole slices, of each volume by itself."""
+
+    def __init__(self, meters: tuple[NeighbourMeter, NeighbourMeter]) -> None:
+        self._meters, self._slices = meters, 0
+
+    def add(self, both: _Slice) -> None:
+        self._slices += 1
+        for meter, windows in zip(self._meters, (both.windows.first, both.windows.second), strict=True):
+            meter.add_windows(windows)
+
+    def figures(self) -> Figures:
+        if self._slices < 2:
+            return {}
+        return self._meters[0].result().figures() | self._meters[1].result().figures("_truth")
+
+
+class _Phases:
+    """Shares of the phases and their agreement."""
+
+    def __init__(self, phases: int) -> None:
+        self._counts = np.zeros((phases, phases), dtype=np.int64)
+
+    def add(self, both: _Slice) -> None:
+        self._counts += confusion(*both.phases, len(self._counts), both.mask)
+
+    def figures(self) -> Figures:
+        return _phase_figures(self._counts)
+
+
+class _TwoPoint:
+    """Of the darkest phase, of whole slices."""
+
+    def __init__(self) -> None:
+        self._meters: tuple[TwoPointMeter, TwoPointMeter] | None = None
+
+    def add(self, both: _Slice) -> None:
+        lag = min(TWO_POINT_LAG_PX, *(n - 1 for n in both.given[0].shape))
+        self._meters = self._meters or (TwoPointMeter(lag), TwoPointMeter(lag))
+        for meter, labels in zip(self._meters, both.phases, strict=True):
+            meter.add(labels == 0)
+
+    def figures(self) -> Figures:
+        return {} if self._meters is None else two_point_errors(*(meter.result() for meter in self._meters))
 
 
 def compare_volumes(
@@ -44,7 +172,8 @@ def compare_volumes(
     segmenter: Segmenter | None = None,
     masks: Iterable[NDArray[np.bool_]] | None = None,
     neighbours: tuple[NeighbourMeter, NeighbourMeter] | None = None,
-) -> dict[str, float]:
+    gaps: Gaps | None = None,
+) -> Figures:
     """Figures of a predicted volume against the truth, in one pass that holds a slab of slices.
 
     At most 32 slices of each are held, for the spectra along z; 16 of the darkest phase, for its two-point probability.
@@ -58,6 +187,7 @@ def compare_volumes(
             whole slices is left out: the figures of `Neighbours`, and the two-point probability.
         neighbours: new meters of the prediction and of the truth, where the slice distance is not the pixel's size, the
             volume is small, or the caller wants their spectra.
+        gaps: takes the measures that fail, whose figures are left out; without it their failure is raised.
 
     Returns:
         `slices` (those of which a pixel counts); `psnr` (dB, of the whole volume's mean squared error), `mae` and
@@ -73,59 +203,46 @@ def compare_volumes(
     Raises:
         InputError: no slices, numbers or shapes of slices that differ, values that are not finite.
     """
-    sums = _Sums()
-    meter, histogram = ContinuityMeter(data_range), HistogramMeter(data_range)
     fit = neighbours or (NeighbourMeter(data_range), NeighbourMeter(data_range))
-    phases = 0 if segmenter is None else segmenter.phases
-    counts = np.zeros((phases, phases), dtype=np.int64)
+    parts = _parts(data_range, segmenter, None if masks is not None else fit)
     mask_slices = None if masks is None else iter(masks)
-    darkest: tuple[TwoPointMeter, TwoPointMeter] | None = None
-    for z, (predicted, measured) in enumerate(paired_slices(prediction, truth)):
-        mask = None if mask_slices is None else _next_mask(mask_slices, z)
-        meter.add(predicted, measured, mask)
-        if mask is not None and not mask.any():
-            continue
-        pair = WindowPair.of(*check_pair(predicted, measured))
-        _add_slice(sums, pair, data_range, mask)
-        histogram.add(predicted, measured, mask)
-        if mask is None:
-            for fit_of_volume, windows in zip(fit, (pair.first, pair.second), strict=True):
-                fit_of_volume.add_windows(windows)
-        if segmenter is not None:
-            labels = segmenter(predicted), segmenter(measured)
-            counts += confusion(*labels, phases, mask)
-            if mask is not None:
-                continue
-            lag = min(TWO_POINT_LAG_PX, *(n - 1 for n in predicted.shape))
-            darkest = darkest or (TwoPointMeter(lag), TwoPointMeter(lag))
-            for meter_of_phase, label in zip(darkest, labels, strict=True):
-                meter_of_phase.add(label == 0)
-    if sums.slices == 0:
+    slices = 0
+    for z, images in enumerate(paired_slices(prediction, truth)):
+        both = _Slice(*images, None if mask_slices is None else _next_mask(mask_slices, z), segmenter)
+        slices += 1 if both.pixels else 0
+        due = {name: part for name, part in parts.items() if both.pixels or name == "continuity"}
+        for name, part in due.items():
+            if not tried(gaps, name, partial(part.add, both)):
+                del parts[name]
+    if slices == 0:
         raise InputError("the volumes to compare hold no slice, or the masks leave no pixel of them")
-    figures = {
-        "slices": float(sums.slices),
-        "psnr": psnr_from_mse(sums.squared_error / sums.pixels, data_range),
-        "ssim": sums.similarity / sums.slices,
-        "mae": sums.absolute_error / sums.pixels,
-        "ms_ssim": sums.multi_scale / sums.slices,
-        "structure": sums.structure / sums.slices,
-        "gmsd": sums.gradients / sums.slices,
-        "histogram_distance": histogram.result(),
-    }
-    if meter.pixels:
-        continuity = meter.result()
-        figures |= {
-            "continuity_ratio": continuity.ratio,
-            "continuity_error": continuity.error,
-            "continuity_explained": continuity.explained,
-        }
-        if masks is None:
-            figures |= fit[0].result().figures() | fit[1].result().figures("_truth")
-    if segmenter is not None:
-        figures |= _phase_figures(counts)
-    if darkest is not None:
-        figures |= two_point_errors(darkest[0].result(), darkest[1].result())
+    figures = {"slices": float(slices)}
+    for name, part in parts.items():
+        tried(gaps, name, lambda part=part: figures.update(part.figures()))  # type: ignore[misc]
     return figures
+
+
+def _parts(
+    data_range: float, segmenter: Segmenter | None, neighbours: tuple[NeighbourMeter, NeighbourMeter] | None
+) -> dict[str, _Part]:
+    """All measures of a comparison by name; what needs whole slices only with `neighbours`."""
+    parts: dict[str, _Part] = {
+        "psnr": _Psnr(data_range),
+        "ssim": _Mean("ssim", lambda both: mean_similarity(both.windows, data_range, both.mask)),
+        "mae": _Mean("mae", lambda both: mae(*both.images, data_range, both.mask), of_pixels=True),
+        "ms_ssim": _Mean("ms_ssim", lambda both: multi_scale_similarity(both.windows, data_range, both.mask)),
+        "structure": _Mean("structure", lambda both: mean_structure(both.windows, data_range, both.mask)),
+        "gmsd": _Mean("gmsd", lambda both: gmsd(*both.images, data_range, both.mask)),
+        "histogram_distance": _Histogram(data_range),
+        "continuity": _Continuity(data_range),
+    }
+    if neighbours is not None:
+        parts[NEIGHBOURS] = _Neighbours(neighbours)
+    if segmenter is not None:
+        parts["phases"] = _Phases(segmenter.phases)
+    if segmenter is not None and neighbours is not None:
+        parts[TWO_POINT] = _TwoPoint()
+    return parts
 
 
 def shell_correlation(
@@ -179,19 +296,6 @@ def _next_mask(masks: Iterator[NDArray[np.bool_]], z: int) -> NDArray[np.bool_]:
     if mask is None:
         raise InputError(f"the masks end after {z} slices and the volumes go on; give one mask a slice")
     return mask
-
-
-def _add_slice(sums: _Sums, pair: WindowPair, data_range: float, mask: NDArray[np.bool_] | None) -> None:
-    predicted, measured = pair.first.image, pair.second.image
-    pixels = predicted.size if mask is None else int(np.count_nonzero(mask))
-    sums.slices += 1
-    sums.pixels += pixels
-    sums.squared_error += mse(predicted, measured, mask) * pixels
-    sums.absolute_error += mae(predicted, measured, data_range, mask) * pixels
-    sums.similarity += mean_similarity(pair, data_range, mask)
-    sums.multi_scale += multi_scale_similarity(pair, data_range, mask)
-    sums.structure += mean_structure(pair, data_range, mask)
-    sums.gradients += gmsd(predicted, measured, data_range, mask)
 
 
 def _phase_figures(counts: NDArray[np.int64]) -> dict[str, float]:

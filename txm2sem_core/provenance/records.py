@@ -17,6 +17,8 @@ from txm2sem_core.io.results import RECORDS
 from txm2sem_core.io.tables import read_json
 
 _LONGEST = 4000  # characters of a text that stands in a record; of a longer one its digest does
+_SHORT = 100  # characters of a text that an expectation holds: a job's command must not be longer than 128 KiB
+_DIGEST = "sha256-16:"  # what stands for a longer one, with the first 16 digits
 _SHOWN = 4  # keys that a message names
 
 
@@ -37,20 +39,67 @@ def changes(record: Path, values: Mapping[str, str], results: str) -> str:
 
     Names that only one of both has are of another version of the workflow, and left out.
     """
+    known = read_record(record)
+    return differences(known or {}, {name: _short(value, results) for name, value in values.items()})
+
+
+def read_record(record: Path) -> dict[str, Any] | None:
+    """What a result was made with; None where there is no record, or one that was being written when its job died."""
     try:
         known = read_json(record)
-    except InputError:  # none, or one that was being written when its job was killed
-        return ""
-    if not isinstance(known, dict):
-        return ""
+    except InputError:
+        return None
+    return known if isinstance(known, dict) else None
+
+
+def differences(known: Mapping[str, Any], now: Mapping[str, str]) -> str:
+    """How values that are wanted now differ from those of a record, in words; both as they stand in records."""
     found = [
         told
-        for name, value in values.items()
-        if name in known and known[name] != (now := _short(value, results))
-        for told in _told(name, str(known[name]), now)
+        for name, value in now.items()
+        if name in known and value not in (known[name], _briefly(str(known[name])))
+        for told in _told(name, str(known[name]), value)
     ]
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return ", ".join(found[:_SHOWN]) + more
+
+
+def expected_text(records: Mapping[str, Mapping[str, str]], results: str) -> str:
+    """What the records of some results must say, as canonical JSON: a text of several results stands in it once.
+
+    It is brief, since a command has a greatest length: of longer texts there are digests alone.
+
+    Args:
+        records: of each record, by its path (see `record_of`), the values.
+        results: the results folder, which may be moved and is left out of paths and values.
+    """
+    texts: list[str] = []
+    of_values: dict[str, list[str]] = {}
+    for path, values in sorted(records.items()):
+        places = {name: _place(_briefly(_short(value, results)), texts) for name, value in values.items()}
+        of_values.setdefault(json.dumps(places, sort_keys=True), []).append(str(PurePath(path).relative_to(results)))
+    groups = [{"values": json.loads(values), "records": paths} for values, paths in of_values.items()]
+    return json.dumps({"texts": texts, "groups": groups}, sort_keys=True)
+
+
+def read_expected(text: str) -> dict[str, dict[str, str]]:
+    """What `expected_text` wrote: of each record, by its path in the results folder, the values or their digests."""
+    known = json.loads(text)
+    return {
+        path: {name: known["texts"][place] for name, place in group["values"].items()}
+        for group in known["groups"]
+        for path in group["records"]
+    }
+
+
+def _briefly(text: str) -> str:
+    return text if len(text) <= _SHORT else _DIGEST + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _place(text: str, texts: list[str]) -> int:
+    if text not in texts:
+        texts.append(text)
+    return texts.index(text)
 
 
 def _short(value: str, results: str) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
-from txm2sem_core.errors import InputError, RegistrationError, printable
+from txm2sem_core.errors import InputError, RegistrationError, print_warnings, printable
 from txm2sem_core.geometry import Array, Crop, Mask, Matrix, common_crop, coverage, covered_by, warp
 from txm2sem_core.measured import filled, measured, measured_share
 from txm2sem_core.progress import progress
@@ -66,10 +66,10 @@ class _Outcome:
 def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output: Path, workers: int = 1) -> None:
     """Register and crop every pair, in `workers` threads, and write into `output` (see `_write_tables`).
 
-    `pairs/{pair}_{txm,sem,mask}.tif` (and one for each extra mask of the pair) are cropped to the largest rectangle
-    that both slices cover, in their own data types; the mask is 255 where the slices can be used, 0 where the
-    FIB-SEM slice is charged or one of the two was not measured (see `measured`). What was not measured keeps its value;
-    NaN takes that of the nearest pixel that was.
+    `pairs/{pair}_{txm,sem,mask,charge}.tif` (and one for each extra mask of the pair) are cropped to the largest
+    rectangle that both slices cover, in their own data types; the mask is 255 where the slices can be used, 0 where the
+    FIB-SEM slice is charged or one of the two was not measured (see `measured`), `charge` is 255 where it is charged.
+    What was not measured keeps its value; NaN takes that of the nearest pixel that was.
 
     Raises:
         InputError: no pairs, a file that cannot be read, or shapes that do not fit.
@@ -115,6 +115,8 @@ def register_files(
     io.check_output([fixed, moving, mask], files=[output / name for name in names])
     pair = RawPair(moving.stem, None, fixed, moving)
     txm, sem = _read_slices(pair, settings)
+    if np.array_equal(txm, sem):
+        print_warnings("register", [f"{moving} and {fixed} are the same image to the last bit. Give a slice of each."])
     on_sem = None if mask is None else _read_on_sem(mask, moving, sem.shape)
     try:
         found = estimate_transform(txm, sem, settings)
@@ -217,12 +219,12 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
         placed = {name: warp(image, found.matrix, txm.shape, order=0) for name, image in on_sem.items()}
         placed = {"sem": _placed(sem, sem_measured, found.matrix, txm.shape)} | placed
         sem_measured = covered_by(sem_measured, found.matrix, txm.shape)
-    charge = placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8))
-    usable = (charge == 0) & measured(txm) & sem_measured
-    mask = np.where(usable, 255, 0).astype(np.uint8)
+    charged = io.not_zero(placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8)))
+    usable = ~charged & measured(txm) & sem_measured
+    marked = {name: np.where(where, 255, 0).astype(np.uint8) for name, where in (("mask", usable), ("charge", charged))}
     voxel_size_nm = io.read_voxel_size_nm(pair.txm)
     digests = {}
-    for name, image in ({"txm": txm, "mask": mask} | placed).items():
+    for name, image in ({"txm": txm} | marked | placed).items():
         path = folder / f"{pair.pair}_{name}.tif"
         io.write_tiff(path, _finite_image(crop.of(image)), voxel_size_nm)
         digests[name] = io.sha256_file(path)

@@ -9,6 +9,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from txm2sem_core import __version__, io
 from txm2sem_core.failures import messages_in
 from txm2sem_core.reporting.captions import figure_entry
 from txm2sem_core.reporting.cautions import gaps_of, of_one_phase, warn_of
+from txm2sem_core.reporting.stated import made_otherwise
 from txm2sem_core.reporting.tables import read_paired, read_tables, rows_of
 from txm2sem_core.reporting.volumes import choose_sources, embed_volumes
 from txm2sem_core.viewer import FigureEntry, ReportData, SampleReport, ViewerData, VolumeEntry, write_report
@@ -29,6 +31,7 @@ SOURCES = {
     "reference": ("real data", "Pairs of slices in the layout of the published code"),
 }
 Row = dict[str, Any]
+Expected = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,27 @@ def parse_samples(text: str) -> list[SampleResults]:
     ]
 
 
-def report_results(title: str, samples: Sequence[SampleResults], settings_yaml: str, output: Path) -> None:
-    """Write the report of a whole run as one HTML file."""
+def report_results(
+    title: str,
+    samples: Sequence[SampleResults],
+    settings_yaml: str,
+    output: Path,
+    expected: Expected = MappingProxyType({}),
+) -> None:
+    """Write the report of a whole run as one HTML file.
+
+    Args:
+        title: of the page.
+        samples: what is shown.
+        settings_yaml: the configuration, to be shown.
+        output: HTML.
+        expected: what the records of results must say if they were made with these settings (see `stated`).
+    """
     share = VIEWER_BYTES / max(1, len(samples))
     data: ReportData = {
         "title": title,
         "created_by": f"TXM2SEM {__version__}",
-        "samples": [_sample(sample, share) for sample in samples],
+        "samples": [_sample(sample, share, expected) for sample in samples],
         "settings_yaml": settings_yaml,
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)},
@@ -86,7 +103,7 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _sample(sample: SampleResults, viewer_bytes: float) -> SampleReport:
+def _sample(sample: SampleResults, viewer_bytes: float, expected: Expected) -> SampleReport:
     quality = io.read_csv(sample.folder / "registered" / "quality.csv")
     store = io.read_json(sample.folder / "patches" / "store.json")
     index = io.read_csv(sample.folder / "patches" / "index.csv")
@@ -113,6 +130,7 @@ def _sample(sample: SampleResults, viewer_bytes: float) -> SampleReport:
             dict.fromkeys(
                 [
                     *_left_out(sample),
+                    *made_otherwise(sample.folder, expected),
                     *gaps_of(metrics, sample.tables),
                     *of_one_phase(metrics, sample.tables, summary),
                     *store.get("warnings", []),

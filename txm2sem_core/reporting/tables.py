@@ -181,13 +181,9 @@ HEADINGS = {
     "self_continuity_correlation_z": "Correlation of neighbours along z",
     "damaged": "Share damaged",
     "psnr_mean": "PSNR / dB",
-    "psnr_stderr": "± stderr",
     "ssim_mean": "SSIM",
-    "ssim_stderr": "± stderr",
     "psnr_interpolated_mean": "PSNR of interpolation / dB",
-    "psnr_interpolated_stderr": "± stderr",
     "ssim_interpolated_mean": "SSIM of interpolation",
-    "ssim_interpolated_stderr": "± stderr",
     "dice_background": "Dice, background",
     "dice_low_density": "Dice, low density",
     "dice_high_density": "Dice, high density",
@@ -204,7 +200,7 @@ HEADINGS = {
     "nll": "−log likelihood",
     NOT_MEASURED: "Not measured, and why",
 }
-DIGITS = {"psnr": 2, "psnr_mean": 2, "psnr_stderr": 2, "psnr_interpolated_mean": 2, "psnr_interpolated_stderr": 2}
+DIGITS = {"psnr": 2, "psnr_mean": 2, "psnr_interpolated_mean": 2}
 
 
 def read_tables(folder: Path, names: Sequence[str]) -> list[TableEntry]:
@@ -251,6 +247,7 @@ def _entry(path: Path) -> TableEntry:
     shown = [key for key in look.columns if key in table] or [str(k) for k in table.columns if k not in label]
     for row in rows:
         row["label"] = ", ".join(str(row[key]) for key in label).replace("_", " ")
+    shown = [key for key in shown if not (key.endswith("_stderr") and f"{key.removesuffix('_stderr')}_mean" in shown)]
     keys = ["label"] * bool(label) + [key for key in shown if not table[key].isna().all()]
     columns = [
         (key, _heading(key, look), 0 if key != "label" and _is_whole(table[key]) else DIGITS.get(key, 3))

@@ -2,6 +2,7 @@
 
 - `batches`: which patches, in which order, turned how
 - `neighbours`: slices of the TXM volume, for the `stack` penalty
+- `volume_fit`: whether that volume is the one of the patches
 - `steps`: one optimisation step of each family's objective
 - `schedules`: the learning rate over the epochs
 - `validation`: PSNR and SSIM on the validation patches

@@ -7,7 +7,7 @@ import math
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from txm2sem_core.architecture import generator_arguments
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.config.train import ADVERSARIAL, BY_PORES, SIDE_TASKS
 from txm2sem_core.device import choose_device, device_name
-from txm2sem_core.errors import ConfigError, InputError, TrainingError, Txm2semError
+from txm2sem_core.errors import ConfigError, InputError, TrainingError, Txm2semError, print_warnings
 from txm2sem_core.io import PatchStore
 from txm2sem_core.memory import memory_remedy
 from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, inference, plugin_of
@@ -35,6 +35,7 @@ from txm2sem_core.training.selection import criterion, pore_threshold
 from txm2sem_core.training.steps import Learner
 from txm2sem_core.training.tasks import Task, task_of
 from txm2sem_core.training.validation import validate
+from txm2sem_core.training.volume_fit import check_volume
 
 _SHOWN_SCORES = (
     ("validation_psnr", "PSNR / dB", ".2f"),
@@ -90,8 +91,8 @@ def train_model(
 
     Raises:
         ConfigError: patches, volume and settings do not fit, or the device is not there.
-        InputError: the volume cannot be read, or has no slices to draw from; or something else stands in `output`
-            (see `io.check_output`).
+        InputError: the volume cannot be read, has no slices to draw from, or is not that of the patches; or something
+            else stands in `output` (see `io.check_output`).
         TrainingError: a loss is not finite or too large, or the process was asked to end.
         OutOfMemoryError: a step does not fit into memory.
     """
@@ -102,7 +103,7 @@ def train_model(
         if settings.family == "baseline":
             _fit(store, settings, seed, output, overwrite=overwrite)
         else:
-            neighbours = _neighbours(store, settings, volume)
+            store, neighbours = _with_neighbours(store, settings, volume, name)
             _train(store, neighbours, settings, seed, output, name, device, tensorboard, overwrite=overwrite)
 
 
@@ -180,8 +181,7 @@ def _save(
             f"The network was never updated: after {len(history)} epochs its weights are those that it began with. "
             f"Raise train.optimiser.learning_rate, which is {settings.optimiser.learning_rate:g}, or train for longer."
         )
-    for warning in warnings:
-        print(f"train: warning: {warning}", file=sys.stderr)
+    print_warnings("train", warnings)
     description = _describe(store, settings, seed, history, chosen, made_with(used))
     description["warnings"] += warnings
     description |= {} if key is None else {"training_key": key}
@@ -245,12 +245,19 @@ def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
         )
 
 
-def _neighbours(store: PatchStore, settings: TrainSettings, volume: Path | None) -> NeighbourSlices | None:
+def _with_neighbours(
+    store: PatchStore, settings: TrainSettings, volume: Path | None, name: str
+) -> tuple[PatchStore, NeighbourSlices | None]:
+    """What neighbours are drawn from, and the store with the warnings that the volume gives."""
     if not settings.z_penalty.stack:
-        return None
+        return store, None
     if volume is None:
         raise ConfigError("z_penalty.stack: this penalty draws slices from the TXM volume. Give --volume, or set it 0.")
-    return NeighbourSlices(io.open_volume(volume), store, settings.context)
+    opened = io.open_volume(volume)
+    neighbours = NeighbourSlices(opened, store, settings.context)
+    found = [warning for warning in check_volume(store, opened) if warning not in store.warnings]
+    print_warnings(f"train {name}", found)
+    return replace(store, warnings=(*store.warnings, *found)), neighbours
 
 
 def _fit_baseline(store: PatchStore, settings: TrainSettings) -> ImageGenerator:

@@ -4,7 +4,7 @@
 - `answer`: whether the best learned variant beats the best baseline
 - `embedding`: images as data within the page
 - `page`: all of it as HTML, from `templates/`
-- `words`: numbers as text
+- `words`: voxel sizes in words, names as words of a command
 """
 
 from txm2sem_core.viewer.answer import Answer, Finding, answers

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from txm2sem_core.numerals import plus_minus, with_interval
 from txm2sem_core.viewer.data import PairedTest, TableRow
-from txm2sem_core.viewer.words import number, plus_minus
 
 Status = Literal["yes", "partly", "undecided", "no", "open"]
 # a score's key in the tables, its name, unit and digits; the first one chooses the best variant
@@ -104,7 +104,8 @@ def _finding(
     key, name, unit, digits = score
     rival = max(baselines, key=lambda row: _mean(row, key))
     difference, low, high, how = _difference(best, rival, key, paired)
-    gain = f"{_signed(difference, digits)}{unit}"
+    size, least, greatest = with_interval(difference, low, high, digits)
+    gain = f"{'' if difference < 0 else '+'}{size}{unit}"
     scores = (
         f"{plus_minus(_mean(best, key), _stderr(best, key), digits)} against "
         f"{plus_minus(_mean(rival, key), _stderr(rival, key), digits)}{unit} ({rival['label']})"
@@ -113,7 +114,7 @@ def _finding(
         return Finding(name, "undecided", gain, rival["label"], f"{scores}; {TOO_FEW}.", told=False)
     status: Literal["yes", "undecided", "no"] = "yes" if low > 0 else "no" if high < 0 else "undecided"
     noise = "within noise" if status == "undecided" else "beyond noise"
-    text = f"{scores}; difference {number(low, digits)} to {number(high, digits)}{unit} (95 %, {how}), {noise}."
+    text = f"{scores}; difference {least} to {greatest}{unit} (95 %, {how}), {noise}."
     return Finding(name, status, gain, rival["label"], text)
 
 
@@ -143,8 +144,3 @@ def _mean(row: Mapping, key: str) -> float:
 
 def _stderr(row: Mapping, key: str) -> float:
     return float(row[f"{key}_stderr"])
-
-
-def _signed(value: float, digits: int) -> str:
-    text = number(value, digits)
-    return text if value < 0 else f"+{text}"

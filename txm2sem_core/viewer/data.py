@@ -56,7 +56,10 @@ class FigureEntry(TypedDict):
 
 
 class TableEntry(TypedDict):
-    """A further table: one row a line, `columns` as key, heading and digits after the point."""
+    """A further table: one row a line, `columns` as key, heading and digits after the point.
+
+    A column NAME_mean is shown with its standard error where the row has a NAME_stderr.
+    """
 
     key: str
     title: str

@@ -15,10 +15,11 @@ from markupsafe import Markup
 
 from txm2sem_core.errors import InputError, printable
 from txm2sem_core.io import atomic_path
+from txm2sem_core.numerals import number, plus_minus
 from txm2sem_core.viewer.answer import answers
 from txm2sem_core.viewer.data import ReportData, SampleReport, TableRow
 from txm2sem_core.viewer.embedding import figure_data, viewer_data
-from txm2sem_core.viewer.words import number, plus_minus, shell_word, voxels
+from txm2sem_core.viewer.words import shell_word, voxels
 
 SCRIPTS = ("report.js", "decode.js", "stage.js", "viewer.js")  # in this order they make the page's one script
 

@@ -389,6 +389,7 @@ rule write_report:
             title=lambda w: CONFIG.title,
             samples=lambda w: report_samples(),
             settings=lambda w: report_settings(),
+            expected=lambda w: expected_records(),
         ),
     shell:
         RUN_SCRIPT

@@ -1,7 +1,9 @@
 # Every result knows what it was made with. Each job of ours leaves a record of its rule's settings beside the results,
 # and in the plan a job whose record tells of other settings runs again: also where Snakemake does not know, since its
 # folder .snakemake was removed or results_dir moved, or does not look, with --rerun-triggers mtime.
-from txm2sem_core.provenance.records import changes, record_of, record_text
+from snakemake.iocontainers import Wildcards
+
+from txm2sem_core.provenance.records import changes, expected_text, record_of, record_text
 
 NO_SETTINGS = ("code", "script")  # code is compared by Snakemake alone, where its user lets it
 
@@ -50,9 +52,37 @@ def say_again(output, told):
         print("txm2sem: and more results that were made with other settings, which the plan names", file=sys.stderr)
 
 
+COMPARED = []  # every rule whose jobs leave records, with its params
+
+
+def reported_results():
+    """Results that the report compares with the settings that it states: all that it is made of but measures."""
+    for sample in SAMPLES:
+        here = f"{RESULTS}/{sample}"
+        yield from [f"{here}/registered/index.csv", f"{here}/patches/store.json"]
+        for variant, seed in runs() + SIDE_RUNS:
+            yield f"{here}/models/{variant}/seed{seed}/model.json"
+            yield f"{here}/predictions/{variant}/seed{seed}/patches.tif"
+        yield from predicted_volumes(sample, measured_runs()) if has_volume(sample) else []
+
+
+@cache
+def expected_records():
+    """What the records of these must say, as one canonical string; by the configuration and the raw data alone."""
+    records = {}
+    for file in reported_results():
+        own, params = next((own, params) for own, params in COMPARED if own.is_producer(file))
+        wildcards = Wildcards(fromdict=own.get_wildcards(file))
+        with told_to_user():
+            values = values_of(params, wildcards)
+        records[record_of(str(own.output[0].apply_wildcards(wildcards)), RESULTS)] = values
+    return expected_text(records, RESULTS)
+
+
 def keep_records(own):
     """Have the jobs of a rule leave their records, and the plan look at them."""
     params = compared_params(own)
+    COMPARED.append((own, params))
     own.set_params(
         made_with=lambda wildcards, output: record_text(values_of(params, wildcards), RESULTS),
         record=lambda wildcards, output: record_of(output[0], RESULTS),
