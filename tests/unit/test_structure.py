@@ -42,6 +42,7 @@ MIDDLE = {
     "figure_settings",
     "checkpoint",
     "compute",
+    "raw_pairs",
     "samples",
     "architecture",
     "feasibility",

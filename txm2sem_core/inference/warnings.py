@@ -34,7 +34,7 @@ def input_warnings(
         warnings.append(f"{source.source} has {source.channels} channels; the first is taken for the TXM volume.")
     z = source.shape[0] // 2
     plane = source.read(z, z + 1)[0]
-    mask = field.of(plane)
+    mask = field.of(plane, z)
     prepared = predictor.preparation.apply(field.filled(plane, mask))
     beyond = share_far_beyond(prepared if mask is None else prepared[mask], predictor.txm_range)
     if beyond > TOLERATED_SHARE:

@@ -4,6 +4,7 @@
 - `ownership`: what we made, by a mark in it; `outputs`: whether a command may write where it was told to
 - `images`: one greyscale plane a file (TIFF, PNG), folders of them
 - `volumes`: open volumes of any size lazily, write them as TIFF; `readers/`: one file a format
+- `given_masks`: what was measured, where the user says it
 - `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
 - `numbers`: the numbers in the names of slices
 - `ome_zarr`: OME-Zarr 0.5 volumes: metadata, and writing one
@@ -16,6 +17,7 @@
 """
 
 from txm2sem_core.io.atomic import atomic_path, check_standing, working_path
+from txm2sem_core.io.given_masks import check_share, read_measured, with_mask
 from txm2sem_core.io.images import (
     image_kind,
     list_images,
@@ -61,6 +63,7 @@ __all__ = [
     "atomic_path",
     "check_apart",
     "check_output",
+    "check_share",
     "check_standing",
     "exclusive",
     "image_kind",
@@ -75,6 +78,7 @@ __all__ = [
     "read_json",
     "read_marks",
     "read_mask",
+    "read_measured",
     "read_patch_store",
     "read_slice",
     "read_text",
@@ -83,6 +87,7 @@ __all__ = [
     "record_files",
     "sha256_file",
     "volume_units",
+    "with_mask",
     "working_path",
     "write_csv",
     "write_json",

@@ -13,7 +13,7 @@ from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import Crop, warp
 from txm2sem_core.io.files import path_within
-from txm2sem_core.samples import RawPair
+from txm2sem_core.raw_pairs import RawPair
 
 Labelled = tuple[NDArray[np.generic], NDArray[np.uint8]]
 
