@@ -324,10 +324,8 @@ def test_figures_draw_the_outside_as_outside(tmp_path: Path, outside: float, mon
     for module, name in ((pictures, "draw_sections"), (of_rock, "draw_phases"), (of_rock, "draw_pore_space")):
         monkeypatch.setattr(module, name, lambda shown, *_, name=name: drawn.setdefault(name, shown))
         monkeypatch.setattr(module, "save", lambda *_: None)
-    predicted, truth = tmp_path / "p.ome.zarr", tmp_path / "truth.tif"
-    pictures.sections_figure(
-        "net", tmp_path / "txm.tif", predicted, truth, SIZE, SectionsStyle(), CommonStyle(), [tmp_path / "f.png"]
-    )
+    predicted, truth, txm = tmp_path / "p.ome.zarr", tmp_path / "truth.tif", io.open_volume(tmp_path / "txm.tif")
+    pictures.sections_figure("net", txm, predicted, truth, SIZE, SectionsStyle(), CommonStyle(), [tmp_path / "f.png"])
     for section, whole in zip(drawn["draw_sections"], (False, False, True), strict=True):
         assert np.isfinite(section.xy[~CIRCLE]).all() == whole
         assert np.isfinite(section.xy[CIRCLE]).mean() > 0.9

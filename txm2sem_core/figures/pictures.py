@@ -95,7 +95,7 @@ def montage_figure(
 
 def sections_figure(
     label: str,
-    txm: Path,
+    txm: io.Volume,
     predicted: Path,
     truth: Path | None,
     voxel_size_nm: tuple[float, float, float],
@@ -110,11 +110,11 @@ def sections_figure(
     volumes = []
     depth, height, width = io.open_volume(predicted).shape
     position = (depth // 2, height // 2, width // 2)
-    sources = [("TXM", txm, "txm", False), (label, predicted, "sem", False)]
+    sources = [("TXM", txm, "txm", False), (label, io.open_volume(predicted), "sem", False)]
     if truth is not None:
-        sources.append(("Truth", truth, "sem", True))
-    for name, path, modality, is_reference in sources:
-        field = FieldOfView(io.open_volume(path), guess=modality == "txm")
+        sources.append(("Truth", io.open_volume(truth), "sem", True))
+    for name, volume, modality, is_reference in sources:
+        field = FieldOfView(volume, guess=modality == "txm")
         planes = (as_shown(p, field.of(p, z))[:height, :width] for z, p in enumerate(field.volume.slices()))
         sections = cut_sections(planes, position)
         volumes.append(VolumeSections(name, *sections, position, voxel_size_nm, modality, is_reference))  # type: ignore[arg-type]
