@@ -198,13 +198,14 @@ def _load_pair(
     beside it, as in volumes that they predict from. Comes with the shares of the TXM and of the FIB-SEM slice that were
     not measured.
     """
-    txm, sem = (_slice(registered, row, name) for name in ("txm", "sem"))
-    mask = io.read_mask(_image(registered, row, "mask"))
+    named = row._asdict()
+    txm, sem = (io.read_registered(registered, named, kind) for kind in ("txm", "sem"))
+    mask = io.read_mask(io.registered_file(registered, named, "mask"))
     height, width = (n // settings.grid_px * settings.grid_px for n in txm.shape)
     if settings.size_px > min(height, width):
         raise InputError(
-            f"{_image(registered, row, 'txm')}: patches.size_px = {settings.size_px} is larger than this image of "
-            f"{txm.shape[0]} x {txm.shape[1]} pixels (after registration and cropping). Choose a smaller one."
+            f"{io.registered_file(registered, named, 'txm')}: patches.size_px = {settings.size_px} is larger than this "
+            f"image of {txm.shape[0]} x {txm.shape[1]} pixels (after registration and cropping). Choose a smaller one."
         )
     stack, place = [txm], None
     if volume is not None and not pd.isna(row.z):
@@ -249,18 +250,6 @@ def _around(volume: Volume, txm: Slice, row: Any, context: int) -> tuple[list[Sl
     stack = planes[reach - context : reach + context + 1]
     stack[context] = txm
     return stack, compare_place(name, z, txm, nearby)
-
-
-def _slice(registered: Path, row: Any, kind: str) -> Slice:
-    """A slice of a pair; with what was measured of it, where registration brought a given mask along."""
-    mask = getattr(row, f"{kind}_measured", None)
-    where = None if mask is None else io.read_mask(_image(registered, row, f"{kind}_measured"))
-    return Slice(io.read_image(_image(registered, row, kind)), where)
-
-
-def _image(registered: Path, row: Any, name: str) -> Path:
-    """An image of a pair, which the registration's index names."""
-    return path_within(registered, getattr(row, name), registered / "index.csv", f"an image of pair {row.pair}")
 
 
 def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:

@@ -33,6 +33,7 @@ from txm2sem_core.provenance.record import COLUMNS
 from txm2sem_core.raw_pairs import RawPair
 from txm2sem_core.registration import register_files, register_pairs
 from txm2sem_core.samples import Sample, check_sample, list_pairs, open_sample_volume, pair_files, read_samples
+from txm2sem_core.segmentation import place_labels
 from txm2sem_core.stated_sizes import check_sizes
 
 RAW = Path("raw")
@@ -326,6 +327,18 @@ def test_registration_does_not_see_what_a_mask_leaves_out(tmp_path: Path) -> Non
         first, second = (io.read_image(each / "pairs" / f"0_{kind}.tif") for each in (one, two))
         assert_array_equal(first[mask], second[mask])
         assert (first[~mask] != second[~mask]).any()
+
+
+def test_a_forest_does_not_see_what_a_mask_leaves_out(tmp_path: Path) -> None:
+    """Its features reach over the borders of what was measured."""
+    io.write_tiff(tmp_path / "labels0.tif", (1 + X // 48).astype(np.uint8))
+    for seed in (1, 2):
+        pair = write_pair(tmp_path / str(seed), seed)
+        register_pairs([pair], QUICK, tmp_path / str(seed) / "out")
+        place_labels([pair], {"0": tmp_path / "labels0.tif"}, tmp_path / str(seed) / "out", tmp_path / f"labels{seed}")
+    assert digests(tmp_path / "labels1") == digests(tmp_path / "labels2")
+    usable = io.read_mask(tmp_path / "1/out/pairs/0_mask.tif")
+    assert not io.read_image(tmp_path / "labels1/pairs/0_labels.tif")[~usable].any()
 
 
 def test_the_figure_of_a_registration_shows_what_a_mask_leaves_out_as_such(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@
 - `unit_store`: a volume while it is made, unit by unit
 - `locks`: of folders, between processes
 - `patch_store`: registered pairs and the index of their patches
+- `registered`: slices as the register stage left them
 - `tables`: CSV, JSON, digests
 - `yaml_files`: YAML as data from a stranger
 """
@@ -34,6 +35,7 @@ from txm2sem_core.io.ome_zarr import Channel, write_ome_zarr
 from txm2sem_core.io.outputs import check_apart, check_output, output_path, printable
 from txm2sem_core.io.ownership import MANIFEST, MARK, SOFTWARE, read_marks, record_files
 from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
+from txm2sem_core.io.registered import read_registered, registered_file
 from txm2sem_core.io.tables import (
     read_csv,
     read_json,
@@ -80,11 +82,13 @@ __all__ = [
     "read_mask",
     "read_measured",
     "read_patch_store",
+    "read_registered",
     "read_slice",
     "read_text",
     "read_voxel_size_nm",
     "read_yaml",
     "record_files",
+    "registered_file",
     "sha256_file",
     "volume_units",
     "with_mask",
