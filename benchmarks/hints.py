@@ -20,6 +20,7 @@ from skimage.transform import rescale
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
+from txm2sem_core.measured import Slice
 from txm2sem_core.registration import estimate_transform, judge
 from txm2sem_core.registration.diagnosis import Hint, Remedy, diagnose
 from txm2sem_core.registration.poses import AS_IT_IS, Upright
@@ -90,7 +91,7 @@ def crop_pair(rng: np.random.Generator, slices: Slices) -> tuple[np.ndarray, np.
 def is_refused(txm: np.ndarray, sem: np.ndarray) -> bool:
     """Whether the registration refuses the pair."""
     try:
-        return bool(judge(estimate_transform(txm, sem, SETTINGS), SETTINGS, txm.shape))
+        return bool(judge(estimate_transform(Slice(txm), Slice(sem), SETTINGS), SETTINGS, txm.shape))
     except RegistrationError:
         return True
 
@@ -113,7 +114,7 @@ def poor(rng: np.random.Generator, slices: Slices) -> tuple[np.ndarray, np.ndarr
 
 def count_false(name: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     """Print how many hints are given to pairs without a mistake."""
-    hints = [hint for txm, sem in pairs if (hint := diagnose(txm, sem, SETTINGS, NAN)) is not None]
+    hints = [hint for txm, sem in pairs if (hint := diagnose(Slice(txm), Slice(sem), SETTINGS, NAN)) is not None]
     print(f"{name}: {len(hints)} hints for {len(pairs)} pairs", *(f"\n    {hint}" for hint in hints), flush=True)
 
 
@@ -131,7 +132,7 @@ def count_right(name: str, sample: str, crops: Slices) -> None:
     make, stated, is_right = MISTAKES[name]
     right = wrong = 0
     for txm, sem in crops:
-        hint: Hint | None = diagnose(txm, np.ascontiguousarray(make(sem)), SETTINGS, stated)
+        hint: Hint | None = diagnose(Slice(txm), Slice(np.ascontiguousarray(make(sem))), SETTINGS, stated)
         right += hint is not None and is_right(hint.remedy)
         wrong += hint is not None and not is_right(hint.remedy)
     print(

@@ -15,15 +15,20 @@ from txm2sem_core import __version__
 from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.errors import ConfigError, Txm2semError, for_user
 from txm2sem_core.options import (
+    CalibrationFile,
     Device,
     DigestFile,
     DropoutSeed,
     Models,
     Overwrite,
     Plugins,
+    Precision,
     Samples,
     SettingsJson,
+    SliceMeasured,
     Threads,
+    Tile,
+    VolumeMeasured,
     VoxelSize,
     check_voxel_size,
     load_plugins,
@@ -77,21 +82,13 @@ def predict(
     ],
     output: Annotated[Path, to_write("What to write: NAME.ome.zarr or NAME.tif.")],
     device: Device = "auto",
-    tile: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Side of a tile in TXM pixels; whole planes where memory allows if not given."),
-    ] = None,
-    precision: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Of the network: float32, bfloat16, or on a GPU float16; as the settings say if not given."),
-    ] = None,
+    tile: Tile = None,
+    precision: Precision = None,
     voxel_size_nm: VoxelSize = None,
+    measured: VolumeMeasured = None,
     samples: Samples = 0,
     seed: DropoutSeed = 0,
-    calibration: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="calibration.json of predict-test, to state a calibrated uncertainty."),
-    ] = None,
+    calibration: CalibrationFile = None,
     slab: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
@@ -127,7 +124,7 @@ def predict(
     check_voxel_size(voxel_size_nm)
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
-    from txm2sem_core.io import MARK, check_output, open_volume, write_json
+    from txm2sem_core.io import MARK, check_output, check_share, open_volume, with_mask, write_json
 
     part = parse_slab(slab)
     if slab_report is not None and part is None:
@@ -135,7 +132,7 @@ def predict(
     if digest is not None and part is not None:
         raise ConfigError("--digest: a slab is no whole volume. Leave it to the call that closes the volume.")
     several = len(model) > 1 or samples > 0
-    read = [*model, input, calibration, *(plugin or ())]
+    read = [*model, input, measured, calibration, *(plugin or ())]
     inference.check_volume_output(output, read, several=several)
     if slab_report is not None:
         check_output([*read, output], files=[slab_report])
@@ -151,6 +148,8 @@ def predict(
         predictor = inference.load_predictor(load_model(model[0]), chosen, device)
     else:
         predictor = inference.load_spread_predictor(model, chosen, device, samples, seed)
+    source = with_mask(source, measured, predictor.factor)
+    check_share(source)
     result = inference.predict_volume(
         predictor,
         source,
@@ -264,6 +263,7 @@ def train(
         Optional[Path],  # noqa: UP045
         typer.Option(help="TXM volume at the patches' factor; z_penalty.stack draws slices from it."),
     ] = None,
+    measured: VolumeMeasured = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Train one model variant on a patch store; goes on where a killed training of the same settings stopped."""
@@ -271,11 +271,12 @@ def train(
     from txm2sem_core.io import check_output
     from txm2sem_core.training import MODEL_FILES, train_model
 
-    check_output([patches, volume, *(plugin or ())], files=[output / file for file in MODEL_FILES])
+    check_output([patches, volume, measured, *(plugin or ())], files=[output / file for file in MODEL_FILES])
     set_threads(threads)
     load_plugins(plugin)
     chosen = parse_settings(TrainSettings, settings)
-    options: dict[str, Any] = {"device": device, "tensorboard": tensorboard, "volume": volume, "overwrite": overwrite}
+    options: dict[str, Any] = {"device": device, "tensorboard": tensorboard, "overwrite": overwrite}
+    options |= {"volume": volume, "measured": measured}
     train_model(patches, chosen, seed, output, name=name, **options)
 
 
@@ -288,6 +289,8 @@ def register(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Mask of the FIB-SEM slice, to be brought along as mask.tif."),
     ] = None,
+    fixed_measured: SliceMeasured = None,
+    moving_measured: SliceMeasured = None,
     settings: SettingsJson = "{}",
     overwrite: Overwrite = False,
 ) -> None:
@@ -295,7 +298,8 @@ def register(
     from txm2sem_core.config import RegisterSettings, parse_settings
     from txm2sem_core.registration import register_files
 
-    register_files(fixed, moving, output, parse_settings(RegisterSettings, settings), mask, overwrite=overwrite)
+    chosen, measured = parse_settings(RegisterSettings, settings), (fixed_measured, moving_measured)
+    register_files(fixed, moving, output, chosen, mask, measured=measured, overwrite=overwrite)
     print(output / "registered.tif")
 
 

@@ -97,7 +97,7 @@ def downsample_volume(volume: Volume, factor: int, settings: DownsampleSettings,
         for z, plane in enumerate(volume.slices()):
             # z + 2^20: other noise than the pairs' own
             rng = np.random.default_rng([settings.seed, factor, z + 2**20])
-            mask = field.of(plane)
+            mask = field.of(plane, z)
             coarse = downsample(field.filled(plane, mask)[:height, :width], factor, settings, unit, rng)
             yield coarse if mask is None else _without_outside(coarse, plane[:height, :width], mask[:height, :width])
 

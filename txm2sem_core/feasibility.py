@@ -14,7 +14,8 @@ from txm2sem_core import io
 from txm2sem_core.config import Config
 from txm2sem_core.config.stages import SMALLEST_PHANTOM_PX
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.samples import DENSITIES, RawPair, Sample, list_pairs, open_sample_volume
+from txm2sem_core.raw_pairs import RawPair
+from txm2sem_core.samples import DENSITIES, Sample, list_pairs, open_sample_volume
 from txm2sem_core.splits import SPLITS, apart, drawable_places, pair_slices, split_places
 
 

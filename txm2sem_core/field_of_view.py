@@ -1,7 +1,8 @@
 """What of volumes was measured: slice by slice, the share of the voxels, and the largest box that was measured wholly.
 
 `measured.measured` says it of one slice. A volume adds what one slice cannot tell: the value that its program wrote
-outside of the field of view, and, in a volume that TXM2SEM predicted, what the file itself states.
+outside of the field of view, and, in a volume that TXM2SEM predicted, what the file itself states. A mask that the user
+gave of the volume (`Volume.mask`) stands in the place of all that would be found.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import Array, Mask, common_crop
 from txm2sem_core.io import Volume
-from txm2sem_core.measured import corner_values, filled, measured
+from txm2sem_core.measured import corner_values, filled, measured, measured_within
 from txm2sem_core.metrics import Segmenter
 
 _SAMPLED = 5  # slices, evenly over the volume, that tell the value outside
@@ -51,7 +52,7 @@ class FieldOfView:
     """
 
     def __init__(self, volume: Volume, *, guess: bool = True) -> None:
-        """Reads a few slices for the value outside, unless the file states what was measured.
+        """Reads a few slices for the value outside, unless the file or a mask states what was measured.
 
         Where these have two values at most, as in a blank volume or in one that was parted into phases, nothing can be
         told but by NaN.
@@ -62,7 +63,7 @@ class FieldOfView:
                 known truth without noise, whose corners may be one flat grain.
         """
         self.volume = volume
-        self._guess = guess and not volume.stated
+        self._guess = guess and not volume.stated and volume.mask is None
         self._outside = volume.unmeasured
         if self._guess:
             self._guess, self._outside = _sampled(volume)
@@ -72,13 +73,16 @@ class FieldOfView:
     @property
     def is_whole(self) -> bool:
         """Whether all was measured by the volume's type and what is known of it, so that no voxel need be looked at."""
-        return not self._guess and self._outside is None and self.volume.dtype.kind != "f"
+        known = not self._guess and self._outside is None and self.volume.mask is None
+        return known and self.volume.dtype.kind != "f"
 
-    def of(self, plane: Array) -> Mask | None:
-        """Where a slice [Y, X] of the volume was measured; None where everywhere."""
+    def of(self, plane: Array, z: int) -> Mask | None:
+        """Where the slice [Y, X] at z of the volume was measured; None where everywhere."""
         if self.is_whole:
             return None
-        if self._guess:
+        if self.volume.mask is not None:
+            mask = measured_within(plane, self.volume.mask.read(z, z + 1)[0])
+        elif self._guess:
             mask = measured(plane, self._outside)
         else:
             mask = np.isfinite(plane) if self._outside is None else np.isfinite(plane) & (plane != self._outside)
@@ -198,7 +202,7 @@ class Measured:
         _, height, width = self.shape
         for z in range(self.shape[0]):
             planes = [field.volume.read(z, z + 1)[0] for field in self.fields]
-            own = [field.of(plane) for field, plane in zip(self.fields, planes, strict=True)]
+            own = [field.of(plane, z) for field, plane in zip(self.fields, planes, strict=True)]
             if fill:
                 planes = [f.filled(plane, mask) for f, plane, mask in zip(self.fields, planes, own, strict=True)]
             masks = [mask[:height, :width] for mask in own if mask is not None]

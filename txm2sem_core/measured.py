@@ -3,10 +3,13 @@
 A tomogram is measured within a circle, and reconstruction programs write one value outside of it; stacks that were
 aligned or turned have borders of one value; a slice can be blank. None of that is rock. The instrument's field of view
 is convex (a circle, a rectangle, a turned rectangle), so what is outside of it holds a corner of the image: only
-constants that reach a corner are looked at.
+constants that reach a corner are looked at. Where the user gave a mask of what was measured, nothing is looked for.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -39,6 +42,49 @@ def measured(image: Array, outside: float | None = None) -> Mask:
     for value in dict.fromkeys(corners):  # without repetition, in order
         known &= ~_outside(image, value, known=value == outside)
     return known
+
+
+def measured_within(image: Array, given: Mask) -> Mask:
+    """Where `image` [Y, X] was measured by a mask [Y, X] that was given: bool [Y, X].
+
+    The mask stands in the place of what `measured` finds; but a pixel without a finite value was never measured, nor
+    was an image that is blank within it.
+    """
+    known = given & np.isfinite(image)
+    return known if known.any() and np.ptp(image[known]) > 0 else np.zeros(image.shape, dtype=bool)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A slice, and what of it was measured.
+
+    Attributes:
+        image: [Y, X].
+        given: mask [Y, X] that was given of it; None: it is found.
+    """
+
+    image: Array
+    given: Mask | None = None
+
+    @cached_property
+    def mask(self) -> Mask:
+        """Where it was measured."""
+        return measured(self.image) if self.given is None else measured_within(self.image, self.given)
+
+    @cached_property
+    def filled(self) -> Array:
+        """The image with the value of the nearest measured pixel where none was measured (see `filled`)."""
+        return filled(self.image, self.mask)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X)."""
+        return self.image.shape
+
+    def corner(self, height: int, width: int) -> Slice:
+        """Its upper left corner."""
+        given = None if self.given is None else self.given[:height, :width]
+        return Slice(self.image[:height, :width], given)
 
 
 def measured_share(mask: Mask) -> float:

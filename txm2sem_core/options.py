@@ -45,6 +45,30 @@ DigestFile = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--digest", help="JSON to write at last: a digest of what was predicted, which a copy has too."),
 ]
+Tile = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, help="Side of a tile in TXM pixels; whole planes where memory allows if not given."),
+]
+Precision = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Of the network: float32, bfloat16, or on a GPU float16; as the settings say if not given."),
+]
+CalibrationFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="calibration.json of predict-test, to state a calibrated uncertainty."),
+]
+VolumeMeasured = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--measured",
+        help="Mask of what was measured of the TXM volume: one image for all slices, or a volume; not zero = measured. "
+        "Found if not given.",
+    ),
+]
+SliceMeasured = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="Mask of what was measured of that slice: not zero = measured. Found if not given."),
+]
 VoxelSize = Annotated[
     Optional[tuple[float, float, float]],  # noqa: UP045 - typer reads this form
     typer.Option(help="Voxel size Z Y X of the input in nm, where its own metadata is wrong or missing."),

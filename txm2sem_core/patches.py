@@ -22,7 +22,7 @@ from txm2sem_core.geometry import Crop, window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
 from txm2sem_core.io.files import path_within
-from txm2sem_core.measured import filled, measured
+from txm2sem_core.measured import Slice
 from txm2sem_core.metrics.windows import BORDER_PX
 from txm2sem_core.samples import DENSITIES
 from txm2sem_core.side_tasks import class_image
@@ -118,9 +118,9 @@ def extract_patches(
     table = io.read_csv(registered / "index.csv")
     table["split"] = split_pairs(table, settings)
     table = table[table["split"].notna()].reset_index(drop=True)
-    pairs, places = {}, []
+    pairs, places, unmeasured = {}, [], {}
     for row in table.itertuples():
-        pairs[str(row.pair)], place = _load_pair(registered, row, volume, settings)
+        pairs[str(row.pair)], place, unmeasured[str(row.pair)] = _load_pair(registered, row, volume, settings)
         places += [] if place is None else [place]
     _check_types(pairs)
     misplaced = [] if volume is None else check_places(places, volume.source)
@@ -149,7 +149,7 @@ def extract_patches(
             *left_out,
             *misplaced,
             *_few_levels([p.sem[p.mask] for p in training]),
-            *_unmeasured(pairs, settings.context),
+            *_unmeasured([unmeasured[name] for name in pairs]),
             *_copies(table, pairs, settings.context),
             *adjacent_slices(table),
         ),
@@ -189,21 +189,25 @@ def _range_of(modality: str, pixels: list[np.ndarray], settings: PatchesSettings
 
 def _load_pair(
     registered: Path, row: Any, volume: Volume | None, settings: PatchesSettings
-) -> tuple[PairImages, SlicePlace | None]:
+) -> tuple[PairImages, SlicePlace | None, tuple[float, float]]:
     """Images of one pair, cut to a multiple of the grid, the TXM with its neighbours in z; and its place in the volume.
 
-    The mask leaves out what of the slices, or of the neighbours, was not measured.
+    The mask leaves out what of the slices, or of the neighbours, was not measured: the networks see there what lies
+    beside it, as in volumes that they predict from. Comes with the shares of the TXM and of the FIB-SEM slice that were
+    not measured.
     """
-    txm, sem = (io.read_image(_image(registered, row, name)) for name in ("txm", "sem"))
-    mask = io.read_mask(_image(registered, row, "mask"))
-    charged = io.read_mask(_image(registered, row, "charge")) if isinstance(getattr(row, "charge", None), str) else None
+    named = row._asdict()
+    txm, sem = (io.read_registered(registered, named, kind) for kind in ("txm", "sem"))
+    mask = io.read_mask(io.registered_file(registered, named, "mask"))
+    has_charge = isinstance(named.get("charge"), str)
+    charged = io.read_mask(io.registered_file(registered, named, "charge")) if has_charge else None
     height, width = (n // settings.grid_px * settings.grid_px for n in txm.shape)
     if settings.size_px > min(height, width):
         raise InputError(
-            f"{_image(registered, row, 'txm')}: patches.size_px = {settings.size_px} is larger than this image of "
-            f"{txm.shape[0]} x {txm.shape[1]} pixels (after registration and cropping). Choose a smaller one."
+            f"{io.registered_file(registered, named, 'txm')}: patches.size_px = {settings.size_px} is larger than this "
+            f"image of {txm.shape[0]} x {txm.shape[1]} pixels (after registration and cropping). Choose a smaller one."
         )
-    stack, place = txm[None], None
+    stack, place = [txm], None
     if volume is not None and not pd.isna(row.z):
         stack, place = _around(volume, txm, row, settings.context)
     elif settings.context:
@@ -211,47 +215,44 @@ def _load_pair(
             f"pair {row.pair}: patches.context = {settings.context} needs the TXM volume and the pair's place in it. "
             "Give txm_volume and pair_z in the sample table, or set patches.context to 0."
         )
-    seen = np.logical_and.reduce([measured(image) for image in (sem, *stack)])
-    charged = ~mask & seen if charged is None else charged  # by hand only a mask may have been given
-    mask &= seen
-    if not np.isfinite(stack).all():  # neighbours in a volume; the network needs numbers there too
-        stack = np.stack([np.nan_to_num(filled(image, np.isfinite(image))) for image in stack])
-    stack = Preparation(settings.txm.equalise, settings.txm.contrast).apply(stack)
+    was_measured = np.logical_and.reduce([each.mask for each in (sem, *stack)])
+    charged = ~mask & was_measured if charged is None else charged  # by hand only a mask may have been given
+    mask &= was_measured
+    seen = np.stack([np.nan_to_num(each.filled) for each in stack])  # a neighbour in a volume may be all NaN
     classes = _classes(registered, row)
     images = PairImages(
-        stack[:, :height, :width],
-        sem[:height, :width],
+        Preparation(settings.txm.equalise, settings.txm.contrast).apply(seen)[:, :height, :width],
+        sem.filled[:height, :width],
         mask[:height, :width],
         None if classes is None else classes[:height, :width],
         charged[:height, :width],
     )
-    return (_displaced(images, settings) if row.split == "train" else images), place
+    shares = float(1 - txm.mask[:height, :width].mean()), float(1 - sem.mask[:height, :width].mean())
+    return (_displaced(images, settings) if row.split == "train" else images), place, shares
 
 
-def _around(volume: Volume, txm: np.ndarray, row: Any, context: int) -> tuple[np.ndarray, SlicePlace]:
-    """A pair's TXM slice [2 context + 1, Y, X] with its neighbours in the volume, and how it compares with its own."""
+def _around(volume: Volume, txm: Slice, row: Any, context: int) -> tuple[list[Slice], SlicePlace]:
+    """A pair's TXM slice with `context` neighbours in the volume on each side, and how it compares with its own."""
     z, name = int(row.z), str(row.pair)
     if not 0 <= z < volume.shape[0]:
         raise InputError(f"pair {name}: z = {z} is outside {volume.source} of {volume.shape[0]} slices. Mend pair_z.")
     if volume.shape[1] < row.y1 or volume.shape[2] < row.x1:
         raise InputError(f"{volume.source}: planes of {volume.shape[1:]} do not cover pair {name}'s slice.")
-    if volume.dtype != txm.dtype:
+    if volume.dtype != txm.image.dtype:
         raise InputError(
-            f"{volume.source}: its voxels are {volume.dtype}, but pair {name}'s TXM slice is {txm.dtype}. "
+            f"{volume.source}: its voxels are {volume.dtype}, but pair {name}'s TXM slice is {txm.image.dtype}. "
             "Export both with the same bit depth."
         )
     crop = (slice(int(row.y0), int(row.y1)), slice(int(row.x0), int(row.x1)))
     reach = max(context, REACH)
-    planes = volume.read_around(z, reach)[(slice(None), *crop)]
+    planes = [Slice(plane[crop]) for plane in volume.read_around(z, reach)]
+    if volume.mask is not None:
+        masks = volume.mask.read_around(z, reach)
+        planes = [Slice(plane.image, mask[crop]) for plane, mask in zip(planes, masks, strict=True)]
     nearby = {z + d: planes[reach + d] for d in range(-REACH, REACH + 1) if 0 <= z + d < volume.shape[0]}
-    stack = planes[reach - context : reach + context + 1].copy()
+    stack = planes[reach - context : reach + context + 1]
     stack[context] = txm
     return stack, compare_place(name, z, txm, nearby)
-
-
-def _image(registered: Path, row: Any, name: str) -> Path:
-    """An image of a pair, which the registration's index names."""
-    return path_within(registered, getattr(row, name), registered / "index.csv", f"an image of pair {row.pair}")
 
 
 def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:
@@ -356,20 +357,13 @@ def _few_levels(sem: list[np.ndarray]) -> list[str]:
     return [f"{what}.{few}{scores}"]
 
 
-def _unmeasured(pairs: dict[str, PairImages], context: int) -> list[str]:
-    """A warning where part of the slices was not measured."""
-    shares = {
-        kind: [float(1 - measured(image).mean()) for image in images]
-        for kind, images in (
-            ("TXM", [pair.txm[context] for pair in pairs.values()]),
-            ("FIB-SEM", [pair.sem for pair in pairs.values()]),
-        )
-    }
+def _unmeasured(shares: Sequence[tuple[float, float]]) -> list[str]:
+    """A warning where part of the slices was not measured: shares of the TXM and of the FIB-SEM slice of each pair."""
     return [
-        f"{np.mean(each):.1%} of the {kind} slices (at most {max(each):.1%} of one) was not measured: it has one value "
-        "and reaches the corners, as outside of a tomogram's circle or at the border of an aligned stack. It is left "
-        "out of ranges, patches, thresholds and scores."
-        for kind, each in shares.items()
+        f"{np.mean(each):.1%} of the {kind} slices (at most {max(each):.1%} of one) was not measured: a given mask "
+        "says so, or it has one value and reaches the corners, as outside of a tomogram's circle or at the border of "
+        "an aligned stack. It is left out of ranges, patches, thresholds and scores."
+        for kind, each in zip(("TXM", "FIB-SEM"), zip(*shares, strict=True), strict=True)
         if any(each)
     ]
 

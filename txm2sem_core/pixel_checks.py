@@ -15,17 +15,15 @@ from txm2sem_core import io
 from txm2sem_core.config import Config, MeasureSettings
 from txm2sem_core.config.train import BY_PORES, PORE_PHASES
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.geometry import Array
 from txm2sem_core.intensity import DataRangeFit
-from txm2sem_core.measured import measured
+from txm2sem_core.measured import Slice
+from txm2sem_core.raw_pairs import RawPair
 from txm2sem_core.samples import (
-    RawPair,
     Sample,
     label_files,
     labels_of_pairs,
     list_pairs,
     open_sample_volume,
-    volume_path,
 )
 from txm2sem_core.slice_place import MIN_AGREEMENT, correlation, place_in_plane
 
@@ -41,7 +39,8 @@ def check_pixels(config: Config, sample: Sample, raw: Path) -> list[str]:
     Raises:
         ConfigError: fewer grey levels than phases, thresholds that part nothing, a data range that the slices exceed or
             cannot reach, or labels of other phases.
-        InputError: the TXM slices are another region of the volume's planes than their upper left corner.
+        InputError: the TXM slices are another region of the volume's planes than their upper left corner; or a mask of
+            what was measured does not fit its image, or marks next to nothing.
     """
     warnings: list[str] = []
     if config.measure.segmentation != "thresholds":
@@ -49,13 +48,17 @@ def check_pixels(config: Config, sample: Sample, raw: Path) -> list[str]:
     if sample.source == "phantom":
         return warnings
     pairs = list_pairs(sample, raw)
+    for pair in pairs:
+        pair.check_masks()
+    if (volume := open_sample_volume(sample, raw)) is not None:
+        io.check_share(volume)
     _check_types(config.measure, sample, pairs[0].sem)
-    has_volume = volume_path(sample, raw) is not None  # only volumes are parted into phases
+    has_volume = volume is not None  # only volumes are parted into phases
     if has_volume and config.measure.thresholds:
         _check_thresholds(config.measure, sample, pairs)
     _check_levels(config, sample, pairs, has_volume=has_volume)
-    warnings += _check_range(config.measure, sample, pairs[0].sem)
-    return [*warnings, *_check_extent(sample, raw, pairs)]
+    warnings += _check_range(config.measure, sample, pairs[0])
+    return [*warnings, *_check_extent(volume, pairs)]
 
 
 def _check_types(settings: MeasureSettings, sample: Sample, file: Path) -> None:
@@ -112,10 +115,10 @@ def _check_levels(config: Config, sample: Sample, pairs: list[RawPair], *, has_v
 
 
 def _planes(pairs: list[RawPair]) -> Iterator[np.ndarray]:
-    """The finite grey levels of the FIB-SEM slices."""
+    """The grey levels of the FIB-SEM slices, as far as they were measured."""
     for pair in pairs:
-        plane = io.read_image(pair.sem)
-        yield plane[np.isfinite(plane)]
+        sem = pair.read_sem()
+        yield sem.image[sem.mask]
 
 
 def _check_thresholds(settings: MeasureSettings, sample: Sample, pairs: list[RawPair]) -> None:
@@ -134,13 +137,13 @@ def _check_thresholds(settings: MeasureSettings, sample: Sample, pairs: list[Raw
     )
 
 
-def _check_range(settings: MeasureSettings, sample: Sample, file: Path) -> list[str]:
+def _check_range(settings: MeasureSettings, sample: Sample, pair: RawPair) -> list[str]:
     """The data range against a slice: one that does not hold it is refused, one far wider is told."""
-    plane = io.read_image(file)
-    pixels = plane[measured(plane)]
+    sem, file = pair.read_sem(), pair.sem
+    pixels = sem.image[sem.mask]
     if settings.data_range != "auto":
         full, key = float(settings.data_range), "measure.data_range"
-    elif plane.dtype == np.uint8:
+    elif pixels.dtype == np.uint8:
         full, key = _FULL_8BIT, "measure.data_range = auto, which is 255 for 8-bit slices,"
     else:
         return []  # the range that the patches record
@@ -192,9 +195,8 @@ def _check_labels(settings: MeasureSettings, sample: Sample, raw: Path) -> None:
         )
 
 
-def _check_extent(sample: Sample, raw: Path, pairs: list[RawPair]) -> list[str]:
+def _check_extent(volume: io.Volume | None, pairs: list[RawPair]) -> list[str]:
     """TXM slices of another size than the volume's planes: whether they are their upper left corner, as is taken."""
-    volume = open_sample_volume(sample, raw)
     if volume is None:
         return []
     plane_shape = volume.shape[1:]
@@ -202,21 +204,22 @@ def _check_extent(sample: Sample, raw: Path, pairs: list[RawPair]) -> list[str]:
         shape = io.image_kind(pair.txm)[0]
         if pair.z is None or tuple(shape) == plane_shape:
             continue
-        of_pair, plane = io.read_image(pair.txm), volume.read(pair.z, pair.z + 1)[0]
-        return _told_extent(pair.txm, of_pair, plane, f"slice z = {pair.z} of {volume.source}")
+        given = None if volume.mask is None else volume.mask.read(pair.z, pair.z + 1)[0]
+        plane = Slice(volume.read(pair.z, pair.z + 1)[0], given)
+        return _told_extent(pair.txm, pair.read_txm(), plane, f"slice z = {pair.z} of {volume.source}")
     return []
 
 
-def _told_extent(file: Path, of_pair: Array, plane: Array, where: str) -> list[str]:
+def _told_extent(file: Path, of_pair: Slice, plane: Slice, where: str) -> list[str]:
     height, width = (min(a, b) for a, b in zip(of_pair.shape, plane.shape, strict=True))
-    own, other = of_pair[:height, :width], plane[:height, :width]
-    if correlation(own, other, measured(own) & measured(other)) >= MIN_AGREEMENT:
+    own, other = (each.corner(height, width) for each in (of_pair, plane))
+    if correlation(own.image, other.image, own.mask & other.mask) >= MIN_AGREEMENT:
         return []
     sizes = (
         f"{file}: it has {of_pair.shape[0]} x {of_pair.shape[1]} pixels, and {where} {plane.shape[0]} x "
         f"{plane.shape[1]} (Y, X)"
     )
-    found = place_in_plane(of_pair, plane)
+    found = place_in_plane(of_pair.filled, plane.filled)
     if found is None:
         return [
             f"{sizes}. A smaller slice must be the upper left corner of its plane, and it was found neither there nor "

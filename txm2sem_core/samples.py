@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io as text_io
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -18,15 +18,13 @@ from txm2sem_core.config import Config, Name
 from txm2sem_core.config.base import Text, UserPath
 from txm2sem_core.config.checking import shown
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.raw_pairs import MEASURED, RawPair, numbered, pair_folders
 from txm2sem_core.splits import SPLITS
 
 AUTO_CONTEXT = 2  # the best of 0 to 3 that was measured: docs/z-continuity.md
 RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
 _MAX_CHARACTERS = 2**22
 DENSITIES = ("lowdensity", "highdensity")  # masks of density, for the segmentation
-
-Numbered = Mapping[Decimal, io.NumberedFile]
-"""The images of a folder by the numbers in their names, lowest first."""
 
 
 class Sample(BaseModel):
@@ -42,14 +40,18 @@ class Sample(BaseModel):
     lowdensity: UserPath | None = None  # folder of masks (not zero = pores and organic matter)
     highdensity: UserPath | None = None  # folder of masks (not zero = heavy minerals)
     labels: UserPath | None = None  # folder of label images of some FIB-SEM slices (0 = not labelled, 1.. = phases)
+    txm_measured: UserPath | None = None  # folder of masks of the TXM slices (not zero = measured)
+    sem_measured: UserPath | None = None  # the same of the FIB-SEM slices
     txm_volume: UserPath | None = None  # TIFF stack, folder of slices or OME-Zarr
+    txm_volume_measured: UserPath | None = None  # mask of the TXM volume, one image or a volume (not zero = measured)
     pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
     voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
 
     def raw_paths(self) -> list[str]:
         """The files and folders of the user's that a run reads; label images are not among them."""
-        named = (self.txm, self.sem, self.charge, self.lowdensity, self.highdensity, self.txm_volume)
+        of_pairs = (self.txm, self.sem, self.charge, self.lowdensity, self.highdensity)
+        named = (*of_pairs, self.txm_measured, self.sem_measured, self.txm_volume, self.txm_volume_measured)
         return [path for path in named if path is not None]
 
     def voxel_size(self) -> tuple[float, float, float] | None:
@@ -82,19 +84,6 @@ class Sample(BaseModel):
 
     def _wrong(self, key: str, rule: str) -> str:
         return f"sample {self.sample}, column {key}: {rule}. The value is {shown(getattr(self, key))}."
-
-
-@dataclass(frozen=True)
-class RawPair:
-    """Two slices of one place as they came from the instruments."""
-
-    pair: str
-    z: int | None
-    txm: Path
-    sem: Path
-    charge: Path | None = None
-    split: str | None = None
-    extra: dict[str, Path] = field(default_factory=dict)
 
 
 def read_samples(path: str | Path) -> dict[str, Sample]:
@@ -167,6 +156,17 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
     for column in needed:
         if getattr(sample, column) is None:
             raise ConfigError(f"{path}, row {number}, column {column}: source {sample.source} needs a folder here.")
+    for column in (*MEASURED, "txm_volume_measured"):
+        if getattr(sample, column) is not None and sample.source != "pairs":
+            raise ConfigError(
+                f"{path}, row {number}, column {column}: source {sample.source} takes no mask of what was measured, "
+                "only pairs does. Leave it empty."
+            )
+    if sample.txm_volume_measured is not None and sample.txm_volume is None:
+        raise ConfigError(
+            f"{path}, row {number}, column txm_volume_measured: there is no volume that it could be the mask of. Fill "
+            "column txm_volume, or leave it empty."
+        )
     if sample.voxel_size() is None and sample.voxel_size_from is not None:
         raise ConfigError(f"{path}, row {number}, column voxel_size_from: column voxel_size_nm says nothing. Fill it.")
 
@@ -181,24 +181,23 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
         return _reference_pairs(Path(str(sample.txm)))
     if sample.source == "phantom":
         z_of = dict(zip(*(io.read_csv(raw / "pairs.csv")[c] for c in ("pair", "z")), strict=True))
-        folders = {kind: raw / kind for kind in DENSITIES if (raw / kind).is_dir()}
-        pairs = _paired_folders(raw / "txm", raw / "sem", raw / "charge", folders)
+        masks = {"charge": raw / "charge"} | {kind: raw / kind for kind in DENSITIES if (raw / kind).is_dir()}
+        pairs = pair_folders(raw / "txm", raw / "sem", masks)
         return [replace(p, z=int(z_of[p.pair])) for p in pairs]
-    charge = Path(sample.charge) if sample.charge else None
-    folders = {kind: Path(folder) for kind in DENSITIES if (folder := getattr(sample, kind)) is not None}
-    pairs = _paired_folders(Path(str(sample.txm)), Path(str(sample.sem)), charge, folders)
+    kinds = ("charge", *DENSITIES, *MEASURED)
+    masks = {kind: Path(folder) for kind in kinds if (folder := getattr(sample, kind)) is not None}
+    pairs = pair_folders(Path(str(sample.txm)), Path(str(sample.sem)), masks)
     return [replace(p, z=z) for p, z in zip(pairs, sample.z_of_pairs(len(pairs)), strict=True)]
 
 
 def pair_files(sample: Sample, raw: Path) -> list[Path]:
     """The images of all pairs, as `list_pairs` finds them."""
-    pairs = list_pairs(sample, raw)
-    return [file for pair in pairs for file in (pair.txm, pair.sem, pair.charge, *pair.extra.values()) if file]
+    return [file for pair in list_pairs(sample, raw) for file in pair.files]
 
 
 def label_files(sample: Sample) -> dict[str, Path]:
     """The user's label images by the number in their names; empty where the sample has none."""
-    return {one.name: one.path for one in _numbered(Path(sample.labels)).values()} if sample.labels is not None else {}
+    return {one.name: one.path for one in numbered(Path(sample.labels)).values()} if sample.labels is not None else {}
 
 
 def labels_of_pairs(sample: Sample, pairs: Iterable[RawPair]) -> dict[str, Path]:
@@ -210,7 +209,7 @@ def labels_of_pairs(sample: Sample, pairs: Iterable[RawPair]) -> dict[str, Path]
     if sample.labels is None:
         return {}
     names = {Decimal(pair.pair): pair.pair for pair in pairs}
-    files = _numbered(Path(sample.labels), lambda numbers: numbers <= names.keys())
+    files = numbered(Path(sample.labels), lambda numbers: numbers <= names.keys())
     for number, file in files.items():
         if number not in names:
             raise InputError(
@@ -251,6 +250,13 @@ def volume_path(sample: Sample, raw: Path) -> Path | None:
     return None
 
 
+def volume_files(sample: Sample, raw: Path) -> list[Path]:
+    """What the sample's TXM volume is read from: its own path and that of its mask; nothing where it has none."""
+    mask = sample.txm_volume_measured
+    named = (volume_path(sample, raw), None if mask is None else Path(mask))
+    return [path for path in named if path is not None]
+
+
 def _reference_pairs(images: Path) -> list[RawPair]:
     """The layout of the published code: images/{train,validation,test}/{txm,sem,charge,lowdensity,highdensity}."""
     found = []
@@ -258,61 +264,10 @@ def _reference_pairs(images: Path) -> list[RawPair]:
         folder = next((images / name for name in (split, split[:3]) if (images / name).is_dir()), None)
         if folder is None:
             raise InputError(f"{images / split}: no such folder; the reference layout has {', '.join(SPLITS)}.")
-        charge = folder / "charge"
-        folders = {kind: folder / kind for kind in DENSITIES if (folder / kind).is_dir()}
-        pairs = _paired_folders(folder / "txm", folder / "sem", charge if charge.is_dir() else None, folders)
+        masks = {kind: folder / kind for kind in ("charge", *DENSITIES) if (folder / kind).is_dir()}
+        pairs = pair_folders(folder / "txm", folder / "sem", masks)
         found += [replace(pair, pair=f"{split}{pair.pair}", split=split) for pair in pairs]
     return found
-
-
-def _paired_folders(txm: Path, sem: Path, charge: Path | None, densities: Mapping[str, Path]) -> list[RawPair]:
-    """Images of these folders with the same number, lowest first; a pair has the name of its TXM slice's number."""
-    txm_files = _numbered(txm)
-    sem_files = _numbered(sem, lambda numbers: numbers == txm_files.keys())
-    for number in sorted(txm_files.keys() ^ sem_files.keys()):
-        lone, other = (txm_files, sem) if number in txm_files else (sem_files, txm)
-        raise InputError(
-            f"{lone[number].path}: there is no partner with the number {lone[number].name} in {other}. Add or remove "
-            "it."
-        )
-    charge_files = {} if charge is None else _partners(charge, txm_files, txm_files, "charge mask")
-    masks = {kind: _partners(folder, txm_files, sem_files, "partner") for kind, folder in densities.items()}
-    return [
-        RawPair(
-            txm_files[n].name,
-            None,
-            txm_files[n].path,
-            sem_files[n].path,
-            charge_files.get(n),
-            extra={kind: files[n] for kind, files in masks.items()},
-        )
-        for n in txm_files
-    ]
-
-
-def _partners(folder: Path, pairs: Numbered, images: Numbered, what: str) -> dict[Decimal, Path]:
-    """The masks of a folder by number; those of no pair may lie there too.
-
-    Args:
-        folder: of the masks.
-        pairs: whose numbers they must have.
-        images: of which a message names the one without a mask.
-        what: the masks are called in a message.
-
-    Raises:
-        InputError: one is missing.
-    """
-    files = _numbered(folder, lambda numbers: numbers >= pairs.keys())
-    for number in pairs:
-        if number not in files:
-            raise InputError(
-                f"{images[number].path}: there is no {what} with the number {pairs[number].name} in {folder}. Add it."
-            )
-    return {number: files[number].path for number in pairs}
-
-
-def _numbered(folder: Path, fits: Callable[[set[Decimal]], bool] = lambda numbers: True) -> Numbered:
-    return io.number_files(io.list_images(folder), fits)
 
 
 def check_sample(sample: Sample, raw: Path) -> None:
@@ -400,9 +355,9 @@ def parse_sample(text: str) -> Sample:
 
 
 def open_sample_volume(sample: Sample, raw: Path) -> io.Volume | None:
-    """Open the sample's TXM volume, or None where it has none."""
+    """Open the sample's TXM volume, with the mask of what was measured where it has one; None where it has none."""
     path = volume_path(sample, raw)
-    return None if path is None else io.open_volume(path)
+    return None if path is None else io.with_mask(io.open_volume(path), sample.txm_volume_measured)
 
 
 def sample_voxel_size_nm(sample: Sample, raw: Path) -> tuple[float | None, float | None, float | None]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import Array
-from txm2sem_core.measured import measured
+from txm2sem_core.measured import Slice
 
 REACH = 1  # slices below and above that are compared too: numbers counted from 1 instead of 0 are one off
 MIN_AGREEMENT = 0.9  # correlation of a pair's slice with the volume's
@@ -53,8 +53,8 @@ class SlicePlace:
         return not apart
 
 
-def compare_place(pair: str, z: int, of_pair: Array, nearby: dict[int, Array]) -> SlicePlace:
-    """Compare a pair's TXM slice [Y, X] with the volume's slices around it, where both were measured.
+def compare_place(pair: str, z: int, of_pair: Slice, nearby: dict[int, Slice]) -> SlicePlace:
+    """Compare a pair's TXM slice with the volume's slices around it, where both were measured.
 
     Args:
         pair: its name.
@@ -62,13 +62,14 @@ def compare_place(pair: str, z: int, of_pair: Array, nearby: dict[int, Array]) -
         of_pair: the TXM slice.
         nearby: the volume's slices by z, `z` among them, cut as `of_pair` is.
     """
-    where = measured(of_pair)
-    agreement = {place: correlation(of_pair, plane, where & measured(plane)) for place, plane in nearby.items()}
+    agreement = {
+        place: correlation(of_pair.image, plane.image, of_pair.mask & plane.mask) for place, plane in nearby.items()
+    }
     alike = nearby[_best(agreement, z)]
-    both = where & measured(alike)
+    both = of_pair.mask & alike.mask
     contrast, brightness = float("nan"), float("nan")
     if both.any():
-        own, other = (np.quantile(image[both], _QUANTILES) for image in (of_pair, alike))
+        own, other = (np.quantile(each.image[both], _QUANTILES) for each in (of_pair, alike))
         steps = [(b - a, d - c) for (a, b), (c, d) in zip(pairwise(own), pairwise(other), strict=True) if d > c]
         spread = other[3] - other[1]
         contrast = float(np.median([one / two for one, two in steps])) if steps else contrast

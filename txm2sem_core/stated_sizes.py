@@ -17,7 +17,8 @@ from txm2sem_core.config import Config
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.io import VoxelSize
 from txm2sem_core.io.voxel_sizes import ROUNDED, UNKNOWN, differing_axes
-from txm2sem_core.samples import RawPair, Sample, label_files, list_pairs, open_sample_volume, volume_path
+from txm2sem_core.raw_pairs import RawPair
+from txm2sem_core.samples import Sample, label_files, list_pairs, open_sample_volume, volume_path
 
 
 @dataclass(frozen=True)
@@ -81,21 +82,32 @@ def contradictions(sample: Sample, raw: Path, largest_scale: float = 1.0) -> lis
     found += [
         each for each in _compared(sample, used, source, sem) if abs(math.log(each.unit)) > math.log(largest_scale)
     ]
-    return found + _of_masks(sample, pairs, dict(sem))
+    found += _of_masks(sample, pairs, dict(txm + sem))
+    return found if volume is None else found + _of_volume_mask(sample, volume, used)
 
 
-def _of_masks(sample: Sample, pairs: Sequence[RawPair], sem: dict[Path, VoxelSize]) -> list[Contradiction]:
-    """Masks and labels that say something else than their FIB-SEM slice; no size is taken from them."""
+def _of_masks(sample: Sample, pairs: Sequence[RawPair], sizes: dict[Path, VoxelSize]) -> list[Contradiction]:
+    """Masks and labels that say something else than their slice; no size is taken from them."""
     labels = label_files(sample)
     found = []
     for pair in pairs:
-        masks = [file for file in (pair.charge, *pair.extra.values(), labels.get(pair.pair)) if file is not None]
-        found += [
-            each
-            for mask in masks
-            for each in _compared(sample, sem[pair.sem], str(pair.sem), [(mask, _in_plane(mask))])
-        ]
-    return [Contradiction(each.text, 1.0, each.stated) for each in found[:1]]  # one tells enough
+        on_sem = (pair.charge, *pair.extra.values(), pair.sem_measured, labels.get(pair.pair))
+        for mask, image in [(pair.txm_measured, pair.txm), *((mask, pair.sem) for mask in on_sem)]:
+            if mask is not None:
+                found += _compared(sample, sizes[image], str(image), [(mask, _in_plane(mask))])
+    return _told_once(found)
+
+
+def _of_volume_mask(sample: Sample, volume: io.Volume, used: VoxelSize) -> list[Contradiction]:
+    """The same of the volume's mask; one that is a single slice has no size along z."""
+    if volume.mask is None or volume.mask.voxel_size_nm is None:
+        return []
+    return _told_once(_compared(sample, used, volume.source, [(Path(volume.mask.source), volume.mask.voxel_size_nm)]))
+
+
+def _told_once(found: Sequence[Contradiction]) -> list[Contradiction]:
+    """The first, which tells enough; never refused, as nothing is computed with it."""
+    return [Contradiction(each.text, 1.0, each.stated) for each in found[:1]]
 
 
 def _in_plane(path: Path) -> VoxelSize:

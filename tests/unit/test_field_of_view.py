@@ -98,8 +98,8 @@ def test_a_slice_says_the_same_whichever_came_before() -> None:
     array = seen_through(rock(0, "uint8"), CIRCLE, 0)
     array[5] = seen_through(rock(1, "uint8")[5], BORDER, 0)
     first, second = FieldOfView(Volume.of_array(array)), FieldOfView(Volume.of_array(array))
-    forwards = [first.filled(plane, first.of(plane)) for plane in array]
-    backwards = [second.filled(plane, second.of(plane)) for plane in array[::-1]][::-1]
+    forwards = [first.filled(plane, first.of(plane, z)) for z, plane in enumerate(array)]
+    backwards = [second.filled(array[z], second.of(array[z], z)) for z in range(len(array))[::-1]][::-1]
     assert np.array_equal(forwards, backwards)
 
 
@@ -149,7 +149,7 @@ def test_outside_stays_outside_in_a_predicted_volume(tmp_path: Path, name: str, 
     predict_volume(predictor(loaded), Volume.of_array(seen_through(inside, CIRCLE, outside)), tmp_path / name)
     volume = io.open_volume(tmp_path / name)
     assert volume.stated
-    mask = np.stack([FieldOfView(volume).of(plane) for plane in volume.slices()])
+    mask = np.stack([FieldOfView(volume).of(plane, z) for z, plane in enumerate(volume.slices())])
     beside = ndimage.binary_erosion(CIRCLE, np.ones((3, 3)), iterations=2)
     assert not mask[:, ~CIRCLE].any()
     assert mask[:, beside].all()
@@ -196,7 +196,8 @@ def test_the_same_input_with_another_field_of_view_is_predicted_again(tmp_path: 
     inside = rock(0)
     filled = seen_through(inside, CIRCLE, 0)
     field = FieldOfView(Volume.of_array(filled))
-    same = np.stack([field.filled(plane, field.of(plane)) for plane in filled])  # seen alike by the network
+    # seen alike by the network
+    same = np.stack([field.filled(plane, field.of(plane, z)) for z, plane in enumerate(filled)])
     target, loaded = tmp_path / "v.tif", predictor(model("identity", sem_dtype="uint8", high=255.0))
     predict_volume(loaded, Volume.of_array(filled), target, overwrite=False)
     assert predict_volume(loaded, Volume.of_array(filled), target, overwrite=False).made == 0
@@ -242,7 +243,7 @@ def test_evaluate_scores_what_was_measured(tmp_path: Path, outside: float) -> No
             tmp_path / "p.tif", tmp_path / "t.tif", None, 255, tmp_path / "m.json", rock=RockOptions(phases=2)
         )
     field = FieldOfView(io.open_volume(tmp_path / "t.tif"))
-    masks = np.stack([field.of(plane) for plane in field.volume.slices()])
+    masks = np.stack([field.of(plane, z) for z, plane in enumerate(field.volume.slices())])
     assert found["mae"] == pytest.approx(np.abs(noise[masks]).mean() / 255, rel=1e-3)
     assert found["porosity_truth"] == pytest.approx((true <= found["thresholds"][0])[masks].mean())
     assert found["measured_share"] == found["counted_share"] == pytest.approx(masks.mean())
@@ -290,8 +291,8 @@ def test_a_coarser_volume_has_the_same_field_of_view(tmp_path: Path, method: str
     coarse = io.open_volume(tmp_path / "c.ome.zarr")
     field = FieldOfView(coarse)
     inside = CIRCLE.reshape(32, 2, 36, 2).all(axis=(1, 3))
-    for plane in coarse.slices():
-        mask = field.of(plane)
+    for z, plane in enumerate(coarse.slices()):
+        mask = field.of(plane, z)
         assert mask is not None
         assert not mask[~inside].any()
         assert mask[ndimage.binary_erosion(inside, np.ones((3, 3)), iterations=2)].all()
@@ -305,7 +306,7 @@ def test_the_value_outside_is_found_where_it_is_a_grey_level_too() -> None:
     array[4, 28:38, 30:40] = 0
     field = FieldOfView(Volume.of_array(array))
     assert measured(array[4])[0, 0]
-    mask = field.of(array[4])
+    mask = field.of(array[4], 4)
     assert mask is not None
     assert not mask[~CIRCLE].any()
 
@@ -323,10 +324,8 @@ def test_figures_draw_the_outside_as_outside(tmp_path: Path, outside: float, mon
     for module, name in ((pictures, "draw_sections"), (of_rock, "draw_phases"), (of_rock, "draw_pore_space")):
         monkeypatch.setattr(module, name, lambda shown, *_, name=name: drawn.setdefault(name, shown))
         monkeypatch.setattr(module, "save", lambda *_: None)
-    predicted, truth = tmp_path / "p.ome.zarr", tmp_path / "truth.tif"
-    pictures.sections_figure(
-        "net", tmp_path / "txm.tif", predicted, truth, SIZE, SectionsStyle(), CommonStyle(), [tmp_path / "f.png"]
-    )
+    predicted, truth, txm = tmp_path / "p.ome.zarr", tmp_path / "truth.tif", io.open_volume(tmp_path / "txm.tif")
+    pictures.sections_figure("net", txm, predicted, truth, SIZE, SectionsStyle(), CommonStyle(), [tmp_path / "f.png"])
     for section, whole in zip(drawn["draw_sections"], (False, False, True), strict=True):
         assert np.isfinite(section.xy[~CIRCLE]).all() == whole
         assert np.isfinite(section.xy[CIRCLE]).mean() > 0.9

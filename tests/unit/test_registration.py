@@ -30,9 +30,10 @@ from txm2sem_core.geometry import (
     shift_xy_px,
     warp,
 )
+from txm2sem_core.measured import Slice
+from txm2sem_core.raw_pairs import RawPair
 from txm2sem_core.registration import estimate_transform, judge, register_files, register_pairs
 from txm2sem_core.registration.similarity import similarity
-from txm2sem_core.samples import RawPair
 
 DATA = Path(os.environ.get("TXM2SEM_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 needs_data = pytest.mark.skipif(not (DATA / "shale").is_dir(), reason=f"no real images in {DATA} (TXM2SEM_DATA)")
@@ -72,7 +73,7 @@ def test_known_transform_is_found_through_inverted_contrast_blur_and_noise(trans
     truth = truth_of(transform)
     fixed, moving = pair_of(rock(1), truth)
     chosen = RegisterSettings(transform=transform)
-    found = estimate_transform(fixed, moving, chosen)
+    found = estimate_transform(Slice(fixed), Slice(moving), chosen)
     assert corner_error_px(found.matrix, truth, SHAPE) < 0.35
     assert judge(found, chosen, fixed.shape) == []
     assert found.similarity_after > found.similarity_before
@@ -83,7 +84,7 @@ def test_slices_of_different_shape_are_registered() -> None:
     shape = (170, 140)
     truth = centred_similarity(-4.0, 0.97, (5.5, 3.25), shape, SHAPE)
     fixed, moving = pair_of(rock(2), truth, shape)
-    found = estimate_transform(fixed, moving, RegisterSettings())
+    found = estimate_transform(Slice(fixed), Slice(moving), RegisterSettings())
     assert corner_error_px(found.matrix, truth, shape) < 0.35
     assert (found.shift_x_px, found.shift_y_px) == pytest.approx((5.5, 3.25), abs=0.2)
     assert found.rotation_deg == pytest.approx(-4.0, abs=0.1)
@@ -93,7 +94,7 @@ def test_slices_of_different_shape_are_registered() -> None:
 def test_the_same_slices_give_the_same_bytes() -> None:
     fixed, moving = pair_of(rock(3), truth_of("rigid"))
     chosen = RegisterSettings(transform="rigid")
-    first, second = (estimate_transform(fixed, moving, chosen) for _ in range(2))
+    first, second = (estimate_transform(Slice(fixed), Slice(moving), chosen) for _ in range(2))
     assert first.matrix.tobytes() == second.matrix.tobytes()
 
 
@@ -101,14 +102,14 @@ def test_unrelated_slices_are_refused_with_value_bound_and_key() -> None:
     fixed, _ = pair_of(rock(1), np.eye(3))
     _, moving = pair_of(rock(99), np.eye(3))
     chosen = RegisterSettings(transform="rigid")
-    reasons = judge(estimate_transform(fixed, moving, chosen), chosen, fixed.shape)
+    reasons = judge(estimate_transform(Slice(fixed), Slice(moving), chosen), chosen, fixed.shape)
     assert any("register.min_similarity 0.02" in reason for reason in reasons)
     assert any("register.max_disagreement_px 2" in reason for reason in reasons)
 
 
 def test_results_outside_the_bounds_are_refused() -> None:
     fixed, moving = pair_of(rock(1), truth_of("similarity"))
-    found = estimate_transform(fixed, moving, RegisterSettings())
+    found = estimate_transform(Slice(fixed), Slice(moving), RegisterSettings())
     tight = RegisterSettings(max_rotation_deg=5, max_scale_percent=5, max_shift_fraction=0.05, min_overlap=0.99)
     assert len(judge(found, tight, fixed.shape)) == 4
 
@@ -118,7 +119,7 @@ def test_a_blank_slice_is_an_error_that_says_which(blank: str) -> None:
     images = dict(zip(("fixed", "moving"), pair_of(rock(1), np.eye(3)), strict=True))
     images[blank] = np.full_like(images[blank], 7)
     with pytest.raises(RegistrationError, match=rf"{blank} .* blank"):
-        estimate_transform(images["fixed"], images["moving"], RegisterSettings())
+        estimate_transform(Slice(images["fixed"]), Slice(images["moving"]), RegisterSettings())
 
 
 @pytest.mark.parametrize("order", [0, 1])
@@ -312,7 +313,7 @@ def test_a_shale_slice_and_its_halves_agree() -> None:
     """The truth is not known here: the left and the right part, registered apart, must give the same place."""
     txm, sem = io.read_image(DATA / "shale/txm/TXM003.tif"), io.read_image(DATA / "shale/sem/SEM003.tif")
     chosen = RegisterSettings(max_rotation_deg=5, max_scale_percent=5)
-    parts = [estimate_transform(txm[:, x : x + 512], sem[:, x : x + 512], chosen) for x in (0, 512)]
+    parts = [estimate_transform(Slice(txm[:, x : x + 512]), Slice(sem[:, x : x + 512]), chosen) for x in (0, 512)]
     assert all(judge(part, chosen, (720, 512)) == [] for part in parts)
     offset = np.array([[1, 0, 512], [0, 1, 0], [0, 0, 1]], dtype=float)
     right = offset @ parts[1].matrix @ np.linalg.inv(offset)

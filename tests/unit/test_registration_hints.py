@@ -17,13 +17,14 @@ from txm2sem_core import io
 from txm2sem_core.config import PhantomSettings, RegisterSettings
 from txm2sem_core.errors import RegistrationError
 from txm2sem_core.geometry import centred_similarity, warp
+from txm2sem_core.measured import Slice
 from txm2sem_core.phantom import make_phantom
+from txm2sem_core.raw_pairs import RawPair
 from txm2sem_core.registration import estimate_transform, judge, register_files, register_pairs
 from txm2sem_core.registration.data_bar import bar_rows
 from txm2sem_core.registration.diagnosis import NOTHING, Hint, Remedy, diagnose, explain
 from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.registration.poses import EIGHT, Upright
-from txm2sem_core.samples import RawPair
 
 SETTINGS = RegisterSettings()
 QUICK = RegisterSettings(transform="rigid", max_rotation_deg=5)  # few starts: for tests that register many pairs
@@ -94,30 +95,30 @@ def test_a_mistake_is_named_and_the_pair_is_accepted_once_it_is_mended(
     make, stated, words = MISTAKES[mistake]
     given = QUICK if source == "texture" and "finer" not in mistake else SETTINGS
     wrong = np.ascontiguousarray(make(sem))
-    hint = diagnose(txm, wrong, given, stated)
+    hint = diagnose(Slice(txm), Slice(wrong), given, stated)
     assert hint is not None
     assert re.search(words, str(hint))
     anew = mended(hint, wrong)
     assert_array_equal(anew, hint.remedy.of(wrong))
     settings = hint.remedy.settings(given)
-    assert judge(estimate_transform(txm, anew, settings), settings, txm.shape) == []
+    assert judge(estimate_transform(Slice(txm), Slice(anew), settings), settings, txm.shape) == []
 
 
 def test_a_part_and_a_turn_beyond_the_bounds_are_named_with_keys_that_accept_them() -> None:
     txm, sem = texture(2)
     turned = warp(sem, centred_similarity(24.0, 1.0, (0, 0), sem.shape, sem.shape), sem.shape)[28:-28, 28:-28]
-    hint = diagnose(txm, turned, SETTINGS, np.nan)
+    hint = diagnose(Slice(txm), Slice(turned), SETTINGS, np.nan)
     assert hint is not None
     assert not hint.remedy.code
     assert "set register.max_rotation_deg: 25" in str(hint) or "set register.max_rotation_deg: 30" in str(hint)
     assert re.search(r"set register\.min_overlap: 0\.3\d", str(hint))
     settings = hint.remedy.settings(SETTINGS)
-    assert judge(estimate_transform(txm, turned, settings), settings, txm.shape) == []
+    assert judge(estimate_transform(Slice(txm), Slice(turned), settings), settings, txm.shape) == []
 
 
 @pytest.mark.parametrize("seed", [3, 4])
 def test_unrelated_slices_are_told_that_nothing_helps(seed: int) -> None:
-    assert explain(texture(1)[0], texture(seed)[1], SETTINGS, np.nan) == NOTHING
+    assert explain(Slice(texture(1)[0]), Slice(texture(seed)[1]), SETTINGS, np.nan) == NOTHING
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -125,7 +126,8 @@ def test_a_blank_image_is_named_with_its_grey_level(which: int) -> None:
     slices = list(texture(1))
     slices[which] = np.full_like(slices[which], 7)
     assert re.search(
-        rf"every pixel of the {('TXM', 'FIB-SEM')[which]} slice is 7: save", explain(*slices, SETTINGS, np.nan)
+        rf"every pixel of the {('TXM', 'FIB-SEM')[which]} slice is 7: save",
+        explain(*map(Slice, slices), SETTINGS, np.nan),
     )
 
 

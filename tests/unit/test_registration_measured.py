@@ -15,13 +15,13 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError
 from txm2sem_core.figures.pictures import _registration_view
 from txm2sem_core.geometry import centred_similarity, common_crop, corner_error_px, coverage, warp
-from txm2sem_core.measured import measured
+from txm2sem_core.measured import Slice, measured
+from txm2sem_core.raw_pairs import RawPair
 from txm2sem_core.registration import Registration, estimate_transform, judge, register_files, register_pairs, stage
 from txm2sem_core.registration.diagnosis import diagnose
 from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.registration.search import shrink_slice
 from txm2sem_core.registration.similarity import DISPLACEMENTS, correlation, similarity
-from txm2sem_core.samples import RawPair
 
 QUICK = RegisterSettings(transform="rigid", max_rotation_deg=5)  # few starts: for tests that register many pairs
 SIDE = 160
@@ -63,7 +63,7 @@ def filled_up(image: np.ndarray, outside: np.ndarray, fill: str) -> np.ndarray:
 
 @lru_cache
 def control(seed: int) -> Registration:
-    return estimate_transform(*pair_of(seed), QUICK)
+    return estimate_transform(*map(Slice, pair_of(seed)), QUICK)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_was_not_measured_does_not_move_a_slice(view: str, fill: str, which
         txm = filled_up(txm, OUTSIDE[view], fill)
     if which != "TXM":
         sem = filled_up(sem, OUTSIDE["border" if which == "both" else view], fill)
-    found = estimate_transform(txm, sem, QUICK)
+    found = estimate_transform(Slice(txm), Slice(sem), QUICK)
     assert judge(found, QUICK, txm.shape) == []
     assert corner_error_px(found.matrix, control(2).matrix, sem.shape) < 0.6
     assert corner_error_px(found.matrix, TRUTH, sem.shape) < 0.6
@@ -114,13 +114,16 @@ def test_where_all_was_measured_the_figures_are_those_without_masks(seed: int) -
     assert found.similarity_after == similarity(first, second, after)
     assert found.similarity_chance == max(similarity(inner, image, everywhere) for image in displaced)
     assert found.correlation_after == correlation(txm, warp(sem, found.matrix, txm.shape), after)
-    assert_array_equal(shrink_slice(txm, 4), txm.reshape(40, 4, 40, 4).astype(np.float64).mean((1, 3)).astype("f4"))
+    assert_array_equal(
+        shrink_slice(Slice(txm), 4).image, txm.reshape(40, 4, 40, 4).astype(np.float64).mean((1, 3)).astype("f4")
+    )
 
 
 def test_the_numbers_of_what_was_not_measured_do_not_matter() -> None:
     """Only where it is: noise under the same mask would be another thing, but one constant is as good as another."""
     txm, sem = pair_of(2)
-    found = [estimate_transform(filled_up(txm, OUTSIDE["circle"], fill), sem, QUICK) for fill in ("zero", "greatest")]
+    slices = [Slice(filled_up(txm, OUTSIDE["circle"], fill)) for fill in ("zero", "greatest")]
+    found = [estimate_transform(txm, Slice(sem), QUICK) for txm in slices]
     assert found[0].matrix.tobytes() == found[1].matrix.tobytes()
     assert found[0].similarity_after == found[1].similarity_after
 
@@ -128,7 +131,8 @@ def test_the_numbers_of_what_was_not_measured_do_not_matter() -> None:
 def test_a_mirrored_slice_within_a_circle_is_told_so() -> None:
     txm, sem = pair_of(2)
     txm = filled_up(txm, OUTSIDE["circle"], "zero")
-    hint = diagnose(txm, np.ascontiguousarray(filled_up(sem, OUTSIDE["turned border"], "zero")[:, ::-1]), QUICK, np.nan)
+    mirrored = np.ascontiguousarray(filled_up(sem, OUTSIDE["turned border"], "zero")[:, ::-1])
+    hint = diagnose(Slice(txm), Slice(mirrored), QUICK, np.nan)
     assert hint is not None
     assert "mirrored left to right" in str(hint)
 

@@ -141,7 +141,7 @@ def test_the_viewer_offers_the_learned_ones_the_best_baseline_truth_and_uncertai
     volumes: Any = [
         {"variant": row["variant"], "path": str(spread if row["variant"] == "net2" else plain)} for row in summary
     ]
-    sources = choose_sources(summary, volumes, plain, plain)
+    sources = choose_sources(summary, volumes, Source("TXM", "txm", plain), plain)
     assert [source.name for source in sources] == [
         "TXM",
         *names[:6],

@@ -19,7 +19,8 @@ from txm2sem_core import io
 from txm2sem_core.config import Config, ForestSettings, MeasureSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.metrics import Thresholds
-from txm2sem_core.samples import RawPair, Sample, check_labels, label_files
+from txm2sem_core.raw_pairs import RawPair
+from txm2sem_core.samples import Sample, check_labels, label_files
 from txm2sem_core.segmentation import fit_segmenter, place_labels
 from txm2sem_core.segmentation.segmenter import thresholds_of_labels
 

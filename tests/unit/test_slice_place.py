@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.measured import Slice
 from txm2sem_core.slice_place import check_places, compare_place
 
 
@@ -18,7 +19,9 @@ def volume(noise: float = 0.0, seed: int = 0) -> np.ndarray:
 
 def places(slices: np.ndarray, stack: np.ndarray, offset: int = 0) -> list:
     return [
-        compare_place(f"{z:03d}", z + offset, slices[z], {z + offset + d: stack[z + offset + d] for d in (-1, 0, 1)})
+        compare_place(
+            f"{z:03d}", z + offset, Slice(slices[z]), {z + offset + d: Slice(stack[z + offset + d]) for d in (-1, 0, 1)}
+        )
         for z in range(2, 18, 4)
     ]
 

@@ -43,6 +43,7 @@ MIDDLE = {
     "figure_settings",
     "checkpoint",
     "acceleration",
+    "raw_pairs",
     "samples",
     "architecture",
     "feasibility",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -25,7 +24,7 @@ from txm2sem_core.figure_settings import (
 from txm2sem_core.figures.saving import or_reason, save, save_reason
 from txm2sem_core.gaps import Gaps
 from txm2sem_core.geometry import Array, Mask, Matrix, covered_by, warp
-from txm2sem_core.measured import filled, measured
+from txm2sem_core.measured import Slice, filled
 from txm2sem_core.metrics import Calibration, psnr, ssim
 from txm2sem_core.plotting import (
     Column,
@@ -44,7 +43,7 @@ from txm2sem_core.plotting import (
     draw_side_task,
     draw_uncertainty,
 )
-from txm2sem_core.samples import RawPair
+from txm2sem_core.raw_pairs import RawPair
 from txm2sem_core.side_tasks import CLASSES, interpolated
 
 
@@ -96,7 +95,7 @@ def montage_figure(
 
 def sections_figure(
     label: str,
-    txm: Path,
+    txm: io.Volume,
     predicted: Path,
     truth: Path | None,
     voxel_size_nm: tuple[float, float, float],
@@ -109,17 +108,19 @@ def sections_figure(
     What was not measured has a colour of its own, and the grey scale is of the rest.
     """
     files = list(outputs)
-    opened = [io.open_volume(path) for path in (txm, predicted, truth) if path is not None]
-    depth, height, width = opened[1].shape
+    opened = io.open_volume(predicted)
+    depth, height, width = opened.shape
     position = (depth // 2, height // 2, width // 2)
+    sources = [("TXM", txm, "txm", False), (label, opened, "sem", False)]
+    if truth is not None:
+        sources.append(("Truth", io.open_volume(truth), "sem", True))
     with or_reason("Sections", files, common):
         volumes = []
-        for number, (name, volume) in enumerate(zip(("TXM", label, "Truth"), opened, strict=False)):
-            field = FieldOfView(volume, guess=number == 0)
-            planes = (as_shown(p, field.of(p))[:height, :width] for p in volume.slices())
-            modality: Literal["txm", "sem"] = "sem" if number else "txm"
+        for name, volume, modality, is_reference in sources:
+            field = FieldOfView(volume, guess=modality == "txm")
+            planes = (as_shown(p, field.of(p, z))[:height, :width] for z, p in enumerate(field.volume.slices()))
             sections = cut_sections(planes, position)
-            volumes.append(VolumeSections(name, *sections, position, voxel_size_nm, modality, number == 2))
+            volumes.append(VolumeSections(name, *sections, position, voxel_size_nm, modality, is_reference))  # type: ignore[arg-type]
         save(draw_sections(volumes, style, common), files, common)
 
 
@@ -203,7 +204,7 @@ def uncertainty_figure(
         z = depth // 2
         field = FieldOfView(io.open_volume(volume), guess=False)
         plane = field.volume.read(z, z + 1)[0]
-        mask = field.of(plane)
+        mask = field.of(plane, z)
         stated = io.open_volume(volume, 1).read(z, z + 1)[0]
         prediction, uncertainty = as_shown(plane, mask), as_shown(stated, mask)
         target, name = as_shown(io.open_volume(truth).read(z, z + 1)[0, :height, :width], mask), "the noise-free truth"
@@ -292,10 +293,10 @@ def _registration_view(
     transforms: dict[str, dict[str, list[list[float]]]],
     pixel_size_nm: tuple[float, float] | None,
 ) -> RegistrationView:
-    fixed, moving = io.read_slice(pair.txm), io.read_slice(pair.sem)
+    fixed, moving = pair.read_txm(), pair.read_sem()
     known, moving_known = _known(fixed), _known(moving)
     matrix = np.asarray(transforms[pair.pair]["matrix"])
-    before, after = (_placed(moving, moving_known, m, fixed.shape) for m in (np.eye(3), matrix))
+    before, after = (_placed(moving.image, moving_known, m, fixed.shape) for m in (np.eye(3), matrix))
     verdict = "" if row["accepted"] else ", refused"
     text = f"correlation {row['correlation_before']:.2f} before, {row['correlation_after']:.2f} after{verdict}"
     text += "".join(
@@ -303,14 +304,13 @@ def _registration_view(
         for name, share in (("TXM", known.mean()), ("FIB-SEM", moving_known.mean()))
         if share < 1
     )
-    shown = np.where(known, fixed.astype(np.float64), np.nan)
+    shown = np.where(known, fixed.image.astype(np.float64), np.nan)
     return RegistrationView(f"Pair {pair.pair}", shown, before, after, pixel_size_nm, text)
 
 
-def _known(image: Array) -> Mask:
+def _known(slice_: Slice) -> Mask:
     """Where a slice was measured; of a blank one all is drawn as it is."""
-    mask = measured(image)
-    return mask if mask.any() else np.isfinite(image)
+    return slice_.mask if slice_.mask.any() else np.isfinite(slice_.image)
 
 
 def _placed(moving: Array, known: Mask, matrix: Matrix, shape: tuple[int, int]) -> Array:

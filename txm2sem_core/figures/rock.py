@@ -65,7 +65,7 @@ def phases_figure(
     for volume in volumes:
         field = FieldOfView(io.open_volume(volume.path), guess=False)
         plane = field.volume.read(z, z + 1)[0]
-        mask = field.of(plane)
+        mask = field.of(plane, z)
         phases = segmenter(field.filled(plane, mask))[:height, :width]
         seen: Mask = np.ones(phases.shape, dtype=bool) if mask is None else mask[:height, :width]
         if volume.truth:

@@ -163,6 +163,6 @@ def slices_unlike_training(predictor: AnyPredictor, field: FieldOfView) -> list[
 def _measured_pixels(predictor: AnyPredictor, field: FieldOfView, z: int) -> np.ndarray:
     """Some of a slice, prepared as the network gets them."""
     plane = field.volume.read(z, z + 1)[0]
-    mask = field.of(plane)
+    mask = field.of(plane, z)
     prepared = predictor.preparation.apply(thinned(field.filled(plane, mask)))
     return prepared if mask is None else prepared[thinned(mask)]

@@ -157,7 +157,7 @@ def prepared_slices(
         slab = source.read(start, stop)
         for z in range(start, stop):
             plane = slab[z - start].copy()  # a view would keep all of the slab
-            mask = field.of(plane)
+            mask = field.of(plane, z)
             yield PreparedSlice(z, preparation.apply(field.filled(plane, mask)), mask)
         del slab  # before the next is read
 

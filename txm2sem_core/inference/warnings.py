@@ -35,7 +35,7 @@ def input_warnings(
     places = sampled_places(source)
     z = places[len(places) // 2]
     plane = source.read(z, z + 1)[0]
-    mask = field.of(plane)
+    mask = field.of(plane, z)
     prepared = predictor.preparation.apply(field.filled(plane, mask))
     beyond = share_far_beyond(prepared if mask is None else prepared[mask], predictor.txm_range)
     if beyond > TOLERATED_SHARE:

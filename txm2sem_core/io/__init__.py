@@ -4,6 +4,7 @@
 - `ownership`: what we made, by a mark in it; `outputs`: whether a command may write where it was told to
 - `images`: one greyscale plane a file (TIFF, PNG), folders of them
 - `volumes`: open volumes of any size lazily, write them as TIFF; `readers/`: one file a format
+- `given_masks`: what was measured, where the user says it
 - `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
 - `numbers`: the numbers in the names of slices
 - `ome_zarr`: OME-Zarr 0.5 volumes: metadata, and writing one
@@ -11,11 +12,13 @@
 - `unit_store`: a volume while it is made, unit by unit
 - `locks`: of folders, between processes
 - `patch_store`: registered pairs and the index of their patches
+- `registered`: slices as the register stage left them
 - `tables`: CSV, JSON, digests
 - `yaml_files`: YAML as data from a stranger
 """
 
 from txm2sem_core.io.atomic import atomic_path, check_standing, working_path
+from txm2sem_core.io.given_masks import check_share, read_measured, with_mask
 from txm2sem_core.io.images import (
     image_kind,
     list_images,
@@ -32,6 +35,7 @@ from txm2sem_core.io.ome_zarr import Channel, write_ome_zarr
 from txm2sem_core.io.outputs import check_apart, check_output, output_path, printable
 from txm2sem_core.io.ownership import MANIFEST, MARK, SOFTWARE, read_marks, record_files
 from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
+from txm2sem_core.io.registered import read_registered, registered_file
 from txm2sem_core.io.tables import (
     read_csv,
     read_json,
@@ -61,6 +65,7 @@ __all__ = [
     "atomic_path",
     "check_apart",
     "check_output",
+    "check_share",
     "check_standing",
     "exclusive",
     "image_kind",
@@ -75,14 +80,18 @@ __all__ = [
     "read_json",
     "read_marks",
     "read_mask",
+    "read_measured",
     "read_patch_store",
+    "read_registered",
     "read_slice",
     "read_text",
     "read_voxel_size_nm",
     "read_yaml",
     "record_files",
+    "registered_file",
     "sha256_file",
     "volume_units",
+    "with_mask",
     "working_path",
     "write_csv",
     "write_json",

@@ -21,7 +21,8 @@ class Volume:
     a volume that was closed opens it again when it is read.
 
     NaN means that a voxel was not measured. A volume that TXM2SEM predicted is `stated`: where it has the value
-    `unmeasured`, or NaN, there is no prediction, since nothing was measured there; all else is one.
+    `unmeasured`, or NaN, there is no prediction, since nothing was measured there; all else is one. `mask` is what the
+    user says of it: a volume of the same shape, bool, True where it was measured (see `given_masks.with_mask`).
     """
 
     shape: tuple[int, int, int]
@@ -33,6 +34,7 @@ class Volume:
     _close: Callable[[], None] | None = None
     stated: bool = False
     unmeasured: float | None = None
+    mask: Volume | None = None
 
     def read(self, z0: int, z1: int) -> np.ndarray:
         """Slices z0 to z1 - 1 as [z1 - z0, Y, X].

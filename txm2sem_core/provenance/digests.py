@@ -67,13 +67,15 @@ def raw_digest(paths: Iterable[Path]) -> str:
 def volume_digest(volume: Volume) -> str:
     """A digest that tells volumes apart: all content of the files behind it and one slice, which tells what of them.
 
-    Of a volume that is no file, all of its voxels.
+    Of a volume that is no file, all of its voxels. The same of its mask, where it has one.
     """
     path, _ = split_dataset(Path(volume.source))
     depth, from_file = volume.shape[0], path.exists()
     digest = hashlib.sha256(f"{volume.shape} {volume.dtype} {raw_digest([path]) if from_file else ''}".encode())
     for z in range(depth // 2, depth // 2 + 1) if from_file else range(depth):
         digest.update(np.ascontiguousarray(volume.read(z, z + 1)).tobytes())
+    if volume.mask is not None:
+        digest.update(volume_digest(volume.mask).encode())
     return digest.hexdigest()
 
 

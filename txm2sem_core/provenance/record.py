@@ -21,7 +21,10 @@ from txm2sem_core.provenance.machine import commit, machine
 from txm2sem_core.samples import Sample
 
 FORMAT = 1
-COLUMNS = ("txm", "sem", "charge", "lowdensity", "highdensity", "labels", "txm_volume")
+COLUMNS = (
+    *("txm", "sem", "charge", "lowdensity", "highdensity", "labels", "txm_measured", "sem_measured"),
+    *("txm_volume", "txm_volume_measured"),
+)
 _FROM_MODEL = (
     *("family", "seed", "generator", "selected", "config_digest", "weights_sha256", "patches_sha256"),
     *("normalisation", "plugin", "made_with", "warnings"),

@@ -15,9 +15,10 @@ from skimage.transform import rescale
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
 from txm2sem_core.geometry import Array, Matrix, centred_similarity, coverage
+from txm2sem_core.measured import Slice
 from txm2sem_core.registration.data_bar import bar_rows
 from txm2sem_core.registration.estimate import SMALLEST_SIDE_PX, Registration, estimate_from, is_blank, judge
-from txm2sem_core.registration.poses import AS_IT_IS, EIGHT, Pose, Upright, find_poses
+from txm2sem_core.registration.poses import AS_IT_IS, EIGHT, Pose, Upright, find_poses, resize_mask
 from txm2sem_core.registration.search import ROTATION_STEP_DEG, SCALE_STEP, shrink_slice, symmetric_steps
 
 NOTHING = "tried without success: mirrored, turned, of another pixel size, a part, with a data bar"
@@ -54,11 +55,22 @@ class Remedy:
 
     def of(self, image: Array) -> Array:
         """What `code` makes of `image` [Y, X]."""
-        image = self.upright.of(image[self.bar[0] : image.shape[0] - self.bar[1]])
+        image = self._stood(image)
         if self.scale == 1:
             return image
         resized = rescale(image, self.scale, anti_aliasing=True, preserve_range=True)
         return np.asarray(resized.round() if np.issubdtype(image.dtype, np.integer) else resized).astype(image.dtype)
+
+    def of_slice(self, slice_: Slice) -> Slice:
+        """The same of a slice and of the mask that was given of it, where one was."""
+        image = self.of(slice_.image)
+        if slice_.given is None:
+            return Slice(image)
+        mask = self._stood(slice_.given)
+        return Slice(image, mask if self.scale == 1 else resize_mask(mask, self.scale, image.shape))
+
+    def _stood(self, image: Array) -> Array:
+        return self.upright.of(image[self.bar[0] : image.shape[0] - self.bar[1]])
 
     @property
     def code(self) -> str:
@@ -113,27 +125,27 @@ class Hint:
         return wrong
 
 
-def explain(fixed: Array, moving: Array, settings: RegisterSettings, stated_scale: float) -> str:
+def explain(fixed: Slice, moving: Slice, settings: RegisterSettings, stated_scale: float) -> str:
     """`diagnose` in words, also where an image is blank or nothing helps."""
     for name, image in (("TXM", fixed), ("FIB-SEM", moving)):
         if is_blank(image, settings):
-            level = f"{float(np.median(image)):g}"
+            level = f"{float(np.median(image.image[image.mask] if image.mask.any() else image.image)):g}"
             return f"hint: (nearly) every pixel of the {name} slice is {level}: save it anew, or leave the pair out"
     hint = diagnose(fixed, moving, settings, stated_scale)
     return NOTHING if hint is None else str(hint)
 
 
-def diagnose(fixed: Array, moving: Array, settings: RegisterSettings, stated_scale: float) -> Hint | None:
+def diagnose(fixed: Slice, moving: Slice, settings: RegisterSettings, stated_scale: float) -> Hint | None:
     """The remedy with which a refused pair is accepted; None where nothing that is tried helps.
 
     Args:
-        fixed: TXM slice [Y, X].
-        moving: FIB-SEM slice [Y, X].
+        fixed: TXM slice.
+        moving: FIB-SEM slice.
         settings: those that the pair was refused with; not `transform: none`.
         stated_scale: TXM pixels to a FIB-SEM pixel by the files; NaN where they do not say it.
     """
-    bar = bar_rows(moving)
-    cut = moving[bar[0] : moving.shape[0] - bar[1]]
+    bar = bar_rows(moving.image)
+    cut = Remedy(bar=bar).of_slice(moving)
     stated = stated_scale if _is_other(stated_scale, settings) else None
     for pose in _worth_a_trial(fixed, cut, settings, stated):
         scale = _remedy_scale(pose, settings, stated)
@@ -172,7 +184,7 @@ def _remedy_scale(pose: Pose, settings: RegisterSettings, stated: float | None) 
     return pose.scale
 
 
-def _worth_a_trial(fixed: Array, moving: Array, settings: RegisterSettings, stated: float | None) -> Iterator[Pose]:
+def _worth_a_trial(fixed: Slice, moving: Slice, settings: RegisterSettings, stated: float | None) -> Iterator[Pose]:
     """The strongest poses, each unlike those before it."""
     chosen: list[Pose] = []
     for pose in find_poses(fixed, moving, _searches(fixed, moving, settings, stated)):
@@ -193,13 +205,13 @@ def _alike(pose: Pose, other: Pose) -> bool:
 
 
 def _searches(
-    fixed: Array, moving: Array, settings: RegisterSettings, stated: float | None
+    fixed: Slice, moving: Slice, settings: RegisterSettings, stated: float | None
 ) -> list[tuple[tuple[Upright, ...], list[float], list[float]]]:
     """At scale 1 and at that of the files every turn; at other scales what is upright, or turned by quarters."""
     free = settings.transform in ("similarity", "affine")
     around = [1.0, 1 - SCALE_STEP, 1 + SCALE_STEP] if free else [1.0]
     known = [scale * step for scale in (1.0, stated) if scale is not None for step in around]
-    share = moving.size / fixed.size
+    share = moving.image.size / fixed.image.size
     others = [
         s for s in SCALES if s * s * share >= SMALLEST_PART and all(abs(s / k - 1) > SCALE_STEP / 2 for k in known)
     ]
@@ -213,9 +225,9 @@ def _searches(
     ]
 
 
-def _tried(fixed: Array, moving: Array, remedy: Remedy, pose: Pose, settings: RegisterSettings) -> Hint | None:
+def _tried(fixed: Slice, moving: Slice, remedy: Remedy, pose: Pose, settings: RegisterSettings) -> Hint | None:
     """Register the mended pair, small and then in full; the hint if it is accepted both times."""
-    mended = remedy.of(moving)
+    mended = remedy.of_slice(moving)
     factor = max(1, min(min(fixed.shape), 2 * min(mended.shape)) // TRIAL_SIDE_PX)
     small = shrink_slice(fixed, factor), shrink_slice(mended, factor)
     trial = _accepted(*small, pose.start(small[1].shape, small[0].shape), settings)
@@ -223,7 +235,7 @@ def _tried(fixed: Array, moving: Array, remedy: Remedy, pose: Pose, settings: Re
         return None
     if remedy.scale != 1 and not remedy.stated:
         remedy = replace(remedy, scale=float(f"{remedy.scale * trial[0].scale:.4g}"))
-        mended = remedy.of(moving)
+        mended = remedy.of_slice(moving)
     if factor == 1 and mended.shape == small[1].shape:
         return Hint(replace(remedy, keys=trial[1]), trial[0])
     in_full = _accepted(fixed, mended, _enlarged(trial[0], factor, mended.shape, fixed.shape), settings)
@@ -231,7 +243,7 @@ def _tried(fixed: Array, moving: Array, remedy: Remedy, pose: Pose, settings: Re
 
 
 def _accepted(
-    fixed: Array, moving: Array, start: Matrix, settings: RegisterSettings
+    fixed: Slice, moving: Slice, start: Matrix, settings: RegisterSettings
 ) -> tuple[Registration, Keys] | None:
     """A registration that is accepted, with the keys of `settings` that must change for it."""
     if min(*fixed.shape, *moving.shape) < SMALLEST_SIDE_PX:

@@ -21,7 +21,7 @@ from txm2sem_core.geometry import (
     shift_xy_px,
     warp,
 )
-from txm2sem_core.measured import filled, measured, measured_share
+from txm2sem_core.measured import Slice, measured_share
 from txm2sem_core.registration.search import (
     COARSE_MIN_STEP_PX,
     FINE_MIN_STEP_PX,
@@ -67,10 +67,10 @@ class Registration:
     shift_y_px: float
 
 
-def estimate_transform(fixed: Array, moving: Array, settings: RegisterSettings) -> Registration:
-    """Find the transform that brings `moving` [Y, X] onto `fixed` [Y, X], whatever their contrasts.
+def estimate_transform(fixed: Slice, moving: Slice, settings: RegisterSettings) -> Registration:
+    """Find the transform that brings `moving` onto `fixed`, whatever their contrasts.
 
-    What was not measured (see `measured`) has no part in it.
+    What was not measured has no part in it.
 
     Rough starts from masked normalised cross-correlation over a grid of turns and scales and all shifts, the best by
     mutual information, then mutual information over all pixels, coarse to fine. The same input gives the same bytes.
@@ -92,7 +92,7 @@ def estimate_transform(fixed: Array, moving: Array, settings: RegisterSettings) 
     return _described(matrix, images, (filtered_fixed, filtered_moving), disagreement)
 
 
-def estimate_from(fixed: Array, moving: Array, start: Matrix, settings: RegisterSettings) -> Registration:
+def estimate_from(fixed: Slice, moving: Slice, start: Matrix, settings: RegisterSettings) -> Registration:
     """As `estimate_transform`, from a `start` that is known already, and not with `transform: none`.
 
     Half of the time goes into comparing the halves: that is left out, and their disagreement infinite, where the
@@ -110,21 +110,16 @@ def estimate_from(fixed: Array, moving: Array, start: Matrix, settings: Register
 
 
 def _seen(
-    fixed: Array, moving: Array, settings: RegisterSettings
+    fixed: Slice, moving: Slice, settings: RegisterSettings
 ) -> tuple[tuple[Array, Array], tuple[Filtered, Filtered]]:
     """The two slices with what was not measured filled up from beside it, and as the search sees them."""
-    masks = measured(fixed), measured(moving)
-    images = filled(fixed, masks[0]), filled(moving, masks[1])
-    one, other = (
-        prefilter(image, mask, settings.median_px, settings.smooth_px)
-        for image, mask in zip(images, masks, strict=True)
-    )
-    return images, (one, other)
+    one, other = (prefilter(each, settings.median_px, settings.smooth_px) for each in (fixed, moving))
+    return (fixed.filled, moving.filled), (one, other)
 
 
-def is_blank(image: Array, settings: RegisterSettings) -> bool:
-    """Whether nothing is left of `image` [Y, X] once it is filtered for the search."""
-    return not prefilter(image, measured(image), settings.median_px, settings.smooth_px).image.any()
+def is_blank(image: Slice, settings: RegisterSettings) -> bool:
+    """Whether nothing is left of a slice once it is filtered for the search."""
+    return not prefilter(image, settings.median_px, settings.smooth_px).image.any()
 
 
 def _search(fixed: Filtered, moving: Filtered, settings: RegisterSettings) -> Matrix:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
-from txm2sem_core.geometry import Array
+from txm2sem_core.measured import Slice
+from txm2sem_core.raw_pairs import RawPair
 from txm2sem_core.registration.diagnosis import PAGE
 from txm2sem_core.registration.estimate import estimate_transform, judge
 from txm2sem_core.registration.search import shrink_slice
-from txm2sem_core.samples import RawPair
 
 SMALL_SIDE_PX = 256  # shorter side at which partners are compared
 TRIED = 3  # of the refused pairs, and of the accepted ones
@@ -104,7 +103,7 @@ def _fits(pair: RawPair, partner: RawPair, margin: float | None, settings: Regis
 
 def _margin(txm: RawPair, sem: RawPair, settings: RegisterSettings) -> float | None:
     """Similarity above chance of the two slices, shrunk, or None where they are refused."""
-    fixed, moving = _small(io.read_slice(txm.txm), io.read_slice(sem.sem))
+    fixed, moving = _small(txm.read_txm(), sem.read_sem())
     try:
         found = estimate_transform(fixed, moving, settings)
     except RegistrationError:
@@ -112,6 +111,6 @@ def _margin(txm: RawPair, sem: RawPair, settings: RegisterSettings) -> float | N
     return None if judge(found, settings, fixed.shape) else found.similarity_after - found.similarity_chance
 
 
-def _small(fixed: Array, moving: Array) -> tuple[Array, Array]:
+def _small(fixed: Slice, moving: Slice) -> tuple[Slice, Slice]:
     factor = max(1, min(*fixed.shape, *moving.shape) // SMALL_SIDE_PX)
     return shrink_slice(fixed, factor), shrink_slice(moving, factor)

@@ -13,7 +13,7 @@ from scipy import ndimage, signal
 from skimage.transform import rescale
 
 from txm2sem_core.geometry import Array, Mask, Matrix, centred_similarity, warp
-from txm2sem_core.measured import filled, measured
+from txm2sem_core.measured import Slice
 from txm2sem_core.registration.search import COARSE_SIDE_PX, Image, shrink, shrink_slice
 from txm2sem_core.registration.similarity import Filtered, prefilter
 
@@ -56,27 +56,24 @@ class Pose:
 
 
 def find_poses(
-    fixed: Array, moving: Array, searches: Iterable[tuple[Sequence[Upright], Sequence[float], Sequence[float]]]
+    fixed: Slice, moving: Slice, searches: Iterable[tuple[Sequence[Upright], Sequence[float], Sequence[float]]]
 ) -> list[Pose]:
     """The best shift for each combination, strongest first.
 
     Args:
-        fixed: [Y, X].
-        moving: [Y, X].
+        fixed: TXM slice.
+        moving: FIB-SEM slice.
         searches: each a set of ways upright, of scales (fixed pixels to a moving pixel), and of turns in degrees, of
             which all combinations are tried.
     """
     factor = max(1, round(min(fixed.shape) / COARSE_SIDE_PX))
-    shrunk = shrink_slice(fixed, factor)
-    small = _features(prefilter(shrunk, np.isfinite(shrunk), 0, 0))
-    mask = measured(moving)
-    moving = filled(moving, mask)
+    small = _features(prefilter(shrink_slice(fixed, factor), 0, 0))
     spread = [float(feature.std()) or 1.0 for feature in small]
     poses = []
     for uprights, scales, turns in searches:
         for scale in scales:
-            image = resize(moving, scale / factor)
-            resized = prefilter(image, _resized_mask(mask, scale / factor, image.shape), 0, 0)
+            image = resize(moving.filled, scale / factor)
+            resized = prefilter(Slice(image, resize_mask(moving.mask, scale / factor, image.shape)), 0, 0)
             if min(resized.shape) < 2 * PEAK_MARGIN_PX:
                 continue
             for upright in uprights:
@@ -93,7 +90,7 @@ def resize(image: Array, factor: float) -> Image:
     return np.asarray(rescale(small, factor * blocks, order=1, anti_aliasing=True), dtype=np.float32)
 
 
-def _resized_mask(mask: Mask, factor: float, shape: tuple[int, int]) -> Mask:
+def resize_mask(mask: Mask, factor: float, shape: tuple[int, int]) -> Mask:
     """Where an image that `resize` made `shape` was measured."""
     return np.ones(shape, dtype=bool) if mask.all() else resize(mask, factor) >= 0.5
 

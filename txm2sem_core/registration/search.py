@@ -15,7 +15,6 @@ from skimage.feature import peak_local_max
 from skimage.transform import downscale_local_mean
 
 from txm2sem_core.geometry import (
-    Array,
     Mask,
     Matrix,
     centred_similarity,
@@ -24,7 +23,7 @@ from txm2sem_core.geometry import (
     scale,
     warp,
 )
-from txm2sem_core.measured import filled, measured
+from txm2sem_core.measured import Slice
 from txm2sem_core.registration.similarity import BINS, Filtered, similarity
 
 Kind = Literal["translation", "rigid", "similarity", "affine"]
@@ -57,12 +56,11 @@ def shrink_mask(mask: Mask, factor: int) -> Mask:
     return np.asarray(shrink(mask.astype(np.float32), factor) >= 0.5)
 
 
-def shrink_slice(image: Array, factor: int) -> Image:
+def shrink_slice(image: Slice, factor: int) -> Slice:
     """`shrink` of a slice as it was read; NaN, which is not measured, where too little of a block was."""
-    mask = measured(image)
-    small = shrink(filled(image, mask).astype(np.float32), factor)
-    small[~shrink_mask(mask, factor)] = np.nan
-    return small
+    small, mask = shrink(image.filled.astype(np.float32), factor), shrink_mask(image.mask, factor)
+    small[~mask] = np.nan
+    return Slice(small, mask)
 
 
 def shrink_filtered(filtered: Filtered, factor: int) -> Filtered:

@@ -13,7 +13,7 @@ from scipy import ndimage
 from skimage.metrics import normalized_mutual_information
 
 from txm2sem_core.geometry import Array, Crop, Mask, Matrix, covered_by, warp
-from txm2sem_core.measured import filled
+from txm2sem_core.measured import Slice
 
 BINS = 32
 CLIP_PERCENTILES = (0.5, 99.5)
@@ -46,21 +46,21 @@ class Filtered:
         return Filtered(warp(self.image, matrix, shape, order=1), covered_by(self.mask, matrix, shape))
 
 
-def prefilter(image: Array, mask: Mask, median_px: int, smooth_px: float) -> Filtered:
+def prefilter(image: Slice, median_px: int, smooth_px: float) -> Filtered:
     """Median filter, Gaussian filter, clip to percentiles, and map to [0, 1].
 
     Without it the noise, of which a mutual information over all pixels sees most, hides the structures. A blank image
     comes back as zeros.
 
     Args:
-        image: [Y, X].
-        mask: where it was measured; only this has a part in filters and percentiles.
+        image: only what was measured of it has a part in filters and percentiles.
         median_px: size of the median filter, 0 or 1 = off.
         smooth_px: Gaussian sigma.
     """
+    mask = image.mask
     if not mask.any():
         return Filtered(np.zeros(image.shape, dtype=np.float32), mask)
-    filtered = filled(image, mask).astype(np.float32)
+    filtered = image.filled.astype(np.float32)
     if median_px > 1:
         filtered = ndimage.median_filter(filtered, size=median_px, mode="nearest")
     if smooth_px > 0:

@@ -16,13 +16,13 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError, print_warnings, printable
-from txm2sem_core.geometry import Array, Crop, Mask, Matrix, common_crop, coverage, covered_by, warp
-from txm2sem_core.measured import filled, measured, measured_share
+from txm2sem_core.geometry import Array, Crop, Matrix, common_crop, coverage, covered_by, warp
+from txm2sem_core.measured import Slice, filled, measured_share
 from txm2sem_core.progress import progress
+from txm2sem_core.raw_pairs import RawPair
 from txm2sem_core.registration.diagnosis import explain
 from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
 from txm2sem_core.registration.numbering import find_numbering
-from txm2sem_core.samples import RawPair
 
 MEASURES = (
     "correlation_before",
@@ -69,7 +69,8 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
     `pairs/{pair}_{txm,sem,mask,charge}.tif` (and one for each extra mask of the pair) are cropped to the largest
     rectangle that both slices cover, in their own data types; the mask is 255 where the slices can be used, 0 where the
     FIB-SEM slice is charged or one of the two was not measured (see `measured`), `charge` is 255 where it is charged.
-    What was not measured keeps its value; NaN takes that of the nearest pixel that was.
+    What was not measured keeps its value; NaN takes that of the nearest pixel that was. Where masks of what was
+    measured were given, `{pair}_txm_measured.tif` and `{pair}_sem_measured.tif` say it of each slice.
 
     Raises:
         InputError: no pairs, a file that cannot be read, or shapes that do not fit.
@@ -98,12 +99,13 @@ def register_files(
     settings: RegisterSettings,
     mask: Path | None = None,
     *,
+    measured: tuple[Path | None, Path | None] = (None, None),
     overwrite: bool = True,
 ) -> Registration:
     """Register one FIB-SEM slice: `registered.tif` on the TXM slice's grid, and `transform.json`, in `output`.
 
-    With a mask of the FIB-SEM slice also `mask.tif`, brought along by the same transform. What was not measured keeps
-    its value, NaN too. With `overwrite` an earlier
+    With a mask of the FIB-SEM slice also `mask.tif`, brought along by the same transform. `measured` are masks of what
+    was measured of the TXM and of the FIB-SEM slice; what was not keeps its value, NaN too. With `overwrite` an earlier
     registration of ours is replaced.
 
     Raises:
@@ -112,10 +114,10 @@ def register_files(
         RegistrationError: the registration is refused. Nothing is written.
     """
     names = ["registered.tif", "transform.json", *(["mask.tif"] if mask is not None else [])]
-    io.check_output([fixed, moving, mask], files=[output / name for name in names])
-    pair = RawPair(moving.stem, None, fixed, moving)
+    io.check_output([fixed, moving, mask, *measured], files=[output / name for name in names])
+    pair = RawPair(moving.stem, None, fixed, moving, txm_measured=measured[0], sem_measured=measured[1])
     txm, sem = _read_slices(pair, settings)
-    if np.array_equal(txm, sem):
+    if np.array_equal(txm.image, sem.image):
         print_warnings("register", [f"{moving} and {fixed} are the same image to the last bit. Give a slice of each."])
     on_sem = None if mask is None else _read_on_sem(mask, moving, sem.shape)
     try:
@@ -126,7 +128,7 @@ def register_files(
     if reasons:
         reasons += [*_unmeasured(txm, sem), explain(txm, sem, settings, _stated_scale(pair))]
         raise RegistrationError(f"{moving} on {fixed}: refused, {'; '.join(reasons)}. {REMEDY}.")
-    registered = sem if settings.transform == "none" else _placed(sem, measured(sem), found.matrix, txm.shape)
+    registered = sem.image if settings.transform == "none" else _placed(sem, found.matrix, txm.shape)
     crop = _crop(found, settings, sem.shape, txm.shape)
     record: dict[str, Any] = {name: _finite(value) for name, value in asdict(found).items() if name != "matrix"}
     record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform, **io.MARK}
@@ -143,8 +145,8 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _read_slices(pair: RawPair, settings: RegisterSettings) -> tuple[Array, Array]:
-    txm, sem = io.read_slice(pair.txm), io.read_slice(pair.sem)
+def _read_slices(pair: RawPair, settings: RegisterSettings) -> tuple[Slice, Slice]:
+    txm, sem = pair.read_txm(), pair.read_sem()
     if settings.transform == "none" and txm.shape != sem.shape:
         raise InputError(
             f"{pair.txm} is {txm.shape} and {pair.sem} is {sem.shape} (Y, X): with register.transform = none the two "
@@ -153,12 +155,12 @@ def _read_slices(pair: RawPair, settings: RegisterSettings) -> tuple[Array, Arra
     return txm, sem
 
 
-def _placed(image: Array, mask: Mask, matrix: Matrix, shape: tuple[int, int]) -> Array:
-    """`image` [Y, X] on the fixed grid. Where it was not measured, by nearest neighbour: it mixes with nothing."""
-    if mask.all():
-        return warp(image, matrix, shape)
-    within = covered_by(mask, matrix, shape)
-    return np.where(within, warp(filled(image, mask), matrix, shape), warp(image, matrix, shape, order=0))
+def _placed(sem: Slice, matrix: Matrix, shape: tuple[int, int]) -> Array:
+    """A slice on the fixed grid. Where it was not measured, by nearest neighbour: it mixes with nothing."""
+    if sem.mask.all():
+        return warp(sem.image, matrix, shape)
+    within = covered_by(sem.mask, matrix, shape)
+    return np.where(within, warp(sem.filled, matrix, shape), warp(sem.image, matrix, shape, order=0))
 
 
 def _finite_image(image: Array) -> Array:
@@ -166,11 +168,12 @@ def _finite_image(image: Array) -> Array:
     return filled(image, np.isfinite(image)) if image.dtype.kind == "f" else image
 
 
-def _unmeasured(txm: Array, sem: Array) -> list[str]:
+def _unmeasured(txm: Slice, sem: Slice) -> list[str]:
     """How much of a refused pair was not measured, in words; empty where all was."""
-    shares = [(name, 1 - measured_share(measured(image))) for name, image in (("TXM", txm), ("FIB-SEM", sem))]
+    shares = [(name, 1 - measured_share(image.mask)) for name, image in (("TXM", txm), ("FIB-SEM", sem))]
     said = " and ".join(f"{100 * share:.3g} % of the {name} slice" for name, share in shares if share)
-    return [f"{said} was not measured (one value up to the corners, or none) and had no part in this"] if said else []
+    why = "one value up to the corners, or none, or outside of a given mask"
+    return [f"{said} was not measured ({why}) and had no part in this"] if said else []
 
 
 def _say_unmeasured(found: Sequence[Registration]) -> None:
@@ -180,8 +183,9 @@ def _say_unmeasured(found: Sequence[Registration]) -> None:
         if any(shares):
             print(
                 f"register: {100 * np.mean(shares):.3g} % of the {name} slices (at most {100 * max(shares):.3g} % of "
-                "one) was not measured: it has one value up to the corners, as outside of a tomogram's circle or at "
-                "the border of an aligned stack, or no value. It has no part in the registration.",
+                "one) was not measured: a given mask says so, or it has one value up to the corners, as outside of a "
+                "tomogram's circle or at the border of an aligned stack, or no value. It has no part in the "
+                "registration.",
                 file=sys.stderr,
             )
 
@@ -203,8 +207,8 @@ def _crop(
 
 def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _Outcome:
     txm, sem = _read_slices(pair, settings)
-    masks = {"charge": pair.charge} if pair.charge is not None else {}
-    on_sem = {name: _read_on_sem(path, pair.sem, sem.shape) for name, path in (masks | pair.extra).items()}
+    charge = {"charge": pair.charge} if pair.charge is not None else {}
+    on_sem = {name: _read_on_sem(path, pair.sem, sem.shape) for name, path in (charge | pair.extra).items()}
     try:
         found = estimate_transform(txm, sem, settings)
     except RegistrationError as error:
@@ -213,18 +217,20 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
     reasons = judge(found, settings, txm.shape)
     if reasons:
         return _Outcome(pair, found, crop, [*reasons, *_unmeasured(txm, sem)], {})
-    sem_measured = measured(sem)
-    placed = {"sem": sem} | on_sem
+    sem_measured = sem.mask
+    placed = {"sem": sem.image} | on_sem
     if settings.transform != "none":
         placed = {name: warp(image, found.matrix, txm.shape, order=0) for name, image in on_sem.items()}
-        placed = {"sem": _placed(sem, sem_measured, found.matrix, txm.shape)} | placed
+        placed = {"sem": _placed(sem, found.matrix, txm.shape)} | placed
         sem_measured = covered_by(sem_measured, found.matrix, txm.shape)
     charged = io.not_zero(placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8)))
-    usable = ~charged & measured(txm) & sem_measured
-    marked = {name: np.where(where, 255, 0).astype(np.uint8) for name, where in (("mask", usable), ("charge", charged))}
+    masks = {"mask": ~charged & txm.mask & sem_measured, "charge": charged}
+    masks |= {} if pair.txm_measured is None else {"txm_measured": txm.mask}
+    masks |= {} if pair.sem_measured is None else {"sem_measured": sem_measured}
+    images = {"txm": txm.image, **{name: np.where(each, 255, 0).astype(np.uint8) for name, each in masks.items()}}
     voxel_size_nm = io.read_voxel_size_nm(pair.txm)
     digests = {}
-    for name, image in ({"txm": txm} | marked | placed).items():
+    for name, image in (images | placed).items():
         path = folder / f"{pair.pair}_{name}.tif"
         io.write_tiff(path, _finite_image(crop.of(image)), voxel_size_nm)
         digests[name] = io.sha256_file(path)

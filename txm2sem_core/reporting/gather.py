@@ -20,7 +20,7 @@ from txm2sem_core.reporting.captions import figure_entry
 from txm2sem_core.reporting.cautions import gaps_of, of_one_phase, warn_of
 from txm2sem_core.reporting.stated import made_otherwise
 from txm2sem_core.reporting.tables import read_paired, read_tables, rows_of
-from txm2sem_core.reporting.volumes import choose_sources, embed_volumes
+from txm2sem_core.reporting.volumes import Source, choose_sources, embed_volumes
 from txm2sem_core.viewer import FigureEntry, ReportData, SampleReport, ViewerData, VolumeEntry, write_report
 
 VIEWER_BYTES = 11_000_000  # of all samples' slices together
@@ -43,7 +43,7 @@ class SampleResults:
     folder: Path
     figures: Sequence[FigureEntry]
     volumes: Sequence[VolumeEntry]
-    txm_volume: Path | None
+    txm_volume: Source | None
     truth: Path | None
     tables: Sequence[str]  # names of files in `metrics/`
     left_out: Sequence[str] = ()  # variants that the run was made without
@@ -58,13 +58,18 @@ def parse_samples(text: str) -> list[SampleResults]:
             folder=Path(sample["folder"]),
             figures=[figure_entry(path, Path(sample["folder"])) for path in sample["figures"]],
             volumes=sample["volumes"],
-            txm_volume=Path(sample["txm_volume"]) if sample["txm_volume"] else None,
+            txm_volume=_txm_source(sample) if sample["txm_volume"] else None,
             truth=Path(sample["truth"]) if sample["truth"] else None,
             tables=sample["tables"],
             left_out=sample.get("left_out", ()),
         )
         for sample in json.loads(text)
     ]
+
+
+def _txm_source(sample: Row) -> Source:
+    mask = sample.get("txm_volume_measured")
+    return Source("TXM", "txm", Path(sample["txm_volume"]), measured=Path(mask) if mask else None)
 
 
 def report_results(

@@ -30,6 +30,7 @@ class Source:
     role: Role
     path: Path
     channel: int = 0
+    measured: Path | None = None  # the mask of what was measured, where one was given
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ REDUCTIONS = (
 
 
 def choose_sources(
-    summary: Sequence[Mapping[str, Any]], volumes: Sequence[VolumeEntry], txm: Path | None, truth: Path | None
+    summary: Sequence[Mapping[str, Any]], volumes: Sequence[VolumeEntry], txm: Source | None, truth: Path | None
 ) -> list[Source]:
     """What the viewer offers: TXM, learned variants from the best on, the best baseline, truth, an uncertainty.
 
@@ -71,7 +72,7 @@ def choose_sources(
     baselines = [row for row in rows if row["kind"] == "baseline"][:1]
     if not learned or txm is None:
         return []
-    sources = [Source("TXM", "txm", txm)]
+    sources = [txm]
     sources += [Source(str(row["label"]), "prediction", paths[row["variant"]]) for row in learned]
     sources += [Source(f"{row['label']} (best baseline)", "baseline", paths[row["variant"]]) for row in baselines]
     if truth is not None:
@@ -100,7 +101,7 @@ def embed_volumes(
     Returns:
         None where there is nothing to show.
     """
-    opened = [(source, io.open_volume(source.path, source.channel)) for source in sources]
+    opened = [(s, io.with_mask(io.open_volume(s.path, s.channel), s.measured)) for s in sources]
     if not opened:
         return None
     whole = opened[0][1].shape
@@ -158,7 +159,7 @@ class _View:
                 slab = self.volume.read(wanted[0], wanted[-1] + 1)
                 for z in wanted:
                     plane = slab[z - wanted[0]]
-                    yield as_shown(plane, self.field.of(plane))[: self.shape[1], : self.shape[2]]
+                    yield as_shown(plane, self.field.of(plane, z))[: self.shape[1], : self.shape[2]]
 
     def sampled(self) -> list[np.ndarray]:
         """A few slices."""

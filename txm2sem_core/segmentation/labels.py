@@ -13,7 +13,7 @@ from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import Crop, warp
 from txm2sem_core.io.files import path_within
-from txm2sem_core.samples import RawPair
+from txm2sem_core.raw_pairs import RawPair
 
 Labelled = tuple[NDArray[np.generic], NDArray[np.uint8]]
 
@@ -46,17 +46,16 @@ def place_labels(pairs: Sequence[RawPair], labels: Mapping[str, Path], registere
             image = _read_labels(file, by_name[name].sem)
             if name not in index.index:
                 continue
-            row = index.loc[name]
+            row = index.loc[name].to_dict()
             crop = Crop(**transforms[name]["crop"])
             matrix = np.array(transforms[name]["matrix"])
             placed = crop.of(warp(image, matrix, (crop.y1, crop.x1), order=0))
-            mask, sem = (
-                path_within(registered, row[key], registered / "index.csv", f"a {key}") for key in ("mask", "sem")
-            )
+            mask, sem = (io.registered_file(registered, row, kind) for kind in ("mask", "sem"))
             placed = np.where(io.read_mask(mask), placed, 0).astype(np.uint8)
             size_nm = io.read_voxel_size_nm(sem)
             io.write_tiff(folder / f"{name}_labels.tif", placed, size_nm)
-            io.write_tiff(folder / f"{name}_sem.tif", io.read_image(sem), size_nm)
+            # features of a forest reach over what was measured, and predicted volumes are filled so too
+            io.write_tiff(folder / f"{name}_sem.tif", io.read_registered(registered, row, "sem").filled, size_nm)
             files = {"sem": f"pairs/{name}_sem.tif", "labels": f"pairs/{name}_labels.tif"}
             rows.append({"pair": name, **files, "labelled_px": int(np.count_nonzero(placed))})
         if not rows:

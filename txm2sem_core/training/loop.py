@@ -70,6 +70,7 @@ def train_model(
     device: str = "auto",
     tensorboard: bool = False,
     volume: Path | None = None,
+    measured: Path | None = None,
     overwrite: bool = True,
 ) -> None:
     """Train one variant and leave `generator.safetensors`, `model.json` and `history.csv` in `output`.
@@ -87,6 +88,7 @@ def train_model(
         device: auto, cpu, cuda or mps.
         tensorboard: write TensorBoard logs to `output/tensorboard`.
         volume: TXM volume at the factor of the settings; read only for `z_penalty.stack`, which needs it.
+        measured: mask of what was measured of it, also of the finer volume that it was made from; found if not given.
         overwrite: an earlier model of ours in `output`, of other settings, is replaced when this one is trained.
 
     Raises:
@@ -96,14 +98,14 @@ def train_model(
         TrainingError: a loss is not finite or too large, or the process was asked to end.
         OutOfMemoryError: a step does not fit into memory.
     """
-    io.check_output([patches, volume], files=[output / file for file in MODEL_FILES])
+    io.check_output([patches, volume, measured], files=[output / file for file in MODEL_FILES])
     store = io.read_patch_store(patches)
     _check_fit(store, settings)
     with io.exclusive(output, f"train {name}"), memory_remedy(f"train {name}: a step", _MEMORY_REMEDY):
         if settings.family == "baseline":
             _fit(store, settings, seed, output, overwrite=overwrite)
         else:
-            store, neighbours = _with_neighbours(store, settings, volume, name)
+            store, neighbours = _with_neighbours(store, settings, volume, measured, name)
             _train(store, neighbours, settings, seed, output, name, device, tensorboard, overwrite=overwrite)
 
 
@@ -246,14 +248,14 @@ def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
 
 
 def _with_neighbours(
-    store: PatchStore, settings: TrainSettings, volume: Path | None, name: str
+    store: PatchStore, settings: TrainSettings, volume: Path | None, measured: Path | None, name: str
 ) -> tuple[PatchStore, NeighbourSlices | None]:
     """What neighbours are drawn from, and the store with the warnings that the volume gives."""
     if not settings.z_penalty.stack:
         return store, None
     if volume is None:
         raise ConfigError("z_penalty.stack: this penalty draws slices from the TXM volume. Give --volume, or set it 0.")
-    opened = io.open_volume(volume)
+    opened = io.with_mask(io.open_volume(volume), measured, store.factor)
     neighbours = NeighbourSlices(opened, store, settings.context)
     found = [warning for warning in check_volume(store, opened) if warning not in store.warnings]
     print_warnings(f"train {name}", found)

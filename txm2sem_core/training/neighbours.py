@@ -71,7 +71,7 @@ class NeighbourSlices:
     def _filled(self, z0: int, z1: int) -> NDArray[np.generic]:
         """Slices [z1 - z0, Y, X], filled where nothing was measured."""
         slab = self._volume.read(z0, z1)
-        return np.stack([self._field.filled(plane, self._field.of(plane)) for plane in slab])
+        return np.stack([self._field.filled(slab[z - z0], self._field.of(slab[z - z0], z)) for z in range(z0, z1)])
 
 
 def trained_slices(store: PatchStore, depth: int) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.io import PatchStore, Volume
 from txm2sem_core.io.voxel_sizes import UNKNOWN, differing_axes
+from txm2sem_core.measured import Slice
 from txm2sem_core.slice_place import REACH, SlicePlace, check_places, compare_place, place_in_plane, scale_warnings
 
 _REMEDY = "Give the volume that the patches were cut beside."
@@ -77,7 +78,7 @@ def _places(store: PatchStore, volume: Volume) -> Iterator[SlicePlace]:
         of_pair = store.pairs[pair].txm[store.context]
         height, width = of_pair.shape
         plane = volume.read(z, z + 1)[0]
-        found = place_in_plane(of_pair, field.filled(plane, field.of(plane)))
+        found = place_in_plane(of_pair, field.filled(plane, field.of(plane, z)))
         if found is None and store.factor > 1:
             continue
         if found is None:
@@ -88,4 +89,10 @@ def _places(store: PatchStore, volume: Volume) -> Iterator[SlicePlace]:
         y, x, _ = found
         here = (slice(y, y + height), slice(x, x + width))
         near = range(max(0, z - REACH), min(volume.shape[0], z + REACH + 1))
-        yield compare_place(pair, z, of_pair, {place: volume.read(place, place + 1)[0][here] for place in near})
+        yield compare_place(pair, z, Slice(of_pair), {place: _slice(volume, place, here) for place in near})
+
+
+def _slice(volume: Volume, z: int, here: tuple[slice, slice]) -> Slice:
+    """A part of the volume's slice at z, with what was measured of it."""
+    given = None if volume.mask is None else volume.mask.read(z, z + 1)[0][here]
+    return Slice(volume.read(z, z + 1)[0][here], given)

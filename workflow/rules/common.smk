@@ -236,7 +236,9 @@ def neighbour_files(sample, variant):
 
 def neighbour_option(sample, variant):
     """The same as the command's option."""
-    return f"--volume {shlex.quote(volume_input(sample, variant))}" if draws_neighbours(variant) else ""
+    if not draws_neighbours(variant):
+        return ""
+    return " ".join([f"--volume {shlex.quote(volume_input(sample, variant))}", *mask_options(sample)])
 
 
 def neighbour_digest(sample, variant):
@@ -244,10 +246,21 @@ def neighbour_digest(sample, variant):
     return volume_digest(sample) if draws_neighbours(variant) else ""
 
 
-def voxel_size_option(sample, variant):
-    """The voxel size of the sample table for commands, which otherwise, and for coarser volumes, take the file's."""
+def volume_options(sample, variant):
+    """What the sample table says of the TXM volume, as options of a command.
+
+    The voxel size, which otherwise, and for coarser volumes, is the file's; and the mask of what was measured, which
+    may be of the finer volume.
+    """
     size = None if CONFIG.variant(variant).factor > 1 else SAMPLES[sample].voxel_size()
-    return "" if size is None else "--voxel-size-nm " + " ".join(f"{axis:g}" for axis in size)
+    options = [] if size is None else ["--voxel-size-nm " + " ".join(f"{axis:g}" for axis in size)]
+    return " ".join([*options, *mask_options(sample)])
+
+
+def mask_options(sample):
+    """The mask of what was measured of the TXM volume, as an option of a command; none where it is found."""
+    mask = SAMPLES[sample].txm_volume_measured
+    return [] if mask is None else [f"--measured {shlex.quote(mask)}"]
 
 
 def rules_of(target):
@@ -343,6 +356,7 @@ def report_samples():
                 "figures": figures,
                 "volumes": volumes,
                 "txm_volume": None if volume is None else str(volume),
+                "txm_volume_measured": sample.txm_volume_measured,
                 "truth": truth_volume(name) or None,
                 "tables": [Path(file).name for file in metric_tables(name)],
                 "left_out": list(CONFIG.leave_out),

@@ -95,6 +95,7 @@ rule draw_sections:
             style=settings(STYLE.sections),
             common=settings(STYLE.common),
             txm=lambda w: str(volume_path(SAMPLES[w.sample], Path(RESULTS, w.sample, "raw"))),
+            txm_measured=lambda w: SAMPLES[w.sample].txm_volume_measured or "",
             truth=lambda w: truth_volume(w.sample),
         ),
     shell:

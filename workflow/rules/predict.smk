@@ -66,11 +66,11 @@ rule predict_slab:
         settings=predict_settings(),
         model=lambda w, input: folder_of(input.model),
         volume=lambda w: volume_input(w.sample, w.variant),
-        voxel_size=lambda w: voxel_size_option(w.sample, w.variant),
+        of_volume=lambda w: volume_options(w.sample, w.variant),
         raw_digest=lambda w: volume_digest(w.sample),
         target=lambda w, output: f"{Path(output.report).parents[1]}/sem.ome.zarr",
     shell:
-        "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
+        "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.of_volume}"
         " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}/{wildcards.slab}of{wildcards.slabs}"
         " --settings {params.settings:q}"
         " --overwrite --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
@@ -107,10 +107,10 @@ rule predict_volume:
         settings=predict_settings(),
         model=lambda w, input: folder_of(input.model),
         volume=lambda w: volume_input(w.sample, w.variant),
-        voxel_size=lambda w: voxel_size_option(w.sample, w.variant),
+        of_volume=lambda w: volume_options(w.sample, w.variant),
         raw_digest=lambda w: volume_digest(w.sample),
     shell:
-        "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.voxel_size}"
+        "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.of_volume}"
         " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
         " --overwrite --output {output.volume:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
         f"{KEEP_RECORD}"
@@ -180,12 +180,12 @@ rule predict_slab_uncertainty:
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
         volume=lambda w: volume_input(w.sample, w.run.split("/")[0]),
-        voxel_size=lambda w: voxel_size_option(w.sample, w.run.split("/")[0]),
+        of_volume=lambda w: volume_options(w.sample, w.run.split("/")[0]),
         raw_digest=lambda w: volume_digest(w.sample),
         target=lambda w, output: f"{Path(output.report).parents[1]}/sem.ome.zarr",
     shell:
         "python -m txm2sem_core predict {params.models} {params.dropout} --calibration {input.calibration:q}"
-        " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
+        " --input {params.volume:q} {params.of_volume} --settings {params.settings:q}"
         " --name {wildcards.sample}/{wildcards.run}/{wildcards.slab}of{wildcards.slabs}"
         " --overwrite --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
         " --threads {threads} 2>&1 | tee {log:q} >&2"
@@ -220,11 +220,11 @@ rule predict_volume_uncertainty:
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
         volume=lambda w: volume_input(w.sample, w.run.split("/")[0]),
-        voxel_size=lambda w: voxel_size_option(w.sample, w.run.split("/")[0]),
+        of_volume=lambda w: volume_options(w.sample, w.run.split("/")[0]),
         raw_digest=lambda w: volume_digest(w.sample),
     shell:
         "python -m txm2sem_core predict {params.models} {params.dropout} --calibration {input.calibration:q}"
-        " --input {params.volume:q} {params.voxel_size} --settings {params.settings:q}"
+        " --input {params.volume:q} {params.of_volume} --settings {params.settings:q}"
         " --name {wildcards.sample}/{wildcards.run}"
         " --overwrite --output {output.volume:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
         f"{KEEP_RECORD}"

@@ -1,6 +1,6 @@
 # The user's raw files, and what a phantom left in their place: as inputs of rules, and as digests among their params.
 from txm2sem_core.provenance import raw_digest
-from txm2sem_core.samples import label_files, pair_files
+from txm2sem_core.samples import label_files, pair_files, volume_files
 
 
 def given(files):
@@ -43,11 +43,10 @@ def raw_files(sample):
 
 
 def raw_volume(sample):
-    """The TXM volume as an input."""
+    """The TXM volume as an input, with the mask of what was measured of it."""
     if SAMPLES[sample].source == "phantom":
         return phantom_files(sample, "txm_volume")
-    volume = volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))
-    return [] if volume is None else given([volume])
+    return given(volume_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
 
 
 @cache
@@ -60,7 +59,7 @@ def pairs_digest(sample):
 
 @cache
 def volume_digest(sample):
-    """A digest of the user's TXM volume, as a param; taken once, since thousands of jobs of a volume have it."""
+    """A digest of the user's TXM volume and its mask, as a param; taken once, since thousands of jobs of a volume have it."""
     if SAMPLES[sample].source == "phantom" or not has_volume(sample):
         return ""
-    return raw_digest([volume_path(SAMPLES[sample], Path(RESULTS, sample, "raw"))])
+    return raw_digest(volume_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))

@@ -32,8 +32,8 @@ class Tee:
         return False
 
 
-def folder_or_none(name):
-    """A folder of a rule's params, which is empty where there is none."""
+def path_or_none(name):
+    """A path of a rule's params, which is empty where there is none."""
     return Path(name) if name else None
 
 

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from common import folder_or_none, logged
+from common import logged, path_or_none
 
 from txm2sem_core.config import MeasureSettings, parse_settings
 from txm2sem_core.figure_settings import CommonStyle, PhasesStyle, PoreSpaceStyle
@@ -21,5 +21,5 @@ with logged(snakemake):
         parse_settings(style, snakemake.params.style),
         parse_settings(CommonStyle, snakemake.params.common),
         map(Path, snakemake.output),
-        folder_or_none(snakemake.params.phase_labels),
+        path_or_none(snakemake.params.phase_labels),
     )

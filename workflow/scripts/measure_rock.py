@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from common import folder_or_none, logged
+from common import logged, path_or_none
 
 from txm2sem_core.config import MeasureSettings, parse_settings
 from txm2sem_core.rock_measures import measure_rock
@@ -13,5 +13,5 @@ with logged(snakemake):
         Path(snakemake.params.patches),
         settings,
         output,
-        folder_or_none(snakemake.params.labels),
+        path_or_none(snakemake.params.labels),
     )

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from common import folder_or_none, logged
+from common import logged, path_or_none
 
 from txm2sem_core.config import MeasureSettings, parse_settings
 from txm2sem_core.measure import measure_volume
@@ -9,5 +9,5 @@ with logged(snakemake):
     settings = parse_settings(MeasureSettings, snakemake.params.settings)
     truth = snakemake.params.truth or None
     patches, output = Path(snakemake.params.patches), snakemake.output
-    labels = folder_or_none(snakemake.params.labels)
+    labels = path_or_none(snakemake.params.labels)
     measure_volume(snakemake.input.volume, truth, patches, settings, output.figures, output.spectra, labels)
