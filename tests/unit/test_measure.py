@@ -477,7 +477,8 @@ def test_grey_levels_that_no_score_can_be_taken_of_are_told(
 ) -> None:
     image = change(sharp((40, 48), 3))
     io.write_tiff(tmp_path / "t.tif", image)
-    evaluate_files(tmp_path / "t.tif", tmp_path / "t.tif", None, full, tmp_path / "m.json", rock=RockOptions(0))
+    io.write_tiff(tmp_path / "p.tif", np.roll(image, 1, axis=1))
+    evaluate_files(tmp_path / "p.tif", tmp_path / "t.tif", None, full, tmp_path / "m.json", rock=RockOptions(0))
     said = " ".join(str(warning.message) for warning in recwarn)
     assert all(word in said for word in words)
     assert bool(said) == bool(words)

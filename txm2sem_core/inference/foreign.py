@@ -165,4 +165,4 @@ def _measured_pixels(predictor: AnyPredictor, field: FieldOfView, z: int) -> np.
     plane = field.volume.read(z, z + 1)[0]
     mask = field.of(plane, z)
     prepared = predictor.preparation.apply(thinned(field.filled(plane, mask)))
-    return prepared if mask is None else prepared[thinned(mask)]
+    return prepared.ravel() if mask is None else prepared[thinned(mask)]
