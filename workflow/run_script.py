@@ -1,12 +1,14 @@
-"""Run the script of a rule: run_script.py SCRIPT LOG THREADS, with the rest of the job as JSON on stdin.
+"""Run the script of a rule: run_script.py SCRIPT LOG THREADS, with the rest of the job on stdin: JSON, packed if long.
 
 The script sees the job as `snakemake`, with what Snakemake itself would give it: `input`, `output`, `params`,
 `wildcards`, `log` and `threads`.
 """
 
+import base64
 import json
 import runpy
 import sys
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,10 +28,15 @@ class Files(list):
         return getattr(self, name, None) or default
 
 
+def read_job(text):
+    """The job, from JSON or from what `packed` in code.smk made of it."""
+    return json.loads(text if text.startswith("{") else zlib.decompress(base64.b64decode(text)))
+
+
 def main(script, log, threads):
     # the package beside this workflow, also in an environment of its own that has none
     sys.path[:1] = [str(HERE.parent), str(HERE / "scripts")]
-    job = json.load(sys.stdin)
+    job = read_job(sys.stdin.read())
     snakemake = SimpleNamespace(
         input=Files(**job["input"]),
         output=Files(**job["output"]),

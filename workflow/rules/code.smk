@@ -1,7 +1,9 @@
 # What rules run, and how what they depend on is compared by content. Of the code one digest is a param of the rule: by
 # the directive `script` it would run again whenever a file is merely touched, and with files of code as inputs whenever
 # one of them is reworded.
+import base64
 import inspect
+import zlib
 
 from txm2sem_core.provenance import code_digest
 
@@ -10,11 +12,20 @@ KEEP_RECORD = ' && mkdir -p "$(dirname {params.record:q})" && printf %s {params.
 RUN_SCRIPT = "python {params.runner:q} {params.script} {log:q} {threads} <<< {params.job:q}" + KEEP_RECORD
 
 
+LONGEST_JOB = 2**14  # characters of a job that stands in a command as it is
+
+
+def packed(text):
+    """A text in fewer characters, as `run_script.py` reads it."""
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
 def run_script(script, **own):
     """Params by which `RUN_SCRIPT` runs `workflow/scripts/SCRIPT.py`.
 
     They are its own, a digest of all code that the script uses, and two that Snakemake does not compare, since they are
-    made of the job's files: where the workflow lies, and the job as JSON, which holds the other params and the files.
+    made of the job's files: where the workflow lies, and the job as JSON, which holds the other params and the files. The
+    report's grows with samples and seeds; Linux takes no command longer than 128 KiB, so a long one is packed.
     """
 
     def runner(wildcards, output):
@@ -22,11 +33,12 @@ def run_script(script, **own):
 
     def job(wildcards, input, output):
         files = {"input": input, "output": output}
-        return json.dumps(
+        text = json.dumps(
             {name: {"files": list(held), "names": dict(held.items())} for name, held in files.items()}
             | {"wildcards": dict(wildcards.items())}
             | {"params": {name: valued(value, wildcards, files) for name, value in own.items()}}
         )
+        return text if len(text) < LONGEST_JOB else packed(text)
 
     return {"script": script, "code": lambda w: script_code(script), **own, "runner": runner, "job": job}
 
