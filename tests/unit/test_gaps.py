@@ -289,7 +289,9 @@ def test_a_volume_that_cannot_be_drawn_leaves_the_reason_in_its_figures(tmp_path
     drawn = [tmp_path / f"{name}.png" for name in ("phases", "pores", "sections")]
     phases_figure(shown, patches, measure_, PhasesStyle(), COMMON, drawn[:1])
     pore_space_figure(shown, patches, measure_, PoreSpaceStyle(), COMMON, drawn[1:2])
-    sections_figure("net", volume, tmp_path / "n.ome.zarr", None, VOXEL_SIZE_NM, SectionsStyle(), COMMON, drawn[2:])
+    sections_figure(
+        "net", io.open_volume(volume), tmp_path / "n.ome.zarr", None, VOXEL_SIZE_NM, SectionsStyle(), COMMON, drawn[2:]
+    )
     assert all(path.stat().st_size for path in drawn)
 
 
