@@ -99,16 +99,17 @@ def test_a_training_ends_with_a_message_and_no_model(tmp_path: Path) -> None:
 def failing_above(predictor: Predictor, side: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let the network fail as on a GPU where it is given more than `side` pixels; returns what it was given."""
     given: list[int] = []
-    forward = type(predictor.generator).forward
+    forward = predictor.network.forward
 
-    def bounded_forward(self: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def bounded_forward(x: torch.Tensor) -> torch.Tensor:
         given.append(max(x.shape[2:]))
         torch.rand(1)  # as dropout does
         if given[-1] > side:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return forward(self, x)
+        made: torch.Tensor = forward(x)
+        return made
 
-    monkeypatch.setattr(type(predictor.generator), "forward", bounded_forward)
+    monkeypatch.setattr(predictor.network, "forward", bounded_forward)
     return given
 
 
