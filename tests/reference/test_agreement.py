@@ -16,7 +16,7 @@ from configurations import name_of
 from published import our_losses, our_step
 from recording import RUNS, STEPS_FILE, Sums, fill_by_formula, gradients_of, summary_of, sums_of
 
-from txm2sem_core.networks import winograd
+from txm2sem_core.acceleration import winograd
 from txm2sem_core.training.steps import Learner
 
 RECORD: dict[str, Any] = json.loads(STEPS_FILE.read_text())["steps"]

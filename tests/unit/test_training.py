@@ -15,13 +15,14 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from txm2sem_core import io
+from txm2sem_core.acceleration import convolutions
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import ScheduleSettings, TrainSettings
 from txm2sem_core.errors import ConfigError, TrainingError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.losses import gradient_penalty
 from txm2sem_core.metrics import psnr, ssim
-from txm2sem_core.networks import build_generator, products
+from txm2sem_core.networks import build_generator
 from txm2sem_core.training import loop, train_model
 from txm2sem_core.training.batches import Batch, epoch_batches, evaluation_batches, orient
 from txm2sem_core.training.resume import Checkpoint
@@ -196,7 +197,7 @@ class Waits(TorchDispatchMode):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_step_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a GPU takes it, without what is computed otherwise on a CPU; from the second on, when moments are there."""
-    monkeypatch.setattr(products, "as_written", lambda _: False)
+    monkeypatch.setattr(convolutions, "as_written", lambda _: False)
     settings = VARIANTS[name]
     learner, one = Learner(settings, 0, CPU), a_batch(settings)
     learner.step(one)
