@@ -26,7 +26,7 @@ from txm2sem_core.measured import Slice
 from txm2sem_core.metrics.windows import BORDER_PX
 from txm2sem_core.samples import DENSITIES
 from txm2sem_core.side_tasks import class_image
-from txm2sem_core.slice_place import REACH, SlicePlace, check_places, compare_place
+from txm2sem_core.slice_place import REACH, SlicePlace, check_places, compare_place, nearby, slices_around
 from txm2sem_core.splits import SPLITS, apart, split_places
 
 FEW_LEVELS = 16  # a slice of fewer grey levels is nearly a segmentation
@@ -245,14 +245,10 @@ def _around(volume: Volume, txm: Slice, row: Any, context: int) -> tuple[list[Sl
         )
     crop = (slice(int(row.y0), int(row.y1)), slice(int(row.x0), int(row.x1)))
     reach = max(context, REACH)
-    planes = [Slice(plane[crop]) for plane in volume.read_around(z, reach)]
-    if volume.mask is not None:
-        masks = volume.mask.read_around(z, reach)
-        planes = [Slice(plane.image, mask[crop]) for plane, mask in zip(planes, masks, strict=True)]
-    nearby = {z + d: planes[reach + d] for d in range(-REACH, REACH + 1) if 0 <= z + d < volume.shape[0]}
+    planes = slices_around(volume, z, reach, crop)
     stack = planes[reach - context : reach + context + 1]
     stack[context] = txm
-    return stack, compare_place(name, z, txm, nearby)
+    return stack, compare_place(name, z, txm, nearby(planes, z, volume.shape[0]))
 
 
 def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:

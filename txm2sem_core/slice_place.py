@@ -10,6 +10,7 @@ import numpy as np
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import Array
+from txm2sem_core.io import Volume
 from txm2sem_core.measured import Slice
 
 REACH = 1  # slices below and above that are compared too: numbers counted from 1 instead of 0 are one off
@@ -53,19 +54,43 @@ class SlicePlace:
         return not apart
 
 
-def compare_place(pair: str, z: int, of_pair: Slice, nearby: dict[int, Slice]) -> SlicePlace:
+def slices_around(volume: Volume, z: int, reach: int, here: tuple[slice, slice]) -> list[Slice]:
+    """A part of the slices z - reach to z + reach, with what was measured of them by the volume's mask, if it has one.
+
+    The outermost is repeated at the volume's ends.
+
+    Args:
+        volume: [Z, Y, X].
+        z: the slice in the middle.
+        reach: slices below and above it.
+        here: the part, along y and x.
+    """
+    planes = [plane[here] for plane in volume.read_around(z, reach)]
+    if volume.mask is None:
+        return [Slice(plane) for plane in planes]
+    masks = volume.mask.read_around(z, reach)
+    return [Slice(plane, mask[here]) for plane, mask in zip(planes, masks, strict=True)]
+
+
+def nearby(around: Sequence[Slice], z: int, depth: int) -> dict[int, Slice]:
+    """Of slices around z in a volume of `depth` slices (see `slices_around`), those that are compared, by z."""
+    middle = len(around) // 2
+    return {z + d: around[middle + d] for d in range(-REACH, REACH + 1) if 0 <= z + d < depth}
+
+
+def compare_place(pair: str, z: int, of_pair: Slice, neighbours: dict[int, Slice]) -> SlicePlace:
     """Compare a pair's TXM slice with the volume's slices around it, where both were measured.
 
     Args:
         pair: its name.
         z: the slice that the table names.
         of_pair: the TXM slice.
-        nearby: the volume's slices by z, `z` among them, cut as `of_pair` is.
+        neighbours: the volume's slices by z, `z` among them, cut as `of_pair` is.
     """
     agreement = {
-        place: correlation(of_pair.image, plane.image, of_pair.mask & plane.mask) for place, plane in nearby.items()
+        place: correlation(of_pair.image, plane.image, of_pair.mask & plane.mask) for place, plane in neighbours.items()
     }
-    alike = nearby[_best(agreement, z)]
+    alike = neighbours[_best(agreement, z)]
     both = of_pair.mask & alike.mask
     contrast, brightness = float("nan"), float("nan")
     if both.any():

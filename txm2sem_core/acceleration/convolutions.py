@@ -47,6 +47,11 @@ def by_own_gradients(x: Tensor) -> bool:
     return torch.is_grad_enabled() and innermost_as_written(x)
 
 
+def pixels(x: Tensor) -> int:
+    """Of all images of a batch `[B, C, Y, X]`."""
+    return x.shape[0] * x.shape[2] * x.shape[3]
+
+
 def bordered(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """An image `[B, C, Y, X]` with the border that the layer makes: `[B, C, Y + 2 padding, X + 2 padding]`."""
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from txm2sem_core.acceleration.convolutions import pixels
 from txm2sem_core.acceleration.padded import Frame, in_plain_prediction, write_activated
 
 BANDED_VALUES = 2**23  # of an image, all channels: smaller ones need little memory
@@ -21,7 +22,7 @@ BAND_ROWS = 64  # of the full resolution, a multiple of 4
 
 def bands_pay(x: Tensor, channels: int) -> bool:
     """Whether layers that make an image of so many channels out of x are to be computed by bands."""
-    return in_plain_prediction(x) and x.numel() // x.shape[1] * channels >= BANDED_VALUES
+    return in_plain_prediction(x) and pixels(x) * channels >= BANDED_VALUES
 
 
 def halved(first: nn.Conv2d, activation: nn.Module, down: nn.Module, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from txm2sem_core.acceleration.convolutions import pixels
 from txm2sem_core.acceleration.fast_paths import channels_innermost, fast_path
 from txm2sem_core.acceleration.padded import FRAMED_VALUES, Frame, doubled, in_plain_prediction
 from txm2sem_core.acceleration.resnet import apply_blocks
@@ -15,7 +16,7 @@ from txm2sem_core.networks.srresnet import SRResNet
 def srresnet(network: SRResNet, x: Tensor) -> Tensor:
     """As `SRResNet.forward`."""
     x = channels_innermost(x)
-    if not in_plain_prediction(x) or x.numel() // x.shape[1] * network.first_conv.out_channels < FRAMED_VALUES:
+    if not in_plain_prediction(x) or pixels(x) * network.first_conv.out_channels < FRAMED_VALUES:
         return SRResNet.forward(network, x)
     network.check_input(x)
     first = network.first_activation(network.first_conv(x))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from txm2sem_core.acceleration.convolutions import FewPixelConv2d, FewPixelConvTranspose2d
+from txm2sem_core.acceleration.convolutions import FewPixelConv2d, FewPixelConvTranspose2d, pixels
 from txm2sem_core.acceleration.winograd import FILTERINGS, SIDE, are_enough, by_bands, can_be_filtered
 
 FEWEST_PIXELS = 4096  # of a batch, on the smaller side of the layer: as for `winograd`, of layers with larger weights
@@ -23,7 +23,7 @@ class HalvingConv2d(FewPixelConv2d):
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y / 2, X / 2]`, as the parent's."""
         even = x.shape[2] % 2 == x.shape[3] % 2 == 0
-        if even and _pays(x, _pixels(x) // 4, 4 * self.in_channels, self.out_channels):
+        if even and _pays(x, pixels(x) // 4, 4 * self.in_channels, self.out_channels):
             return halving_convolution(x, self.weight, self.bias)
         return super().forward(x)
 
@@ -33,13 +33,9 @@ class DoublingConvTranspose2d(FewPixelConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, 2 Y, 2 X]`, as the parent's."""
-        if output_size is None and _pays(x, _pixels(x), self.in_channels, 4 * self.out_channels):
+        if output_size is None and _pays(x, pixels(x), self.in_channels, 4 * self.out_channels):
             return doubling_convolution(x, self.weight, self.bias)
         return super().forward(x, output_size)
-
-
-def _pixels(x: Tensor) -> int:
-    return x.shape[0] * x.shape[2] * x.shape[3]
 
 
 def _pays(x: Tensor, pixels: int, inner: int, outer: int) -> bool:

@@ -11,7 +11,16 @@ from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.io import PatchStore, Volume
 from txm2sem_core.io.voxel_sizes import UNKNOWN, differing_axes
 from txm2sem_core.measured import Slice
-from txm2sem_core.slice_place import REACH, SlicePlace, check_places, compare_place, place_in_plane, scale_warnings
+from txm2sem_core.slice_place import (
+    REACH,
+    SlicePlace,
+    check_places,
+    compare_place,
+    nearby,
+    place_in_plane,
+    scale_warnings,
+    slices_around,
+)
 
 _REMEDY = "Give the volume that the patches were cut beside."
 _LOOKED_AT = 5  # pairs, evenly over those that are there
@@ -88,11 +97,5 @@ def _places(store: PatchStore, volume: Volume) -> Iterator[SlicePlace]:
             )
         y, x, _ = found
         here = (slice(y, y + height), slice(x, x + width))
-        near = range(max(0, z - REACH), min(volume.shape[0], z + REACH + 1))
-        yield compare_place(pair, z, Slice(of_pair), {place: _slice(volume, place, here) for place in near})
-
-
-def _slice(volume: Volume, z: int, here: tuple[slice, slice]) -> Slice:
-    """A part of the volume's slice at z, with what was measured of it."""
-    given = None if volume.mask is None else volume.mask.read(z, z + 1)[0][here]
-    return Slice(volume.read(z, z + 1)[0][here], given)
+        around = slices_around(volume, z, REACH, here)
+        yield compare_place(pair, z, Slice(of_pair), nearby(around, z, volume.shape[0]))
