@@ -24,8 +24,8 @@ from rocks import CUBES, LAG, Edges, Pores, Rock
 
 from txm2sem_core.metrics import NeighbourMeter, self_continuity
 from txm2sem_core.metrics.lags import plane_step
-from txm2sem_core.metrics.pore_meter import PoreMeter
-from txm2sem_core.metrics.pore_space import pore_diameters
+from txm2sem_core.metrics.pores.geometry import pore_diameters
+from txm2sem_core.metrics.pores.streaming import PoreMeter
 
 NUMBERS = {32: 24, 64: 8, 128: 2}  # blocks of each side, in voxels
 VOXELS: dict[str, Edges] = {"2 : 1": (2.0, 1.0, 1.0), "5 : 1": (5.0, 1.0, 1.0), "1 : 5": (1.0, 5.0, 5.0)}
@@ -100,8 +100,8 @@ def rock_table(numbers: dict[int, int]) -> None:
 
 def size_table(numbers: dict[int, int]) -> None:
     """What has no exact value: how it changes with the size of the block."""
-    from txm2sem_core.metrics.diffusivity import diffusivity
-    from txm2sem_core.metrics.permeability import solve_permeability
+    from txm2sem_core.metrics.pores.diffusivity import diffusivity
+    from txm2sem_core.metrics.pores.permeability import solve_permeability
 
     rock = rocks.gaussian_field(4, 0.3)
     print("\n| measure |", " | ".join(f"{side}³" for side in numbers), "|")

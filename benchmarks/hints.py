@@ -20,7 +20,7 @@ from skimage.transform import rescale
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
-from txm2sem_core.measured import Slice
+from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration import estimate_transform, judge
 from txm2sem_core.registration.diagnosis import Hint, Remedy, diagnose
 from txm2sem_core.registration.poses import AS_IT_IS, Upright

@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from txm2sem_core import io
 from txm2sem_core.config import DownsampleSettings
-from txm2sem_core.degradation import downsample
 from txm2sem_core.intensity import IntensityRange, Preparation
 from txm2sem_core.io import PairImages, PatchStore, write_patch_store
+from txm2sem_core.patches.downsample import downsample
 
 PAIRS, SIDE_PX = 4, 512
 FULL_RANGE = IntensityRange(0.0, 255.0)

@@ -42,13 +42,16 @@ from txm2sem_core.config import (
     TrainSettings,
     parse_settings,
 )
-from txm2sem_core.evaluation import RockOptions, evaluate_files
 from txm2sem_core.inference import load_predictor, predict_test, predict_volume
-from txm2sem_core.measure import measure_patches, measure_volume
-from txm2sem_core.patches import extract_patches
+from txm2sem_core.measure.evaluate import RockOptions, evaluate_files
+from txm2sem_core.measure.patches import measure_patches
+from txm2sem_core.measure.volumes import measure_volume
+from txm2sem_core.patches.extract import extract_patches
 from txm2sem_core.phantom import make_phantom
 from txm2sem_core.registration import register_pairs
-from txm2sem_core.samples import Sample, list_pairs, open_sample_volume, sample_voxel_size_nm
+from txm2sem_core.samples.pairs import list_pairs
+from txm2sem_core.samples.table import Sample
+from txm2sem_core.samples.volume import open_sample_volume, sample_voxel_size_nm
 from txm2sem_core.training import train_model
 
 MIB = 2**20

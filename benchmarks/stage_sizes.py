@@ -24,10 +24,11 @@ import shale_images
 from process_memory import peak_bytes
 
 from txm2sem_core import io
-from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.config import MeasureSettings, PatchesSettings
-from txm2sem_core.measure import measure_patches, measure_volume
-from txm2sem_core.patches import extract_patches
+from txm2sem_core.measure.patches import measure_patches
+from txm2sem_core.measure.volumes import measure_volume
+from txm2sem_core.patches.extract import extract_patches
+from txm2sem_core.runtime.allocator import keep_freed_memory
 
 PATCH_PX = 128
 PAIRS, TEST_PATCHES = 8, 32  # of one time

@@ -15,8 +15,8 @@ import torch
 from devices import WARM_UP, add_compute, add_device, chosen_compute, chosen_device, finish, peak_bytes
 
 from txm2sem_core import io
-from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.config import TrainSettings, load_config
+from txm2sem_core.runtime.allocator import keep_freed_memory
 from txm2sem_core.training.batches import epoch_batches
 from txm2sem_core.training.steps import Learner
 

@@ -12,9 +12,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from txm2sem_core import __version__
-from txm2sem_core.allocator import keep_freed_memory
-from txm2sem_core.errors import ConfigError, Txm2semError, for_user
-from txm2sem_core.options import (
+from txm2sem_core.commands.options import (
     CalibrationFile,
     Device,
     DigestFile,
@@ -37,7 +35,9 @@ from txm2sem_core.options import (
     shown,
     to_write,
 )
-from txm2sem_core.startup import collect_seldom
+from txm2sem_core.errors import ConfigError, Txm2semError, for_user
+from txm2sem_core.runtime.allocator import keep_freed_memory
+from txm2sem_core.runtime.garbage import collect_seldom
 
 app = typer.Typer(
     add_completion=False,
@@ -363,7 +363,7 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """Measure how close a prediction is to what was measured: two images or two volumes."""
-    from txm2sem_core.evaluation import RockOptions, evaluate_files, readable
+    from txm2sem_core.measure.evaluate import RockOptions, evaluate_files, readable
 
     check_voxel_size(voxel_size_nm)
     if phases == 1:
@@ -379,7 +379,7 @@ def compare(
     second: Annotated[Path, typer.Argument(help="That of the same configuration, run again or on another machine.")],
 ) -> None:
     """Compare two results folders, to the byte or within what two machines may differ by; exit code 1 if not so."""
-    from txm2sem_core.reproduction import agreement_text, compare_results
+    from txm2sem_core.commands.compare import agreement_text, compare_results
 
     compared = compare_results(first, second)
     print(agreement_text(compared))
@@ -413,7 +413,7 @@ def plan(
     channels: Annotated[int, typer.Option(help="Of the prediction; 2 with an uncertainty.")] = 1,
 ) -> None:
     """Say what the prediction of a large volume takes: bytes, files, jobs and hours."""
-    from txm2sem_core.planning import plan_lines, plan_prediction
+    from txm2sem_core.commands.plan import plan_lines, plan_prediction
 
     counted = plan_prediction(shape, voxels_per_second, jobs=jobs, gpus=gpus, factor=factor, channels=channels)
     for line in plan_lines(counted):
@@ -428,7 +428,7 @@ def doctor(
     """Say what this machine has, what will be slow and why, and what is missing; exit code 1 if it cannot work."""
     import json
 
-    from txm2sem_core.doctor import diagnose, screen
+    from txm2sem_core.commands.doctor import diagnose, screen
 
     found = diagnose(results)
     print(json.dumps(found.as_dict(), indent=1) if as_json else screen(found))
@@ -441,6 +441,6 @@ def check(
     config: Annotated[Path, typer.Option(help="YAML file, as snakemake is given by --configfile.")],
 ) -> None:
     """Check a configuration and its sample table and figures' style, without running anything that stands in them."""
-    from txm2sem_core.preflight import check_file
+    from txm2sem_core.samples.preflight import check_file
 
     print(f"{config}: {check_file(config)}")

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from txm2sem_core import io
-from txm2sem_core.reporting.volumes import Source, embed_volumes
-from txm2sem_core.viewer import ReportData, write_report
+from txm2sem_core.report.page import ReportData, write_report
+from txm2sem_core.report.volumes import Source, embed_volumes
 
 SHAPE = (200, 80, 128)
 VOXEL_NM = (30.0, 25.0, 25.0)

@@ -15,13 +15,13 @@ from scipy import ndimage
 from skimage.measure import euler_number as whole_euler_number
 
 from txm2sem_core.metrics import NeighbourMeter, self_continuity
-from txm2sem_core.metrics.cells import CellMeter
-from txm2sem_core.metrics.chords import chord_lengths
-from txm2sem_core.metrics.crossings import wall_steps
 from txm2sem_core.metrics.lags import plane_step
-from txm2sem_core.metrics.local_thickness import thickness_classes
-from txm2sem_core.metrics.pore_meter import PoreMeter, PoreShape
-from txm2sem_core.metrics.pore_space import pore_diameters, specific_surface
+from txm2sem_core.metrics.pores.cells import CellMeter
+from txm2sem_core.metrics.pores.chords import chord_lengths
+from txm2sem_core.metrics.pores.crossings import wall_steps
+from txm2sem_core.metrics.pores.geometry import pore_diameters, specific_surface
+from txm2sem_core.metrics.pores.local_thickness import thickness_classes
+from txm2sem_core.metrics.pores.streaming import PoreMeter, PoreShape
 
 
 def shape_of(pore: rocks.Pores, edges: Edges = CUBES) -> PoreShape:

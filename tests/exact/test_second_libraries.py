@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from txm2sem_core.metrics import ms_ssim, psnr, ssim
-from txm2sem_core.metrics.chords import chord_lengths
-from txm2sem_core.metrics.connectivity import connected_porosity
-from txm2sem_core.metrics.pore_space import specific_surface
+from txm2sem_core.metrics.pores.chords import chord_lengths
+from txm2sem_core.metrics.pores.connectivity import connected_porosity
+from txm2sem_core.metrics.pores.geometry import specific_surface
 
 SEEDS = st.integers(0, 10_000)
 

@@ -125,7 +125,7 @@ def text_seeds(_: Path) -> list[tuple[str, Files]]:
 
 def read_text(path: Path, _: Path) -> None:
     if path.suffix == ".tsv":
-        from txm2sem_core.samples import read_samples
+        from txm2sem_core.samples.table import read_samples
 
         read_samples(path)
     elif path.suffix == ".yaml":
@@ -146,7 +146,7 @@ def figure_seeds(folder: Path) -> list[tuple[str, Files]]:
 
 
 def read_figure(path: Path, _: Path) -> None:
-    from txm2sem_core.viewer.embedding import figure_data
+    from txm2sem_core.report.page.embedding import figure_data
 
     figure_data(path)
 

@@ -10,9 +10,9 @@ from small_volumes import make_model, make_source
 
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings, RegisterSettings, parse_settings
-from txm2sem_core.patches import extract_patches
-from txm2sem_core.raw_pairs import RawPair
+from txm2sem_core.patches.extract import extract_patches
 from txm2sem_core.registration import register_pairs
+from txm2sem_core.samples.raw_pairs import RawPair
 
 PAIRS = 4
 SETTINGS = tiny("feedforward").canonical_json()

@@ -22,10 +22,10 @@ from small_volumes import digests, make_model, make_source
 from undisturbed import ALL
 
 from txm2sem_core import io
-from txm2sem_core.evaluation import evaluate_files
 from txm2sem_core.inference import predict_volume
 from txm2sem_core.io import atomic
 from txm2sem_core.io.exchange import exchange
+from txm2sem_core.measure.evaluate import evaluate_files
 from txm2sem_core.training import train_model
 
 ROUNDS, REPLACED = (20, 5_000) if ALL else (2, 500)

@@ -16,7 +16,7 @@ from published import published
 from pydantic import BaseModel
 
 from txm2sem_core.config import Config, TrainSettings
-from txm2sem_core.samples import Sample
+from txm2sem_core.samples.table import Sample
 
 HERE = Path(__file__).parent
 PAGE = (HERE.parents[1] / "docs" / "from-the-published-code.md").read_text()

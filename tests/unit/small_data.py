@@ -10,9 +10,9 @@ import pandas as pd
 from scipy import ndimage
 
 from txm2sem_core.config import DownsampleSettings, TrainSettings, parse_settings
-from txm2sem_core.degradation import downsample
 from txm2sem_core.intensity import Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, read_patch_store, write_patch_store
+from txm2sem_core.patches.downsample import downsample
 
 VOXEL_SIZE_NM = (40.0, 20.0, 10.0)
 

@@ -10,14 +10,14 @@ import sys
 import numpy as np
 import pytest
 
-from txm2sem_core.allocator import empty_apart
+from txm2sem_core.runtime.allocator import empty_apart
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep its memory")
 PAGES = 64 * 2**20 // 4096
 SCRIPT = """
 import resource, torch
-from txm2sem_core.allocator import give_back_freed_memory, keep_freed_memory
-from txm2sem_core.device import choose_device
+from txm2sem_core.runtime.allocator import give_back_freed_memory, keep_freed_memory
+from txm2sem_core.runtime.device import choose_device
 
 def faults(times):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

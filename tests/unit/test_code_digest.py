@@ -114,17 +114,17 @@ def test_every_rule_is_walked() -> None:
 @pytest.mark.parametrize(
     ("entry", "part"),
     [
-        ("cli:train", "side_tasks"),
+        ("cli:train", "families.side_tasks"),
         ("cli:train", "metrics.image"),
-        ("cli:train", "metrics.rock"),
+        ("cli:train", "metrics.pores.phases"),
         ("cli:train", "networks.resnet"),
-        ("cli:train", "acceleration.first_calls"),
+        ("cli:train", "runtime.mkl"),
         ("cli:predict", "metrics.calibration"),
         ("cli:predict", "io.readers.mrc"),
         ("extract_patches", "geometry"),
         ("register_pairs", "geometry"),
-        ("write_report", "templates/report.css"),
-        ("write_report", "viewer.page"),
+        ("write_report", "report/page/templates/report.css"),
+        ("write_report", "report.page.page"),
     ],
 )
 def test_what_lists_by_hand_had_forgotten_is_there(entry: str, part: str) -> None:
@@ -134,7 +134,7 @@ def test_what_lists_by_hand_had_forgotten_is_there(entry: str, part: str) -> Non
 def test_what_a_package_only_hands_on_is_no_part_of_the_code() -> None:
     trained = code.code_parts("cli:train").keys()
     assert "metrics.continuity" not in trained
-    assert not any(part.startswith(("reporting", "plotting", "phantom", "templates")) for part in trained)
+    assert not any(part.startswith(("report", "plotting", "phantom")) for part in trained)
     assert "metrics" not in trained
     assert not any(part.startswith("networks") for part in code.code_parts(SCRIPTS / "make_phantom.py"))
 
@@ -186,28 +186,30 @@ def test_a_registry_that_looks_for_its_files_counts_with_all_of_them(package: Pa
 @pytest.mark.parametrize(
     "line",
     [
-        "import txm2sem_core.planning",
-        "from txm2sem_core import planning",
-        "from txm2sem_core.planning import plan_lines",
-        "from ..planning import plan_lines",
-        "def later():\n    from txm2sem_core import planning\n    return planning.plan_lines",
-        "try:\n    from txm2sem_core.planning import plan_lines\nexcept ImportError:\n    pass",
+        "import txm2sem_core.commands.plan",
+        "from txm2sem_core.commands import plan",
+        "from txm2sem_core.commands.plan import plan_lines",
+        "from ..commands.plan import plan_lines",
+        "def later():\n    from txm2sem_core.commands import plan\n    return plan.plan_lines",
+        "try:\n    from txm2sem_core.commands.plan import plan_lines\nexcept ImportError:\n    pass",
         "import txm2sem_core",
-        "from txm2sem_core import planning as other",
-        "from txm2sem_core.planning import *",
+        "from txm2sem_core.commands import plan as other",
+        "from txm2sem_core.commands.plan import *",
     ],
 )
 def test_every_way_to_import_is_followed(package: Path, line: str) -> None:
     append(package / "phantom/stage.py", f"\n{line}\n")
     forget()
-    assert "planning" in code.code_parts(SCRIPTS / "make_phantom.py")
+    assert "commands.plan" in code.code_parts(SCRIPTS / "make_phantom.py")
 
 
 def test_what_only_a_type_checker_sees_is_not_followed(package: Path) -> None:
-    text = "\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from txm2sem_core.planning import plan_lines\n"
+    text = (
+        "\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from txm2sem_core.commands.plan import plan_lines\n"
+    )
     append(package / "phantom/stage.py", text)
     forget()
-    assert "planning" not in code.code_parts(SCRIPTS / "make_phantom.py")
+    assert "commands.plan" not in code.code_parts(SCRIPTS / "make_phantom.py")
 
 
 def test_of_a_package_that_is_imported_by_name_what_is_used_counts(package: Path) -> None:
@@ -317,11 +319,11 @@ def test_words_of_options_and_other_commands_are_no_part_of_a_command(package: P
     text = file.read_text()
     other = text.replace("What the progress calls it.", "Other words.").replace("    plan_lines(counted)", "    []")
     assert changed_by(lambda: file.write_text(other)) == set()
-    above = text.replace("import typer\n", "import typer\n\nfrom txm2sem_core.planning import plan_lines\n")
+    above = text.replace("import typer\n", "import typer\n\nfrom txm2sem_core.commands.plan import plan_lines\n")
     above = above.replace("    set_threads(threads)\n", "    set_threads(threads)\n    plan_lines\n")
     file.write_text(above)
     forget()
-    assert "planning" in code.code_parts("cli:train")
+    assert "commands.plan" in code.code_parts("cli:train")
     file.write_text(text)
     default = text.replace('device: Device = "auto"', 'device: Device = "cpu"')
     assert changed_by(lambda: file.write_text(default)) == {"cli:train", "cli:predict", "cli:predict-test"}
@@ -332,12 +334,16 @@ def test_words_of_options_and_other_commands_are_no_part_of_a_command(package: P
 @pytest.mark.parametrize(
     ("file", "some", "others"),
     [
-        ("side_tasks.py", {"cli:train", "cli:predict", "cli:predict-test"}, {"make_phantom", "register_pairs"}),
+        (
+            "families/side_tasks.py",
+            {"cli:train", "cli:predict", "cli:predict-test"},
+            {"make_phantom", "register_pairs"},
+        ),
         ("metrics/image.py", {"cli:train", "measure_patches"}, {"make_phantom", "register_pairs", "measure_rock"}),
         ("geometry.py", {"cli:train", "register_pairs", "extract_patches"}, {"make_phantom", "export_volume"}),
         ("training/loop.py", {"cli:train"}, {"cli:predict", "extract_patches"}),
-        ("templates/stage.js", {"write_report"}, {"draw_montage"}),
-        ("progress.py", set(), {"cli:train", "cli:predict"}),
+        ("report/page/templates/stage.js", {"write_report"}, {"draw_montage"}),
+        ("runtime/progress.py", set(), {"cli:train", "cli:predict"}),
     ],
 )
 def test_a_change_is_seen_where_the_code_is_used(package: Path, file: str, some: set[str], others: set[str]) -> None:
@@ -350,7 +356,7 @@ def test_a_users_own_network_counts_by_its_code_and_by_what_it_uses(tmp_path: Pa
     own = tmp_path / "mine.py"
     own.write_text('"""Mine."""\nfrom txm2sem_core.metrics import permeability\nx = 1\n')
     first = code_digest("cli:train", own)
-    assert "metrics.permeability" in code.code_parts("cli:train", own)
+    assert "metrics.pores.permeability" in code.code_parts("cli:train", own)
     own.write_text('"""Other words."""\n\n\nfrom txm2sem_core.metrics import permeability  # a comment\n\nx = 1\n')
     assert code_digest("cli:train", own) == first
     own.write_text(own.read_text() + "y = 2\n")

@@ -19,8 +19,8 @@ from txm2sem_core.config import (
     load_config,
     parse_settings,
 )
+from txm2sem_core.config.figures import FigureSettings, load_figure_settings
 from txm2sem_core.errors import ConfigError
-from txm2sem_core.figure_settings import FigureSettings, load_figure_settings
 from txm2sem_core.networks import build_discriminator, build_generator
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from txm2sem_core import io
-from txm2sem_core.preflight import Checked, check_run
+from txm2sem_core.samples.preflight import Checked, check_run
 
 NET = {"family": "feedforward", "generator": {"name": "linearfilt"}}
 BASELINE = {"family": "baseline", "generator": {"name": "pointwise"}}

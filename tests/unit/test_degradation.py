@@ -14,7 +14,8 @@ from small_data import VOXEL_SIZE_NM, make_store, sharp
 
 from txm2sem_core import io
 from txm2sem_core.config import DownsampleSettings
-from txm2sem_core.degradation import (
+from txm2sem_core.errors import InputError
+from txm2sem_core.patches.downsample import (
     downsample,
     downsample_area,
     downsample_nearest,
@@ -22,7 +23,6 @@ from txm2sem_core.degradation import (
     downsample_psf,
     downsample_volume,
 )
-from txm2sem_core.errors import InputError
 
 RNG = np.random.default_rng(0)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from txm2sem_core.device import choose_device
 from txm2sem_core.errors import ConfigError
+from txm2sem_core.runtime.device import choose_device
 
 
 @pytest.fixture

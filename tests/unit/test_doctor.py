@@ -11,9 +11,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from txm2sem_core import doctor
 from txm2sem_core.cli import app
-from txm2sem_core.doctor import diagnose, screen, write_speed
+from txm2sem_core.commands import doctor
+from txm2sem_core.commands.doctor import diagnose, screen, write_speed
 from txm2sem_core.errors import InputError
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from txm2sem_core.duplicates import PlacedSlice, duplicates
 from txm2sem_core.geometry import Crop
+from txm2sem_core.patches.duplicates import PlacedSlice, duplicates
 
 SIDE = 256
 WHOLE = Crop(0, SIDE, 0, SIDE)

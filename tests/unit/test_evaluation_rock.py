@@ -11,10 +11,10 @@ from small_data import sharp
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
-from txm2sem_core.evaluation import RockOptions, evaluate_files, readable
+from txm2sem_core.measure.evaluate import RockOptions, evaluate_files, readable
 from txm2sem_core.metrics import multi_otsu_thresholds, thresholds_of_slices
-from txm2sem_core.metrics.connectivity import connected_porosity
-from txm2sem_core.metrics.permeability import permeability
+from txm2sem_core.metrics.pores.connectivity import connected_porosity
+from txm2sem_core.metrics.pores.permeability import permeability
 
 SIZE = (30.0, 10.0, 10.0)
 

@@ -8,7 +8,7 @@ import pytest
 
 from txm2sem_core.config import load_config
 from txm2sem_core.errors import ConfigError
-from txm2sem_core.failures import Failure, failures, told
+from txm2sem_core.report.failures import Failure, failures, told
 
 
 def test_of_jobs_that_failed_together_those_with_a_message_count(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_what_cannot_be_left_out(names: list[str], words: str) -> None:
 
 
 def test_the_report_says_what_was_left_out_and_why(tmp_path: Path) -> None:
-    from txm2sem_core.reporting.gather import SampleResults, _left_out
+    from txm2sem_core.report.gather import SampleResults, _left_out
 
     log = tmp_path / "logs" / "rock" / "train_model" / "net_seed1.log"
     log.parent.mkdir(parents=True)

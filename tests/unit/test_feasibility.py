@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from txm2sem_core import io
-from txm2sem_core.architecture import check_own_networks, generator_arguments, input_channels
 from txm2sem_core.config import TrainSettings, load_config
 from txm2sem_core.config.fitting import SSIM_WINDOW_PX
 from txm2sem_core.config.generators import BASELINES, TAKES
 from txm2sem_core.errors import ConfigError, InputError, Txm2semError
-from txm2sem_core.feasibility import check_feasible
+from txm2sem_core.families.architecture import check_own_networks, generator_arguments, input_channels
 from txm2sem_core.metrics import windows
 from txm2sem_core.networks import Baseline, build_discriminator, build_generator
-from txm2sem_core.samples import Sample
+from txm2sem_core.samples.feasibility import check_feasible
+from txm2sem_core.samples.table import Sample
 
 PHANTOM = Sample(sample="rock", source="phantom")
 NET = {"a": {"family": "feedforward", "generator": {"name": "unet_32"}}}
@@ -367,8 +367,8 @@ def test_splits_are_refused_if_and_only_if_cutting_fails(
 ) -> None:
     import pandas as pd
 
-    from txm2sem_core.feasibility import _check_splits, _Pairs, _splits
-    from txm2sem_core.patches import split_pairs
+    from txm2sem_core.patches.extract import split_pairs
+    from txm2sem_core.samples.feasibility import _check_splits, _Pairs, _splits
 
     shares = {"train": (10 - sum(tenths)) / 10, "validation": tenths[0] / 10, "test": tenths[1] / 10}
     config = load_config({"variants": NET, "patches": {"context": context, "split": shares}})

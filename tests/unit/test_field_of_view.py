@@ -17,21 +17,21 @@ from test_inference import model, predictor
 
 from txm2sem_core import io
 from txm2sem_core.config import DownsampleSettings, MeasureSettings, RockSettings
-from txm2sem_core.degradation import downsample_volume
+from txm2sem_core.config.figures import CommonStyle, PhasesStyle, PoreSpaceStyle, SectionsStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.evaluation import RockOptions, evaluate_files
-from txm2sem_core.field_of_view import FieldOfView, Measured
-from txm2sem_core.figure_settings import CommonStyle, PhasesStyle, PoreSpaceStyle, SectionsStyle
 from txm2sem_core.figures import ShownVolume, pictures
 from txm2sem_core.figures import rock as of_rock
 from txm2sem_core.geometry import common_crop
 from txm2sem_core.inference import predict_volume
+from txm2sem_core.intensity.measured import measured
 from txm2sem_core.io import Volume
-from txm2sem_core.measure import measure_volume
-from txm2sem_core.measured import measured
+from txm2sem_core.io.field_of_view import FieldOfView, Measured
+from txm2sem_core.measure.evaluate import RockOptions, evaluate_files
+from txm2sem_core.measure.rock import measure_rock
+from txm2sem_core.measure.volumes import measure_volume
 from txm2sem_core.metrics import Thresholds
-from txm2sem_core.reporting.volumes import Source, embed_volumes
-from txm2sem_core.rock_measures import measure_rock
+from txm2sem_core.patches.downsample import downsample_volume
+from txm2sem_core.report.volumes import Source, embed_volumes
 
 SIZE = (10.0, 10.0, 10.0)
 SHAPE = (12, 64, 72)

@@ -28,14 +28,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from txm2sem_core import device, io
+from txm2sem_core import io
 from txm2sem_core.errors import InputError, Txm2semError, printable
 from txm2sem_core.io import guards
 from txm2sem_core.io.files import is_plain_name, path_within, plain_name
 from txm2sem_core.io.locks import exclusive, hold_mark
 from txm2sem_core.io.results import MARK, check_results, mark_results
-from txm2sem_core.viewer.embedding import figure_data
-from txm2sem_core.viewer.words import shell_word
+from txm2sem_core.report.page.embedding import figure_data
+from txm2sem_core.report.page.numbers import shell_word
+from txm2sem_core.runtime import device
 
 SHAPE = (2, 16, 16)
 VOXELS = np.arange(512, dtype=np.uint8).reshape(SHAPE)

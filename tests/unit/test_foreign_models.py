@@ -14,7 +14,7 @@ from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.inference import Predictor, load_predictor, load_spread_predictor, predict_test, predict_volume
-from txm2sem_core.inference.testing import predict_test_with_uncertainty, read_calibration
+from txm2sem_core.inference.test_set import predict_test_with_uncertainty, read_calibration
 from txm2sem_core.intensity import Preparation
 from txm2sem_core.io import Volume
 from txm2sem_core.training import train_model

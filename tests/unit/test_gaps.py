@@ -14,9 +14,7 @@ from small_data import VOXEL_SIZE_NM, make_store, sharp
 from txm2sem_core import io, measure
 from txm2sem_core import metrics as scores_of
 from txm2sem_core.config import MeasureSettings
-from txm2sem_core.errors import InputError, OutOfMemoryError, UnreadableError
-from txm2sem_core.evaluation import RockOptions, evaluate_files, readable
-from txm2sem_core.figure_settings import (
+from txm2sem_core.config.figures import (
     ChartStyle,
     CommonStyle,
     ComparisonStyle,
@@ -24,6 +22,7 @@ from txm2sem_core.figure_settings import (
     PoreSpaceStyle,
     SectionsStyle,
 )
+from txm2sem_core.errors import InputError, OutOfMemoryError, UnreadableError
 from txm2sem_core.figures import (
     ShownVolume,
     comparison_figure,
@@ -33,12 +32,15 @@ from txm2sem_core.figures import (
     sections_figure,
     spectra_figure,
 )
-from txm2sem_core.gaps import NOT_MEASURED, Gaps, told
-from txm2sem_core.measure import Run, measure_patches, measure_volume, summarise_metrics, summarise_volumes
-from txm2sem_core.metrics.rock_figures import rock_figures
-from txm2sem_core.reporting.cautions import gaps_of, of_one_phase
-from txm2sem_core.rock_measures import measure_rock, summarise_rock
-from txm2sem_core.side_measures import SCORES, summarise_repair
+from txm2sem_core.measure.evaluate import RockOptions, evaluate_files, readable
+from txm2sem_core.measure.patches import measure_patches
+from txm2sem_core.measure.rock import measure_rock, summarise_rock
+from txm2sem_core.measure.side_tasks import SCORES, summarise_repair
+from txm2sem_core.measure.summary import Run, summarise_metrics
+from txm2sem_core.measure.volumes import measure_volume, summarise_volumes
+from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, told
+from txm2sem_core.metrics.pores.summary import rock_figures
+from txm2sem_core.report.warnings import gaps_of, of_one_phase
 
 AUTO, COMMON = MeasureSettings(), CommonStyle()
 
@@ -233,7 +235,7 @@ ROCK = {
 def test_every_measure_of_the_rock_fails_alone(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
     volume, phases = sharp((8, 20, 24), 5), scores_of.Thresholds((100.0,))
     whole, table = rock_figures(iter(volume), volume.shape, (10, 10, 10), phases, flow=True)  # type: ignore[arg-type]
-    monkeypatch.setattr(f"txm2sem_core.metrics.rock_figures.{function}", fails)
+    monkeypatch.setattr(f"txm2sem_core.metrics.pores.summary.{function}", fails)
     gaps = Gaps()
     found, rows = rock_figures(iter(volume), volume.shape, (10, 10, 10), phases, flow=True, gaps=gaps)  # type: ignore[arg-type]
     names, starts = ROCK[function]
@@ -249,7 +251,7 @@ def test_every_measure_of_the_rock_fails_alone(function: str, monkeypatch: pytes
 
 def test_what_a_solver_did_not_come_to_is_told_as_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     volume, gaps = sharp((8, 20, 24), 5), Gaps()
-    monkeypatch.setattr("txm2sem_core.metrics.rock_figures.diffusivity", fails)
+    monkeypatch.setattr("txm2sem_core.metrics.pores.summary.diffusivity", fails)
     with pytest.warns(UserWarning, match="no such thing; left empty"):
         found, _ = rock_figures(
             iter(volume), (8, 20, 24), (10, 10, 10), scores_of.Thresholds((100.0,)), flow=True, gaps=gaps
@@ -301,7 +303,7 @@ def test_evaluate_gives_what_can_be_measured_and_says_what_cannot(
     volume = sharp((8, 24, 26), 3)
     io.write_tiff(tmp_path / "t.tif", volume, (10.0, 10.0, 10.0))
     io.write_tiff(tmp_path / "p.tif", np.roll(volume, 1, axis=2), (10.0, 10.0, 10.0))
-    monkeypatch.setattr("txm2sem_core.metrics.rock_figures.pore_diameters", fails)
+    monkeypatch.setattr("txm2sem_core.metrics.pores.summary.pore_diameters", fails)
     monkeypatch.setattr("txm2sem_core.metrics.volume.gmsd", fails)
     rock = RockOptions(phases=2)
     evaluate_files(tmp_path / "p.tif", tmp_path / "t.tif", None, None, tmp_path / "m.json", rock=rock)

@@ -21,20 +21,23 @@ from txm2sem_core import io
 from txm2sem_core.cli import app
 from txm2sem_core.config import RegisterSettings, load_config
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.field_of_view import FieldOfView, Measured
 from txm2sem_core.figures.pictures import _registration_view
 from txm2sem_core.inference import predict_volume
+from txm2sem_core.intensity.measured import Slice, measured
 from txm2sem_core.io import Volume
+from txm2sem_core.io.field_of_view import FieldOfView, Measured
 from txm2sem_core.io.given_masks import LEAST_MEASURED
-from txm2sem_core.measured import Slice, measured
-from txm2sem_core.pixel_checks import check_pixels
+from txm2sem_core.phases import place_labels
 from txm2sem_core.provenance import volume_digest
 from txm2sem_core.provenance.record import COLUMNS
-from txm2sem_core.raw_pairs import RawPair
 from txm2sem_core.registration import register_files, register_pairs
-from txm2sem_core.samples import Sample, check_sample, list_pairs, open_sample_volume, pair_files, read_samples
-from txm2sem_core.segmentation import place_labels
-from txm2sem_core.stated_sizes import check_sizes
+from txm2sem_core.samples.feasibility import check_sample
+from txm2sem_core.samples.pairs import list_pairs, pair_files
+from txm2sem_core.samples.pixel_checks import check_pixels
+from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.stated_sizes import check_sizes
+from txm2sem_core.samples.table import Sample, read_samples
+from txm2sem_core.samples.volume import open_sample_volume
 
 RAW = Path("raw")
 CONFIG = load_config({"variants": {"net": {"family": "feedforward"}}})

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from txm2sem_core import device
-from txm2sem_core.device import choose_device
 from txm2sem_core.errors import ConfigError
+from txm2sem_core.runtime import device
+from txm2sem_core.runtime.device import choose_device
 
 # chooses twice, as an ensemble does, says which GPU it has, and keeps it until it is told to end; torch is a pretended
 # one, since ten processes that load the real one take a minute

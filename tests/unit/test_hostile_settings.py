@@ -20,8 +20,8 @@ from txm2sem_core.cli import app
 from txm2sem_core.config import load_config
 from txm2sem_core.config.loading import Config
 from txm2sem_core.errors import ConfigError, InputError, Txm2semError
-from txm2sem_core.preflight import check_file, check_run
-from txm2sem_core.samples import Sample, read_samples
+from txm2sem_core.samples.preflight import check_file, check_run
+from txm2sem_core.samples.table import Sample, read_samples
 
 GOOD: dict[str, Any] = {"variants": {"a": {"family": "feedforward"}}}
 NASTY = [

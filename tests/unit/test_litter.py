@@ -10,11 +10,11 @@ import pytest
 import zarr
 
 from txm2sem_core import io
+from txm2sem_core.commands.compare import compare_results
 from txm2sem_core.io.litter import is_litter
 from txm2sem_core.io.ownership import stranger
 from txm2sem_core.io.results import check_results, mark_results
 from txm2sem_core.provenance import raw_digest
-from txm2sem_core.reproduction import compare_results
 
 LEFT = (
     *(".DS_Store", "._s003.tif", "Icon\r", "Thumbs.db", "THUMBS.DB", "thumbs.db", "desktop.ini", "Desktop.ini"),

@@ -19,19 +19,14 @@ from small_data import VOXEL_SIZE_NM, make_store, sharp
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError
-from txm2sem_core.evaluation import RockOptions, evaluate_files, readable
 from txm2sem_core.io import PatchStore
-from txm2sem_core.measure import (
-    SCORES,
-    Run,
-    measure_patches,
-    measure_volume,
-    summarise_metrics,
-    summarise_volumes,
-)
+from txm2sem_core.measure.evaluate import RockOptions, evaluate_files, readable
+from txm2sem_core.measure.paper_table import latex_table, table_rows
+from txm2sem_core.measure.patches import measure_patches
+from txm2sem_core.measure.summary import SCORES, Run, summarise_metrics
+from txm2sem_core.measure.volumes import measure_volume, summarise_volumes
 from txm2sem_core.metrics import multi_otsu_thresholds
-from txm2sem_core.numerals import plus_minus
-from txm2sem_core.score_tables import latex_table, table_rows
+from txm2sem_core.metrics.numerals import plus_minus
 
 AUTO = MeasureSettings()
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from txm2sem_core.measured import filled, measured
+from txm2sem_core.intensity.measured import filled, measured
 
 SIDE = 160
 Y, X = np.mgrid[:SIDE, :SIDE]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.connectivity import percolating
-from txm2sem_core.metrics.diffusivity import diffusivity
-from txm2sem_core.metrics.permeability import nanodarcy, permeability, solve_permeability
+from txm2sem_core.metrics.pores.connectivity import percolating
+from txm2sem_core.metrics.pores.diffusivity import diffusivity
+from txm2sem_core.metrics.pores.permeability import nanodarcy, permeability, solve_permeability
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 8])
@@ -96,7 +96,7 @@ def test_a_solver_that_is_stopped_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     stopped = solve_permeability(pore, 5, 0, max_iterations=2)
     assert not stopped.converged
     assert stopped.permeability_m2 > solve_permeability(pore, 5, 0).permeability_m2
-    module = sys.modules["txm2sem_core.metrics.permeability"]  # the package has the function under this name
+    module = sys.modules["txm2sem_core.metrics.pores.permeability"]  # the package has the function under this name
     monkeypatch.setattr(module, "solve_permeability", lambda *_: stopped)
     with pytest.raises(InputError, match="not converged after 2"):
         permeability(pore, 5, 0)

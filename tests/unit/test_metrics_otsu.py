@@ -14,7 +14,7 @@ from skimage.filters import threshold_multiotsu, threshold_otsu
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics import Thresholds, fit_thresholds, multi_otsu_thresholds, phase_fractions, segment
 from txm2sem_core.metrics import otsu as otsu_module
-from txm2sem_core.segmentation.segmenter import thresholds_of_labels
+from txm2sem_core.phases.segmenter import thresholds_of_labels
 
 SHARES = (0.15, 0.35, 0.4, 0.1)
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.chords import chord_lengths
-from txm2sem_core.metrics.connectivity import connected_porosity
-from txm2sem_core.metrics.pore_meter import ConnectedMeter, PoreMeter
-from txm2sem_core.metrics.pore_space import euler_number, specific_surface
-from txm2sem_core.metrics.rock import Thresholds, two_point_probability
-from txm2sem_core.metrics.rock_figures import rock_figures
+from txm2sem_core.metrics.pores.chords import chord_lengths
+from txm2sem_core.metrics.pores.connectivity import connected_porosity
+from txm2sem_core.metrics.pores.geometry import euler_number, specific_surface
+from txm2sem_core.metrics.pores.phases import Thresholds, two_point_probability
+from txm2sem_core.metrics.pores.streaming import ConnectedMeter, PoreMeter
+from txm2sem_core.metrics.pores.summary import rock_figures
 
 SLABS = (1, 2, 5)
 

@@ -9,8 +9,8 @@ import pytest
 from skimage.measure import euler_number as whole_euler_number
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.chords import chord_lengths
-from txm2sem_core.metrics.pore_space import euler_number, pore_diameters, specific_surface
+from txm2sem_core.metrics.pores.chords import chord_lengths
+from txm2sem_core.metrics.pores.geometry import euler_number, pore_diameters, specific_surface
 
 
 def ball(radius: float, size: int, edges: tuple[float, float, float] = (1, 1, 1)) -> np.ndarray:

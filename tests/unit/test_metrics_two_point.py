@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.rock import two_point_probability
-from txm2sem_core.metrics.two_point import TwoPointMeter, two_point_errors
+from txm2sem_core.metrics.pores.phases import two_point_probability
+from txm2sem_core.metrics.pores.two_point import TwoPointMeter, two_point_errors
 
 
 def gathered(volume: np.ndarray, lag: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txm2sem_core.numerals import number, plus_minus, with_interval
+from txm2sem_core.metrics.numerals import number, plus_minus, with_interval
 
 _LOWERED = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789")
 _ALONE = re.compile(r"(−?[\d.]+) ± ([\d.]+)")

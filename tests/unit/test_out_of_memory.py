@@ -18,7 +18,7 @@ from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import OutOfMemoryError
 from txm2sem_core.inference import Predictor
-from txm2sem_core.memory import memory_remedy, ran_out_of_memory
+from txm2sem_core.runtime.out_of_memory import memory_remedy, ran_out_of_memory
 
 # a command that may take so many MiB beyond what it has when its libraries are there
 BOUNDED = """

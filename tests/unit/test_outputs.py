@@ -21,8 +21,8 @@ from small_data import blurred, make_store, sharp, tiny
 from small_volumes import make_model, make_source
 
 from txm2sem_core import cli, io
+from txm2sem_core.config.figures import CommonStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import CommonStyle
 from txm2sem_core.inference import predict_volume
 from txm2sem_core.io import atomic, ownership
 from txm2sem_core.plotting.canvas import new_figure, save_figure

@@ -13,9 +13,9 @@ from small_data import blurred, sharp
 
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings, parse_settings
-from txm2sem_core.doubts import adjacent_slices, doubtful_registration
 from txm2sem_core.errors import InputError
-from txm2sem_core.patches import SPLITS, acceptable_positions, extract_patches, side_by_side, split_pairs
+from txm2sem_core.patches.extract import SPLITS, acceptable_positions, extract_patches, side_by_side, split_pairs
+from txm2sem_core.samples.warnings import adjacent_slices, doubtful_registration
 
 SIZE_NM = (40.0, 20.0, 10.0)
 

@@ -13,10 +13,10 @@ from small_data import blurred, sharp
 from txm2sem_core import io
 from txm2sem_core.config import load_config
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.pixel_checks import check_pixels
-from txm2sem_core.preflight import check_file
-from txm2sem_core.samples import Sample
-from txm2sem_core.slice_place import place_in_plane
+from txm2sem_core.samples.pixel_checks import check_pixels
+from txm2sem_core.samples.preflight import check_file
+from txm2sem_core.samples.slice_place import place_in_plane
+from txm2sem_core.samples.table import Sample
 
 Images = NDArray[Any]
 

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from txm2sem_core.cli import app
+from txm2sem_core.commands.plan import plan_prediction
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.io import Volume, write_ome_zarr
-from txm2sem_core.planning import plan_prediction
 
 
 def test_ten_thousand_cubed() -> None:

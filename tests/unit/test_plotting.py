@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from txm2sem_core import plotting
+from txm2sem_core.config.figures import FigureSettings, load_figure_settings
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.figure_settings import FigureSettings, load_figure_settings
 from txm2sem_core.plotting.canvas import letter
 from txm2sem_core.plotting.images import length_label, scale_bar_length_nm
 
@@ -112,7 +112,7 @@ def test_same_input_same_bytes(name: str, suffix: str, tmp_path: Path) -> None:
 
 def test_no_pyplot_and_no_display() -> None:
     code = (
-        "import sys, numpy as np; from txm2sem_core import plotting; from txm2sem_core.figure_settings import *;"
+        "import sys, numpy as np; from txm2sem_core import plotting; from txm2sem_core.config.figures import *;"
         "s = FigureSettings(); z = np.eye(16);"
         "plotting.draw_montage([plotting.MontageRow('a', z, z, z, (1.0, 1.0))], s.montage, s.common);"
         "sys.exit('matplotlib.pyplot' in sys.modules)"

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from txm2sem_core import plotting
+from txm2sem_core.config.figures import FigureSettings
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import FigureSettings
 from txm2sem_core.plotting import Line, Panel, PhaseMap, PoreSpace
 from txm2sem_core.plotting.phases import PHASE_COLOURS
 from txm2sem_core.plotting.pore_space import _wall

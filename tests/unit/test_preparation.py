@@ -17,7 +17,7 @@ from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.inference import Predictor, predict_volume
 from txm2sem_core.intensity import Preparation
 from txm2sem_core.io import PairImages
-from txm2sem_core.patches import _displaced
+from txm2sem_core.patches.extract import _displaced
 from txm2sem_core.training import train_model
 
 

@@ -12,10 +12,10 @@ from small_data import make_store
 from torch import Tensor, nn
 
 from txm2sem_core import io
-from txm2sem_core.architecture import generator_arguments
 from txm2sem_core.config import Config, TrainSettings, load_config
-from txm2sem_core.degradation import downsample
+from txm2sem_core.families.architecture import generator_arguments
 from txm2sem_core.networks import build_generator, inference
+from txm2sem_core.patches.downsample import downsample
 from txm2sem_core.training import train_model
 from txm2sem_core.training.batches import Batch, epoch_batches
 from txm2sem_core.training.steps import Learner

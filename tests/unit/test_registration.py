@@ -30,10 +30,10 @@ from txm2sem_core.geometry import (
     shift_xy_px,
     warp,
 )
-from txm2sem_core.measured import Slice
-from txm2sem_core.raw_pairs import RawPair
+from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration import estimate_transform, judge, register_files, register_pairs
 from txm2sem_core.registration.similarity import similarity
+from txm2sem_core.samples.raw_pairs import RawPair
 
 DATA = Path(os.environ.get("TXM2SEM_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 needs_data = pytest.mark.skipif(not (DATA / "shale").is_dir(), reason=f"no real images in {DATA} (TXM2SEM_DATA)")

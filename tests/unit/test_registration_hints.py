@@ -17,14 +17,14 @@ from txm2sem_core import io
 from txm2sem_core.config import PhantomSettings, RegisterSettings
 from txm2sem_core.errors import RegistrationError
 from txm2sem_core.geometry import centred_similarity, warp
-from txm2sem_core.measured import Slice
+from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.phantom import make_phantom
-from txm2sem_core.raw_pairs import RawPair
 from txm2sem_core.registration import estimate_transform, judge, register_files, register_pairs
 from txm2sem_core.registration.data_bar import bar_rows
 from txm2sem_core.registration.diagnosis import NOTHING, Hint, Remedy, diagnose, explain
 from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.registration.poses import EIGHT, Upright
+from txm2sem_core.samples.raw_pairs import RawPair
 
 SETTINGS = RegisterSettings()
 QUICK = RegisterSettings(transform="rigid", max_rotation_deg=5)  # few starts: for tests that register many pairs

@@ -15,13 +15,13 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError
 from txm2sem_core.figures.pictures import _registration_view
 from txm2sem_core.geometry import centred_similarity, common_crop, corner_error_px, coverage, warp
-from txm2sem_core.measured import Slice, measured
-from txm2sem_core.raw_pairs import RawPair
+from txm2sem_core.intensity.measured import Slice, measured
 from txm2sem_core.registration import Registration, estimate_transform, judge, register_files, register_pairs, stage
 from txm2sem_core.registration.diagnosis import diagnose
 from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.registration.search import shrink_slice
 from txm2sem_core.registration.similarity import DISPLACEMENTS, correlation, similarity
+from txm2sem_core.samples.raw_pairs import RawPair
 
 QUICK = RegisterSettings(transform="rigid", max_rotation_deg=5)  # few starts: for tests that register many pairs
 SIDE = 160

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from txm2sem_core import io
-from txm2sem_core.reporting import volumes as report_volumes
-from txm2sem_core.reporting.captions import CAPTIONS, figure_entry
-from txm2sem_core.reporting.cautions import _correlation, warn_of
-from txm2sem_core.reporting.tables import read_paired, read_tables
-from txm2sem_core.reporting.volumes import REDUCTIONS, Source, choose_sources, embed_volumes
+from txm2sem_core.report import volumes as report_volumes
+from txm2sem_core.report.captions import CAPTIONS, figure_entry
+from txm2sem_core.report.tables import read_paired, read_tables
+from txm2sem_core.report.volumes import REDUCTIONS, Source, choose_sources, embed_volumes
+from txm2sem_core.report.warnings import _correlation, warn_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLENTY = 1e9

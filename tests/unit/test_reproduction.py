@@ -13,8 +13,8 @@ import pytest
 from small_data import sharp
 
 from txm2sem_core import io
+from txm2sem_core.commands.compare import TOLERANCE, compare_results
 from txm2sem_core.errors import InputError
-from txm2sem_core.reproduction import TOLERANCE, compare_results
 
 VOLUME, TABLE = "s/volumes/a/seed0/sem.ome.zarr", "s/metrics/summary.csv"
 

@@ -14,10 +14,10 @@ from small_data import make_store
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings, RockSettings
 from txm2sem_core.errors import InputError
+from txm2sem_core.measure.rock import measure_rock, summarise_rock
 from txm2sem_core.metrics import Thresholds
-from txm2sem_core.metrics.permeability import Permeability
-from txm2sem_core.metrics.rock_figures import middle, rock_figures
-from txm2sem_core.rock_measures import measure_rock, summarise_rock
+from txm2sem_core.metrics.pores.permeability import Permeability
+from txm2sem_core.metrics.pores.summary import middle, rock_figures
 
 SLIT = Thresholds((100.0,))
 
@@ -60,7 +60,7 @@ def test_the_block_is_from_the_middle() -> None:
 
 def test_a_solver_that_does_not_converge_leaves_a_gap_and_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "txm2sem_core.metrics.rock_figures.solve_permeability",
+        "txm2sem_core.metrics.pores.summary.solve_permeability",
         lambda *_: Permeability(3e-18, 300, 0.02, False, 0.1),
     )
     with pytest.warns(UserWarning, match=r"along x: not converged after 300 .* upper bound, is 3e-18"):

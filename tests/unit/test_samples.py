@@ -14,20 +14,11 @@ from hypothesis import strategies as st
 from txm2sem_core import io
 from txm2sem_core.config import load_config
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.samples import (
-    Sample,
-    check_neighbours,
-    check_sample,
-    label_files,
-    labels_of_pairs,
-    list_pairs,
-    parse_sample,
-    plane_pixel_size_nm,
-    read_samples,
-    sample_voxel_size_nm,
-    volume_path,
-    widest_context,
-)
+from txm2sem_core.samples.context import check_neighbours, widest_context
+from txm2sem_core.samples.feasibility import check_sample
+from txm2sem_core.samples.pairs import label_files, labels_of_pairs, list_pairs
+from txm2sem_core.samples.table import Sample, parse_sample, read_samples
+from txm2sem_core.samples.volume import plane_pixel_size_nm, sample_voxel_size_nm, volume_path
 
 HEADER = "sample\tsource\ttxm\tsem\tcharge\ttxm_volume\tpair_z\tvoxel_size_nm"
 RAW = Path("raw")

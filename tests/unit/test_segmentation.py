@@ -19,10 +19,12 @@ from txm2sem_core import io
 from txm2sem_core.config import Config, ForestSettings, MeasureSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.metrics import Thresholds
-from txm2sem_core.raw_pairs import RawPair
-from txm2sem_core.samples import Sample, check_labels, label_files
-from txm2sem_core.segmentation import fit_segmenter, place_labels
-from txm2sem_core.segmentation.segmenter import thresholds_of_labels
+from txm2sem_core.phases import fit_segmenter, place_labels
+from txm2sem_core.phases.segmenter import thresholds_of_labels
+from txm2sem_core.samples.feasibility import check_labels
+from txm2sem_core.samples.pairs import label_files
+from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.table import Sample
 
 
 def textured(seed: int, shape: tuple[int, int] = (96, 112)) -> tuple[np.ndarray, np.ndarray]:

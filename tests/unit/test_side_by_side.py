@@ -17,7 +17,7 @@ from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.inference import Predictor, load_spread_predictor, predict_volume
-from txm2sem_core.inference.side_by_side import side_by_side
+from txm2sem_core.inference.parallel import side_by_side
 from txm2sem_core.networks.unet import UNet
 
 

@@ -14,6 +14,7 @@ from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import MeasureSettings, PredictSettings, TrainSettings, load_config
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.families.side_tasks import DamageBank, class_image, composed, interpolated, repair_input, scores_under
 from txm2sem_core.inference import (
     ClassPredictor,
     Repairer,
@@ -25,11 +26,10 @@ from txm2sem_core.inference import (
     repair_files,
 )
 from txm2sem_core.io import PatchStore, read_patch_store, write_patch_store
-from txm2sem_core.losses import class_loss
+from txm2sem_core.measure.side_tasks import measure_repair, measure_segmentation
 from txm2sem_core.metrics import psnr
-from txm2sem_core.side_measures import measure_repair, measure_segmentation
-from txm2sem_core.side_tasks import DamageBank, class_image, composed, interpolated, repair_input, scores_under
 from txm2sem_core.training import train_model
+from txm2sem_core.training.losses import class_loss
 
 torch.set_num_threads(1)
 

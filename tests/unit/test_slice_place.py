@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.measured import Slice
-from txm2sem_core.slice_place import check_places, compare_place
+from txm2sem_core.intensity.measured import Slice
+from txm2sem_core.samples.slice_place import check_places, compare_place
 
 
 def volume(noise: float = 0.0, seed: int = 0) -> np.ndarray:

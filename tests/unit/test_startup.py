@@ -9,7 +9,7 @@ CODE = """
 import atexit, gc, weakref
 
 atexit.register(lambda: print("frozen", gc.get_freeze_count() > 0))  # the last to be called, as it is the first here
-from txm2sem_core.startup import OBJECTS, collect_seldom
+from txm2sem_core.runtime.garbage import OBJECTS, collect_seldom
 
 collect_seldom()
 

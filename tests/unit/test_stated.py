@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from txm2sem_core.provenance.records import expected_text, read_expected, record_of, record_text
-from txm2sem_core.reporting.stated import made_otherwise
+from txm2sem_core.report.stated import made_otherwise
 
 RESULTS = "results"
 MODELS = [f"{RESULTS}/rock/models/net/seed{seed}/generator.safetensors" for seed in range(3)]

@@ -13,8 +13,8 @@ from txm2sem_core import io
 from txm2sem_core.config import load_config
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.io import VoxelSize
-from txm2sem_core.samples import Sample, read_samples
-from txm2sem_core.stated_sizes import check_sizes, contradictions
+from txm2sem_core.samples.stated_sizes import check_sizes, contradictions
+from txm2sem_core.samples.table import Sample, read_samples
 
 CONFIG = load_config({"variants": {"a": {"family": "feedforward"}}})
 RAW = Path("raw")

@@ -15,78 +15,25 @@ PACKAGE = REPOSITORY / "txm2sem_core"
 LONGEST_FILE = 450
 
 # Each room of the package on its floor; a room may use rooms of lower floors, and of its own where `BESIDE` says so.
-GROUND = {
-    "errors",
-    "failures",
-    "gaps",
-    "geometry",
-    "splits",
-    "intensity",
-    "losses",
-    "numerals",
-    "zpenalty",
-    "tiling",
-    "measured",
-    "metrics",
-    "networks",
-    "progress",
-    "allocator",
-    "device",
-    "memory",
-    "startup",
-}
+GROUND = {"errors", "geometry", "intensity", "metrics", "networks", "runtime"}
 MIDDLE = {
-    "side_tasks",
-    "segmentation",
     "io",
     "config",
-    "figure_settings",
+    "samples",
+    "families",
     "checkpoint",
     "acceleration",
-    "raw_pairs",
-    "samples",
-    "architecture",
-    "feasibility",
-    "stated_sizes",
+    "phases",
     "provenance",
     "plotting",
-    "score_tables",
-    "preflight",
-    "pixel_checks",
-    "doubts",
-    "duplicates",
-    "slice_place",
-    "field_of_view",
 }
-STAGES = {
-    "phantom",
-    "registration",
-    "patches",
-    "degradation",
-    "training",
-    "inference",
-    "measure",
-    "evaluation",
-    "figures",
-    "viewer",
-    "side_measures",
-    "reporting",
-    "uncertainty",
-    "rock_measures",
-    "planning",
-    "reproduction",
-    "doctor",
-}
-TOP = {"cli", "options", "__main__"}
+STAGES = {"phantom", "registration", "patches", "training", "inference", "measure", "figures", "report"}
+TOP = {"cli", "commands", "__main__"}
 FLOORS = [GROUND, MIDDLE, STAGES, TOP]
-BESIDE = {
-    ("__main__", "cli"),
-    ("cli", "options"),
-    ("reporting", "viewer"),  # the report holds the viewer
-}
+BESIDE = {("__main__", "cli"), ("cli", "commands")}
 FORMATS = {"tifffile", "zarr", "PIL", "imagecodecs", "h5py", "mrcfile", "olefile"}
-FORMAT_ROOMS = {"io", "plotting", "viewer"}  # figures are drawn and packed by plotting and the viewer
-DEVICE_ROOMS = {"device", "training", "inference"}
+FORMAT_ROOMS = {"io", "plotting", "report"}  # figures are drawn by plotting, and packed by the report
+DEVICE_ROOMS = {"runtime", "training", "inference"}
 
 
 def modules() -> dict[str, Path]:
@@ -163,6 +110,16 @@ def test_no_circle_of_imports() -> None:
         visit(name, ())
 
 
+def test_no_circle_of_rooms() -> None:
+    """Not even where no two modules import each other: a room can be read with nothing above it in mind."""
+    uses = {room(name): set() for name in MODULES}
+    for name, path in MODULES.items():
+        uses[room(name)] |= {room(used) for used in imports(path) if used in MODULES} - {room(name), ""}
+    while done := {name for name, used in uses.items() if not used}:
+        uses = {name: used - done for name, used in uses.items() if name not in done}
+    assert not uses
+
+
 def test_only_io_touches_formats() -> None:
     for module, path in MODULES.items():
         used = {name.split(".")[0] for name in imports(path)} & FORMATS
@@ -171,7 +128,7 @@ def test_only_io_touches_formats() -> None:
 
 def test_only_training_and_inference_choose_devices() -> None:
     for module, path in MODULES.items():
-        if "txm2sem_core.device" in imports(path):
+        if "txm2sem_core.runtime.device" in imports(path):
             assert room(module) in DEVICE_ROOMS, module
 
 
@@ -186,7 +143,7 @@ def test_the_command_line_starts_without_heavy_imports() -> None:
         "txm2sem_core",
         "txm2sem_core.__main__",
         "txm2sem_core.cli",
-        "txm2sem_core.options",
+        "txm2sem_core.commands.options",
         "txm2sem_core.errors",
     ):
         assert not {name.split(".")[0] for name in imports(MODULES[module], at_import_only=True)} & heavy

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from txm2sem_core.tiling import Span, padded_length, plan_axis, plan_tiles
+from txm2sem_core.inference.tiling import Span, plan_axis, plan_tiles
+from txm2sem_core.io.units import padded_length
 
 
 @st.composite

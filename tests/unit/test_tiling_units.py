@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txm2sem_core.tiling import Unit, plan_blocks, plan_reads, plan_slab, plan_units
+from txm2sem_core.io.units import Unit, plan_blocks, plan_reads, plan_slab, plan_units
 
 DEPTHS, THICKNESSES = st.integers(1, 300), st.integers(1, 40)
 

@@ -20,11 +20,11 @@ from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import ScheduleSettings, TrainSettings
 from txm2sem_core.errors import ConfigError, TrainingError
 from txm2sem_core.io import PatchStore
-from txm2sem_core.losses import gradient_penalty
 from txm2sem_core.metrics import psnr, ssim
 from txm2sem_core.networks import build_generator
 from txm2sem_core.training import loop, train_model
 from txm2sem_core.training.batches import Batch, epoch_batches, evaluation_batches, orient
+from txm2sem_core.training.losses import gradient_penalty
 from txm2sem_core.training.resume import Checkpoint
 from txm2sem_core.training.schedules import build_scheduler, rate_factor
 from txm2sem_core.training.steps import Learner

@@ -16,11 +16,11 @@ from txm2sem_core.acceleration import Compute, winograd
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import ComputeSettings, TrainSettings
 from txm2sem_core.errors import ConfigError
-from txm2sem_core.losses import r1_penalty
 from txm2sem_core.networks import build_discriminator, build_generator
 from txm2sem_core.training import train_model
 from txm2sem_core.training.average import WeightAverage
 from txm2sem_core.training.batches import Batch
+from txm2sem_core.training.losses import r1_penalty
 from txm2sem_core.training.steps import Learner
 
 torch.set_num_threads(1)

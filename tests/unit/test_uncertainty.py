@@ -13,15 +13,15 @@ from small_data import make_store, sharp, tiny
 
 from txm2sem_core import cli, io, plotting
 from txm2sem_core.config import load_config
+from txm2sem_core.config.figures import FigureSettings
 from txm2sem_core.config.train import WITHOUT_DROPOUT
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.figure_settings import FigureSettings
 from txm2sem_core.figures import uncertainty_figure
 from txm2sem_core.io import Channel
+from txm2sem_core.measure.uncertainty import measure_uncertainty, summarise_uncertainty
 from txm2sem_core.metrics import Calibration
 from txm2sem_core.networks import build_generator, generator_names, has_dropout
 from txm2sem_core.training import train_model
-from txm2sem_core.uncertainty import measure_uncertainty, summarise_uncertainty
 
 STYLE = FigureSettings()
 COMMON = STYLE.common.model_copy(update={"dpi": 80})

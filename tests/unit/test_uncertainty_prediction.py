@@ -29,10 +29,10 @@ from txm2sem_core.inference import (
 )
 from txm2sem_core.intensity import deviation_to_dtype
 from txm2sem_core.io import Volume
+from txm2sem_core.measure.uncertainty import measure_uncertainty, summarise_uncertainty
 from txm2sem_core.metrics import Calibration, fit_calibration
 from txm2sem_core.networks import build_generator, has_dropout, inference
-from txm2sem_core.reporting.cautions import gaps_of
-from txm2sem_core.uncertainty import measure_uncertainty, summarise_uncertainty
+from txm2sem_core.report.warnings import gaps_of
 
 RANGE = {"low": 0.0, "high": 200.0}
 

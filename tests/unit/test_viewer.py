@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.numerals import number
-from txm2sem_core.viewer import ReportData, answers, encode_plane, write_report
+from txm2sem_core.metrics.numerals import number
+from txm2sem_core.report.page import ReportData, answers, encode_plane, write_report
 
 HOSTILE = '</script><script>alert("1")</script><img src=x onerror=alert(2)>'
 

@@ -13,7 +13,7 @@ from torch.func import jacrev, vmap
 
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.networks import build_generator
-from txm2sem_core.zpenalty import JACOBIAN_PENALTIES, Repeatable, perturbation, projection
+from txm2sem_core.training.z_penalty import JACOBIAN_PENALTIES, Repeatable, perturbation, projection
 
 Network = Callable[[Tensor], Tensor]
 

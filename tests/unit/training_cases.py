@@ -8,7 +8,7 @@ import torch
 
 from txm2sem_core.config import TrainSettings, parse_settings
 from txm2sem_core.config.train import SUPER_RESOLUTION
-from txm2sem_core.side_tasks import repair_input
+from txm2sem_core.families.side_tasks import repair_input
 from txm2sem_core.training.batches import Batch
 
 SIDE_PX = 64

@@ -25,8 +25,8 @@ from txm2sem_core import io as images
 from txm2sem_core.config import PhantomSettings
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.phantom import make_phantom
-from txm2sem_core.preflight import check_file
-from txm2sem_core.samples import read_samples
+from txm2sem_core.samples.preflight import check_file
+from txm2sem_core.samples.table import read_samples
 
 RAW = 'raw d\'été "x" $(touch pwned) `touch pwned`; touch pwned {2023} {sample} <new> *[a]? a,b %s #1 \\ !x'
 RESULTS = 'résultats de l\'été "q" $(touch pwned) & x'

@@ -34,7 +34,7 @@ def test_slabs_are_jobs_of_their_own_and_change_no_byte(changed: Workflow) -> No
     assert not list((changed.folder / TARGET).parent.glob(".sem.ome.zarr.units-*"))
 
     # their code counts, as that of the whole volume
-    tiling = changed.folder / "txm2sem_core/tiling.py"
+    tiling = changed.folder / "txm2sem_core/inference/tiling.py"
     tiling.write_text(tiling.read_text() + "\n_ADDED = 1\n")
     planned = changed.planned(TARGET)
     assert sorted(job.partition(" ")[0] for job in planned) == ["predict_slab"] * 3 + ["predict_volume"]

@@ -11,9 +11,9 @@ from torch import nn
 from txm2sem_core.acceleration import resnet, srresnet, unet  # noqa: F401  # they register what takes over a network
 from txm2sem_core.acceleration.batch_norm import fold_batch_norms
 from txm2sem_core.acceleration.fast_paths import fast_path, path_of, take_over
-from txm2sem_core.acceleration.first_calls import make_first_calls
 from txm2sem_core.acceleration.layers import replace_layers
 from txm2sem_core.acceleration.precision import Compute
+from txm2sem_core.runtime.mkl import make_first_calls
 
 make_first_calls()
 

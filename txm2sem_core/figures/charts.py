@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from txm2sem_core import io
-from txm2sem_core.figure_settings import ChartStyle, CommonStyle
+from txm2sem_core.config.figures import ChartStyle, CommonStyle
 from txm2sem_core.figures.saving import save, save_reason
 from txm2sem_core.plotting import Line, Panel, draw_charts
 

@@ -11,8 +11,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
-from txm2sem_core.field_of_view import FieldOfView, as_shown
-from txm2sem_core.figure_settings import (
+from txm2sem_core.config.figures import (
     CommonStyle,
     ComparisonStyle,
     CurvesStyle,
@@ -21,11 +20,13 @@ from txm2sem_core.figure_settings import (
     SectionsStyle,
     UncertaintyStyle,
 )
+from txm2sem_core.families.side_tasks import CLASSES, interpolated
 from txm2sem_core.figures.saving import or_reason, save, save_reason
-from txm2sem_core.gaps import Gaps
 from txm2sem_core.geometry import Array, Mask, Matrix, covered_by, warp
-from txm2sem_core.measured import Slice, filled
+from txm2sem_core.intensity.measured import Slice, filled
+from txm2sem_core.io.field_of_view import FieldOfView, as_shown
 from txm2sem_core.metrics import Calibration, psnr, ssim
+from txm2sem_core.metrics.gaps import Gaps
 from txm2sem_core.plotting import (
     Column,
     History,
@@ -43,8 +44,7 @@ from txm2sem_core.plotting import (
     draw_side_task,
     draw_uncertainty,
 )
-from txm2sem_core.raw_pairs import RawPair
-from txm2sem_core.side_tasks import CLASSES, interpolated
+from txm2sem_core.samples.raw_pairs import RawPair
 
 
 @dataclass(frozen=True)

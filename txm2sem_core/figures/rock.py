@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
-from txm2sem_core.field_of_view import FieldOfView, Measured
-from txm2sem_core.figure_settings import CommonStyle, PhasesStyle, PoreSpaceStyle
+from txm2sem_core.config.figures import CommonStyle, PhasesStyle, PoreSpaceStyle
 from txm2sem_core.figures.saving import or_reason, save, save_reason
-from txm2sem_core.gaps import Gaps
 from txm2sem_core.geometry import Mask
+from txm2sem_core.io.field_of_view import FieldOfView, Measured
 from txm2sem_core.metrics import Segmenter, dice
+from txm2sem_core.metrics.gaps import Gaps
+from txm2sem_core.phases import fit_segmenter
 from txm2sem_core.plotting import PhaseMap, PoreSpace, draw_phases, draw_pore_space
-from txm2sem_core.segmentation import fit_segmenter
 
 GREATEST_BLOCKS = 3
 

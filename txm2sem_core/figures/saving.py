@@ -8,8 +8,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from txm2sem_core.figure_settings import CommonStyle
-from txm2sem_core.gaps import Gaps
+from txm2sem_core.config.figures import CommonStyle
+from txm2sem_core.metrics.gaps import Gaps
 from txm2sem_core.plotting import draw_words, save_figure
 
 

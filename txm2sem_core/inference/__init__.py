@@ -1,13 +1,15 @@
 """Predict SEM images from TXM images.
 
 - `predictor`: one model on a device, planes by tiles
-- `spread`: several models, or passes with dropout: their mean and standard deviation
-- `volumes`: whole volumes, unit by unit; `answers`: what their voxels are; `streaming`: reading, computing and writing
-  at the same time; `identity`: what a volume depends on; `warnings`: what makes it doubtful
+- `ensemble`: several models, or passes with dropout: their mean and standard deviation
+- `volumes`: whole volumes, unit by unit; `outputs`: what their voxels are; `streaming`: reading, computing and writing
+  at the same time; `fingerprint`: what a volume depends on; `input_checks`: what makes it doubtful
 - `side_tasks`: repaired SEM slices, and maps of classes
-- `testing`: the test patches and slices of a patch store, and the calibration of the uncertainty
+- `test_set`: the test patches and slices of a patch store, and the calibration of the uncertainty
 """
 
+from txm2sem_core.inference.ensemble import SpreadPredictor, load_spread_predictor, mean_and_spread
+from txm2sem_core.inference.input_checks import input_warnings
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.inference.side_tasks import (
     ClassPredictor,
@@ -17,15 +19,13 @@ from txm2sem_core.inference.side_tasks import (
     predict_test_repair,
     repair_files,
 )
-from txm2sem_core.inference.spread import SpreadPredictor, load_spread_predictor, mean_and_spread
-from txm2sem_core.inference.testing import predict_test, predict_test_with_uncertainty, read_calibration
+from txm2sem_core.inference.test_set import predict_test, predict_test_with_uncertainty, read_calibration
 from txm2sem_core.inference.volumes import (
     PredictedVolume,
     check_volume_output,
     predict_volume,
     predict_volume_with_uncertainty,
 )
-from txm2sem_core.inference.warnings import input_warnings
 
 __all__ = [
     "ClassPredictor",

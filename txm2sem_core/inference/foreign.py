@@ -12,14 +12,14 @@ import numpy as np
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError, print_warnings
-from txm2sem_core.field_of_view import FieldOfView, sampled_places
+from txm2sem_core.inference.ensemble import SpreadPredictor
+from txm2sem_core.inference.input_checks import TOLERATED_SHARE, input_warnings, share_far_beyond, size_warnings
 from txm2sem_core.inference.predictor import Predictor
-from txm2sem_core.inference.spread import SpreadPredictor
-from txm2sem_core.inference.warnings import TOLERATED_SHARE, input_warnings, share_far_beyond, size_warnings
 from txm2sem_core.intensity import IntensityRange
 from txm2sem_core.intensity.histograms import Histogram, thinned
+from txm2sem_core.intensity.measured import measured
 from txm2sem_core.io import PatchStore
-from txm2sem_core.measured import measured
+from txm2sem_core.io.field_of_view import FieldOfView, sampled_places
 
 AnyPredictor = Predictor | SpreadPredictor
 

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from txm2sem_core.geometry import Mask
-from txm2sem_core.inference.answers import Answer
+from txm2sem_core.inference.outputs import Answer
 from txm2sem_core.inference.streaming import SliceOfUnit
 from txm2sem_core.intensity.histograms import Histogram, thinned
-from txm2sem_core.tiling import Unit
+from txm2sem_core.io.units import Unit
 
 _NOT_A_NUMBER = "NaN"  # in JSON and in a TIFF's tag, where a value would stand
 

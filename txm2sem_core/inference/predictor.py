@@ -10,16 +10,17 @@ import numpy as np
 import torch
 
 from txm2sem_core.acceleration import Compute, accelerate, path_of
-from txm2sem_core.allocator import give_back_freed_memory
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings
-from txm2sem_core.device import choose_device
 from txm2sem_core.errors import InputError
-from txm2sem_core.inference.identity import network_digest
+from txm2sem_core.inference.fingerprint import network_digest
+from txm2sem_core.inference.tiling import plan_tiles
 from txm2sem_core.intensity import IntensityRange, Preparation, Spread
-from txm2sem_core.memory import memory_remedy, ran_out_of_memory
+from txm2sem_core.io.units import padded_length
 from txm2sem_core.networks import ImageGenerator, inference
-from txm2sem_core.tiling import padded_length, plan_tiles
+from txm2sem_core.runtime.allocator import give_back_freed_memory
+from txm2sem_core.runtime.device import choose_device
+from txm2sem_core.runtime.out_of_memory import memory_remedy, ran_out_of_memory
 
 _ACTIVATION_BUDGET = 2 * 2**30  # bytes that a plane or tile may take in the network; the same on every machine
 _LIVE_LAYERS = 5  # of full resolution that are alive at once, padded copies included: at most 4.9, docs/volumes.md

@@ -11,12 +11,12 @@ from txm2sem_core import io
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings, TrainSettings
 from txm2sem_core.errors import ConfigError, InputError, print_warnings
+from txm2sem_core.families.side_tasks import DamageBank, predicted_classes, repair_input
 from txm2sem_core.inference.foreign import depth_warnings, range_warnings, store_for
+from txm2sem_core.inference.input_checks import size_warnings
 from txm2sem_core.inference.predictor import Predictor
-from txm2sem_core.inference.warnings import size_warnings
 from txm2sem_core.intensity import to_dtype
 from txm2sem_core.io.voxel_sizes import UNKNOWN
-from txm2sem_core.side_tasks import DamageBank, predicted_classes, repair_input
 
 
 class ClassPredictor(Predictor):

@@ -10,10 +10,10 @@ from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.geometry import Mask
 from txm2sem_core.intensity import Preparation
-from txm2sem_core.tiling import Unit, plan_reads
+from txm2sem_core.io.field_of_view import FieldOfView
+from txm2sem_core.io.units import Unit, plan_reads
 
 Item = TypeVar("Item")
 _READ_BYTES = 16 * 2**20  # that are read at once, but one slice at least

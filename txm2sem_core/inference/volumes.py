@@ -21,26 +21,26 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core import io
-from txm2sem_core.allocator import empty_apart, give_back_freed_memory
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError, print_warnings
-from txm2sem_core.field_of_view import FieldOfView
-from txm2sem_core.inference.answers import Answer, Prediction, WithUncertainty, uncertainty_file
+from txm2sem_core.inference.ensemble import SpreadPredictor
+from txm2sem_core.inference.fingerprint import digest_of_units, job_digest, result_digest
 from txm2sem_core.inference.foreign import slices_unlike_training, volume_warnings
 from txm2sem_core.inference.growing import AnsweredSlice, GrowingUnit, add_content, answer_slice, stated_outside
-from txm2sem_core.inference.identity import digest_of_units, job_digest, result_digest
+from txm2sem_core.inference.input_checks import histogram_warnings
+from txm2sem_core.inference.outputs import Answer, Prediction, WithUncertainty, uncertainty_file
+from txm2sem_core.inference.parallel import side_by_side
 from txm2sem_core.inference.predictor import Predictor
-from txm2sem_core.inference.side_by_side import side_by_side
 from txm2sem_core.inference.side_tasks import load_predictor
-from txm2sem_core.inference.spread import SpreadPredictor
 from txm2sem_core.inference.streaming import Behind, SliceOfUnit, sources, with_neighbours
-from txm2sem_core.inference.warnings import histogram_warnings
 from txm2sem_core.io import UnitStore, Volume
+from txm2sem_core.io.field_of_view import FieldOfView
+from txm2sem_core.io.units import Unit, plan_slab
 from txm2sem_core.metrics import Calibration
-from txm2sem_core.progress import progress
 from txm2sem_core.provenance import versions
-from txm2sem_core.tiling import Unit, plan_slab
+from txm2sem_core.runtime.allocator import empty_apart, give_back_freed_memory
+from txm2sem_core.runtime.progress import progress
 
 _MOST_REMEMBERED = 256 * 2**20  # bytes of slices that are looked at several times before the prediction begins
 OnProgress = Callable[[int, int], None]

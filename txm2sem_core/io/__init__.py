@@ -36,15 +36,7 @@ from txm2sem_core.io.outputs import check_apart, check_output, output_path, prin
 from txm2sem_core.io.ownership import MANIFEST, MARK, SOFTWARE, read_marks, record_files
 from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.io.registered import read_registered, registered_file
-from txm2sem_core.io.tables import (
-    read_csv,
-    read_json,
-    read_text,
-    sha256_file,
-    write_csv,
-    write_json,
-    write_text,
-)
+from txm2sem_core.io.tables import read_csv, read_json, read_text, sha256_file, write_csv, write_json, write_text
 from txm2sem_core.io.unit_store import UnitStore, volume_units
 from txm2sem_core.io.volumes import UNMEASURED, Volume, open_volume, write_volume_tiff, write_volume_tiffs
 from txm2sem_core.io.voxel_sizes import VoxelSize

@@ -19,11 +19,11 @@ from safetensors.numpy import load_file, save_file
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import IntensityRange, Preparation
+from txm2sem_core.intensity.measured import measured
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.files import plain_name
 from txm2sem_core.io.ownership import MARK
 from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, write_json
-from txm2sem_core.measured import measured
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.io.files import path_within
 from txm2sem_core.io.images import read_image, read_mask
-from txm2sem_core.measured import Slice
 
 
 def registered_file(folder: Path, row: Mapping[Any, Any], kind: str) -> Path:

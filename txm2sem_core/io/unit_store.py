@@ -28,9 +28,9 @@ from txm2sem_core.io.files import path_within
 from txm2sem_core.io.locks import folder_lock
 from txm2sem_core.io.ome_zarr import Channel, write_metadata
 from txm2sem_core.io.tables import read_json, sha256_file, write_json
+from txm2sem_core.io.units import Unit, plan_units
 from txm2sem_core.io.voxel_sizes import VoxelSize
 from txm2sem_core.io.zarr_levels import UNIT_Z, Block, Shape, ZarrLevels
-from txm2sem_core.tiling import Unit, plan_units
 
 Marks = dict[str, dict[str, Any]]
 

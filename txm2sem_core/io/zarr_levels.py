@@ -19,7 +19,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from txm2sem_core.io.atomic import remove, sync
 from txm2sem_core.io.files import check_within
 from txm2sem_core.io.tables import sha256_file
-from txm2sem_core.tiling import Unit, padded_length, plan_blocks, plan_units
+from txm2sem_core.io.units import Unit, padded_length, plan_blocks, plan_units
 
 UNIT_Z = 16
 CHUNK_YX = 256

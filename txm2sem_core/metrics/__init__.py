@@ -13,8 +13,8 @@ from txm2sem_core.metrics.image import mae, mse, psnr, psnr_8bit, ssim, ssim_8bi
 from txm2sem_core.metrics.neighbours import LineSpectra, NeighbourMeter, Neighbours, neighbours
 from txm2sem_core.metrics.otsu import ThresholdFit, fit_thresholds, multi_otsu_thresholds, thresholds_of_slices
 from txm2sem_core.metrics.paired import PairedTest, holm, paired_test
-from txm2sem_core.metrics.permeability import Permeability, nanodarcy, permeability, solve_permeability
-from txm2sem_core.metrics.rock import (
+from txm2sem_core.metrics.pores.permeability import Permeability, nanodarcy, permeability, solve_permeability
+from txm2sem_core.metrics.pores.phases import (
     Segmenter,
     Thresholds,
     confusion,

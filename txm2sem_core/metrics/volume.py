@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.gaps import Gaps, tried
 from txm2sem_core.metrics.continuity import ContinuityMeter, paired_slices
 from txm2sem_core.metrics.frequency import BLOCK_PX, Correlation, CorrelationMeter, blocks
+from txm2sem_core.metrics.gaps import Gaps, tried
 from txm2sem_core.metrics.image import check_pair, mae, mean_similarity, mse, psnr_from_mse
 from txm2sem_core.metrics.masks import Mask
 from txm2sem_core.metrics.neighbours import NeighbourMeter, VoxelSize
-from txm2sem_core.metrics.rock import Segmenter, confusion, dice_from_confusion
+from txm2sem_core.metrics.pores.phases import Segmenter, confusion, dice_from_confusion
+from txm2sem_core.metrics.pores.two_point import TwoPointMeter, two_point_errors
 from txm2sem_core.metrics.structure import HistogramMeter, gmsd, mean_structure, multi_scale_similarity
-from txm2sem_core.metrics.two_point import TwoPointMeter, two_point_errors
 from txm2sem_core.metrics.windows import WindowPair
 
 Image = NDArray[np.generic]

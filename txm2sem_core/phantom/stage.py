@@ -19,7 +19,7 @@ from txm2sem_core.phantom import phases, sem, txm
 from txm2sem_core.phantom.grains import as_generator
 from txm2sem_core.phantom.placing import Matrix, frame_shape, margin_px, random_placing, sample_frame
 from txm2sem_core.phantom.rock import Rock
-from txm2sem_core.splits import pair_slices
+from txm2sem_core.samples.splits import pair_slices
 
 # folder, name of the files, phases: as in the published layout
 DENSITIES = (

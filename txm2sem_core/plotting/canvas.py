@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from txm2sem_core.figure_settings import CommonStyle
+from txm2sem_core.config.figures import CommonStyle
 from txm2sem_core.io import SOFTWARE, atomic_path
 
 MM_PER_INCH = 25.4

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from txm2sem_core.config.figures import ChartStyle, CommonStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import ChartStyle, CommonStyle
 from txm2sem_core.plotting.canvas import (
     MUTED,
     PALETTE,

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from txm2sem_core.config.figures import CommonStyle, ComparisonStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import CommonStyle, ComparisonStyle
 from txm2sem_core.plotting.canvas import (
     MUTED,
     PALETTE,

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from txm2sem_core.config.figures import CommonStyle, CurvesStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import CommonStyle, CurvesStyle
 from txm2sem_core.plotting.canvas import (
     axes_mm,
     drawing,

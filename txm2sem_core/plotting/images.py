@@ -12,8 +12,8 @@ from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from txm2sem_core.config.figures import CommonStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import CommonStyle
 
 Image = NDArray[np.generic]
 

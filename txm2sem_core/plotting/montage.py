@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from txm2sem_core.config.figures import CommonStyle, MontageStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import CommonStyle, MontageStyle
 from txm2sem_core.plotting.canvas import (
     MUTED,
     axes_mm,

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from txm2sem_core.config.figures import CommonStyle, PhasesStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import CommonStyle, PhasesStyle
 from txm2sem_core.plotting.canvas import axes_mm, drawing, fitted, letter, line_height_mm, new_figure, text_mm
 from txm2sem_core.plotting.images import add_scale_bar, physical_size
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 from numpy.typing import NDArray
 
+from txm2sem_core.config.figures import CommonStyle, PoreSpaceStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import CommonStyle, PoreSpaceStyle
 from txm2sem_core.plotting.canvas import MUTED, drawing, letter, line_height_mm, new_figure, size_mm, text_mm
 from txm2sem_core.plotting.images import length_label
 

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from txm2sem_core.config.figures import CommonStyle, RegistrationStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import CommonStyle, RegistrationStyle
 from txm2sem_core.plotting.canvas import MUTED, axes_mm, drawing, letter, line_height_mm, new_figure, text_mm
 from txm2sem_core.plotting.images import Image, add_scale_bar, grey_range, physical_size, show_image
 

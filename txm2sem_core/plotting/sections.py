@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from txm2sem_core.config.figures import CommonStyle, SectionsStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import CommonStyle, SectionsStyle
 from txm2sem_core.plotting.canvas import axes_mm, drawing, letter, line_height_mm, new_figure, text_mm
 from txm2sem_core.plotting.images import Image, add_corner_label, add_scale_bar, grey_range, show_image
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from txm2sem_core.figure_settings import CommonStyle, MontageStyle
+from txm2sem_core.config.figures import CommonStyle, MontageStyle
 from txm2sem_core.plotting.canvas import axes_mm, drawing, line_height_mm, new_figure, text_mm, text_width_mm
 from txm2sem_core.plotting.images import Image, add_scale_bar, grey_range, physical_size, show_image
 

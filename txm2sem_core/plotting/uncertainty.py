@@ -12,8 +12,8 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from txm2sem_core.config.figures import CommonStyle, UncertaintyStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figure_settings import CommonStyle, UncertaintyStyle
 from txm2sem_core.plotting.canvas import (
     LINE_STYLES,
     MUTED,

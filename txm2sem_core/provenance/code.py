@@ -24,13 +24,13 @@ INFRASTRUCTURE = {
     "": "holds the version: a name of the code, whose content is what counts",
     "__main__": "calls the command",
     "cli": "unpacks options; a command itself, one function of it, counts as the entry that it is",
-    "options": "how what was typed is unpacked and checked; what a rule passes is one of its params",
+    "commands.options": "how what was typed is unpacked and checked; what a rule passes is one of its params",
     "errors": "words of messages: what is refused leaves no result",
-    "progress": "passes items through and counts them",
-    "startup": "how seldom garbage is looked for",
-    "allocator": "what becomes of freed memory",
-    "memory": "the message where memory runs out",
-    "device": "which device computes: chosen anew for each run and recorded, and never a reason to run again",
+    "runtime.progress": "passes items through and counts them",
+    "runtime.garbage": "how seldom garbage is looked for",
+    "runtime.allocator": "what becomes of freed memory",
+    "runtime.out_of_memory": "the message where memory runs out",
+    "runtime.device": "which device computes: chosen anew for each run and recorded, and never a reason to run again",
     "io.atomic": "how a file comes to its place, not what stands in it",
     "io.exchange": "how two files change places",
     "io.lock_marks": "who waits for whom",
@@ -49,8 +49,8 @@ INFRASTRUCTURE = {
     "provenance.records": "tells what results were made with",
     "provenance.user_cache": "where digests are kept",
 }
-# Of the classes of these, a job is given the values of the fields; only what their methods compute from them counts.
-SETTINGS = ("config", "figure_settings")
+# Of the classes of this, a job is given the values of the fields; only what their methods compute from them counts.
+SETTINGS = "config"
 
 
 def code_digest(*entries: str | Path) -> str:
@@ -72,7 +72,7 @@ def code_digest(*entries: str | Path) -> str:
 def code_parts(*entries: str | Path) -> dict[str, str]:
     """The parts of the code that entries depend on, each with its digest.
 
-    Modules are named without this package's name (`io.images`), its other files by their path (`templates/report.css`),
+    Modules are named without this package's name (`io.images`), its other files by their path (`py.typed`),
     and files outside of it by their place among the entries and their name.
     """
     parts: dict[str, str] = {}
@@ -211,7 +211,7 @@ def _source(module: str) -> Source:
     file = _file(module)
     if file is None:
         raise ConfigError(f"{NAME}.{module}: this module is imported, but there is no such file.")
-    return read_source(file, settings=module.split(".")[0] in SETTINGS)
+    return read_source(file, settings=module.split(".")[0] == SETTINGS)
 
 
 @cache

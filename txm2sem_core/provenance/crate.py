@@ -16,7 +16,7 @@ from urllib.parse import quote
 from txm2sem_core import io
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.provenance.record import Run, describe_run
-from txm2sem_core.samples import Sample
+from txm2sem_core.samples.table import Sample
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),

@@ -18,7 +18,7 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.provenance.digests import raw_digest
 from txm2sem_core.provenance.environment import versions
 from txm2sem_core.provenance.machine import commit, machine
-from txm2sem_core.samples import Sample
+from txm2sem_core.samples.table import Sample
 
 FORMAT = 1
 COLUMNS = (

@@ -15,7 +15,7 @@ from skimage.transform import rescale
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
 from txm2sem_core.geometry import Array, Matrix, centred_similarity, coverage
-from txm2sem_core.measured import Slice
+from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.data_bar import bar_rows
 from txm2sem_core.registration.estimate import SMALLEST_SIDE_PX, Registration, estimate_from, is_blank, judge
 from txm2sem_core.registration.poses import AS_IT_IS, EIGHT, Pose, Upright, find_poses, resize_mask

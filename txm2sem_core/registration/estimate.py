@@ -21,7 +21,7 @@ from txm2sem_core.geometry import (
     shift_xy_px,
     warp,
 )
-from txm2sem_core.measured import Slice, measured_share
+from txm2sem_core.intensity.measured import Slice, measured_share
 from txm2sem_core.registration.search import (
     COARSE_MIN_STEP_PX,
     FINE_MIN_STEP_PX,

@@ -13,11 +13,11 @@ import numpy as np
 
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
-from txm2sem_core.measured import Slice
-from txm2sem_core.raw_pairs import RawPair
+from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.diagnosis import PAGE
 from txm2sem_core.registration.estimate import estimate_transform, judge
 from txm2sem_core.registration.search import shrink_slice
+from txm2sem_core.samples.raw_pairs import RawPair
 
 SMALL_SIDE_PX = 256  # shorter side at which partners are compared
 TRIED = 3  # of the refused pairs, and of the accepted ones

@@ -13,7 +13,7 @@ from scipy import ndimage, signal
 from skimage.transform import rescale
 
 from txm2sem_core.geometry import Array, Mask, Matrix, centred_similarity, warp
-from txm2sem_core.measured import Slice
+from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.search import COARSE_SIDE_PX, Image, shrink, shrink_slice
 from txm2sem_core.registration.similarity import Filtered, prefilter
 

@@ -14,16 +14,8 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.transform import downscale_local_mean
 
-from txm2sem_core.geometry import (
-    Mask,
-    Matrix,
-    centred_similarity,
-    covered_by,
-    rotation_deg,
-    scale,
-    warp,
-)
-from txm2sem_core.measured import Slice
+from txm2sem_core.geometry import Mask, Matrix, centred_similarity, covered_by, rotation_deg, scale, warp
+from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.similarity import BINS, Filtered, similarity
 
 Kind = Literal["translation", "rigid", "similarity", "affine"]

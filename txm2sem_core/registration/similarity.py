@@ -13,7 +13,7 @@ from scipy import ndimage
 from skimage.metrics import normalized_mutual_information
 
 from txm2sem_core.geometry import Array, Crop, Mask, Matrix, covered_by, warp
-from txm2sem_core.measured import Slice
+from txm2sem_core.intensity.measured import Slice
 
 BINS = 32
 CLIP_PERCENTILES = (0.5, 99.5)

@@ -17,12 +17,12 @@ from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError, print_warnings, printable
 from txm2sem_core.geometry import Array, Crop, Matrix, common_crop, coverage, covered_by, warp
-from txm2sem_core.measured import Slice, filled, measured_share
-from txm2sem_core.progress import progress
-from txm2sem_core.raw_pairs import RawPair
+from txm2sem_core.intensity.measured import Slice, filled, measured_share
 from txm2sem_core.registration.diagnosis import explain
 from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
 from txm2sem_core.registration.numbering import find_numbering
+from txm2sem_core.runtime.progress import progress
+from txm2sem_core.samples.raw_pairs import RawPair
 
 MEASURES = (
     "correlation_before",

@@ -17,16 +17,16 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from txm2sem_core import checkpoint, io
-from txm2sem_core.architecture import generator_arguments
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.config.train import ADVERSARIAL, BY_PORES, SIDE_TASKS
-from txm2sem_core.device import choose_device, device_name
 from txm2sem_core.errors import ConfigError, InputError, TrainingError, Txm2semError, print_warnings
+from txm2sem_core.families.architecture import generator_arguments
 from txm2sem_core.io import PatchStore
-from txm2sem_core.memory import memory_remedy
 from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, inference, plugin_of
-from txm2sem_core.progress import progress
 from txm2sem_core.provenance import made_with
+from txm2sem_core.runtime.device import choose_device, device_name
+from txm2sem_core.runtime.out_of_memory import memory_remedy
+from txm2sem_core.runtime.progress import progress
 from txm2sem_core.training.batches import Batch, epoch_batches, evaluation_batches, training_spread
 from txm2sem_core.training.neighbours import NeighbourSlices
 from txm2sem_core.training.resume import Checkpoint, Reached, place_of, state_key, termination

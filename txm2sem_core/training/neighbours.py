@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.field_of_view import FieldOfView
 from txm2sem_core.io import PatchStore, Volume
+from txm2sem_core.io.field_of_view import FieldOfView
 from txm2sem_core.provenance import volume_digest
-from txm2sem_core.splits import drawable_places, nearest_to_training
+from txm2sem_core.samples.splits import drawable_places, nearest_to_training
 from txm2sem_core.training.batches import orient
 
 PLACES_AN_EPOCH = 8  # along z; their slices are all that is held in memory of a volume of any size

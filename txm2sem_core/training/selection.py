@@ -9,7 +9,7 @@ from txm2sem_core.config.train import PORE_PHASES
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.metrics.otsu import multi_otsu_thresholds
-from txm2sem_core.metrics.rock import two_point_probability
+from txm2sem_core.metrics.pores.phases import two_point_probability
 
 LAG_PX = 16
 # the column of the history, and whether more of it is better

@@ -13,12 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from txm2sem_core import zpenalty
 from txm2sem_core.acceleration import Compute, accelerate
-from txm2sem_core.architecture import generator_arguments, input_channels
 from txm2sem_core.config import ADVERSARIAL, TrainSettings
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.losses import (
+from txm2sem_core.families.architecture import generator_arguments, input_channels
+from txm2sem_core.families.side_tasks import LOGIT_SCALE, composed
+from txm2sem_core.networks import Baseline, ImageGenerator, build_discriminator, build_generator
+from txm2sem_core.training import z_penalty
+from txm2sem_core.training.average import WeightAverage
+from txm2sem_core.training.batches import Batch
+from txm2sem_core.training.losses import (
     class_loss,
     discriminator_loss,
     generator_gan_loss,
@@ -26,10 +30,6 @@ from txm2sem_core.losses import (
     pixel_loss,
     r1_penalty,
 )
-from txm2sem_core.networks import Baseline, ImageGenerator, build_discriminator, build_generator
-from txm2sem_core.side_tasks import LOGIT_SCALE, composed
-from txm2sem_core.training.average import WeightAverage
-from txm2sem_core.training.batches import Batch
 
 _DISCRIMINATOR_SEED = 1_000_003  # added to the variant's seed, so that the two networks start from different draws
 
@@ -109,7 +109,7 @@ class Learner:
         penalties = self._penalties_due() if update_generator else {}
         txm.requires_grad_("projection" in penalties)
         # what is differentiated twice, or compared with a second pass, is computed plainly
-        network = zpenalty.Repeatable(self.generator) if penalties else self._generate
+        network = z_penalty.Repeatable(self.generator) if penalties else self._generate
         plain = bool(penalties) and self.compute.is_float32
         with torch.set_grad_enabled(update_generator):
             predicted = network(txm) if plain or not penalties else self._generate(txm)
@@ -186,7 +186,7 @@ class Learner:
         return weights | ({"projection": z_penalty.projection} if z_penalty.projection else {})
 
     def _z_penalties(
-        self, network: zpenalty.Network, weights: dict[str, float], txm: Tensor, predicted: Tensor, batch: Batch
+        self, network: z_penalty.Network, weights: dict[str, float], txm: Tensor, predicted: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
         reduction = self.settings.z_penalty.reduction
         terms = {f"loss_z_{method}": predicted.new_zeros(()) for method in self.settings.z_penalty.weights}
@@ -195,9 +195,9 @@ class Learner:
                 if batch.stack is None:
                     raise ConfigError("z_penalty.stack: the batch holds no slices of the TXM volume. Give the volume.")
                 slices = self.compute.batch(batch.stack)
-                penalty = zpenalty.stack(network, slices[:, :-1], slices[:, 1:], reduction=reduction)
+                penalty = z_penalty.stack(network, slices[:, :-1], slices[:, 1:], reduction=reduction)
             else:
-                estimate = zpenalty.JACOBIAN_PENALTIES[method]
+                estimate = z_penalty.JACOBIAN_PENALTIES[method]
                 penalty = estimate(network, txm, predicted, self.noise, reduction=reduction)
             terms[f"loss_z_{method}"] = weight * penalty
         return terms

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.errors import InputError
+from txm2sem_core.families.side_tasks import DamageBank, Mask, repair_input
 from txm2sem_core.io import PatchStore
-from txm2sem_core.side_tasks import DamageBank, Mask, repair_input
 from txm2sem_core.training.batches import Batch
 
 

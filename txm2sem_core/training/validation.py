@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from txm2sem_core.config import TrainSettings
+from txm2sem_core.families.side_tasks import composed, scores_under
 from txm2sem_core.io import PatchStore
 from txm2sem_core.metrics.image import psnr, ssim
-from txm2sem_core.metrics.rock import dice_from_confusion
+from txm2sem_core.metrics.pores.phases import dice_from_confusion
 from txm2sem_core.networks import ImageGenerator, inference
-from txm2sem_core.side_tasks import composed, scores_under
 from txm2sem_core.training.batches import evaluation_batches
 from txm2sem_core.training.selection import RockMeter
 from txm2sem_core.training.tasks import Task, class_scores

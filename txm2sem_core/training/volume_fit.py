@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.field_of_view import FieldOfView
+from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.io import PatchStore, Volume
+from txm2sem_core.io.field_of_view import FieldOfView
 from txm2sem_core.io.voxel_sizes import UNKNOWN, differing_axes
-from txm2sem_core.measured import Slice
-from txm2sem_core.slice_place import (
+from txm2sem_core.samples.slice_place import (
     REACH,
     SlicePlace,
     check_places,

@@ -19,12 +19,12 @@ os.environ.update(PYTHONPATH=os.pathsep.join(places), PYTHONSAFEPATH="1")
 
 from txm2sem_core.config import FILTERS
 from txm2sem_core.errors import told_to_user
-from txm2sem_core.failures import print_failures
+from txm2sem_core.report.failures import print_failures
 from txm2sem_core.io import read_yaml
 from txm2sem_core.io.locks import hold_run
 from txm2sem_core.io.results import check_results
-from txm2sem_core.preflight import before_planning, check_run
-from txm2sem_core.samples import volume_path
+from txm2sem_core.samples.preflight import before_planning, check_run
+from txm2sem_core.samples.volume import volume_path
 
 with told_to_user():
     RUNNING = hold_run(Path(".snakemake"), works=not workflow.dryrun) if workflow.is_main_process else None

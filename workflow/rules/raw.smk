@@ -1,6 +1,7 @@
 # The user's raw files, and what a phantom left in their place: as inputs of rules, and as digests among their params.
 from txm2sem_core.provenance import raw_digest
-from txm2sem_core.samples import label_files, pair_files, volume_files
+from txm2sem_core.samples.pairs import label_files, pair_files
+from txm2sem_core.samples.volume import volume_files
 
 
 def given(files):

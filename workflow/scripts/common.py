@@ -5,10 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-from txm2sem_core.allocator import keep_freed_memory
 from txm2sem_core.errors import Txm2semError, for_user
 from txm2sem_core.io.results import mark_results
-from txm2sem_core.startup import collect_seldom
+from txm2sem_core.runtime.allocator import keep_freed_memory
+from txm2sem_core.runtime.garbage import collect_seldom
 
 collect_seldom()  # scripts import this module before those that take time
 

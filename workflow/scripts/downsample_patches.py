@@ -3,7 +3,7 @@ from pathlib import Path
 from common import logged
 
 from txm2sem_core.config import DownsampleSettings, parse_settings
-from txm2sem_core.degradation import downsample_patches
+from txm2sem_core.patches.downsample import downsample_patches
 
 with logged(snakemake):
     settings = parse_settings(DownsampleSettings, snakemake.params.settings)

@@ -3,10 +3,11 @@ from pathlib import Path
 from common import logged
 
 from txm2sem_core.config import DownsampleSettings, parse_settings
-from txm2sem_core.degradation import downsample_volume
 from txm2sem_core.io import write_json
+from txm2sem_core.patches.downsample import downsample_volume
 from txm2sem_core.provenance import raw_digest
-from txm2sem_core.samples import open_sample_volume, parse_sample
+from txm2sem_core.samples.table import parse_sample
+from txm2sem_core.samples.volume import open_sample_volume
 
 with logged(snakemake):
     patches = Path(snakemake.input.description).parent

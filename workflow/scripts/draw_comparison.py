@@ -3,7 +3,7 @@ from pathlib import Path
 from common import logged
 
 from txm2sem_core.config import parse_settings
-from txm2sem_core.figure_settings import CommonStyle, ComparisonStyle
+from txm2sem_core.config.figures import CommonStyle, ComparisonStyle
 from txm2sem_core.figures import comparison_figure
 
 with logged(snakemake):

@@ -4,7 +4,7 @@ from pathlib import Path
 from common import logged
 
 from txm2sem_core.config import parse_settings
-from txm2sem_core.figure_settings import CommonStyle, CurvesStyle
+from txm2sem_core.config.figures import CommonStyle, CurvesStyle
 from txm2sem_core.figures import curves_figure
 
 with logged(snakemake):

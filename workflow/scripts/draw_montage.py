@@ -4,7 +4,7 @@ from pathlib import Path
 from common import logged
 
 from txm2sem_core.config import MeasureSettings, parse_settings
-from txm2sem_core.figure_settings import CommonStyle, MontageStyle
+from txm2sem_core.config.figures import CommonStyle, MontageStyle
 from txm2sem_core.figures import PredictedPatches, montage_figure
 
 with logged(snakemake):

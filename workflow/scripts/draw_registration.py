@@ -3,9 +3,11 @@ from pathlib import Path
 from common import logged
 
 from txm2sem_core.config import parse_settings
-from txm2sem_core.figure_settings import CommonStyle, RegistrationStyle
+from txm2sem_core.config.figures import CommonStyle, RegistrationStyle
 from txm2sem_core.figures import registration_figure
-from txm2sem_core.samples import list_pairs, parse_sample, plane_pixel_size_nm
+from txm2sem_core.samples.pairs import list_pairs
+from txm2sem_core.samples.table import parse_sample
+from txm2sem_core.samples.volume import plane_pixel_size_nm
 
 with logged(snakemake):
     registered = Path(snakemake.input.quality).parent

@@ -4,7 +4,7 @@ from pathlib import Path
 from common import logged, path_or_none
 
 from txm2sem_core.config import MeasureSettings, parse_settings
-from txm2sem_core.figure_settings import CommonStyle, PhasesStyle, PoreSpaceStyle
+from txm2sem_core.config.figures import CommonStyle, PhasesStyle, PoreSpaceStyle
 from txm2sem_core.figures import ShownVolume, phases_figure, pore_space_figure
 
 FIGURES = {"phases": (phases_figure, PhasesStyle), "pore_space": (pore_space_figure, PoreSpaceStyle)}

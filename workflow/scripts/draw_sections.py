@@ -3,7 +3,7 @@ from pathlib import Path
 from common import logged, path_or_none
 
 from txm2sem_core.config import parse_settings
-from txm2sem_core.figure_settings import CommonStyle, SectionsStyle
+from txm2sem_core.config.figures import CommonStyle, SectionsStyle
 from txm2sem_core.figures import sections_figure
 from txm2sem_core.io import open_volume, read_json, with_mask
 

@@ -3,9 +3,10 @@ from pathlib import Path
 from common import logged
 
 from txm2sem_core.config import PatchesSettings, parse_settings
-from txm2sem_core.patches import extract_patches
-from txm2sem_core.samples import open_sample_volume, parse_sample, sample_voxel_size_nm
-from txm2sem_core.stated_sizes import contradictions
+from txm2sem_core.patches.extract import extract_patches
+from txm2sem_core.samples.stated_sizes import contradictions
+from txm2sem_core.samples.table import parse_sample
+from txm2sem_core.samples.volume import open_sample_volume, sample_voxel_size_nm
 
 with logged(snakemake):
     registered = Path(snakemake.input.index).parent

@@ -3,7 +3,7 @@ from pathlib import Path
 from common import logged
 
 from txm2sem_core.config import MeasureSettings, parse_settings
-from txm2sem_core.measure import measure_patches
+from txm2sem_core.measure.patches import measure_patches
 
 with logged(snakemake):
     settings = parse_settings(MeasureSettings, snakemake.params.settings)

@@ -3,7 +3,7 @@ from pathlib import Path
 from common import logged, path_or_none
 
 from txm2sem_core.config import MeasureSettings, parse_settings
-from txm2sem_core.rock_measures import measure_rock
+from txm2sem_core.measure.rock import measure_rock
 
 with logged(snakemake):
     settings = parse_settings(MeasureSettings, snakemake.params.settings)

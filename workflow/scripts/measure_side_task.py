@@ -3,7 +3,7 @@ from pathlib import Path
 from common import logged
 
 from txm2sem_core.config import MeasureSettings, parse_settings
-from txm2sem_core.side_measures import measure_repair, measure_segmentation
+from txm2sem_core.measure.side_tasks import measure_repair, measure_segmentation
 
 with logged(snakemake):
     predictions, patches = Path(snakemake.input.patches).parent, Path(snakemake.params.patches)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from common import logged
 
-from txm2sem_core.uncertainty import measure_uncertainty
+from txm2sem_core.measure.uncertainty import measure_uncertainty
 
 with logged(snakemake):
     volume = snakemake.input.get("volume")

@@ -3,7 +3,7 @@ from pathlib import Path
 from common import logged, path_or_none
 
 from txm2sem_core.config import MeasureSettings, parse_settings
-from txm2sem_core.measure import measure_volume
+from txm2sem_core.measure.volumes import measure_volume
 
 with logged(snakemake):
     settings = parse_settings(MeasureSettings, snakemake.params.settings)

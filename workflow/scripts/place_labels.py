@@ -2,8 +2,9 @@ from pathlib import Path
 
 from common import logged
 
-from txm2sem_core.samples import labels_of_pairs, list_pairs, parse_sample
-from txm2sem_core.segmentation import place_labels
+from txm2sem_core.phases import place_labels
+from txm2sem_core.samples.pairs import labels_of_pairs, list_pairs
+from txm2sem_core.samples.table import parse_sample
 
 with logged(snakemake):
     registered = Path(snakemake.input.index).parent

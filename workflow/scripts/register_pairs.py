@@ -4,7 +4,8 @@ from common import logged
 
 from txm2sem_core.config import RegisterSettings, parse_settings
 from txm2sem_core.registration import register_pairs
-from txm2sem_core.samples import list_pairs, parse_sample
+from txm2sem_core.samples.pairs import list_pairs
+from txm2sem_core.samples.table import parse_sample
 
 with logged(snakemake):
     registered = Path(snakemake.output.index).parent

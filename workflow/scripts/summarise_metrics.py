@@ -3,7 +3,7 @@ from pathlib import Path
 
 from common import logged
 
-from txm2sem_core.measure import Run, summarise_metrics
+from txm2sem_core.measure.summary import Run, summarise_metrics
 
 with logged(snakemake):
     runs = [Run(*run) for run in json.loads(snakemake.params.runs)]

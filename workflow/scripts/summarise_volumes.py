@@ -2,7 +2,7 @@ import json
 
 from common import logged
 
-from txm2sem_core.measure import summarise_volumes
+from txm2sem_core.measure.volumes import summarise_volumes
 
 with logged(snakemake):
     found, output = snakemake.input, snakemake.output

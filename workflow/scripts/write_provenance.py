@@ -5,7 +5,7 @@ from common import logged
 
 from txm2sem_core.provenance.crate import write_provenance
 from txm2sem_core.provenance.record import Run
-from txm2sem_core.samples import Sample
+from txm2sem_core.samples.table import Sample
 
 with logged(snakemake):
     given = snakemake.input

@@ -4,7 +4,7 @@ from common import logged
 
 from txm2sem_core.io import sha256_file, write_json
 from txm2sem_core.provenance.records import read_expected
-from txm2sem_core.reporting import parse_samples, report_results
+from txm2sem_core.report import parse_samples, report_results
 
 with logged(snakemake):
     samples = parse_samples(snakemake.params.samples)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from txm2sem_core.allocator import empty_apart
 from txm2sem_core.io.guards import Handle
 from txm2sem_core.io.tiff import to_kept
+from txm2sem_core.runtime.allocator import empty_apart
 
 Reader = tuple[Callable[[int, int], np.ndarray], Callable[[], None]]
 

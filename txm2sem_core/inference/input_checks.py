@@ -1,0 +1,105 @@
+"""What makes a prediction doubtful: before it is made, and by the histogram of all that was read for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from txm2sem_core import io
+from txm2sem_core.inference.ensemble import SpreadPredictor
+from txm2sem_core.inference.predictor import Predictor
+from txm2sem_core.intensity import IntensityRange
+from txm2sem_core.intensity.histograms import Histogram, Spread
+from txm2sem_core.io.field_of_view import FieldOfView, sampled_places
+from txm2sem_core.io.voxel_sizes import differing_axes
+
+_FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
+TOLERATED_SHARE = 0.05
+_SIZE_TOLERANCE = 0.05  # of a voxel's size; less is how well instruments are calibrated
+_UNIT_SHARE = 0.1  # of a volume's parts that may differ, as ends of a sample do
+
+
+def input_warnings(
+    predictor: Predictor | SpreadPredictor, field: FieldOfView, voxel_size_nm: io.VoxelSize
+) -> list[str]:
+    """Intensities that the model never saw, an unknown voxel size, a setting that is not used.
+
+    Intensities are those that were measured of the middle slice; some noise beyond the training images' range is no
+    reason to warn.
+    """
+    warnings, source = predictor.warnings, field.volume
+    if source.channels > 1:
+        warnings.append(f"{source.source} has {source.channels} channels; the first is taken for the TXM volume.")
+    places = sampled_places(source)
+    z = places[len(places) // 2]
+    plane = source.read(z, z + 1)[0]
+    mask = field.of(plane, z)
+    prepared = predictor.preparation.apply(field.filled(plane, mask))
+    beyond = share_far_beyond(prepared if mask is None else prepared[mask], predictor.txm_range)
+    if beyond > TOLERATED_SHARE:
+        low, high = predictor.txm_range.low, predictor.txm_range.high
+        warnings.append(
+            f"{beyond:.0%} of slice z = {z} of {source.source} lie far outside the TXM intensities that the model was "
+            f"trained on ({low:g} to {high:g}); the prediction there means nothing. Give a volume of the same bit "
+            "depth and scale as the training slices."
+        )
+    if source.voxel_size_nm is not None and (differing := differing_axes(voxel_size_nm, source.voxel_size_nm)):
+        warnings.append(
+            f"the given voxel size is taken, but the file {source.source} says another (given, and in the file, "
+            f"{'; '.join(differing)})."
+        )
+    unknown = [axis for axis, size in zip("zyx", voxel_size_nm, strict=True) if size is None]
+    if unknown:
+        warnings.append(
+            f"the voxel size along {', '.join(unknown)} is not known and is not written. Give --voxel-size-nm Z Y X."
+        )
+    return warnings + size_warnings(predictor, source.source, voxel_size_nm)
+
+
+def share_far_beyond(pixels: np.ndarray, trained: IntensityRange) -> float:
+    """Share of pixels with intensities that a training in this range never came near; 0 where there are no pixels."""
+    return float(np.mean(np.abs(trained.to_unit(pixels)) > _FAR_BEYOND)) if pixels.size else 0.0
+
+
+def size_warnings(predictor: Predictor | SpreadPredictor, source: str, voxel_size_nm: io.VoxelSize) -> list[str]:
+    """Voxels of another size than the training slices': along z only where the network sees neighbours."""
+    trained = predictor.description.get("voxel_size_nm") or (None, None, None)
+    factors = (1, predictor.factor, predictor.factor)  # recorded is that of the SEM, which is the finer one
+    differing = [
+        f"{axis} {here:g} nm, in training {there * factor:g} nm"
+        for axis, here, there, factor in zip("zyx", voxel_size_nm, trained, factors, strict=True)
+        if here and there and (axis != "z" or predictor.context)
+        if abs(here / (there * factor) - 1) > _SIZE_TOLERANCE
+    ]
+    if not differing:
+        return []
+    return [
+        f"the voxel size of {source} is not that of the training slices ({'; '.join(differing)}): the network "
+        "sees structures larger or smaller than it has learnt. Resample the volume, or give --voxel-size-nm if its "
+        "metadata are wrong."
+    ]
+
+
+def histogram_warnings(spread: Spread | None, marks: Mapping[str, Mapping[str, Any]], source: str) -> list[str]:
+    """Whether the TXM volume's histogram is that of the training slices (see `intensity.Spread`).
+
+    Args:
+        spread: of the training slices, or None where the model does not say.
+        marks: of all units of the volume, each with its `histogram`.
+        source: the volume's name.
+    """
+    if spread is None or not marks:
+        return []
+    each = [Histogram.from_text(str(mark["histogram"])) for mark in marks.values()]
+    whole = spread.distance(sum(each, Histogram.empty()))
+    beyond = sum(spread.distance(one) > spread.limit for one in each) / len(each)
+    if whole <= spread.limit and beyond <= _UNIT_SHARE:
+        return []
+    return [
+        f"the histogram of {source} is not that of the training TXM slices: they lie {whole:.2f} apart (Wasserstein "
+        f"distance, the training intensities span -1 to 1), at most {spread.limit:.2f} is expected, and {beyond:.0%} "
+        "of the volume's parts differ by more. The model has not learnt such images: compare the exposure, the "
+        "reconstruction's scaling and the rock, and crop what is no sample."
+    ]

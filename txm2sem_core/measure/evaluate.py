@@ -1,0 +1,430 @@
+"""`txm2sem evaluate`: all that fits two images or two volumes, as JSON and as a table that can be read."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import tee
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from txm2sem_core import io
+from txm2sem_core.errors import InputError
+from txm2sem_core.intensity import DataRangeFit
+from txm2sem_core.io.field_of_view import FieldOfView, Measured
+from txm2sem_core.io.voxel_sizes import differing_axes
+from txm2sem_core.metrics import (
+    NeighbourMeter,
+    ThresholdFit,
+    Thresholds,
+    compare_volumes,
+    confusion,
+    dice_from_confusion,
+    fit_thresholds,
+    fourier_correlation,
+    gmsd,
+    histogram_distance,
+    local_structure,
+    mae,
+    ms_ssim,
+    psnr,
+    self_continuity,
+    shell_figures,
+    ssim,
+)
+from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, told, with_gaps
+from txm2sem_core.metrics.lags import plane_step
+from txm2sem_core.metrics.pores.summary import rock_figures
+
+Figures = dict[str, float]
+
+SCORES = {
+    "psnr": psnr,
+    "ssim": ssim,
+    "mae": mae,
+    "ms_ssim": ms_ssim,
+    "structure": local_structure,
+    "gmsd": gmsd,
+    "histogram_distance": histogram_distance,
+}
+# What each figure is, for the table; an ending `_truth` says that it is the measured volume's own.
+MEANINGS = {
+    "psnr": "peak signal-to-noise ratio, dB",
+    "ssim": "structural similarity, 1 at best",
+    "mae": "mean absolute error, share of the data range",
+    "ms_ssim": "the same at several scales, 1 at best",
+    "structure": "local correlation whatever brightness and contrast, 1 at best",
+    "gmsd": "deviation of gradient similarity, 0 at best",
+    "histogram_distance": "earth mover's distance of grey levels, share of the data range",
+    "resolution_nm": "size down to which both agree (Fourier correlation above 1/7), nm",
+    "resolution_half_bit_nm": "the same by the half-bit threshold, nm",
+    "continuity_ratio": "change along z over the truth's: 1 as the truth, above it jitter",
+    "continuity_error": "mean error of the change along z, share of the data range",
+    "continuity_explained": "share of the true change along z that is right, 1 at best",
+    "self_continuity_ratio": "change along z over that in the plane: 1 if isotropic",
+    "neighbour_ssim_z": "similarity of neighbouring slices, by lines",
+    "neighbour_ssim_plane": "the same in the plane",
+    "jitter_z": "roughness along z: 0 smooth, 1 independent slices",
+    "jitter_plane": "the same in the plane",
+    "brightness_jitter": "roughness of the slices' brightness: 0 smooth, 1 independent",
+    "shift_jitter_px": "shifts between neighbours, pixels",
+    "spectrum_high_z": "share of high frequencies along z: 1/2 of independent slices",
+    "spectrum_high_plane": "the same in the plane",
+    "spectrum_high_ratio": "the one over the other: 1 if isotropic",
+    "voxel_size_nm": "along z, y, x, for all figures with a unit, nm",
+    "counted_share": "share of the pixels that count under the mask",
+    "measured_share": "share of the voxels that were measured",
+    "thresholds": "grey levels that part the phases, of the truth: a level above one is of the next phase",
+    "threshold_range": "grey levels that they were fitted on",
+    "pixels_outside_range": "pixels of the truth beyond those, or not finite",
+    "porosity": "share of the darkest phase",
+    "specific_surface_per_um": "wall of the pores per volume, 1/um",
+    "euler_per_um3": "Euler number of the pores per volume, 1/um^3; noise shifts it",
+    "block_porosity": "porosity of the block for pore sizes and flow",
+    "pore_diameter_nm_median": "of the local thickness, nm; round pores a voxel too small",
+}
+
+
+UNMASKED = (
+    "resolution, neighbours and continuity of each volume by itself, connection, surface, Euler number, chords, pore "
+    "sizes and flow need whole volumes and are left out. To have them, crop the files to a block that counts wholly."
+)
+
+
+@dataclass(frozen=True)
+class RockOptions:
+    """How the rock is measured.
+
+    Attributes:
+        phases: that multi-Otsu thresholds of the target part; 0 leaves the rock out.
+        thresholds: grey levels instead.
+        flow: whether diffusivity and permeability are solved, in a block from the middle.
+        cube_px: side of that block, in which pore sizes are taken too; 0 for the whole volume.
+    """
+
+    phases: int = 4
+    thresholds: tuple[float, ...] = ()
+    flow: bool = False
+    cube_px: int = 128
+
+
+def evaluate_files(
+    prediction: Path,
+    target: Path,
+    mask: Path | None,
+    full_range: float | None,
+    output: Path,
+    voxel_size_nm: tuple[float, float, float] | None = None,
+    rock: RockOptions = RockOptions(),
+    *,
+    overwrite: bool = True,
+) -> dict[str, Any]:
+    """Figures of a predicted image or volume against a measured one, left as JSON in `output` and returned.
+
+    Volumes are read slice by slice, several times over, and at most a slab of 64 slices of each is held. What was not
+    measured of the target, or not predicted, counts nowhere (see `field_of_view`); what needs whole volumes is of the
+    largest box that was.
+
+    Args:
+        prediction: image, or volume.
+        target: of the same shape.
+        mask: of the same shape; what is 0 in it counts nowhere (`metrics.masks`). Under a mask that leaves pixels out
+            the figures that need whole volumes are not given, which a warning names.
+        full_range: greatest minus least possible grey level; None for 8-bit data.
+        output: JSON.
+        voxel_size_nm: along z, y, x; None for what the files state. Without one there is no resolution and no figure
+            of the rock with a unit, and voxels are taken as cubes.
+        rock: how the rock is measured.
+        overwrite: earlier figures of ours may be replaced.
+
+    Raises:
+        InputError: the output is an input or something of the user's (see `io.check_output`), shapes differ, a file
+            cannot be read, nothing can be compared, the data range of data that is not 8-bit is not given, or the files
+            state voxel sizes that differ and none is given. A measure that fails costs no other: `not_measured` says
+            why.
+    """
+    io.check_output([prediction, target, mask], files=[output])
+    predicted, measured = io.open_volume(prediction), io.open_volume(target)
+    if predicted.shape != measured.shape:
+        raise InputError(
+            f"{prediction}: shape {predicted.shape} (Z, Y, X), but {target} has {measured.shape}. Crop one of them."
+        )
+    if full_range is None and measured.dtype != np.uint8:
+        raise InputError(f"{target}: {measured.dtype} data has no range of its own. Give --data-range.")
+    full = 255.0 if full_range is None else full_range
+    size = voxel_size_nm or _stated_size(predicted, measured)
+    under = _Masked.of(predicted, measured, None if mask is None else _same_shape(mask, measured))
+    _tell_levels(under, full)
+    result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape), **under.seen.figures()}
+    if size is not None:
+        result["voxel_size_nm"] = list(size)
+    if not under.seen.is_whole:
+        warnings.warn(f"{measured.source}: {under.seen.remark()}", stacklevel=2)
+    if under.share < 1:
+        result["counted_share"] = under.share
+        if under.mask is not None and measured.shape[0] > 1:
+            warnings.warn(f"{mask}: {UNMASKED}", stacklevel=2)
+    gaps, figures_of = Gaps("evaluate"), _image_figures if measured.shape[0] == 1 else _volume_figures
+    result |= figures_of(under, full, size, gaps)
+    if result.get("mae") == 0:
+        warnings.warn(
+            f"{prediction} and {target} hold the same grey levels wherever they count: this compares an image with "
+            "itself, or with what it was made from.",
+            stacklevel=2,
+        )
+    levels = rock.thresholds
+    if rock.phases and not levels and (fit := _fitted(under, rock.phases, gaps)) is not None:
+        levels = fit.levels
+        result["threshold_range"] = [fit.low, fit.high]
+        result["pixels_outside_range"] = fit.outside
+    if levels:
+        result["thresholds"] = list(levels)
+        with gaps.of("rock"):
+            result |= _rock(under, Thresholds(levels), size, rock, gaps)
+    result = with_gaps(result, gaps) | io.MARK
+    finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()}
+    io.write_json(output, finite, overwrite=overwrite)
+    return result
+
+
+def _tell_levels(under: _Masked, full: float) -> None:
+    """Warn of grey levels in the middle slices that scores cannot be taken of: of two kinds, or not of the range."""
+    predicted, measured = under.predicted, under.measured
+    z = measured.shape[0] // 2
+    own, true = (volume.read(z, z + 1)[0] for volume in (predicted, measured))
+    if own.dtype.kind in "iu" and true.dtype.kind in "iu" and own.dtype != true.dtype:
+        warnings.warn(
+            f"{predicted.source} is {own.dtype} and {measured.source} {true.dtype}: scores mean something only where "
+            "both hold the same grey levels. Export both with the same bit depth.",
+            stacklevel=3,
+        )
+    counts = slice(None) if under.mask is None else io.not_zero(under.mask.read(z, z + 1)[0])
+    own, true = own[counts], true[counts]
+    if not true.size:
+        return
+    for image, source in ((own, predicted.source), (true, measured.source)):
+        known = image[np.isfinite(image)]
+        if known.size and known.min() == known.max():
+            warnings.warn(
+                f"{source}: slice z = {z} has one grey level, {known.flat[0]:g}: scores say nothing of structures "
+                "there. Look whether this is the right file, or whether a network has died.",
+                stacklevel=3,
+            )
+    fit = DataRangeFit.of(true, full)
+    if fit.is_too_small:
+        warnings.warn(
+            f"{measured.source}: nine tenths of slice z = {z} lie between {fit.low:g} and {fit.high:g}, which the "
+            f"data range of {full:g} does not hold: scores are too low. Give --data-range.",
+            stacklevel=3,
+        )
+    elif fit.is_far_too_wide:
+        warnings.warn(
+            f"{measured.source}: slice z = {z} holds grey levels from {fit.least:g} to {fit.greatest:g}, and scores "
+            f"refer to a data range of {full:g}: PSNR is {fit.flattery_db:.0f} dB higher than by their own. "
+            f"Give --data-range {fit.span:g}, or images with their full range.",
+            stacklevel=3,
+        )
+
+
+def _stated_size(predicted: io.Volume, measured: io.Volume) -> io.VoxelSize | None:
+    """The voxel size of the target's file, or else the prediction's; InputError where they differ."""
+    own, true = predicted.voxel_size_nm, measured.voxel_size_nm
+    if own is None or true is None:
+        return true or own
+    if differing := differing_axes(own, true):
+        raise InputError(
+            f"{predicted.source} and {measured.source} state voxel sizes that differ (along "
+            f"{'; along '.join(differing)}), so that lengths, surfaces and permeabilities of one would be wrong. Give "
+            "the right one by --voxel-size-nm Z Y X, or resample one of the files."
+        )
+    z_nm, y_nm, x_nm = (there or here for here, there in zip(own, true, strict=True))
+    return (z_nm, y_nm, x_nm)
+
+
+@dataclass(frozen=True)
+class _Masked:
+    """What is compared: two volumes of one shape, and which of their pixels count.
+
+    Attributes:
+        seen: prediction and target, images as volumes of a single slice, and what of them was measured.
+        mask: that was given; None where it leaves nothing out.
+        share: of the pixels that count.
+    """
+
+    seen: Measured
+    mask: io.Volume | None
+    share: float = 1.0
+
+    @classmethod
+    def of(cls, predicted: io.Volume, measured: io.Volume, mask: io.Volume | None) -> _Masked:
+        """With how much the mask leaves of what was measured; one that leaves all is none."""
+        # a mask that is given is what was measured: the border of a constant need not be guessed
+        seen = Measured.of(FieldOfView(predicted, guess=False), FieldOfView(measured, guess=mask is None))
+        if mask is None:
+            return cls(seen, None, seen.share)
+        given = sum(int(np.count_nonzero(io.not_zero(plane))) for plane in mask.slices())
+        if not given:
+            raise InputError(f"{mask.source}: the mask is 0 everywhere, so that nothing counts. Was it inverted?")
+        if given == math.prod(mask.shape):
+            return cls(seen, None, seen.share)
+        if seen.is_whole:
+            return cls(seen, mask, given / math.prod(mask.shape))
+        under = cls(seen, mask)
+        counted = sum(int(np.count_nonzero(own)) for own in under._masks())
+        if not counted:
+            raise InputError(f"{mask.source}: nothing was measured where the mask is not 0. Was it inverted?")
+        return cls(seen, mask, counted / math.prod(mask.shape))
+
+    @property
+    def predicted(self) -> io.Volume:
+        """The prediction."""
+        return self.seen.fields[0].volume
+
+    @property
+    def measured(self) -> io.Volume:
+        """The target."""
+        return self.seen.fields[1].volume
+
+    def each(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+        """Slices of the prediction and of the target, and where they count; None: everywhere."""
+        given = iter([None] * self.measured.shape[0]) if self.mask is None else map(io.not_zero, self.mask.slices())
+        for (planes, own), one in zip(self.seen.slices(), given, strict=True):
+            yield planes[0], planes[1], own if one is None else one if own is None else own & one
+
+    def apart(self) -> tuple[Iterator[np.ndarray], Iterator[np.ndarray], Iterator[np.ndarray] | None]:
+        """The same as three iterators that are read side by side; no masks where all counts."""
+        first, second, third = tee(self.each(), 3)
+        masks = (np.ones(own.shape, dtype=bool) if mask is None else mask for own, _, mask in third)
+        return (own for own, _, _ in first), (true for _, true, _ in second), masks if self.share < 1 else None
+
+    def _masks(self) -> Iterator[np.ndarray]:
+        return (np.ones(own.shape, dtype=bool) if mask is None else mask for own, _, mask in self.each())
+
+    def true_levels(self) -> Iterator[np.ndarray]:
+        """The target's grey levels that count, slice by slice."""
+        return (true if mask is None else true[mask] for _, true, mask in self.each())
+
+
+def _fitted(under: _Masked, phases: int, gaps: Gaps) -> ThresholdFit | None:
+    """Thresholds of the target; none where it has fewer grey levels than phases and there is nothing to part."""
+    try:
+        fit = fit_thresholds(under.true_levels, phases)
+    except InputError as error:
+        warnings.warn(f"no figures of the rock: {under.measured.source}: {error}", stacklevel=3)
+        gaps.reasons["rock"] = str(error)
+        return None
+    if fit.remark:
+        warnings.warn(f"{under.measured.source}: {fit.remark}.", stacklevel=3)
+    return fit
+
+
+def _rock(under: _Masked, segmenter: Thresholds, size: io.VoxelSize | None, rock: RockOptions, gaps: Gaps) -> Figures:
+    """Shares of the phases and Dice; of whole volumes, where the voxel size is known, all figures of the pores too."""
+    counts = np.zeros((segmenter.phases, segmenter.phases), np.int64)
+    for own, true, mask in under.each():
+        counts += confusion(segmenter(own), segmenter(true), segmenter.phases, mask)
+    figures = {f"dice_{phase}": float(score) for phase, score in enumerate(dice_from_confusion(counts))}
+    shares = counts.sum(axis=0) / counts.sum(), counts.sum(axis=1) / counts.sum()
+    for suffix, own_shares in zip(("", "_truth"), shares, strict=True):
+        figures |= {f"fraction_{phase}{suffix}": float(share) for phase, share in enumerate(own_shares)}
+    if under.measured.shape[0] == 1:
+        return figures
+    if under.mask is not None:
+        return figures | {f"porosity{suffix}": figures[f"fraction_0{suffix}"] for suffix in ("", "_truth")}
+    edges = None if size is None or None in size else [float(edge or 0) for edge in size]
+    shares_of_all = dict(figures) | {f"porosity{suffix}": figures[f"fraction_0{suffix}"] for suffix in ("", "_truth")}
+    for suffix, volume in (("", under.seen.boxed(0)), ("_truth", under.seen.boxed(1))):
+        found, _ = rock_figures(
+            volume.slices(), volume.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow, gaps=gaps
+        )
+        figures |= {f"{name}{suffix}": value for name, value in found.items()}
+    return figures if under.seen.is_whole else figures | shares_of_all
+
+
+# The same of figures that come for each phase or axis: the start of the name, and its meaning.
+FAMILIES = {
+    "fraction_": "share of a phase, from the darkest",
+    "dice_": "agreement on a phase, 1 at best",
+    "porosity_connected_": "pores that join the two faces of an axis",
+    "mean_chord_": "mean chord in the pores, nm",
+    "block_": "block for pore sizes and flow, voxels",
+    "box_": "box that was measured wholly, of which all figures are that need one, voxels",
+    "diffusivity_": "effective over free diffusivity",
+    "tortuosity_": "porosity over that",
+    "formation_factor_": "1 over the effective over the free diffusivity",
+    "permeability_": "Stokes flow through the pores",
+}
+
+
+def readable(result: dict[str, Any]) -> str:
+    """The result as a table: name, figure, that of the truth where there is one, and what it is."""
+    lines = [("", "prediction", "truth", "")]
+    for key, value in result.items():
+        if not key.endswith("_truth") and key not in (*io.MARK, NOT_MEASURED):
+            truth = result.get(f"{key}_truth", "")
+            lines.append((key, _text(value), _text(truth), _meaning(key)))
+    if all(line[2] == "" for line in lines[1:]):
+        lines = [(key, value, "", meaning) for key, value, _, meaning in lines[1:]]
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)) for line in lines)
+    failed = [f"Not measured: {told(result[NOT_MEASURED])}"] if NOT_MEASURED in result else []
+    return "\n".join([*(line.rstrip() for line in padded), *failed])
+
+
+def _meaning(key: str) -> str:
+    family = next((meaning for start, meaning in FAMILIES.items() if key.startswith(start)), "")
+    return MEANINGS.get(key, family)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _image_figures(under: _Masked, full: float, size: io.VoxelSize | None, gaps: Gaps) -> Figures:
+    own, true, mask = next(under.each())
+    images, figures = (own, true), Figures()
+    for name, score in SCORES.items():
+        with gaps.of(name):
+            figures[name] = score(*images, full, mask)
+    if size is not None and size[1] and size[2]:
+        with gaps.of("resolution"):
+            curve = fourier_correlation(*images, (size[1], size[2]), mask)
+            figures["resolution_nm"] = curve.resolution_nm()
+            figures["resolution_half_bit_nm"] = curve.resolution_nm(curve.half_bit)
+    return figures
+
+
+def _volume_figures(under: _Masked, full: float, size: io.VoxelSize | None, gaps: Gaps) -> Figures:
+    """Of all that counts; what needs whole slices, of the box that was measured, unless a mask was given."""
+    own_slices, true_slices, masks = under.apart()
+    if under.mask is not None:
+        return compare_volumes(own_slices, true_slices, full, masks=masks, gaps=gaps)
+    predicted, measured, shape = under.seen.boxed(0), under.seen.boxed(1), under.seen.box.shape
+    meters = (NeighbourMeter.of_volume(shape, size, full), NeighbourMeter.of_volume(shape, size, full))
+    figures = compare_volumes(predicted.slices(), measured.slices(), full, neighbours=meters, gaps=gaps)
+    if masks is not None:
+        figures |= compare_volumes(own_slices, true_slices, full, masks=masks, gaps=gaps)
+    with gaps.of("resolution"):
+        figures |= shell_figures(predicted.slices(), measured.slices(), shape, size)
+    for suffix, volume in (("", predicted), ("_truth", measured)):
+        try:
+            own = self_continuity(volume.slices(), plane_step(size))
+        except InputError:  # a constant volume, or one too small, of which it says nothing
+            continue
+        figures[f"self_continuity_ratio{suffix}"] = own.ratio
+        figures[f"self_continuity_correlation_z{suffix}"] = own.correlation_z
+        figures[f"self_continuity_correlation_plane{suffix}"] = own.correlation_plane
+    return figures
+
+
+def _same_shape(mask: Path, measured: io.Volume) -> io.Volume:
+    volume = io.open_volume(mask)
+    if volume.shape != measured.shape:
+        raise InputError(f"{mask}: shape {volume.shape} (Z, Y, X), but {measured.source} has {measured.shape}.")
+    return volume

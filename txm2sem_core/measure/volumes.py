@@ -1,0 +1,163 @@
+"""Measure predictions: test patches, volumes, and the tables that collect them over variants and seeds."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from txm2sem_core import io
+from txm2sem_core.config import MeasureSettings
+from txm2sem_core.io.field_of_view import FieldOfView, Measured
+from txm2sem_core.io.voxel_sizes import UNKNOWN, differing_axes
+from txm2sem_core.measure.patches import COMPARISON
+from txm2sem_core.metrics import (
+    LineSpectra,
+    NeighbourMeter,
+    Segmenter,
+    compare_volumes,
+    self_continuity,
+    shell_figures,
+)
+from txm2sem_core.metrics.gaps import Gaps, as_row, with_gaps
+from txm2sem_core.metrics.lags import equal_lags, plane_step
+from txm2sem_core.metrics.volume import NEIGHBOURS, TWO_POINT
+from txm2sem_core.phases import fit_segmenter
+
+
+def measure_volume(
+    predicted: str | Path,
+    truth: str | Path | None,
+    patches: Path,
+    settings: MeasureSettings,
+    output: str | Path,
+    spectra: str | Path,
+    labels: Path | None = None,
+) -> None:
+    """Figures of a predicted volume: against the truth where it is known, else its own continuity along z.
+
+    Where a part was not measured, they are of the rest: what needs whole slices of the largest box within (see
+    `field_of_view`), whose size stands beside them.
+
+    Args:
+        predicted: OME-Zarr or TIFF.
+        truth: a volume that covers the prediction from its first voxel on, or None.
+        patches: folder of the full-resolution patch store.
+        settings: data range, and how phases are parted.
+        output: JSON; `not_measured` holds the measures that failed, whose figures are not there, and why.
+        spectra: CSV of the power along each axis: source (`prediction`, `truth`), axis (z, y, x), frequency_per_px,
+            frequency_per_nm (empty where the voxel size is not known), power (squared grey levels a voxel).
+        labels: folder of the placed label images, where phases are parted by them.
+    """
+    store = io.read_patch_store(patches)
+    volumes = [io.open_volume(path) for path in (predicted, truth) if path is not None]
+    gaps, figures, spectra_of = Gaps("measure_volume"), {"slices": float(volumes[0].shape[0])}, dict[str, LineSpectra]()
+    with gaps.of("volume"):
+        seen = Measured.of(*(FieldOfView(volume, guess=False) for volume in volumes))  # a truth is known everywhere
+        if not seen.is_whole:
+            print(f"measure {predicted}: {seen.remark()}", file=sys.stderr)
+        full = store.data_range(settings.data_range)
+        meters = [NeighbourMeter.of_volume(seen.box.shape, volumes[0].voxel_size_nm, full) for _ in volumes]
+        if truth is None:
+            with gaps.of("continuity"):
+                figures |= _own_figures(seen.boxed(0), meters[0])
+        else:
+            _tell_sizes(*volumes)
+            segmenter: Segmenter | None = None
+            with gaps.of("phases"):
+                segmenter = fit_segmenter(store, settings, labels)
+            figures |= _compared(seen, full, segmenter, (meters[0], meters[1]), gaps)
+        if not gaps.reasons.keys() & ({"continuity"} if truth is None else {COMPARISON, NEIGHBOURS}):
+            spectra_of = {name: own.spectra for name, own in zip(("prediction", "truth"), meters, strict=False)}
+        figures |= seen.figures()
+    io.write_csv(spectra, _axis_rows(spectra_of, volumes[0].voxel_size_nm))
+    finite = {key: value if math.isfinite(value) else None for key, value in figures.items()}
+    io.write_json(output, with_gaps(finite, gaps))
+
+
+def _tell_sizes(predicted: io.Volume, true: io.Volume) -> None:
+    """Warn of voxel sizes that differ."""
+    if differing := differing_axes(predicted.voxel_size_nm or UNKNOWN, true.voxel_size_nm or UNKNOWN):
+        warnings.warn(
+            f"{predicted.source} and {true.source} state voxel sizes that differ (along {'; along '.join(differing)}), "
+            "so that lengths and rates of change in them are on different scales. Mend whichever file is wrong.",
+            stacklevel=3,
+        )
+
+
+def _compared(
+    seen: Measured, full: float, segmenter: Segmenter | None, meters: tuple[NeighbourMeter, NeighbourMeter], gaps: Gaps
+) -> dict[str, float]:
+    """Figures of a prediction against the truth: of all that was measured, where they need a box of the largest."""
+    figures: dict[str, float] = {}
+    boxes = seen.boxed(0), seen.boxed(1)
+    with gaps.of(COMPARISON):
+        of_box = gaps if seen.is_whole else Gaps("measure_volume")
+        own, wanted = (box.slices() for box in boxes)
+        figures |= compare_volumes(own, wanted, full, segmenter, neighbours=meters, gaps=of_box)
+        if not seen.is_whole:
+            gaps.reasons |= {name: why for name, why in of_box.reasons.items() if name in (NEIGHBOURS, TWO_POINT)}
+            (own, wanted), masks = seen.apart()
+            figures |= compare_volumes(own, wanted, full, segmenter, masks, gaps=gaps)
+    with gaps.of("resolution"):
+        own, wanted = (box.slices() for box in boxes)
+        figures |= shell_figures(own, wanted, seen.box.shape, boxes[0].voxel_size_nm)
+    return figures
+
+
+def _own_figures(volume: io.Volume, meter: NeighbourMeter) -> dict[str, float]:
+    """Continuity without truth; nothing of a constant volume or of a single slice."""
+    if volume.shape[0] < 2 or _is_constant(volume):
+        return {}
+    for plane in volume.slices():
+        meter.add(plane)
+    step = plane_step(volume.voxel_size_nm)
+    if any(n <= lag.high for n, lag in zip(volume.shape, equal_lags(step), strict=True)):
+        return meter.result().figures()  # the distance that z and the plane share does not fit into the volume
+    own = self_continuity(volume.slices(), step)
+    return {f"self_continuity_{k}": v for k, v in asdict(own).items()} | meter.result().figures()
+
+
+def _is_constant(volume: io.Volume) -> bool:
+    """Whether all voxels are equal, as the constant baseline predicts them: continuity says nothing of it then."""
+    value = volume.read(0, 1)[0, 0, 0]
+    return all((plane == value).all() for plane in volume.slices())
+
+
+def _axis_rows(sources: dict[str, LineSpectra], voxel_size_nm: io.VoxelSize | None) -> pd.DataFrame:
+    """Spectra along the axes as rows; none where no line fits."""
+    parts = [pd.DataFrame(columns=["source", "axis", "frequency_per_px", "frequency_per_nm", "power"])]
+    for source, spectra in sources.items():
+        for row, axis in enumerate("zyx"):
+            step = voxel_size_nm[row] if voxel_size_nm is not None else None
+            columns = {"frequency_per_px": spectra.frequency(row), "power": spectra.power()[row]}
+            columns["frequency_per_nm"] = spectra.frequency(row) / (step or math.nan)
+            part = pd.DataFrame({"source": source, "axis": axis, **columns})
+            if part["power"].notna().all():
+                parts.append(part)
+    return pd.concat(parts[1:], ignore_index=True)[parts[0].columns] if len(parts) > 1 else parts[0]
+
+
+def summarise_volumes(
+    runs: Sequence[tuple[str, int | str]],
+    files: Iterable[str | Path],
+    spectra: Iterable[str | Path],
+    output: str | Path,
+    curves: str | Path,
+) -> None:
+    """Collect the volumes' figures, one row a run, and their spectra along the axes, the truth's once and first."""
+    rows = [{"variant": v, "seed": s, **as_row(io.read_json(f))} for (v, s), f in zip(runs, files, strict=True)]
+    io.write_csv(output, pd.DataFrame(rows))
+    parts = []
+    for number, ((variant, seed), file) in enumerate(zip(runs, spectra, strict=True)):
+        table = io.read_csv(file)
+        shared = table["source"] == "truth"
+        own = table[~shared].assign(variant=variant, seed=seed)
+        parts += [table[shared], own] if number == 0 else [own]
+    collected = pd.concat(parts, ignore_index=True)
+    io.write_csv(curves, collected[["variant", "seed", *(n for n in collected if n not in ("variant", "seed"))]])

@@ -1,0 +1,9 @@
+"""Metrics of the pores of a rock: phases, sizes, connections, transport.
+
+- `phases`: grey levels to phases, and their fractions
+- `streaming`: a volume slice by slice; `cells`, `chords`, `crossings`: what is counted on the way
+- `geometry`, `local_thickness`: sizes of pores
+- `connectivity`, `two_point`: what hangs together
+- `diffusivity`, `permeability`, `stokes`: what flows
+- `summary`: all of them for one volume
+"""

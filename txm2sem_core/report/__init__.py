@@ -1,0 +1,15 @@
+"""The report of a run, gathered from the results of all samples.
+
+- `gather`: all of it
+- `tables`: which tables of `metrics/` are shown, and how
+- `captions`: title and caption of each figure
+- `volumes`: what the viewer of slices holds
+- `stated`: settings that the results state
+- `failures`: jobs that failed
+- `warnings`: what would mislead
+- `page/`: the page itself
+"""
+
+from txm2sem_core.report.gather import SampleResults, parse_samples, report_results
+
+__all__ = ["SampleResults", "parse_samples", "report_results"]

@@ -1,0 +1,170 @@
+"""The sample table, and the raw pairs of slices that each of its rows names."""
+
+from __future__ import annotations
+
+import csv
+import io as text_io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from txm2sem_core import io
+from txm2sem_core.config import Name
+from txm2sem_core.config.base import Text, UserPath
+from txm2sem_core.config.checking import shown
+from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.samples.raw_pairs import MEASURED
+
+RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
+_MAX_CHARACTERS = 2**22
+
+
+class Sample(BaseModel):
+    """One row of `config/samples.tsv`. Paths are relative to the folder that snakemake runs in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sample: Name
+    source: Literal["phantom", "pairs", "reference"]
+    txm: UserPath | None = None  # folder of the TXM slices; of `reference`: the published layout's images/
+    sem: UserPath | None = None  # folder of the FIB-SEM slices
+    charge: UserPath | None = None  # folder of charge masks (not zero = charged)
+    lowdensity: UserPath | None = None  # folder of masks (not zero = pores and organic matter)
+    highdensity: UserPath | None = None  # folder of masks (not zero = heavy minerals)
+    labels: UserPath | None = None  # folder of label images of some FIB-SEM slices (0 = not labelled, 1.. = phases)
+    txm_measured: UserPath | None = None  # folder of masks of the TXM slices (not zero = measured)
+    sem_measured: UserPath | None = None  # the same of the FIB-SEM slices
+    txm_volume: UserPath | None = None  # TIFF stack, folder of slices or OME-Zarr
+    txm_volume_measured: UserPath | None = None  # mask of the TXM volume, one image or a volume (not zero = measured)
+    pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
+    voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
+    voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
+
+    def raw_paths(self) -> list[str]:
+        """The files and folders of the user's that a run reads; label images are not among them."""
+        of_pairs = (self.txm, self.sem, self.charge, self.lowdensity, self.highdensity)
+        named = (*of_pairs, self.txm_measured, self.sem_measured, self.txm_volume, self.txm_volume_measured)
+        return [path for path in named if path is not None]
+
+    def voxel_size(self) -> tuple[float, float, float] | None:
+        """The voxel size of the table in nm (Z, Y, X), or None where it is left to the files."""
+        if self.voxel_size_nm is None:
+            return None
+        try:
+            z_nm, y_nm, x_nm = (float(part) for part in self.voxel_size_nm.split(","))
+        except ValueError as error:
+            raise ConfigError(self._wrong("voxel_size_nm", "three numbers z,y,x are needed, as 32,32,32")) from error
+        if not all(0 < size < float("inf") for size in (z_nm, y_nm, x_nm)):
+            raise ConfigError(self._wrong("voxel_size_nm", "sizes must be greater than 0"))
+        return z_nm, y_nm, x_nm
+
+    def z_of_pairs(self, count: int) -> list[int | None]:
+        """The slice of the TXM volume that each of `count` pairs belongs to."""
+        if self.pair_z is None:
+            return [None] * count
+        try:
+            if ":" in self.pair_z:
+                z = list(range(*(int(part) for part in self.pair_z.split(":")))[: count + 1])
+            else:
+                z = [int(part) for part in self.pair_z.split(",")]
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ConfigError(self._wrong("pair_z", "give first:stop:step or z,z,z with whole numbers")) from error
+        if len(z) != count or len(set(z)) != count or min(z, default=0) < 0:
+            named = f"more than {count}" if len(z) > count else len(z)
+            raise ConfigError(self._wrong("pair_z", f"{count} different z are needed, one a pair; it names {named}"))
+        return list(z)
+
+    def _wrong(self, key: str, rule: str) -> str:
+        return f"sample {self.sample}, column {key}: {rule}. The value is {shown(getattr(self, key))}."
+
+
+def read_samples(path: str | Path) -> dict[str, Sample]:
+    """Read the sample table (tab-separated, one header row).
+
+    Raises:
+        ConfigError: no rows, a repeated name, an unknown column, or a value that cannot be used.
+    """
+    samples: dict[str, Sample] = {}
+    for number, values in _rows(path):
+        try:
+            sample = Sample.model_validate(values)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            column = shown(fault["loc"][0]).strip("'") if fault["loc"] else "row"
+            columns = f"the columns are {', '.join(Sample.model_fields)}, parted by tabs"
+            rule = (
+                columns
+                if fault["type"] in ("extra_forbidden", "missing")
+                else fault["msg"].removeprefix("Value error, ")
+            )
+            raise ConfigError(f"{path}, row {number}, column {column}: {rule}. The row is {shown(values)}.") from error
+        _check_row(path, number, sample)
+        _check_name(path, number, sample.sample, samples)
+        samples[sample.sample] = sample
+    if not samples:
+        raise ConfigError(f"{path}: the sample table has no rows. Add one; config/README.md describes the columns.")
+    return samples
+
+
+def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells by column of every row; lines that begin with `#` and empty cells are left out."""
+    try:
+        text = io.read_text(path)
+        if len(text) > _MAX_CHARACTERS:
+            raise ConfigError(f"{path}: {len(text)} characters are too many for a sample table.")
+        reader = csv.reader(text_io.StringIO(text, newline=None), delimiter="\t", strict=True)
+        header: list[str] | None = None
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if not any(cells) or cells[0].startswith("#"):
+                continue
+            if header is None:
+                header = cells
+                if len(set(header)) != len(header):
+                    raise ConfigError(f"{path}, line {reader.line_num}: a column stands there twice: {shown(header)}.")
+                continue
+            if len(cells) > len(header) and any(cells[len(header) :]):
+                raise ConfigError(
+                    f"{path}, row {reader.line_num}: it has {len(cells)} cells, but the header names {len(header)} "
+                    "columns, parted by tabs. Mend the row."
+                )
+            yield reader.line_num, {name: cell for name, cell in zip(header, cells, strict=False) if cell}
+    except (InputError, csv.Error) as error:
+        raise ConfigError(f"{path}: the sample table cannot be read ({error}).") from error
+
+
+def _check_name(path: str | Path, number: int, name: str, others: Iterable[str]) -> None:
+    if name.lower() in RESERVED:
+        raise ConfigError(
+            f"{path}, row {number}: a sample cannot be called {name!r}, as a folder of this name "
+            "holds what is no sample's. Rename it."
+        )
+    if name.lower() in [other.lower() for other in others]:  # one folder on file systems that ignore case
+        raise ConfigError(f"{path}, row {number}: the sample {name!r} stands there twice. Rename one.")
+
+
+def _check_row(path: str | Path, number: int, sample: Sample) -> None:
+    needed = {"phantom": (), "pairs": ("txm", "sem"), "reference": ("txm",)}[sample.source]
+    for column in needed:
+        if getattr(sample, column) is None:
+            raise ConfigError(f"{path}, row {number}, column {column}: source {sample.source} needs a folder here.")
+    for column in (*MEASURED, "txm_volume_measured"):
+        if getattr(sample, column) is not None and sample.source != "pairs":
+            raise ConfigError(
+                f"{path}, row {number}, column {column}: source {sample.source} takes no mask of what was measured, "
+                "only pairs does. Leave it empty."
+            )
+    if sample.txm_volume_measured is not None and sample.txm_volume is None:
+        raise ConfigError(
+            f"{path}, row {number}, column txm_volume_measured: there is no volume that it could be the mask of. Fill "
+            "column txm_volume, or leave it empty."
+        )
+    if sample.voxel_size() is None and sample.voxel_size_from is not None:
+        raise ConfigError(f"{path}, row {number}, column voxel_size_from: column voxel_size_nm says nothing. Fill it.")
+
+
+def parse_sample(text: str) -> Sample:
+    """A row of the sample table from JSON, as the workflow passes it."""
+    return Sample.model_validate_json(text)

@@ -1,8 +1,0 @@
-"""How the phases of volumes are told apart: one segmenter for prediction, truth and figures alike."""
-
-from __future__ import annotations
-
-from txm2sem_core.segmentation.labels import place_labels
-from txm2sem_core.segmentation.segmenter import fit_segmenter
-
-__all__ = ["fit_segmenter", "place_labels"]
