@@ -1,4 +1,4 @@
-"""A cache folder of the tests' own; and what became of the hostile cases (tests/unit/hostile.py) in the summary."""
+"""A cache folder of the tests' own; and what became of the hostile cases (tests/helpers/hostile.py) in the summary."""
 
 from __future__ import annotations
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-for folder in ("unit", "faults"):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / folder))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from undisturbed import Mount, Undisturbed, fingerprint, make_workflow, start  # noqa: E402
+from undisturbed import Mount, Undisturbed, fingerprint, make_workflow, start
 
 
 @pytest.fixture(scope="session")

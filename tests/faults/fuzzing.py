@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-for place in ("faults", "corpus", "unit"):
+for place in ("faults", "corpus", "helpers"):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / place))
 
 import numpy as np  # noqa: E402
@@ -98,7 +98,7 @@ def read_store(path: Path, _: Path) -> None:
 
 
 def model_seeds(folder: Path) -> list[tuple[str, Files]]:
-    from test_hostile_models import saved
+    from saved_models import saved
 
     saved(folder / "m")
     return [("m", {f"m/{file.name}": file.read_bytes() for file in (folder / "m").iterdir()})]

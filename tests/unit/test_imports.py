@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_structure import rules, section
+from workflow_rules import rules, section
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"

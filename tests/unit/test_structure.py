@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from workflow_rules import REPOSITORY, RULES, rules, section
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = REPOSITORY / "txm2sem_core"
 LONGEST_FILE = 450
 
@@ -193,23 +193,7 @@ def test_environments_have_the_versions_of_the_lock(path: Path) -> None:
     assert environment == {name: lock.get(name) for name in environment}
 
 
-RULES = sorted((REPOSITORY / "workflow/rules").glob("*.smk"))
 RESOURCES = {"gpu", "mem_mb", "runtime", "cpus_per_gpu", "gres", "disk_mb", "slurm_partition", "slurm_account", "tasks"}
-
-
-def rules() -> list[tuple[str, str]]:
-    """Every rule of the workflow: its name and its text."""
-    found = []
-    for path in RULES:
-        parts = re.split(r"^(?:rule|checkpoint) (\w+):$", path.read_text(), flags=re.MULTILINE)
-        found += list(zip(parts[1::2], parts[2::2], strict=True))
-    return found
-
-
-def section(text: str, key: str) -> str | None:
-    """The indented block under a keyword of a rule."""
-    found = re.search(rf"^    {key}:(.*(?:\n(?: {{8}}.*)?)*)", text, flags=re.MULTILINE)
-    return found[1] if found else None
 
 
 @pytest.mark.parametrize(("name", "text"), rules(), ids=[name for name, _ in rules()])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from small_data import make_store
-from test_inference import model, predictor
+from small_models import model, predictor
 
 from txm2sem_core import io
 from txm2sem_core.config import DownsampleSettings, MeasureSettings, RockSettings

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from test_structure import rules
+from workflow_rules import rules
 
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.provenance import code, code_digest, syntax, user_cache
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "workflow/scripts"
 COMMANDS = sorted({found for _, text in rules() for found in re.findall(r'command_code\("([\w-]+)"\)', text)})
 NAMES = sorted({found for _, text in rules() for found in re.findall(r'run_script\(\s*"(\w+)"', text)})

@@ -19,7 +19,7 @@ from txm2sem_core.report.tables import read_paired, read_tables
 from txm2sem_core.report.volumes import REDUCTIONS, Source, choose_sources, embed_volumes
 from txm2sem_core.report.warnings import _correlation, warn_of
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 PLENTY = 1e9
 
 

@@ -24,7 +24,7 @@ from txm2sem_core.plotting.images import length_label, scale_bar_length_nm
 
 STYLE = FigureSettings()
 COMMON = STYLE.common.model_copy(update={"dpi": 100})
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def patch(seed: int, shape: tuple[int, int] = (32, 32)) -> np.ndarray:

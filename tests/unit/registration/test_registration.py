@@ -35,7 +35,7 @@ from txm2sem_core.registration import estimate_transform, judge, register_files,
 from txm2sem_core.registration.similarity import similarity
 from txm2sem_core.samples.raw_pairs import RawPair
 
-DATA = Path(os.environ.get("TXM2SEM_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
+DATA = Path(os.environ.get("TXM2SEM_DATA", Path(__file__).parents[3].parent / "shared" / "data"))
 needs_data = pytest.mark.skipif(not (DATA / "shale").is_dir(), reason=f"no real images in {DATA} (TXM2SEM_DATA)")
 SHAPE = (150, 180)
 

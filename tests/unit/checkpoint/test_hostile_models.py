@@ -18,6 +18,7 @@ from hostile import cases, tried
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
+from saved_models import DESCRIPTION, OPTIONS, saved
 from torch import Tensor
 
 from txm2sem_core import io
@@ -30,24 +31,6 @@ from txm2sem_core.checkpoint import (
 )
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.networks import build_generator
-
-OPTIONS = {"name": "resnet_1blocks", "width": 2}
-DESCRIPTION: dict[str, Any] = {
-    "generator": OPTIONS,
-    "normalisation": {"txm": {"low": 0.0, "high": 255.0}, "sem": {"low": 0.0, "high": 255.0}},
-    "preparation": {"equalise": 0.0, "contrast": 1.0},
-    "sem_dtype": "uint8",
-    "voxel_size_nm": [None, 32.0, 32.0],
-    "inference_mode": "evaluation",
-}
-
-
-def saved(folder: Path, **changes: Any) -> Path:
-    """A good model, then its description changed."""
-    save_model(folder, build_generator(**OPTIONS, seed=0), DESCRIPTION)
-    file = folder / "model.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
-    return folder
 
 
 def with_weights(folder: Path, weights: dict[str, Tensor] | bytes) -> Path:

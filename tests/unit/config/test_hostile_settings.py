@@ -319,7 +319,7 @@ def test_the_command_checks_without_running(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("kind", ["a key twice", "aliases without end"])
 def test_snakemake_refuses_in_one_line(tmp_path: Path, kind: str) -> None:
     """Only what Snakemake itself can read comes as far as our own check."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     (tmp_path / "c.yaml").write_bytes(FILES[kind][0])
     words = [sys.executable, "-m", "snakemake", "-s", str(root / "Snakefile"), "--dry-run", "--cores", "1"]
     words += ["--configfile", "c.yaml", "--workflow-profile", "none"]

@@ -23,7 +23,7 @@ from txm2sem_core.config.figures import FigureSettings, load_figure_settings
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.networks import build_discriminator, build_generator
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def variant(own: dict[str, Any], **others: Any) -> TrainSettings:
