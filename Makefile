@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo demo-into reproduce lint test test-browser test-second test-slurm test-faults soak benchmark audit lock
+.PHONY: help env demo demo-into reproduce lint test test-browser test-second test-slurm test-faults soak benchmark audit lock settings
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
@@ -20,6 +20,7 @@ help:
 	@echo "make soak   train, predict and measure in one process for MINUTES=60: do memory, files, threads and disk stay flat?"
 	@echo "make benchmark   speed and memory beside the rivals that PUBLISHED, JACOBIAN and RIVALS name (benchmarks/README.md)"
 	@echo "make lint   the first two of these alone"
+	@echo "make settings   the tables of config/README.md and config/schema.json anew, from the settings in the code"
 	@echo "make audit  look up the locked and the lowest allowed versions among known vulnerabilities (needs a network)"
 	@echo "make lock   renew requirements.lock with the newest versions that pyproject.toml allows"
 
@@ -49,6 +50,9 @@ reproduce: demo
 # for what runs the demo beside the one that is there
 demo-into: $(STAMP)
 	$(DEMO) --config results_dir=$(or $(RESULTS),$(error RESULTS must name a folder))
+
+settings: $(STAMP)
+	python -m txm2sem_core.config.tables config
 
 lint: $(STAMP)
 	ruff check .

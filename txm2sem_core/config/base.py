@@ -8,7 +8,7 @@ import re
 import unicodedata
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -86,14 +86,28 @@ def _power_of_two(value: int) -> int:
     return value
 
 
-Factor = Annotated[int, AfterValidator(_power_of_two)]
+Factor = Annotated[int, AfterValidator(_power_of_two), Field(json_schema_extra={"enum": [1, 2, 4, 8]})]
 Triple = tuple[Positive, Positive, Positive]
+
+
+def setting(default: Any, meaning: str, *, reruns: str | None = None, shown: str | None = None) -> Any:
+    """A field of a group of settings with what `config/README.md` and the JSON Schema say of it.
+
+    Args:
+        default: its value where the configuration has none.
+        meaning: what it means, with its unit.
+        reruns: what a change runs again, where that is not what is said of its group.
+        shown: the default in words, where it is not one value.
+    """
+    extra = {"reruns": reruns, "shown": shown}
+    return Field(default, description=meaning, json_schema_extra={k: v for k, v in extra.items() if v is not None})
 
 
 class Settings(BaseModel):
     """Base of every group of settings: closed, and frozen once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    reruns: ClassVar[str] = ""  # what a change of its settings runs again
 
     def canonical_json(self) -> str:
         """The settings as one string with sorted keys: equal settings give equal strings."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from txm2sem_core.config.base import Name, PluginPath, ResultsPath, Seed, Settings, Text, UserPath
+from txm2sem_core.config.base import Name, PluginPath, ResultsPath, Seed, Settings, Text, UserPath, setting
 from txm2sem_core.config.checking import check_bounds, merge, shown, validated
 from txm2sem_core.config.fitting import check_networks, check_patches
 from txm2sem_core.config.generators import check_generator_name
@@ -31,17 +31,35 @@ Group = TypeVar("Group", bound=Settings)
 class Config(Settings):
     """The whole configuration of a run, as `config/config.yaml` holds it."""
 
-    preset: Literal["corrected", "paper"] = "corrected"
-    samples: UserPath = "config/samples.tsv"  # path of the sample table
-    figures: UserPath = "config/figures.yaml"  # path of the figures' style
-    results_dir: ResultsPath = "results"
-    title: Text = "TXM2SEM"  # of the report
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun
-    tiff_volumes: bool = False  # write each predicted volume as a TIFF stack too
-    plugins: tuple[PluginPath, ...] = ()  # Python files that register networks of the user's own
-    leave_out: tuple[Name, ...] = ()  # variants that this run is made without, as where their training fails
-    tensorboard: bool = False  # write TensorBoard logs beside the training state; never causes a rerun
+    preset: Literal["corrected", "paper"] = setting(
+        "corrected", "`paper`: what the published code did (see below)", reruns="what the preset sets"
+    )
+    samples: UserPath = setting(
+        "config/samples.tsv", "path of the sample table", reruns="the samples whose rows changed"
+    )
+    figures: UserPath = setting(
+        "config/figures.yaml", "path of the figures' style", reruns="the figures whose style changed, and the report"
+    )
+    results_dir: ResultsPath = setting("results", "where results are written", reruns="everything, in the new place")
+    title: Text = setting("TXM2SEM", "of the report", reruns="the report")
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = setting(
+        (0,), "each learned variant is trained once with each", reruns="trainings of new seeds, tables, figures"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "which device computes", reruns="nothing")
+    tiff_volumes: bool = setting(
+        False, "write each predicted volume as a TIFF stack too (BigTIFF from 4 GB on)", reruns="that export"
+    )
+    plugins: tuple[PluginPath, ...] = setting(
+        (),
+        "Python files that register [networks of your own](../docs/your-own-network.md)",
+        reruns="trainings, predictions and all after them",
+    )
+    leave_out: tuple[Name, ...] = setting(
+        (),
+        "names of variants that a run is made without, as where one's training fails; the report says so",
+        reruns="tables, figures, report",
+    )
+    tensorboard: bool = setting(False, "write TensorBoard logs into the models' folders", reruns="nothing")
     phantom: PhantomSettings = PhantomSettings()
     register_: RegisterSettings = Field(default=RegisterSettings(), alias="register")
     patches: PatchesSettings = PatchesSettings()

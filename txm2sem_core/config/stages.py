@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from txm2sem_core.config.base import Fraction, NonNegative, Positive, PositiveInt, Seed, Settings, Triple
+from txm2sem_core.config.base import Fraction, NonNegative, Positive, PositiveInt, Seed, Settings, Triple, setting
 from txm2sem_core.config.compute import ComputeSettings
 
 SMALLEST_PHANTOM_PX = 16  # along Y and X, for slices worth registering
@@ -18,41 +18,60 @@ MOST_PHASES = 5  # that figures have colours for
 class PhantomSettings(Settings):
     """A synthetic shale and its two acquisitions. Fractions are of the whole volume."""
 
-    shape: tuple[PositiveInt, PositiveInt, PositiveInt] = (128, 1024, 1024)  # Z, Y, X voxels
-    voxel_size_nm: Triple = (32.0, 32.0, 32.0)  # Z, Y, X
-    seed: Seed = 0
-    pair_every: PositiveInt = 8  # slices from one FIB-SEM partner to the next
-    beam_energy_kev: Positive = 8.0
-    max_rotation_deg: NonNegative = 3.0
-    max_scale_percent: NonNegative = 2.0
-    max_shift_px: NonNegative = 12.0
-    psf_fwhm_nm: Triple = (120.0, 90.0, 90.0)  # Z, Y, X
-    photons: Positive = 20000.0  # mean detected photons a projection pixel without sample
-    sem_electrons: Positive = 300.0  # mean detected electrons a pixel at full scale
+    reruns: ClassVar[str] = "the phantom and all after it"
+
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt] = setting((128, 1024, 1024), "voxels along Z, Y, X")
+    voxel_size_nm: Triple = setting((32.0, 32.0, 32.0), "along Z, Y, X")
+    seed: Seed = setting(0, "another number gives another rock and other noise")
+    pair_every: PositiveInt = setting(8, "slices from one FIB-SEM partner to the next")
+    beam_energy_kev: Positive = setting(8.0, "X-ray energy")
+    max_rotation_deg: NonNegative = setting(3.0, "how far the FIB-SEM slices may be turned")
+    max_scale_percent: NonNegative = setting(2.0, "how far their scale may differ")
+    max_shift_px: NonNegative = setting(12.0, "how far they may be shifted")
+    psf_fwhm_nm: Triple = setting((120.0, 90.0, 90.0), "width of the TXM's point-spread function along Z, Y, X")
+    photons: Positive = setting(20000.0, "mean detected photons a projection pixel without sample")
+    sem_electrons: Positive = setting(300.0, "mean detected electrons a pixel at full scale")
 
 
 class RegisterSettings(Settings):
     """How the FIB-SEM slice (moving) is brought onto the TXM slice (fixed)."""
 
-    transform: Literal["none", "translation", "rigid", "similarity", "affine"] = "similarity"
-    median_px: Annotated[int, Field(ge=0, le=15)] = 3  # median filter before the search, 0 or 1 = off
-    smooth_px: NonNegative = 1.0  # Gaussian sigma before the search, pixels
-    levels: Annotated[int, Field(ge=1, le=6)] = 4  # coarse-to-fine levels, each half the size of the next
-    max_rotation_deg: NonNegative = 15.0  # a larger result is refused
-    max_scale_percent: NonNegative = 15.0
-    max_shift_fraction: Fraction = 0.35  # of the slice's shorter side
-    min_overlap: Fraction = 0.5  # share of the TXM slice, as measured, that the FIB-SEM slice must cover
-    min_similarity: NonNegative = 0.02  # normalised mutual information over that of the slices displaced
-    max_disagreement_px: Positive = 2.0  # between the whole slice's transform and that of its better half alone
-    refused: Literal["exclude", "stop"] = "exclude"  # a pair that fails: leave it out and name it, or stop
+    reruns: ClassVar[str] = "registration and all after it"
+
+    transform: Literal["none", "translation", "rigid", "similarity", "affine"] = setting(
+        "similarity",
+        "`none`: already registered, pairs pass through untouched; `rigid`: shift and turn; "
+        "`similarity`: one scale as well",
+    )
+    median_px: Annotated[int, Field(ge=0, le=15)] = setting(
+        3, "side of the median filter before the search, 0 or 1 = off; the images that are kept are not filtered"
+    )
+    smooth_px: NonNegative = setting(1.0, "sigma of the Gaussian filter before the search")
+    levels: Annotated[int, Field(ge=1, le=6)] = setting(4, "coarse-to-fine levels, each half the size of the next")
+    max_rotation_deg: NonNegative = setting(15.0, "bound of the search; a larger result is refused")
+    max_scale_percent: NonNegative = setting(15.0, "bound of the search; a larger result is refused")
+    max_shift_fraction: Fraction = setting(0.35, "bound of the shift, as a share of the TXM slice's shorter side")
+    min_overlap: Fraction = setting(
+        0.5, "share of what was measured of the TXM slice that the FIB-SEM slice must cover"
+    )
+    min_similarity: NonNegative = setting(
+        0.02,
+        "by how much the normalised mutual information must exceed that of the slices displaced against each other",
+    )
+    max_disagreement_px: Positive = setting(
+        2.0, "greatest corner distance between the whole slice's transform and that of its better half alone"
+    )
+    refused: Literal["exclude", "stop"] = setting(
+        "exclude", "a pair that is refused: left out and named in `quality.csv`, or the end of the run"
+    )
 
 
 class SplitSettings(Settings):
     """Shares of the pairs, by place in z: the first go to training, then validation, then test."""
 
-    train: Fraction = 0.7
-    validation: Fraction = 0.15
-    test: Fraction = 0.15
+    train: Fraction = setting(0.7, "share of the pairs for training, the first along z")
+    validation: Fraction = setting(0.15, "share that follows")
+    test: Fraction = setting(0.15, "share that comes last")
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> SplitSettings:
@@ -64,26 +83,44 @@ class SplitSettings(Settings):
 class TxmSettings(Settings):
     """What is done to the TXM before patches are cut; published, and none by default."""
 
-    equalise: Fraction = 0.0  # clip limit of contrast-limited adaptive histogram equalisation, 0 = off
-    contrast: Positive = 1.0  # factor about each slice's mean
-    offset_px: tuple[int, int] = (0, 0)  # y, x: training pairs are displaced so far, to study misalignment
+    equalise: Fraction = setting(
+        0.0,
+        "clip limit of contrast-limited adaptive equalisation of each TXM slice, 0 = off; not with super-resolution",
+    )
+    contrast: Positive = setting(1.0, "factor by which each TXM slice is stretched about its mean")
+    offset_px: tuple[int, int] = setting(
+        (0, 0), "y, x: training pairs are displaced by so many pixels, to study misalignment"
+    )
 
 
 class PatchesSettings(Settings):
     """How pairs are split and cut into patches."""
 
-    size_px: Annotated[int, Field(ge=8)] = 256
-    train: PositiveInt = 10000  # training patches, drawn at random; one epoch shows each once
-    evaluation: Literal["grid", "random"] = "grid"  # validation and test: side by side, or drawn at random
-    evaluation_count: PositiveInt = 100  # at most so many a split; `grid` gives no more than fit
-    grid_px: PositiveInt = 4  # positions are multiples of this; each super-resolution factor must divide it
-    context: Annotated[int, Field(ge=0, le=3)] = 0  # TXM slices below and above that a patch is cut with
-    min_uncharged: Fraction = 0.95  # share of a patch's pixels that were measured and are not charged
-    min_nonzero: Fraction = 0.0  # share that must not be 0 in either image; 0 = off: 0 is a grey level too
-    percentiles: tuple[float, float] = (0.05, 99.95)  # of training pixels, mapped to -1 and 1
+    reruns: ClassVar[str] = "patches and all after them"
+
+    size_px: Annotated[int, Field(ge=8)] = setting(256, "side of a patch, SEM pixels; a multiple of `grid_px`")
+    train: PositiveInt = setting(10000, "training patches, drawn at random; an epoch shows each once")
+    evaluation: Literal["grid", "random"] = setting(
+        "grid", "validation and test patches: side by side, or drawn at random"
+    )
+    evaluation_count: PositiveInt = setting(100, "at most so many validation and so many test patches")
+    grid_px: PositiveInt = setting(4, "positions are multiples of it; every super-resolution factor must divide it")
+    context: Annotated[int, Field(ge=0, le=3)] = setting(
+        0,
+        "TXM slices below and above that a patch is cut with",
+        shown=(
+            "as many as the variants need, of each sample by itself; a variant that needs more than all "
+            "before cuts the patches of all again, which is said before anything runs"
+        ),
+    )
+    min_uncharged: Fraction = setting(0.95, "share of a patch's pixels that must have been measured and be uncharged")
+    min_nonzero: Fraction = setting(
+        0.0, "share that must not be zero in both images, as published; 0 = off, since 0 is a grey level too"
+    )
+    percentiles: tuple[float, float] = setting((0.05, 99.95), "of the training pixels; mapped to -1 and 1")
     txm: TxmSettings = TxmSettings()
     split: SplitSettings = SplitSettings()
-    seed: Seed = 999
+    seed: Seed = setting(999, "of the random positions")
 
     @model_validator(mode="after")
     def _belongs_together(self) -> PatchesSettings:
@@ -98,18 +135,33 @@ class PatchesSettings(Settings):
 class DownsampleSettings(Settings):
     """How TXM slices are made coarser for super-resolution."""
 
-    method: Literal["nearest", "area", "psf"] = "area"
-    psf_sigma_px: Positive = 0.5  # of method `psf`: Gaussian, in pixels of the coarse image
-    noise_sigma: NonNegative = 0.0  # of method `psf`: Gaussian noise, as a share of the TXM's intensity range
-    seed: Seed = 0
+    reruns: ClassVar[str] = "coarse patches and volumes, super-resolution variants"
+
+    method: Literal["nearest", "area", "psf"] = setting(
+        "area", "`nearest` is the published one, which aliases; `psf`: Gaussian and noise"
+    )
+    psf_sigma_px: Positive = setting(0.5, "of `psf`: sigma of the Gaussian, in coarse pixels")
+    noise_sigma: NonNegative = setting(0.0, "of `psf`: share of the TXM's intensity range")
+    seed: Seed = setting(0, "of the noise")
 
 
 class UncertaintySettings(Settings):
     """How the uncertainty of predictions is estimated; neither way by default."""
 
-    ensemble: bool = False  # mean and spread over the models of all `seeds`, for every trained variant
-    dropout_samples: Annotated[int, Field(ge=0)] = 0  # passes with active dropout, for variants that have it; 0 = off
-    seed: Seed = 0  # of the dropout
+    ensemble: bool = setting(
+        False,
+        "of every trained variant also the mean over the models of all `seeds` (two at least), with "
+        "their spread: `volumes/{variant}/ensemble/`",
+        reruns="the ensembles' predictions, tables, figures",
+    )
+    dropout_samples: Annotated[int, Field(ge=0)] = setting(
+        0,
+        "passes with active dropout, whose mean and spread stand for each seed's prediction; of "
+        "variants whose `generator.dropout` is on (`unet_32` and the filters have no place for it), "
+        "the others stay as they are; 0 = off, else at least 2",
+        reruns="predictions of these variants and all after them",
+    )
+    seed: Seed = setting(0, "of the dropout", reruns="the same, if it is on")
 
     @model_validator(mode="after")
     def _one_pass_has_no_spread(self) -> UncertaintySettings:
@@ -121,9 +173,18 @@ class UncertaintySettings(Settings):
 class PredictSettings(Settings):
     """How volumes are predicted and written."""
 
-    tile_px: Annotated[int, Field(ge=0)] = 0  # side of a tile in TXM pixels; 0 = whole planes where they fit
-    overlap_px: Annotated[int, Field(ge=0)] = 32  # width over which neighbouring tiles are blended
-    jobs: Annotated[int, Field(ge=1, le=1000)] = 1  # a volume is predicted by so many, a slab of whole slices each
+    reruns: ClassVar[str] = "predictions and all after them"
+
+    tile_px: Annotated[int, Field(ge=0)] = setting(
+        0, "side of a tile in TXM pixels; 0 = whole planes where memory allows"
+    )
+    overlap_px: Annotated[int, Field(ge=0)] = setting(32, "width over which neighbouring tiles are blended")
+    jobs: Annotated[int, Field(ge=1, le=1000)] = setting(
+        1,
+        "a volume is predicted by so many jobs, each a slab of whole units of 16 slices, and then "
+        "closed by one more; the same bytes whatever the number",
+        reruns="volumes and all after them",
+    )
     compute: ComputeSettings = ComputeSettings()
     uncertainty: UncertaintySettings = UncertaintySettings()
 
@@ -131,27 +192,57 @@ class PredictSettings(Settings):
 class RockSettings(Settings):
     """Figures of the pores of volumes."""
 
-    cube_px: Annotated[int, Field(ge=0)] = 128  # side of the block for pore sizes and flow; 0 = the whole volume
-    flow: bool = False  # diffusivity and permeability along z, y and x
+    reruns: ClassVar[str] = "metrics of the rock, report"
+
+    cube_px: Annotated[int, Field(ge=0)] = setting(
+        128,
+        "side of the block, from the middle of the volume, in which pore sizes and flow are taken; 0 "
+        "= the whole volume",
+    )
+    flow: bool = setting(
+        False, "diffusivity, tortuosity and permeability along z, y and x; minutes for 128 cubed voxels"
+    )
 
 
 class ForestSettings(Settings):
     """A random-forest pixel classifier, trained on the sample's label images."""
 
-    trees: Annotated[int, Field(ge=1, le=1000)] = 50
-    depth: Annotated[int, Field(ge=1, le=50)] = 12  # of each tree, at most
-    largest_px: Annotated[float, Field(ge=1, le=32)] = 8.0  # Gaussian sigma of the coarsest features, pixels
-    pixels: Annotated[int, Field(ge=10)] = 10000  # labelled pixels of each phase that are learnt from, at most
-    seed: Annotated[int, Field(ge=0)] = 0
+    reruns: ClassVar[str] = "with `segmentation: forest`: metrics of the volumes and of the rock; the report"
+
+    trees: Annotated[int, Field(ge=1, le=1000)] = setting(50, "number of trees")
+    depth: Annotated[int, Field(ge=1, le=50)] = setting(12, "of each tree, at most")
+    largest_px: Annotated[float, Field(ge=1, le=32)] = setting(
+        8.0, "sigma of the Gaussian of the coarsest features, pixels; those of 1, 2, 4, ... pixels come with it"
+    )
+    pixels: Annotated[int, Field(ge=10)] = setting(10000, "labelled pixels of each phase that are learnt from, at most")
+    seed: Annotated[int, Field(ge=0)] = setting(0, "of the forest and of the pixels drawn")
 
 
 class MeasureSettings(Settings):
     """What the metrics need to know."""
 
-    data_range: Positive | Literal["auto"] = "auto"  # `auto`: 255 for 8-bit SEM images, else their recorded range
-    phases: Annotated[int, Field(ge=2, le=MOST_PHASES)] = 4  # classes of the segmentation of volumes
-    segmentation: Literal["thresholds", "labels", "forest"] = "thresholds"
-    thresholds: tuple[float, ...] = ()  # SEM grey levels that part the phases of volumes; empty: multi-Otsu
+    reruns: ClassVar[str] = "metrics of the volumes and of the rock, report"
+
+    data_range: Positive | Literal["auto"] = setting(
+        "auto",
+        "of PSNR and SSIM; `auto`: 255 for 8-bit SEM images, else their recorded range",
+        reruns="metrics, figures, report",
+    )
+    phases: Annotated[int, Field(ge=2, le=MOST_PHASES)] = setting(
+        4, "classes of the segmentation of volumes", reruns="metrics, figures, report"
+    )
+    segmentation: Literal["thresholds", "labels", "forest"] = setting(
+        "thresholds",
+        "how phases are separated: `labels`: by the thresholds that best separate the pixels of the "
+        "sample's label images; `forest`: by a random forest on grey level, edges and texture, "
+        "trained on them ([which to choose](../docs/measures.md#parting-the-phases))",
+        reruns="placing the labels, metrics of the volumes and of the rock, report",
+    )
+    thresholds: tuple[float, ...] = setting(
+        (),
+        "SEM grey levels, ascending, that separate the phases of volumes, of `segmentation: "
+        "thresholds`; empty: multi-Otsu on the training SEM images",
+    )
     forest: ForestSettings = ForestSettings()
     rock: RockSettings = RockSettings()
 

@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from txm2sem_core.config.base import Factor, Fraction, NonNegative, Positive, PositiveInt, Settings, Text, Width
+from txm2sem_core.config.base import (
+    Factor,
+    Fraction,
+    NonNegative,
+    Positive,
+    PositiveInt,
+    Settings,
+    Text,
+    Width,
+    setting,
+)
 from txm2sem_core.config.compute import ComputeSettings
 from txm2sem_core.config.generators import BUILT_IN, FILTERS
 
@@ -18,12 +28,12 @@ WITHOUT_DROPOUT = ("unet_32", *FILTERS)  # networks where `dropout` finds no pla
 class GeneratorSettings(Settings):
     """The network that translates TXM to SEM."""
 
-    name: Text = "resnet_9blocks"
-    width: Width = 64  # channels of the first layer
-    norm: Literal["batch", "instance", "none"] = "batch"
-    dropout: bool = False
-    init: Literal["normal", "xavier", "kaiming", "orthogonal"] = "normal"
-    init_gain: Positive = 0.02
+    name: Text = setting("resnet_9blocks", "the network; see below")
+    width: Width = setting(64, "channels of the first layer")
+    norm: Literal["batch", "instance", "none"] = setting("batch", "normalisation of its layers")
+    dropout: bool = setting(False, "whether it has layers of dropout")
+    init: Literal["normal", "xavier", "kaiming", "orthogonal"] = setting("normal", "distribution of the first weights")
+    init_gain: Positive = setting(0.02, "scale of the first weights")
 
     @property
     def drops(self) -> bool:
@@ -34,24 +44,28 @@ class GeneratorSettings(Settings):
 class DiscriminatorSettings(Settings):
     """The network that tells predicted from real SEM patches (pix2pix, srgan)."""
 
-    name: Literal["basic", "n_layers", "pixel"] = "basic"
-    width: Width = 64
-    layers: Annotated[int, Field(ge=1, le=6)] = 3  # only of `n_layers`
-    norm: Literal["batch", "instance", "none"] = "batch"
-    spectral_norm: bool = False  # of every convolution's weights (Miyato et al. 2018)
-    conditional: bool = True  # sees the TXM patch as well
-    init: Literal["normal", "xavier", "kaiming", "orthogonal"] = "normal"
-    init_gain: Positive = 0.02
+    name: Literal["basic", "n_layers", "pixel"] = setting("basic", "`basic`: the 70 x 70 PatchGAN")
+    width: Width = setting(64, "channels of the first layer")
+    layers: Annotated[int, Field(ge=1, le=6)] = setting(3, "of `n_layers`")
+    norm: Literal["batch", "instance", "none"] = setting("batch", "normalisation of its layers")
+    spectral_norm: bool = setting(False, "of each convolution's weights (Miyato et al. 2018)")
+    conditional: bool = setting(True, "sees the TXM patch as well")
+    init: Literal["normal", "xavier", "kaiming", "orthogonal"] = setting("normal", "as the generator's")
+    init_gain: Positive = setting(0.02, "as the generator's")
 
 
 class ZPenaltySettings(Settings):
     """The penalties that keep predictions continuous along z: the weight of each, 0 = off. They add up."""
 
-    projection: NonNegative = 0.0  # as published, at every step
-    perturbation: NonNegative = 0.0
-    stack: NonNegative = 0.0  # needs the sample's TXM volume
-    reduction: Literal["mean", "sum"] = "mean"  # over output pixels; `sum` is the published one
-    every: PositiveInt = 4  # `perturbation` and `stack`: at every so many steps, with so many times the weight
+    projection: NonNegative = setting(
+        0.0, "weight of the published penalty, at every step; 0 = off; the penalties add up"
+    )
+    perturbation: NonNegative = setting(0.0, "weight of the penalty by a random perturbation; 0 = off")
+    stack: NonNegative = setting(0.0, "weight of the penalty on slices of the sample's TXM volume; 0 = off")
+    reduction: Literal["mean", "sum"] = setting("mean", "over output pixels; `sum` is the published one")
+    every: PositiveInt = setting(
+        4, "`perturbation` and `stack` come at every so many steps, with so many times the weight"
+    )
 
     @property
     def weights(self) -> dict[str, float]:
@@ -63,18 +77,20 @@ class ZPenaltySettings(Settings):
 class OptimiserSettings(Settings):
     """Adam."""
 
-    learning_rate: Positive = 2e-4
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    weight_decay: NonNegative = 0.0  # of the generator
+    learning_rate: Positive = setting(2e-4, "of Adam")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = setting(0.5, "of Adam")
+    weight_decay: NonNegative = setting(0.0, "of the generator's weights")
 
 
 class ScheduleSettings(Settings):
     """Epochs, and the learning rate over them."""
 
-    policy: Literal["linear", "step", "plateau", "cosine", "constant"] = "linear"
-    epochs: PositiveInt = 100  # at the full learning rate (`linear`), or in all
-    decay_epochs: Annotated[int, Field(ge=0)] = 100  # of `linear`: further epochs in which the rate falls to 0
-    step_epochs: PositiveInt = 50  # of `step`: the rate falls to a tenth every so many
+    policy: Literal["linear", "step", "plateau", "cosine", "constant"] = setting(
+        "linear", "the learning rate over the epochs"
+    )
+    epochs: PositiveInt = setting(100, "at the full learning rate (`linear`), or in all")
+    decay_epochs: Annotated[int, Field(ge=0)] = setting(100, "of `linear`: further epochs in which the rate falls to 0")
+    step_epochs: PositiveInt = setting(50, "of `step`: the rate falls to a tenth every so many")
 
     @property
     def total_epochs(self) -> int:
@@ -93,32 +109,50 @@ SAME_SIZE = {name for name in BUILT_IN if not name.startswith("sr_")}  # the out
 class TrainSettings(Settings):
     """One model variant, complete: everything that decides its weights, save the seed and the patches."""
 
-    family: Family
-    factor: Factor = 1  # TXM pixels are so many times as large as the SEM's (super-resolution)
-    context: Annotated[int, Field(ge=0, le=3)] = 0  # TXM slices below and above, as further input channels
+    family: Family = Field(
+        description="kind of model; `baseline` is fitted, not trained; the side tasks `repair` (of charged SEM) and "
+        "`segmentation` (into low and high density)"
+    )
+    factor: Factor = setting(
+        1, "super-resolution factor (`srcnn`, `srgan`, baselines): TXM pixels are so many times as large as the SEM's"
+    )
+    context: Annotated[int, Field(ge=0, le=3)] = setting(
+        0,
+        "TXM slices below and above as further channels; `auto`: 2, or fewer where pairs stand closer"
+        " than 5 slices, so that none is lost where splits meet, or 0 where the sample does not say "
+        "where its pairs stand in a TXM volume; of each sample by itself",
+    )
     generator: GeneratorSettings = GeneratorSettings()
     discriminator: DiscriminatorSettings = DiscriminatorSettings()
-    repair_from: Literal["txm_and_sem", "sem"] = "txm_and_sem"  # what `repair` sees beside the mask
-    damage: tuple[Fraction, Fraction] = (0.25, 0.75)  # share of a patch that `repair` is trained to mend
-    segment_from: Literal["txm", "sem"] = "txm"  # what `segmentation` sees
-    objective: Literal["vanilla", "lsgan", "wgangp"] = "vanilla"
-    gradient_penalty_weight: NonNegative = 10.0  # of `wgangp`
-    critic_steps: PositiveInt = 1  # discriminator steps a generator step
-    r1_weight: NonNegative = 0.0  # of the discriminator's squared gradient at real images (Mescheder et al. 2018)
-    pixel_loss: Literal["L1", "L2"] = "L1"
-    pixel_weight: NonNegative = 1.0
-    mask_loss: bool = True  # charged pixels do not count in the pixel loss
+    repair_from: Literal["txm_and_sem", "sem"] = setting("txm_and_sem", "what `repair` sees beside the mask")
+    damage: tuple[Fraction, Fraction] = setting(
+        (0.25, 0.75), "of `repair`: least and greatest share of a training patch that is damaged"
+    )
+    segment_from: Literal["txm", "sem"] = setting("txm", "what `segmentation` sees")
+    objective: Literal["vanilla", "lsgan", "wgangp"] = setting("vanilla", "the adversarial loss")
+    gradient_penalty_weight: NonNegative = setting(10.0, "of `wgangp`")
+    critic_steps: PositiveInt = setting(1, "discriminator steps a generator step")
+    r1_weight: NonNegative = setting(0.0, "of the R1 penalty on the discriminator (Mescheder et al. 2018); 0 = off")
+    pixel_loss: Literal["L1", "L2"] = setting("L1", "absolute or squared difference")
+    pixel_weight: NonNegative = setting(1.0, "of the pixel loss")
+    mask_loss: bool = setting(True, "charged pixels do not count in the pixel loss")
     z_penalty: ZPenaltySettings = ZPenaltySettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     schedule: ScheduleSettings = ScheduleSettings()
-    batch_size: PositiveInt = 4
-    flips: bool = True  # mirror pairs at random
-    turns: bool = True  # turn pairs by quarter turns at random
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the generator's averaged weights; 0 = no average
+    batch_size: PositiveInt = setting(4, "patches a step")
+    flips: bool = setting(True, "mirror pairs at random")
+    turns: bool = setting(True, "turn pairs by quarter turns at random")
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = setting(
+        0.0, "keep the generator's weights averaged over its steps, 0.999 as an example; 0 = off"
+    )
     compute: ComputeSettings = ComputeSettings()
-    loss_limit: Positive = 1e6  # a loss term beyond it, either way, stops the training
-    select: Selection = "best_psnr"  # which epoch's weights are kept
-    inference_mode: Literal["evaluation", "batch_statistics"] = "evaluation"
+    loss_limit: Positive = setting(1e6, "a loss term beyond it, either way, stops the training")
+    select: Selection = setting(
+        "best_psnr", "weights that are kept: of the last epoch, or of the one with the best validation patches"
+    )
+    inference_mode: Literal["evaluation", "batch_statistics"] = setting(
+        "evaluation", "`batch_statistics`, with dropout, is the published one"
+    )
 
     @model_validator(mode="after")
     def _belongs_together(self) -> TrainSettings:
