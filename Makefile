@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo demo-into reproduce lint test test-browser test-second test-slurm test-faults soak benchmark audit lock settings
+.PHONY: help env demo demo-into reproduce lint test test-unit test-workflow test-browser test-second test-slurm test-faults soak benchmark audit lock docs settings
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
@@ -20,6 +20,7 @@ help:
 	@echo "make soak   train, predict and measure in one process for MINUTES=60: do memory, files, threads and disk stay flat?"
 	@echo "make benchmark   speed and memory beside the rivals that PUBLISHED, JACOBIAN and RIVALS name (benchmarks/README.md)"
 	@echo "make lint   the first two of these alone"
+	@echo "make docs   the documentation as a site in build/site; a link that leads nowhere is an error"
 	@echo "make settings   the tables of config/README.md and config/schema.json anew, from the settings in the code"
 	@echo "make audit  look up the locked and the lowest allowed versions among known vulnerabilities (needs a network)"
 	@echo "make lock   renew requirements.lock with the newest versions that pyproject.toml allows"
@@ -51,6 +52,10 @@ reproduce: demo
 demo-into: $(STAMP)
 	$(DEMO) --config results_dir=$(or $(RESULTS),$(error RESULTS must name a folder))
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+	@echo "Done. Open $(CURDIR)/build/site/index.html in a browser."
+
 settings: $(STAMP)
 	python -m txm2sem_core.config.tables config
 
@@ -63,6 +68,13 @@ lint: $(STAMP)
 
 test: lint
 	pytest -n 2 --ignore=tests/browser --ignore=tests/slurm --junitxml=.pytest-results.xml
+
+# two parts of it, side by side in the CI
+test-unit: $(STAMP)
+	pytest -n 2 --ignore=tests/browser --ignore=tests/slurm --ignore=tests/workflow
+
+test-workflow: $(STAMP)
+	pytest -n 2 tests/workflow
 
 # PoreSpy brings a gigabyte of packages: they stand in an environment of their own, which sees ours
 SECOND := $(VENV)/second
@@ -111,7 +123,7 @@ audit: $(STAMP)
 lock:
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(PYTHON) -m venv $$folder/venv && \
-	$$folder/venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 '.[workflow,slurm,tensorboard,dev]' && \
+	$$folder/venv/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 '.[workflow,slurm,tensorboard,docs,dev]' && \
 	$$folder/venv/bin/python -m pip freeze --exclude txm2sem > $$folder/freeze && \
 	{ head -n 1 requirements.lock; grep -viE '^(nvidia|cuda|triton)' $$folder/freeze | sed 's/+.*//'; } > $$folder/lock && \
 	cp $$folder/lock requirements.lock

@@ -3,8 +3,8 @@
     python benchmarks/exact_measures.py            # some 20 minutes on one core
     python benchmarks/exact_measures.py --quick    # blocks of 32 voxels alone
 
-Prints the tables of docs/measures.md. Rocks are those of tests/exact/rocks.py. A number is the mean over blocks of
-measured over exact, less 1, and after ± the standard deviation from block to block, both in per cent.
+Prints the tables of docs/method/measures.md. Rocks are those of tests/exact/rocks.py. A number is the mean over blocks
+of measured over exact, less 1, and after ± the standard deviation from block to block, both in per cent.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How often the intervals of our tables hold the true mean, in simulations.
 
-    python benchmarks/interval_coverage.py --write docs/measures.md
+    python benchmarks/interval_coverage.py --write docs/method/measures.md
 
 Scores of patches are a slice's own part plus the patch's own; `effect` is the spread of the first over that of the
 second. The table goes into the page between two marks.

@@ -1,4 +1,4 @@
-"""Measure ours beside its rivals, in turns on this machine, and write what was found as docs/benchmarks.md.
+"""Measure ours beside its rivals, in turns on this machine, and write what was found as docs/evidence/benchmarks.md.
 
     make benchmark PUBLISHED=... JACOBIAN=... RIVALS=...      see benchmarks/README.md
     ... BENCHMARK_OPTIONS="--device cuda"                     on a GPU, as docs/benchmarks-gpu.md
@@ -31,7 +31,7 @@ from turns import KEEP, Contender, python_path, run, take_turns
 from txm2sem_core import io
 
 HERE = Path(__file__).resolve().parent
-SHOWN = {"cpu": Path("docs/benchmarks.md"), "cuda": Path("docs/benchmarks-gpu.md")}
+SHOWN = {"cpu": Path("docs/evidence/benchmarks.md"), "cuda": Path("docs/benchmarks-gpu.md")}
 GENERATORS = ["resnet_6blocks", "unet_128"]  # of whole volumes
 VOLUME_WIDTH = 16
 WITH_NETWORKS = ["training", "planes", "volumes"]

@@ -33,9 +33,9 @@ PLANES = """## Prediction of a plane
 
 The same weights and plane in both; greatest difference of the output, which is in [-1, 1]. The rate is that of the
 plain convolutions' operations, as a share of what a {side} x {side} matrix product of the same precision reaches in the
-same process; it can be above 100 %, as ours computes some convolutions with fewer operations (docs/method.md, "On a
-CPU"). "Of the memory's": every convolution's input, output and weights, moved once, as a share of the rate of a copy.
-bfloat16 is `predict.compute.precision`.
+same process; it can be above 100 %, as ours computes some convolutions with fewer operations (docs/method/method.md,
+"On a CPU"). "Of the memory's": every convolution's input, output and weights, moved once, as a share of the rate of a
+copy. bfloat16 is `predict.compute.precision`.
 
 """
 STAGES = """## Cost against size, without a network
@@ -59,7 +59,7 @@ windows of 256, overlap 0.25, Gaussian; CAREamics: the steps of its own predicti
 the same network, traced from plain layers. Theirs stitch windows whose overlap is smaller than the network's receptive
 field, so seams are expected: "unlike" is the share of voxels that differ from ours by more than one grey level. Ours
 writes a pyramid, checksums and metadata as well. The weights are random, and the answers swing as those of trained
-networks do not: docs/method.md ("Prediction") says by how much bfloat16 changes those.
+networks do not: docs/method/method.md ("Prediction") says by how much bfloat16 changes those.
 
 """
 

@@ -2,7 +2,7 @@
 
     TXM2SEM_PUBLISHED=... TXM2SEM_JACOBIAN=... python tests/reference/record.py
 
-It takes some minutes on one core. docs/agreement.md says which commits, and when.
+It takes some minutes on one core. docs/evidence/agreement.md says which commits, and when.
 """
 
 from __future__ import annotations

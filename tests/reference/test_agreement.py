@@ -20,7 +20,7 @@ from txm2sem_core.acceleration import winograd
 from txm2sem_core.training.steps import Learner
 
 RECORD: dict[str, Any] = json.loads(STEPS_FILE.read_text())["steps"]
-TOLERANCE = 1e-6  # on another processor; see docs/agreement.md
+TOLERANCE = 1e-6  # on another processor; see docs/evidence/agreement.md
 
 
 def test_the_numbers_are_of_the_cases() -> None:

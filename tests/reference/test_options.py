@@ -19,7 +19,7 @@ from txm2sem_core.config import Config, TrainSettings
 from txm2sem_core.samples.table import Sample
 
 HERE = Path(__file__).parent
-PAGE = (HERE.parents[1] / "docs" / "from-the-published-code.md").read_text()
+PAGE = (HERE.parents[1] / "docs/guides/from-the-published-code.md").read_text()
 RECORDED: dict[str, list[Any]] = json.loads((HERE / "options.json").read_text())
 NEWEST = {"hist_eq", "gamma", "x_misalign", "y_misalign"}
 ROWS = re.findall(r"^\| (`.*?) \| (.*?) \| (.*) \|$", PAGE, flags=re.MULTILINE)

@@ -81,7 +81,7 @@ def test_three_steps_as_a_user_runs_them(case: str, count: int) -> None:
     """In float64, where the order of sums does not matter."""
     with double_precision():
         found = compare(case, count)
-    print(  # the rows of the table in docs/agreement.md: pytest -s
+    print(  # the rows of the table in docs/evidence/agreement.md: pytest -s
         f"| {case} | {count} | {found.losses:.1e} | {found.weights:.1e} | {found.outputs:.1e} |"
     )
     assert max(found.losses, found.weights, found.outputs) < TOLERANCE

@@ -24,7 +24,7 @@ _KINDS |= {"figures": "figures", "figures_data": "figures"}
 OTHERS = "data"  # raw, registered, patches: what is before the networks
 SCORES = "summary.csv"  # the mean scores of every variant
 TOLERANCE = 0.15
-"""The greatest difference of the scores between two machines (see `Compared`), as measured in docs/reproduce.md."""
+"""Greatest difference of scores between two machines (see `Compared`), as measured in docs/guides/reproduce.md."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def registered_names(file: Path) -> set[str]:
     if not names:
         raise ConfigError(
             f"plugins: {file} registers no generator. Decorate the function that builds your network with "
-            '@register_generator("its_name"); docs/your-own-network.md shows how.'
+            '@register_generator("its_name"); docs/guides/your-own-network.md shows how.'
         )
     taken = sorted(names & BUILT_IN)
     if taken:

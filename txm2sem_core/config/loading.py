@@ -51,7 +51,7 @@ class Config(Settings):
     )
     plugins: tuple[PluginPath, ...] = setting(
         (),
-        "Python files that register [networks of your own](../docs/your-own-network.md)",
+        "Python files that register [networks of your own](../docs/guides/your-own-network.md)",
         reruns="trainings, predictions and all after them",
     )
     leave_out: tuple[Name, ...] = setting(

@@ -235,7 +235,7 @@ class MeasureSettings(Settings):
         "thresholds",
         "how phases are separated: `labels`: by the thresholds that best separate the pixels of the "
         "sample's label images; `forest`: by a random forest on grey level, edges and texture, "
-        "trained on them ([which to choose](../docs/measures.md#parting-the-phases))",
+        "trained on them ([which to choose](../docs/method/measures.md#parting-the-phases))",
         reruns="placing the labels, metrics of the volumes and of the rock, report",
     )
     thresholds: tuple[float, ...] = setting(

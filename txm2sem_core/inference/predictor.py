@@ -23,7 +23,7 @@ from txm2sem_core.runtime.device import choose_device
 from txm2sem_core.runtime.out_of_memory import memory_remedy, ran_out_of_memory
 
 _ACTIVATION_BUDGET = 2 * 2**30  # bytes that a plane or tile may take in the network; the same on every machine
-_LIVE_LAYERS = 5  # of full resolution that are alive at once, padded copies included: at most 4.9, docs/volumes.md
+_LIVE_LAYERS = 5  # of full resolution alive at once, padded copies included: at most 4.9, docs/guides/volumes.md
 _SMALLEST_TILE = 256
 _LAST_RESORT = 64  # the smallest tile that is tried where memory does not suffice; its halo already costs far more
 _MEMORY_REMEDY = (

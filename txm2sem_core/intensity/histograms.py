@@ -19,7 +19,7 @@ BINS = 320
 REACH = 2.5  # bins cover -2.5 to 2.5 in units of the training range; what lies beyond is counted in the last ones
 QUANTILES = 64
 MOST_PIXELS = 2**16  # of a plane; larger ones are counted by every n-th row and column
-LEAST_LIMIT = 0.1  # docs/what-would-mislead.md says what this and the next were chosen by
+LEAST_LIMIT = 0.1  # docs/method/what-would-mislead.md says what this and the next were chosen by
 TIMES_SPREAD = 2.0
 
 _EDGES = np.linspace(-REACH, REACH, BINS + 1)

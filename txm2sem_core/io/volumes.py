@@ -36,7 +36,7 @@ _KNOWN = "a TIFF stack, a folder of TIFF or PNG slices, an OME-Zarr folder, HDF5
 
 
 def open_volume(path: str | Path, channel: int = 0) -> Volume:
-    """Open a volume of any format without reading its voxels; `docs/formats.md` says what is read of each.
+    """Open a volume of any format without reading its voxels; `docs/reference/formats.md` says what is read of each.
 
     Args:
         path: a TIFF, a PNG (one slice), a folder of slices, an OME-Zarr, an HDF5 file or `file.h5:/path/to/dataset`, an

@@ -9,3 +9,22 @@
 - `uncertainty`: whether the stated uncertainty covers the true error
 - `evaluate`: the command `txm2sem evaluate`, for any two images or volumes
 """
+
+from txm2sem_core.measure.evaluate import RockOptions, evaluate_files
+from txm2sem_core.measure.patches import measure_patches
+from txm2sem_core.measure.rock import measure_rock, summarise_rock
+from txm2sem_core.measure.summary import SCORES, Run, summarise_metrics
+from txm2sem_core.measure.volumes import measure_volume, summarise_volumes
+
+__all__ = [
+    "SCORES",
+    "RockOptions",
+    "Run",
+    "evaluate_files",
+    "measure_patches",
+    "measure_rock",
+    "measure_volume",
+    "summarise_metrics",
+    "summarise_rock",
+    "summarise_volumes",
+]

@@ -48,7 +48,7 @@ def summarise(
     Patches of one slice share its charge, its registration and its rock: they are not independent, slices are. So each
     slice has one mean, every slice counts alike, and the interval has `units - 1` degrees of freedom. It holds of few
     slices and of unequal ones (Ibragimov and Mueller, J. Bus. Econ. Stat. 28 (2010) 453), which no bootstrap of
-    patches does: docs/measures.md has the coverage.
+    patches does: docs/method/measures.md has the coverage.
 
     Args:
         values: figures of single patches, in any unit.

@@ -4,3 +4,8 @@
 - `duplicates`: slices of two splits that show the same place
 - `downsample`: coarser TXM images
 """
+
+from txm2sem_core.patches.downsample import downsample_patches, downsample_volume
+from txm2sem_core.patches.extract import extract_patches, split_pairs
+
+__all__ = ["downsample_patches", "downsample_volume", "extract_patches", "split_pairs"]

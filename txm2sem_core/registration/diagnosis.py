@@ -22,7 +22,7 @@ from txm2sem_core.registration.poses import AS_IT_IS, EIGHT, Pose, Upright, find
 from txm2sem_core.registration.search import ROTATION_STEP_DEG, SCALE_STEP, shrink_slice, symmetric_steps
 
 NOTHING = "tried without success: mirrored, turned, of another pixel size, a part, with a data bar"
-PAGE = "docs/your-own-data.md, 'What a hint says'"
+PAGE = "docs/guides/your-own-data.md, 'What a hint says'"
 TRIAL_SIDE_PX = 256  # shorter side at which a hint is tried first
 TRIALS = 3  # of the strongest poses; each takes about as long as all of the coarse search
 SCALES = tuple(np.geomspace(0.1, 2.0, 39).tolist())  # fixed pixels to a moving one, where the files do not say it

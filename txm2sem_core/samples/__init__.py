@@ -12,3 +12,36 @@
 - `warnings`: what makes pairs and splits doubtful, in sentences
 - `preflight`: a whole configuration, checked
 """
+
+from txm2sem_core.samples.context import check_neighbours, widest_context
+from txm2sem_core.samples.feasibility import check_labels, check_sample
+from txm2sem_core.samples.pairs import label_files, labels_of_pairs, list_pairs, pair_files
+from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.table import Sample, parse_sample, read_samples
+from txm2sem_core.samples.volume import (
+    open_sample_volume,
+    plane_pixel_size_nm,
+    sample_voxel_size_nm,
+    volume_files,
+    volume_path,
+)
+
+__all__ = [
+    "RawPair",
+    "Sample",
+    "check_labels",
+    "check_neighbours",
+    "check_sample",
+    "label_files",
+    "labels_of_pairs",
+    "list_pairs",
+    "open_sample_volume",
+    "pair_files",
+    "parse_sample",
+    "plane_pixel_size_nm",
+    "read_samples",
+    "sample_voxel_size_nm",
+    "volume_files",
+    "volume_path",
+    "widest_context",
+]

@@ -12,7 +12,7 @@ from txm2sem_core.samples.pairs import list_pairs
 from txm2sem_core.samples.table import Sample
 from txm2sem_core.samples.volume import volume_path
 
-AUTO_CONTEXT = 2  # the best of 0 to 3 that was measured: docs/z-continuity.md
+AUTO_CONTEXT = 2  # the best of 0 to 3 that was measured: docs/evidence/z-continuity.md
 
 
 def widest_context(samples: Iterable[Sample], pair_every: int, results: Path) -> int:

@@ -94,7 +94,7 @@ def stack(generator: Network, lower: Tensor, upper: Tensor, *, reduction: str = 
 
     With D = f(upper) - f(lower), d the change of the slices in the middle, and s the change d smoothed in the plane,
     the part of D within a window that no multiple of s explains is, by least squares, `<D^2> - <D s>^2 / <s^2>`. Half
-    its mean over all windows, against the mean square of d, is the penalty (docs/method.md derives it):
+    its mean over all windows, against the mean square of d, is the penalty (docs/method/method.md derives it):
     `1/2 mean(<D^2> - <D s>^2 / <s^2>) / mean(d^2)`. A network that only scales its input, whatever the scale's sign,
     has none where the slices are free of noise.
 

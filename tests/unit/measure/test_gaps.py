@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from small_data import VOXEL_SIZE_NM, make_store, sharp
 
-from txm2sem_core import io, measure
+from txm2sem_core import io
 from txm2sem_core import metrics as scores_of
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.config.figures import (
@@ -103,7 +103,7 @@ def test_scores_that_fail_cost_nothing_else(tmp_path: Path, monkeypatch: pytest.
             raise InputError("no such patch")
         return right(*arguments)
 
-    monkeypatch.setattr(measure, "psnr", fails_once)
+    monkeypatch.setattr("txm2sem_core.measure.patches.psnr", fails_once)
     files.append(scored(tmp_path / "one", masked=False))
     tables = [io.read_csv(outputs[0]) for outputs in files]
     assert [table["psnr"].isna().tolist() for table in tables] == [[False] * 3, [True] * 3, [False, True, False]]
@@ -172,7 +172,7 @@ def test_phases_that_cannot_be_parted_cost_neither_scores_nor_tables_nor_figures
 def test_a_comparison_that_fails_leaves_no_half_of_its_spectra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     patches, volume = few_levels(tmp_path)
 
-    monkeypatch.setattr(measure, "compare_volumes", fails)
+    monkeypatch.setattr("txm2sem_core.measure.volumes.compare_volumes", fails)
     settings = MeasureSettings(phases=3)
     measure_volume(volume, volume, patches, settings, tmp_path / "volume.json", tmp_path / "spectra.csv")
     figures = io.read_json(tmp_path / "volume.json")

@@ -19,7 +19,7 @@ from txm2sem_core.config.generators import BUILT_IN, registered_names
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.networks import build_generator, generator_names, load_plugins, plugin_of
 
-PAGE = Path(__file__).parents[3] / "docs" / "your-own-network.md"
+PAGE = Path(__file__).parents[3] / "docs/guides/your-own-network.md"
 
 
 @pytest.fixture

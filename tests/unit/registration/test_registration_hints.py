@@ -28,7 +28,7 @@ from txm2sem_core.samples.raw_pairs import RawPair
 
 SETTINGS = RegisterSettings()
 QUICK = RegisterSettings(transform="rigid", max_rotation_deg=5)  # few starts: for tests that register many pairs
-PAGE = Path(__file__).parents[3] / "docs" / "your-own-data.md"
+PAGE = Path(__file__).parents[3] / "docs/guides/your-own-data.md"
 SIDE = 160
 Slices = tuple[np.ndarray, np.ndarray]
 

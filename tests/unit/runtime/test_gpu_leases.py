@@ -37,7 +37,7 @@ sys.modules["torch"] = SimpleNamespace(
     backends=SimpleNamespace(mps=mps),
     device=lambda kind, index=None: SimpleNamespace(index=index),
 )
-from txm2sem_core import device
+from txm2sem_core.runtime import device
 
 device._lock_folder = lambda: folder
 device._LOOK_AGAIN_S = 0.02

@@ -142,7 +142,7 @@ def test_channels_last_changes_nothing_but_rounding(penalty: dict[str, float]) -
     assert float((predicted - expected).abs().max()) < 1e-9
 
 
-HALF_TOLERANCE = 0.05  # what docs/method.md states, with a margin
+HALF_TOLERANCE = 0.05  # what docs/method/method.md states, with a margin
 
 
 @pytest.mark.parametrize("compute", [{"precision": "bfloat16"}, {"precision": "bfloat16", "channels_last": True}])

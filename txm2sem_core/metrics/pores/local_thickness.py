@@ -7,7 +7,7 @@ between them, so that cracks along the axes of any whole width are exact, also i
 
 Distances are found by shifted minima (`_nearest`): `scipy.ndimage.distance_transform_edt` takes ten times the memory
 for the same half steps (383 bytes a voxel against 33). Balls of one size are painted by the same shifts, which end at
-their radius; times stand in docs/measures.md.
+their radius; times stand in docs/method/measures.md.
 """
 
 from __future__ import annotations
