@@ -132,6 +132,11 @@ def test_only_training_and_inference_choose_devices() -> None:
             assert room(module) in DEVICE_ROOMS, module
 
 
+def test_locks_are_taken_in_one_place() -> None:
+    used = [module for module, path in MODULES.items() if {"fcntl", "filelock"} & imports(path)]
+    assert used == ["txm2sem_core.runtime.flock"]
+
+
 def test_the_core_does_not_know_snakemake() -> None:
     for module, path in MODULES.items():
         assert not any(name.split(".")[0] == "snakemake" for name in imports(path)), module

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import atexit
-import errno
 import os
 import random
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +16,7 @@ from txm2sem_core.errors import InputError, printable
 from txm2sem_core.io.atomic import make_parent, named, told
 from txm2sem_core.io.lock_marks import SILENT_S, Mark, boot, started
 from txm2sem_core.io.mounts import mount_of, shares_flock
-
-try:
-    import fcntl
-except ImportError:  # Windows: no lock is taken, and one process at a time is the user's care
-    fcntl = None  # type: ignore[assignment]
+from txm2sem_core.runtime.flock import Lock, lock, open_lock
 
 _NAME = "lock"
 _A_DAY_S = 86_400.0
@@ -66,19 +60,19 @@ def exclusive(folder: str | Path, name: str) -> Iterator[None]:
     """
     folder = named(Path(folder))
     make_parent(folder)
-    lock = folder.parent / f".{folder.name}.{_NAME}"
-    if lock.is_symlink() or (lock.exists() and (not lock.is_file() or lock.stat().st_size)):  # ours are empty files
-        raise InputError(f"{lock}: this stands where the lock of {folder} is to be. Move it elsewhere.")
+    file = folder.parent / f".{folder.name}.{_NAME}"
+    if file.is_symlink() or (file.exists() and (not file.is_file() or file.stat().st_size)):  # ours are empty files
+        raise InputError(f"{file}: this stands where the lock of {folder} is to be. Move it elsewhere.")
     with told(folder):
-        held = _lock_file(lock, shared=False, wait=False)
+        held = _lock_file(file, shared=False, wait=False)
     if held is None:
         text = printable(f"{name}: another process is at work in {folder}; waiting until it ends.")
         print(text, file=sys.stderr, flush=True)
-        held = _lock_file(lock, shared=False, wait=True)
+        held = _lock_file(file, shared=False, wait=True)
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)  # while it is held, so that nobody gets a lock on a file that is gone
+        file.unlink(missing_ok=True)  # while it is held, so that nobody gets a lock on a file that is gone
         if held is not None:
             held.release()
 
@@ -142,7 +136,7 @@ def _lock_here(path: Path, shared: bool, wait: bool) -> int | None:
     """A descriptor that locks the file at `path` on this machine, or None."""
     while True:
         descriptor = open_lock(path)
-        if not _flock(descriptor, shared, wait):
+        if lock(descriptor, shared=shared, wait=wait) is Lock.REFUSED:
             os.close(descriptor)
             return None
         try:
@@ -212,48 +206,7 @@ def hold_mark(path: Path, when_alone: Callable[[], object]) -> int:
         InputError: a link, or something that is no file, stands there.
     """
     descriptor = open_lock(path)
-    if fcntl is not None:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            when_alone()
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+    if lock(descriptor, shared=False, wait=False) is Lock.HELD:
+        when_alone()
+    lock(descriptor, shared=True, wait=True)
     return descriptor
-
-
-def open_lock(path: Path) -> int:
-    """A descriptor of a file that is locked, made if need be: it is never emptied, and no link is followed.
-
-    Raises:
-        InputError: a link, or something that is no file, stands there.
-    """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
-        descriptor = os.open(path, flags, 0o666)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO) or path.is_symlink():
-            raise _no_lock(path) from error
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _no_lock(path)
-    return descriptor
-
-
-def _no_lock(path: Path) -> InputError:
-    return InputError(
-        f"{path}: a link or something else that is no file stands where a lock is to be. Look at it, and remove it."
-    )
-
-
-def _flock(descriptor: int, shared: bool, wait: bool) -> bool:
-    if fcntl is None:
-        return True
-    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
-    try:
-        fcntl.flock(descriptor, how)
-    except BlockingIOError:
-        return False
-    except OSError:  # no locks on this file system
-        return True
-    return True

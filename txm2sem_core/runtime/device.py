@@ -19,6 +19,7 @@ import torch
 
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.runtime.allocator import keep_freed_memory
+from txm2sem_core.runtime.flock import Lock, lock, open_lock
 
 _LOOK_AGAIN_S = 1.0
 _MOST_FOLDERS = 100
@@ -80,13 +81,8 @@ def _take_a_free_one(count: int) -> int:
 
 def _lease(number: int) -> bool:
     """Lock the GPU's file for as long as this process lives, unless another process has."""
-    import fcntl  # only Unix has it; elsewhere nobody has several GPUs and comes here
-
-    # not inherited by programs that this process starts, which may outlive it
-    descriptor = os.open(_lock_file(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    descriptor = open_lock(_lock_file(number))  # not inherited by programs that this process starts
+    if lock(descriptor, shared=False, wait=False) is Lock.REFUSED:
         os.close(descriptor)
         return False
     os.truncate(descriptor, 0)

@@ -12,15 +12,17 @@ import pytest
 
 from txm2sem_core.io import lock_marks, locks
 from txm2sem_core.io.locks import exclusive, folder_lock
+from txm2sem_core.runtime import flock
 
 # a process of a machine whose name is given, that holds a lock until it is told to end
 HOLDER = """
 import sys
 from pathlib import Path
 from txm2sem_core.io import lock_marks, locks
+from txm2sem_core.runtime import flock
 if sys.argv[2]:
     lock_marks.boot = lambda: sys.argv[2]
-    locks.fcntl.flock = lambda *given: None
+    flock.fcntl.flock = lambda *given: None
 holding = {
     "exclusive": lambda: locks.exclusive(sys.argv[1], "train"),
     "shared": lambda: locks.folder_lock(Path(sys.argv[1]), shared=True),
@@ -52,7 +54,7 @@ class Holder:
 @pytest.fixture
 def one_machine_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a file system whose locks hold on one machine alone, and where no other process is of this machine."""
-    monkeypatch.setattr(locks.fcntl, "flock", lambda *given: None)
+    monkeypatch.setattr(flock.fcntl, "flock", lambda *given: None)
     monkeypatch.setattr(lock_marks, "shares_flock", lambda mount: False)
     monkeypatch.setattr(locks, "_LOOK_AGAIN_S", 0.02)
 

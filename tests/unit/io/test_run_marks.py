@@ -13,6 +13,7 @@ import pytest
 from txm2sem_core.io import locks
 from txm2sem_core.io.locks import hold_run
 from txm2sem_core.io.mounts import Mount, mount_of, shares_flock
+from txm2sem_core.runtime import flock
 
 RUN = """
 import sys, time
@@ -44,7 +45,7 @@ def run(folder: Path) -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture
 def flock_of_one_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on another machine than that of all other processes, on a file system whose locks hold on one machine."""
-    monkeypatch.setattr(locks.fcntl, "flock", lambda *given: None)
+    monkeypatch.setattr(flock.fcntl, "flock", lambda *given: None)
 
 
 def look(folder: Path, works: bool = True) -> bool:
