@@ -7,6 +7,7 @@
 - `given_masks`: what was measured, where the user says it
 - `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
 - `numbers`: the numbers in the names of slices
+- `blocks`: slices one by one from chunks of several
 - `ome_zarr`: OME-Zarr 0.5 volumes: metadata, and writing one
 - `zarr_levels`: their arrays: shards, pyramid
 - `unit_store`: a volume while it is made, unit by unit

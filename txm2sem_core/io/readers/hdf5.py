@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.blocks import by_blocks
 from txm2sem_core.io.guards import Fingerprint, Handle, check_declared
 from txm2sem_core.io.readers.hdf5_packing import Packing
 from txm2sem_core.io.readers.hdf5_sources import Stored, find_object, stored_datasets
@@ -42,6 +43,7 @@ class _Found(NamedTuple):
     voxel_size_nm: VoxelSize | None
     parts: list[_Part]
     own: bool  # the voxels are in the dataset itself
+    thickness: int = 1  # of its chunks, in slices
 
 
 def split_dataset(path: Path) -> tuple[Path, str | None]:
@@ -92,7 +94,8 @@ def open_hdf5(path: Path, dataset: str | None) -> Volume:
         return slab
 
     shape = (found.shape[-3], found.shape[-2], found.shape[-1])
-    return Volume(shape, dtype, found.voxel_size_nm, source, read, _close=handle.close)
+    kept = by_blocks(read, shape[0], found.thickness, shape[1] * shape[2] * dtype.itemsize)
+    return Volume(shape, dtype, found.voxel_size_nm, source, kept, _close=handle.close)
 
 
 @contextmanager
@@ -130,7 +133,8 @@ def _found(path: Path, file: h5py.File, name: str | None) -> _Found:
             with _opened(path, file, part) as dataset:
                 packings[part[:2]] = Packing(part.file, dataset)
     found = [_Part(part, packings[part[:2]]) for part in parts]
-    return _Found(chosen.name, chosen.shape, chosen.dtype, _element_size_nm(chosen), found, own)
+    thickness = chosen.chunks[-3] if chosen.chunks else 1
+    return _Found(chosen.name, chosen.shape, chosen.dtype, _element_size_nm(chosen), found, own, thickness)
 
 
 @contextmanager

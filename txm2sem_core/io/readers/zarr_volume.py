@@ -13,6 +13,7 @@ import numpy as np
 import zarr
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.blocks import by_blocks
 from txm2sem_core.io.files import check_within, path_within, read_bytes
 from txm2sem_core.io.guards import MOST_DECLARED, Fingerprint, check_declared, check_pieces
 from txm2sem_core.io.readers.zarr_codecs import bound_codecs, refused_codec
@@ -78,7 +79,9 @@ def open_zarr(path: Path, channel: int) -> Volume:
         before.check()
         return to_kept(slab if "z" in axes else slab[None])
 
-    return Volume(shape, dtype, scale_nm, str(path), read, channels)
+    thickness = dict(zip(axes, array.chunks, strict=True)).get("z", 1)
+    kept = by_blocks(read, shape[0], thickness, shape[1] * shape[2] * dtype.itemsize)
+    return Volume(shape, dtype, scale_nm, str(path), kept, channels)
 
 
 def _check_size(path: Path, array: zarr.Array, shape: tuple[int, int, int]) -> None:
