@@ -1,4 +1,4 @@
-"""Slices from blocks: the same voxels, each block decoded once, within a bound of memory, of every format that gains."""
+"""Slices from blocks: the same voxels, each block decoded once, within a bound of memory; in each format that gains."""
 
 from __future__ import annotations
 
