@@ -77,7 +77,7 @@ def store_seeds(folder: Path) -> list[tuple[str, Files]]:
     import pandas as pd
 
     from txm2sem_core.intensity import IntensityRange, Preparation
-    from txm2sem_core.io.patch_store import PairImages, PatchStore, write_patch_store
+    from txm2sem_core.io import PairImages, PatchStore, write_patch_store
 
     image = np.random.default_rng(0).integers(0, 255, (48, 48), np.uint8)
     rows = [
@@ -188,6 +188,8 @@ def _with_digests(name: str, data: bytes, files: Files) -> bytes:
     try:
         value = json.loads(data)
         if isinstance(value.get("sha256"), dict):
+            if value.pop("images_sha256", None) is not None:  # one digest for all images, as in version 0.1
+                value["sha256"]["store.safetensors"] = ""
             value["sha256"] = {key: digests.get(key, digest) for key, digest in value["sha256"].items()}
         if "weights_sha256" in value:
             value["weights_sha256"] = digests["generator.safetensors"]

@@ -66,7 +66,7 @@ def make_store(
         pairs, pd.DataFrame(rows), size_px, factor, context, ranges[0], ranges[1], VOXEL_SIZE_NM, Preparation(), ""
     )
     write_patch_store(folder, store)
-    return read_patch_store(folder)
+    return read_patch_store(folder).in_memory()
 
 
 def volume_beside(store: PatchStore, seed: int = 0, *, beyond: int = 6) -> np.ndarray:

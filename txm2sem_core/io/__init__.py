@@ -12,7 +12,7 @@
 - `zarr_levels`: their arrays: shards, pyramid
 - `unit_store`: a volume while it is made, unit by unit
 - `locks`: of folders, between processes
-- `patch_store`: registered pairs and the index of their patches
+- `patch_store`: registered pairs and the index of their patches; `stored_images`: their images, read as needed
 - `registered`: slices as the register stage left them
 - `tables`: CSV, JSON, digests
 - `yaml_files`: YAML as data from a stranger
@@ -35,8 +35,9 @@ from txm2sem_core.io.numbers import NumberedFile, number_files
 from txm2sem_core.io.ome_zarr import Channel, write_ome_zarr
 from txm2sem_core.io.outputs import check_apart, check_output, output_path, printable
 from txm2sem_core.io.ownership import MANIFEST, MARK, SOFTWARE, read_marks, record_files
-from txm2sem_core.io.patch_store import PairImages, PatchStore, read_patch_store, write_patch_store
+from txm2sem_core.io.patch_store import PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.io.registered import read_registered, registered_file
+from txm2sem_core.io.stored_images import PairImages
 from txm2sem_core.io.tables import read_csv, read_json, read_text, sha256_file, write_csv, write_json, write_text
 from txm2sem_core.io.unit_store import UnitStore, volume_units
 from txm2sem_core.io.volumes import UNMEASURED, Volume, open_volume, write_volume_tiff, write_volume_tiffs

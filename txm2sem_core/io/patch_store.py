@@ -8,21 +8,20 @@ belongs to all.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import IntensityRange, Preparation
-from txm2sem_core.intensity.measured import measured
 from txm2sem_core.io.atomic import atomic_path
-from txm2sem_core.io.files import plain_name
 from txm2sem_core.io.ownership import MARK
+from txm2sem_core.io.stored_images import ImageFile, Pair, PairImages, StoredPair, StoredPairs
 from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, write_json
 
 if TYPE_CHECKING:
@@ -33,30 +32,10 @@ _SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class PairImages:
-    """One registered pair: TXM [C, Y/f, X/f], SEM [Y, X], and where both can be used (mask [Y, X]).
-
-    Where they are known, also the class of each pixel, uint8 [Y, X] (see `side_tasks.CLASSES`), and where the SEM is
-    charged (charge [Y, X]): what was not measured cannot be used either, and is not charged.
-    """
-
-    txm: np.ndarray
-    sem: np.ndarray
-    mask: np.ndarray
-    classes: np.ndarray | None = None
-    charge: np.ndarray | None = None
-
-    @property
-    def charged(self) -> np.ndarray:
-        """Where the SEM is charged, bool [Y, X]; in stores of earlier versions what is measured and cannot be used."""
-        return self.charge > 0 if self.charge is not None else (self.mask == 0) & measured(self.sem)
-
-
-@dataclass(frozen=True)
 class PatchStore:
-    """The pairs and patches of one sample at one factor, in memory in their own dtypes."""
+    """The pairs and patches of one sample at one factor, in their own dtypes; images are read as needed."""
 
-    pairs: Mapping[str, PairImages]
+    pairs: Mapping[str, Pair]
     index: pd.DataFrame
     size_px: int
     factor: int
@@ -71,7 +50,12 @@ class PatchStore:
     @property
     def sem_dtype(self) -> np.dtype:
         """Dtype of the SEM images."""
-        return next(iter(self.pairs.values())).sem.dtype
+        return next(iter(self.pairs.values())).dtype("sem")
+
+    @property
+    def txm_dtype(self) -> np.dtype:
+        """Dtype of the TXM images."""
+        return next(iter(self.pairs.values())).dtype("txm")
 
     @property
     def pixel_size_nm(self) -> tuple[float, float] | None:
@@ -84,6 +68,13 @@ class PatchStore:
         if setting != "auto":
             return float(setting)
         return 255.0 if self.sem_dtype == np.uint8 else self.sem_range.high - self.sem_range.low
+
+    def in_memory(self) -> PatchStore:
+        """The store with all its images: for a training, which draws from all of them again and again."""
+        pairs: dict[str, PairImages] = {
+            n: pair.in_memory() if isinstance(pair, StoredPair) else pair for n, pair in self.pairs.items()
+        }
+        return replace(self, pairs=pairs)
 
     def of_split(self, split: str) -> pd.DataFrame:
         """The index rows of `train`, `validation` or `test`."""
@@ -137,7 +128,8 @@ def write_patch_store(folder: str | Path, store: PatchStore) -> None:
         "sem_range": store.sem_range.as_dict(),
         "voxel_size_nm": list(store.voxel_size_nm),
         "warnings": list(store.warnings),
-        "sha256": {name: sha256_file(folder / name) for name in _FILES},
+        "images_sha256": {name: hashlib.sha256(image.data).hexdigest() for name, image in tensors.items()},
+        "sha256": {"index.csv": sha256_file(folder / "index.csv")},
     }
     write_json(folder / "store.json", description)
 
@@ -163,29 +155,19 @@ def read_patch_store(folder: str | Path) -> PatchStore:
 
 
 def _read_store(folder: Path, description: dict[str, Any]) -> PatchStore:
-    for name in _FILES:
-        if not (folder / name).is_file() or sha256_file(folder / name) != description["sha256"][name]:
+    for name, digest in description["sha256"].items():
+        if name not in _FILES:
+            raise KeyError(name)
+        if not (folder / name).is_file() or sha256_file(folder / name) != digest:
             raise InputError(
                 f"{folder / name}: missing or changed since it was written. Unless a job is writing it now, delete "
                 f"{folder} and run again."
             )
-    try:
-        tensors = load_file(folder / "store.safetensors")
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{folder / 'store.safetensors'}: damaged ({error}). Delete {folder}; run again.") from error
-    names = sorted({key.rsplit("/", 1)[0] for key in tensors})
-    for name in names:
-        plain_name(name, folder / "store.safetensors", "a pair")
-    pairs = {
-        n: PairImages(
-            *(tensors[f"{n}/{name}"] for name in ("txm", "sem", "mask")),
-            *(tensors.get(f"{n}/{name}") for name in ("classes", "charge")),
-        )
-        for n in names
-    }
+    # stores of version 0.1 have one digest of all images
+    file = ImageFile(folder / "store.safetensors", description.get("images_sha256"))
     z_nm, y_nm, x_nm = description["voxel_size_nm"]
     return PatchStore(
-        pairs=pairs,
+        pairs=StoredPairs(file),
         index=read_csv(folder / "index.csv"),
         size_px=description["size_px"],
         factor=description["factor"],
@@ -213,14 +195,15 @@ def _check_store(folder: Path, store: PatchStore) -> None:
     if any(value is not None and not float(value) > 0 for value in store.voxel_size_nm):
         raise InputError(f"{where}voxel_size_nm is {list(store.voxel_size_nm)!r}. Run again.")
     for name, images in store.pairs.items():
-        shape, coarse = images.sem.shape, tuple(n // factor for n in images.sem.shape)
-        others = [one.shape for one in (images.mask, images.classes, images.charge) if one is not None]
-        if len(shape) != 2 or images.txm.shape != (2 * context + 1, *coarse) or any(one != shape for one in others):
+        shape, *others = (images.shape(image) for image in ("sem", "mask", "classes", "charge"))
+        coarse = tuple(n // factor for n in shape or ())
+        fits = all(one in (shape, None) for one in others) and images.shape("txm") == (2 * context + 1, *coarse)
+        if shape is None or len(shape) != 2 or not fits:
             raise InputError(f"{folder / _FILES[0]}: the images of pair {name} do not fit each other. Run again.")
     rows = store.index
     for pair, y, x, split in zip(
         rows["pair"], rows["y"].astype(int), rows["x"].astype(int), rows["split"], strict=True
     ):
-        height, width = store.pairs[pair].sem.shape
+        height, width = store.pairs[pair].shape("sem") or (0, 0)
         if split not in _SPLITS or not (0 <= y <= height - size and 0 <= x <= width - size):
             raise InputError(f"{folder / _FILES[1]}: the patch at y {y}, x {x} of pair {pair} lies outside. Run again.")

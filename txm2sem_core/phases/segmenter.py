@@ -10,7 +10,7 @@ import numpy as np
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore
-from txm2sem_core.metrics import Segmenter, Thresholds, multi_otsu_thresholds
+from txm2sem_core.metrics import Segmenter, Thresholds, thresholds_of_slices
 from txm2sem_core.phases.forest import train_forest
 from txm2sem_core.phases.labels import Labelled, read_labelled
 
@@ -42,9 +42,8 @@ def fit_segmenter(store: PatchStore, settings: MeasureSettings, labels: Path | N
 
 
 def _otsu(store: PatchStore, phases: int) -> tuple[float, ...]:
-    training = store.of_split("train")["pair"].unique()
-    pixels = np.concatenate([store.pairs[pair].sem[store.pairs[pair].mask > 0] for pair in training])
-    return multi_otsu_thresholds(pixels, phases)
+    pairs = [store.pairs[name] for name in store.of_split("train")["pair"].unique()]
+    return thresholds_of_slices(lambda: (pair.sem[pair.mask > 0] for pair in pairs), phases)
 
 
 def thresholds_of_labels(images: Sequence[Labelled], phases: int) -> tuple[float, ...]:

@@ -99,7 +99,7 @@ def train_model(
         OutOfMemoryError: a step does not fit into memory.
     """
     io.check_output([patches, volume, measured], files=[output / file for file in MODEL_FILES])
-    store = io.read_patch_store(patches)
+    store = io.read_patch_store(patches).in_memory()
     _check_fit(store, settings)
     with io.exclusive(output, f"train {name}"), memory_remedy(f"train {name}: a step", _MEMORY_REMEDY):
         if settings.family == "baseline":
@@ -411,7 +411,7 @@ def _describe(
         "histograms": {"txm": training_spread(store).as_dict()},
         "preparation": asdict(store.preparation),
         "sem_dtype": store.sem_dtype.name,
-        "txm_dtype": next(iter(store.pairs.values())).txm.dtype.name if store.preparation.is_none else None,
+        "txm_dtype": store.txm_dtype.name if store.preparation.is_none else None,
         "voxel_size_nm": list(store.voxel_size_nm),
         "inference_mode": settings.inference_mode,
         "family": settings.family,

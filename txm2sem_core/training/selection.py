@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from txm2sem_core.config.train import PORE_PHASES
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore
-from txm2sem_core.metrics.otsu import multi_otsu_thresholds
+from txm2sem_core.metrics.otsu import thresholds_of_slices
 from txm2sem_core.metrics.pores.phases import two_point_probability
 
 LAG_PX = 16
@@ -39,7 +39,7 @@ def pore_threshold(store: PatchStore) -> float | None:
     """
     pairs = [store.pairs[name] for name in store.of_split("train")["pair"].unique()]
     try:
-        return multi_otsu_thresholds(np.concatenate([pair.sem[pair.mask > 0] for pair in pairs]), PORE_PHASES)[0]
+        return thresholds_of_slices(lambda: (pair.sem[pair.mask > 0] for pair in pairs), PORE_PHASES)[0]
     except InputError:
         return None
 

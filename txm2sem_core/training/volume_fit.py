@@ -46,11 +46,10 @@ def check_volume(store: PatchStore, volume: Volume) -> list[str]:
     warnings = _size_warnings(store, volume)
     if not store.preparation.is_none:
         return warnings
-    txm = next(iter(store.pairs.values())).txm
-    if volume.dtype != txm.dtype:
+    if volume.dtype != store.txm_dtype:
         raise InputError(
-            f"{volume.source}: its voxels are {volume.dtype}, but the patches' TXM slices are {txm.dtype}: the same "
-            f"grey level means another intensity. {_REMEDY}"
+            f"{volume.source}: its voxels are {volume.dtype}, but the patches' TXM slices are {store.txm_dtype}: the "
+            f"same grey level means another intensity. {_REMEDY}"
         )
     places = list(_places(store, volume))
     if store.factor == 1:

@@ -54,7 +54,7 @@ def charged_store(folder: Path, dtype: type = np.uint8, train: int = 12) -> Patc
         pairs[name] = replace(images, mask=mask, classes=classes)
     store = replace(store, pairs=pairs)
     write_patch_store(folder, store)
-    return read_patch_store(folder)
+    return read_patch_store(folder).in_memory()
 
 
 def trained(folder: Path, settings: TrainSettings, **options: object) -> Path:
@@ -120,7 +120,7 @@ def test_files_are_repaired_with_their_pixel_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize("told", [True, False])
 def test_what_was_not_measured_is_no_damage_and_is_not_repaired(tmp_path: Path, told: bool) -> None:
     model = load_model(trained(tmp_path, repair()))
-    store = read_patch_store(tmp_path / "p")
+    store = read_patch_store(tmp_path / "p").in_memory()
     pairs, real = {}, np.zeros((72, 80), bool)
     real[50:60, 40:50] = True
     for name, images in store.pairs.items():
