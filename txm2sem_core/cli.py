@@ -53,7 +53,7 @@ def main() -> None:
     collect_seldom()
     try:
         app()
-    except (Txm2semError, OSError, MemoryError) as error:
+    except (Txm2semError, OSError, MemoryError, RuntimeError) as error:
         told = for_user(error)
         if told is None:
             raise

@@ -84,13 +84,17 @@ def for_user(error: BaseException, target: Path | None = None) -> Txm2semError |
     None where it is something else, and so a fault of ours.
 
     Args:
-        error: ours, an `OSError` or `MemoryError`, or what a library made of one.
+        error: ours, an `OSError` or `MemoryError`, what a library made of one, or that no thread could be started.
         target: what was being written; if not given, the file that the error names.
     """
     if isinstance(error, Txm2semError):
         return error
     if isinstance(error, MemoryError):
         return OutOfMemoryError(f"out of memory ({error}). Use smaller images, or a machine or job with more.")
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return OutOfMemoryError(
+            "no further thread could be started. Leave memory to this job, or raise what bounds it (ulimit -v or -u)."
+        )
     number = _error_number(error)
     if number not in _FULL + _FORBIDDEN:
         return None

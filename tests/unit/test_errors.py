@@ -58,3 +58,10 @@ def test_no_memory() -> None:
     told = for_user(MemoryError("Unable to allocate 3.00 TiB for an array"))
     assert isinstance(told, OutOfMemoryError)
     assert "Unable to allocate 3.00 TiB" in str(told)
+
+
+def test_no_thread() -> None:
+    told = for_user(RuntimeError("can't start new thread"))  # as Python says it where memory or processes are bounded
+    assert isinstance(told, OutOfMemoryError)
+    assert "ulimit" in str(told)
+    assert for_user(RuntimeError("shape mismatch")) is None
