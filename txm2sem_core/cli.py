@@ -13,7 +13,7 @@ import typer
 
 from txm2sem_core import __version__
 from txm2sem_core.allocator import keep_freed_memory
-from txm2sem_core.errors import ConfigError, Txm2semError, for_user
+from txm2sem_core.errors import ConfigError, Txm2semError, for_user, warn_in_one_line
 from txm2sem_core.options import (
     CalibrationFile,
     Device,
@@ -51,6 +51,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command. A mistake of the user's ends with its message and exit code 1, without a traceback."""
     collect_seldom()
+    warn_in_one_line()
     try:
         app()
     except (Txm2semError, OSError, MemoryError, RuntimeError) as error:
@@ -339,7 +340,7 @@ def evaluate(
     output: Annotated[Path, to_write("JSON file for the figures.")],
     mask: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Image or volume, not zero where pixels count."),
+        typer.Option(help="Image, of a volume for all slices, or volume; not zero where pixels count."),
     ] = None,
     data_range: Annotated[
         Optional[float],  # noqa: UP045

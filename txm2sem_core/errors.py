@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import unicodedata
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,10 +31,19 @@ def printable(text: object) -> str:
     return "".join(_escaped(sign) if unicodedata.category(sign) in _OBEYED else sign for sign in str(text))
 
 
-def print_warnings(job: str, warnings: Iterable[str]) -> None:
+def print_warnings(job: str, told: Iterable[str]) -> None:
     """Tell the log of what could mislead, one line each."""
-    for warning in warnings:
+    for warning in told:
         print(printable(f"{job}: warning: {warning}"), file=sys.stderr, flush=True)
+
+
+def warn_in_one_line() -> None:
+    """Let Python's warnings reach the user as messages do, without a line of code."""
+
+    def in_one_line(message: Warning | str, *_: object, **__: object) -> str:
+        return printable(f"txm2sem: warning: {message}") + "\n"
+
+    warnings.formatwarning = in_one_line
 
 
 def _escaped(sign: str) -> str:
