@@ -35,7 +35,7 @@ from txm2sem_core.commands.options import (
     shown,
     to_write,
 )
-from txm2sem_core.errors import ConfigError, Txm2semError, for_user
+from txm2sem_core.errors import ConfigError, Txm2semError, for_user, warn_in_one_line
 from txm2sem_core.runtime.allocator import keep_freed_memory
 from txm2sem_core.runtime.garbage import collect_seldom
 
@@ -51,9 +51,10 @@ app = typer.Typer(
 def main() -> None:
     """Run the command. A mistake of the user's ends with its message and exit code 1, without a traceback."""
     collect_seldom()
+    warn_in_one_line()
     try:
         app()
-    except (Txm2semError, OSError, MemoryError) as error:
+    except (Txm2semError, OSError, MemoryError, RuntimeError) as error:
         told = for_user(error)
         if told is None:
             raise
@@ -339,7 +340,7 @@ def evaluate(
     output: Annotated[Path, to_write("JSON file for the figures.")],
     mask: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Image or volume, not zero where pixels count."),
+        typer.Option(help="Image, of a volume for all slices, or volume; not zero where pixels count."),
     ] = None,
     data_range: Annotated[
         Optional[float],  # noqa: UP045

@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import unicodedata
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,10 +31,19 @@ def printable(text: object) -> str:
     return "".join(_escaped(sign) if unicodedata.category(sign) in _OBEYED else sign for sign in str(text))
 
 
-def print_warnings(job: str, warnings: Iterable[str]) -> None:
+def print_warnings(job: str, told: Iterable[str]) -> None:
     """Tell the log of what could mislead, one line each."""
-    for warning in warnings:
+    for warning in told:
         print(printable(f"{job}: warning: {warning}"), file=sys.stderr, flush=True)
+
+
+def warn_in_one_line() -> None:
+    """Let Python's warnings reach the user as messages do, without a line of code."""
+
+    def in_one_line(message: Warning | str, *_: object, **__: object) -> str:
+        return printable(f"txm2sem: warning: {message}") + "\n"
+
+    warnings.formatwarning = in_one_line
 
 
 def _escaped(sign: str) -> str:
@@ -84,13 +94,17 @@ def for_user(error: BaseException, target: Path | None = None) -> Txm2semError |
     None where it is something else, and so a fault of ours.
 
     Args:
-        error: ours, an `OSError` or `MemoryError`, or what a library made of one.
+        error: ours, an `OSError` or `MemoryError`, what a library made of one, or that no thread could be started.
         target: what was being written; if not given, the file that the error names.
     """
     if isinstance(error, Txm2semError):
         return error
     if isinstance(error, MemoryError):
         return OutOfMemoryError(f"out of memory ({error}). Use smaller images, or a machine or job with more.")
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return OutOfMemoryError(
+            "no further thread could be started. Leave memory to this job, or raise what bounds it (ulimit -v or -u)."
+        )
     number = _error_number(error)
     if number not in _FULL + _FORBIDDEN:
         return None

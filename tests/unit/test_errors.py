@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import warnings
 from pathlib import Path
 
 import pytest
 
-from txm2sem_core.errors import ConfigError, OutOfMemoryError, for_user
+from txm2sem_core.errors import ConfigError, OutOfMemoryError, for_user, warn_in_one_line
 
 
 def system_error(number: int, file: Path | None = None) -> OSError:
@@ -58,3 +59,17 @@ def test_no_memory() -> None:
     told = for_user(MemoryError("Unable to allocate 3.00 TiB for an array"))
     assert isinstance(told, OutOfMemoryError)
     assert "Unable to allocate 3.00 TiB" in str(told)
+
+
+def test_no_thread() -> None:
+    told = for_user(RuntimeError("can't start new thread"))  # as Python says it where memory or processes are bounded
+    assert isinstance(told, OutOfMemoryError)
+    assert "ulimit" in str(told)
+    assert for_user(RuntimeError("shape mismatch")) is None
+
+
+def test_a_warning_is_one_line_without_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # to be given back
+    warn_in_one_line()
+    shown = warnings.formatwarning("a\nb \x1b[0m", UserWarning, "cli.py", 3, "print(readable(evaluate_files()))")
+    assert shown == "txm2sem: warning: a\\nb \\x1b[0m\n"

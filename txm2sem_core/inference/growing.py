@@ -39,6 +39,7 @@ def answer_slice(answer: Answer, slice_: SliceOfUnit) -> AnsweredSlice:
     """Predict a slice; where nothing was measured, nothing is predicted.
 
     What was measured gets no voxel of the value that stands for the outside: such ones are raised by one grey level.
+    Not in a slice of which all was measured, which the volume states: there any value is a grey level.
     """
     unit, z, txm, mask = slice_
     predictor = answer.predictor
@@ -96,6 +97,7 @@ class GrowingUnit:
         self.unit, self.voxels = unit, voxels
         self._clipped, self._histogram, self._content = 0, Histogram.empty(), hashlib.sha256()
         self._unmeasured = 0
+        self._whole: list[int] = []
 
     def add(self, slice_: AnsweredSlice) -> None:
         """The next slice."""
@@ -103,14 +105,17 @@ class GrowingUnit:
         self._clipped += slice_.clipped
         self._histogram += slice_.histogram
         add_content(self._content, slice_.txm, slice_.measured)
-        if slice_.measured is not None:
+        if slice_.measured is None:
+            self._whole.append(slice_.z)
+        else:
             self._unmeasured += int(np.count_nonzero(~slice_.measured))
 
     def notes(self) -> dict[str, Any]:
-        """What its mark keeps; `unmeasured` in voxels of the TXM volume."""
+        """What its mark keeps; `unmeasured` in voxels of the TXM volume, `whole`: slices of which all was measured."""
         return {
             "clipped": self._clipped,
             "histogram": self._histogram.as_text(),
             "input_sha256": self._content.hexdigest(),
             "unmeasured": self._unmeasured,
+            "whole": self._whole,
         }

@@ -364,8 +364,8 @@ class _VolumeJob:
         if share == 0:
             self.store.discard()
             raise InputError(
-                f"{self.source.source}: nothing was measured: each of its slices is NaN or has one value. Give another "
-                "volume, or export it again."
+                f"{self.source.source}: nothing was measured: each of its slices is NaN or has one value, within its "
+                "mask if it has one. Give another volume, export it again, or mend the mask."
             )
         if share < 1:
             value = self._outside()
@@ -416,7 +416,11 @@ class _VolumeJob:
         inputs = {number: str(mark["input_sha256"]) for number, mark in marks.items()}
         made_of = {"result_sha256": self.result, "input_sha256": digest_of_units(inputs)}
         share = self._measured_share(marks)
-        return made_of if share == 1 else {**made_of, io.UNMEASURED: self._outside(), "measured_share": round(share, 6)}
+        if share == 1:
+            return made_of
+        whole = io.ranges_as_text(sorted(z for mark in marks.values() for z in mark.get("whole", [])))
+        stated = {io.UNMEASURED: self._outside(), "measured_share": round(share, 6)}
+        return {**made_of, **stated, **({io.WHOLE_SLICES: whole} if whole else {})}
 
     def _attributes(self, marks: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Where the volume comes from and what makes it doubtful; the same however it was cut into jobs."""

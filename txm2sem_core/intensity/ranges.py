@@ -19,9 +19,15 @@ class IntensityRange:
     high: float
 
     def to_unit(self, image: np.ndarray) -> np.ndarray:
-        """Intensities to float32, `low` to -1 and `high` to 1."""
-        unit = image.astype(np.float32)
-        unit -= np.float32(self.low)
+        """Intensities to float32, `low` to -1 and `high` to 1.
+
+        What float32 does not hold exactly, as a small contrast on a large 32-bit number, is subtracted before.
+        """
+        if np.can_cast(image.dtype, np.float32):
+            unit = image.astype(np.float32)
+            unit -= np.float32(self.low)
+        else:
+            unit = (image - np.float64(self.low)).astype(np.float32)
         unit *= np.float32(2.0 / (self.high - self.low))
         unit -= np.float32(1.0)
         return unit

@@ -40,7 +40,15 @@ from txm2sem_core.io.registered import read_registered, registered_file
 from txm2sem_core.io.stored_images import PairImages
 from txm2sem_core.io.tables import read_csv, read_json, read_text, sha256_file, write_csv, write_json, write_text
 from txm2sem_core.io.unit_store import UnitStore, volume_units
-from txm2sem_core.io.volumes import UNMEASURED, Volume, open_volume, write_volume_tiff, write_volume_tiffs
+from txm2sem_core.io.volumes import (
+    UNMEASURED,
+    WHOLE_SLICES,
+    Volume,
+    open_volume,
+    ranges_as_text,
+    write_volume_tiff,
+    write_volume_tiffs,
+)
 from txm2sem_core.io.voxel_sizes import VoxelSize
 from txm2sem_core.io.yaml_files import read_yaml
 
@@ -49,6 +57,7 @@ __all__ = [
     "MARK",
     "SOFTWARE",
     "UNMEASURED",
+    "WHOLE_SLICES",
     "Channel",
     "NumberedFile",
     "PairImages",
@@ -69,6 +78,7 @@ __all__ = [
     "open_volume",
     "output_path",
     "printable",
+    "ranges_as_text",
     "read_csv",
     "read_image",
     "read_json",

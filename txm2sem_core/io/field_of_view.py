@@ -78,7 +78,7 @@ class FieldOfView:
 
     def of(self, plane: Array, z: int) -> Mask | None:
         """Where the slice [Y, X] at z of the volume was measured; None where everywhere."""
-        if self.is_whole:
+        if self.is_whole or (self.volume.mask is None and any(z in each for each in self.volume.whole)):
             return None
         if self.volume.mask is not None:
             mask = measured_within(plane, self.volume.mask.read(z, z + 1)[0])

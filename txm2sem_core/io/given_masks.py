@@ -12,6 +12,7 @@ from txm2sem_core.io.images import not_zero, read_mask
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.volumes import open_volume
 
+_MOST_INVERTED = 0.5  # of an image that is marked at its corners and not in its middle, which no field of view is
 LEAST_MEASURED = 0.05  # share of an image or a volume; a mask of less may have the opposite meaning
 
 
@@ -19,7 +20,7 @@ def read_measured(path: Path, image: Path, shape: tuple[int, ...]) -> np.ndarray
     """Read the mask of an image of `shape` (Y, X): True where it was measured.
 
     Raises:
-        InputError: it cannot be read, is of another shape, or marks less than `LEAST_MEASURED`.
+        InputError: it cannot be read, is of another shape, marks less than `LEAST_MEASURED`, or the opposite.
     """
     mask = read_mask(path)
     if mask.shape != tuple(shape):
@@ -29,6 +30,8 @@ def read_measured(path: Path, image: Path, shape: tuple[int, ...]) -> np.ndarray
         )
     if mask.mean() < LEAST_MEASURED:
         raise _too_little(str(path), float(mask.mean()), str(image))
+    if _is_inverted(mask):
+        raise _inverted(str(path), str(image))
     return mask
 
 
@@ -74,21 +77,38 @@ def with_mask(volume: Volume, path: str | Path | None, finer: int = 1) -> Volume
 
 
 def check_share(volume: Volume) -> None:
-    """Raise `InputError` if the volume has a mask that marks less than `LEAST_MEASURED` of it.
+    """Raise `InputError` if the volume has a mask that marks less than `LEAST_MEASURED` of it, or the opposite.
 
     No more of the mask is read than tells it; slices far apart come first.
     """
     if volume.mask is None:
         return
     depth, height, width = volume.shape
-    digits = depth.bit_length()
-    order = sorted(range(depth), key=lambda z: f"{z:0{digits}b}"[::-1])
+    digits, middle = depth.bit_length(), depth // 2
+    order = sorted(range(depth), key=lambda z: (z != middle, f"{z:0{digits}b}"[::-1]))
     count, total = 0, depth * height * width
     for z in order:
-        count += int(np.count_nonzero(volume.mask.read(z, z + 1)))
+        mask = volume.mask.read(z, z + 1)[0]
+        if z == middle and _is_inverted(mask):
+            raise _inverted(volume.mask.source, volume.source)
+        count += int(np.count_nonzero(mask))
         if count >= LEAST_MEASURED * total:
             return
     raise _too_little(volume.mask.source, count / total, volume.source)
+
+
+def _is_inverted(mask: np.ndarray) -> bool:
+    """Whether a mask [Y, X] marks all corners and not the middle, and less than half: what lies outside of a circle."""
+    height, width = mask.shape
+    corners = mask[0, 0] and mask[0, -1] and mask[-1, 0] and mask[-1, -1]
+    return bool(corners and not mask[height // 2, width // 2] and mask.mean() < _MOST_INVERTED)
+
+
+def _inverted(path: str, image: str) -> InputError:
+    return InputError(
+        f"{path}: it marks the corners of {image} as measured and the middle as not, as if it were inverted. A mask of "
+        "what was measured is not zero where it was. Mend it, or give none."
+    )
 
 
 def _too_little(path: str, share: float, image: str) -> InputError:

@@ -11,12 +11,13 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.guards import Fingerprint, check_declared, check_fits
 from txm2sem_core.io.litter import is_litter
+from txm2sem_core.io.stated_levels import check_upright, imagej_calibration
 from txm2sem_core.io.tiff import (
     DAMAGE,
     TIFF_SUFFIXES,
@@ -31,7 +32,7 @@ from txm2sem_core.io.tiff import (
     page_pixels,
     to_kept,
 )
-from txm2sem_core.io.voxel_sizes import VoxelSize, size_tags, tiff_voxel_size_nm
+from txm2sem_core.io.voxel_sizes import VoxelSize, imagej_lines, size_tags, tiff_voxel_size_nm
 
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png")
 _DEFLATE_RATIO = 1032
@@ -131,6 +132,8 @@ def plane_header(path: str | Path) -> PlaneHeader:
                 check_grey(path, page)
                 check_description(path, tiff)
                 dtype = kept_dtype(page.dtype) if page.dtype is not None else None
+                if (calibration := imagej_calibration(path, tiff, imagej_lines(tiff))) is not None:
+                    dtype = calibration.dtype(np.dtype(page.dtype))
                 return PlaneHeader(page.shape, dtype or np.dtype(page.dtype), len(tiff.pages), tiff_voxel_size_nm(tiff))
         with _open_png(path) as image:
             wide = image.mode.startswith("I;16")
@@ -180,7 +183,9 @@ def _read_tiff(path: Path) -> np.ndarray:
                 f"{path}: one plane [Y, X] is needed, this file has {planes} of shape {page.shape}. Split the stack."
             )
         check_declared(path, (1, *page.shape), np.dtype(page.dtype).itemsize, tiff.filehandle.size)
-        return grey_levels(page, page_pixels(page))
+        calibration = imagej_calibration(path, tiff, imagej_lines(tiff))
+        levels = grey_levels(page, page_pixels(page))
+        return levels if calibration is None else calibration.apply(levels)
 
 
 def opened_png(source: Path | BinaryIO, size: int, path: Path) -> Image.Image:
@@ -234,7 +239,9 @@ def _open_png(path: Path) -> Image.Image:
 
 def _read_png(path: Path) -> np.ndarray:
     with _open_png(path) as image:
-        return to_kept(np.asarray(image))
+        pixels = to_kept(np.asarray(image))
+        check_upright(path, int(image.getexif().get(ExifTags.Base.Orientation, 1)))  # may stand behind the pixels
+        return pixels
 
 
 def _checked_plane(path: Path, array: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from tifffile import PHOTOMETRIC
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.codestreams import IMAGE_COMPRESSIONS, declared_pixels
 from txm2sem_core.io.guards import check_fits, check_pieces
+from txm2sem_core.io.stated_levels import check_page
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 # none, the three of CCITT, LZW, deflate (8, 32946), PackBits, LZMA, zstd, and codecs of images; what they unpack to is
@@ -181,7 +182,8 @@ def check_grey(path: Path, page: tifffile.TiffPage) -> None:
     """Refuse what is not one channel of grey levels, or unpacks to more than fits.
 
     Raises:
-        InputError: colour, a palette with colours, pixels of an odd type, or more than the bound of `check_fits`.
+        InputError: colour, a palette with colours, pixels of an odd type, an image that is to be turned, a value that
+            means "missing", or more than the bound of `check_fits`.
     """
     shape, photometric = page.shape, page.photometric
     if page.samplesperpixel > 1 or photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR, PHOTOMETRIC.SEPARATED):
@@ -198,6 +200,7 @@ def check_grey(path: Path, page: tifffile.TiffPage) -> None:
         raise InputError(
             f"{path}: pixels of type {page.dtype} are not supported. Export as 8-bit, 16-bit or 32-bit grey."
         )
+    check_page(path, page)
     if page.imagedepth > 1:
         raise InputError(f"{path}: its pages hold {page.imagedepth} planes each. Export it with one plane a page.")
     check_fits(path, math.prod(shape) * page.dtype.itemsize, f"one page of {shape} {page.dtype}")

@@ -21,8 +21,9 @@ class Volume:
     a volume that was closed opens it again when it is read.
 
     NaN means that a voxel was not measured. A volume that TXM2SEM predicted is `stated`: where it has the value
-    `unmeasured`, or NaN, there is no prediction, since nothing was measured there; all else is one. `mask` is what the
-    user says of it: a volume of the same shape, bool, True where it was measured (see `given_masks.with_mask`).
+    `unmeasured`, or NaN, there is no prediction, since nothing was measured there, save in the slices of `whole`; all
+    else is one. `mask` is what the user says of it: a volume of the same shape, bool, True where it was measured (see
+    `given_masks.with_mask`).
     """
 
     shape: tuple[int, int, int]
@@ -34,6 +35,7 @@ class Volume:
     _close: Callable[[], None] | None = None
     stated: bool = False
     unmeasured: float | None = None
+    whole: tuple[range, ...] = ()
     mask: Volume | None = None
 
     def read(self, z0: int, z1: int) -> np.ndarray:

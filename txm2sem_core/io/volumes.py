@@ -27,9 +27,18 @@ from txm2sem_core.io.tiff import TIFF_SUFFIXES, check_content
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize, size_tags
 
-__all__ = ["UNMEASURED", "Volume", "open_volume", "write_volume_tiff", "write_volume_tiffs"]
+__all__ = [
+    "UNMEASURED",
+    "WHOLE_SLICES",
+    "Volume",
+    "open_volume",
+    "ranges_as_text",
+    "write_volume_tiff",
+    "write_volume_tiffs",
+]
 
 UNMEASURED = "unmeasured_value"  # in the marks of a predicted volume: the value where nothing was measured
+WHOLE_SLICES = "whole_slices"  # beside it: slices of which all was measured, where that value is a grey level
 _CLASSIC_BYTES = 2**32 - 2**25  # of pixels: the tags of the pages need room below 4 GB too
 
 _KNOWN = "a TIFF stack, a folder of TIFF or PNG slices, an OME-Zarr folder, HDF5 (file.h5:/dataset), MRC, or Zeiss .txm"
@@ -90,7 +99,27 @@ def _with_statement(volume: Volume, path: Path) -> Volume:
         raise InputError(
             f"{path}: {UNMEASURED} = {marks[UNMEASURED]} in it is no grey level. Make it again."
         ) from error
-    return replace(volume, stated=True, unmeasured=None if math.isnan(value) else value)
+    whole = _ranges(str(marks.get(WHOLE_SLICES, "")))
+    return replace(volume, stated=True, unmeasured=None if math.isnan(value) else value, whole=whole)
+
+
+def ranges_as_text(numbers: Sequence[int]) -> str:
+    """Ascending numbers as `0-8,10`."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in ranges)
+
+
+def _ranges(text: str) -> tuple[range, ...]:
+    """The inverse, as ranges; what is no such text says nothing."""
+    parts = [part.partition("-") for part in text.split(",") if part]
+    if not all(first.isdecimal() and (last or first).isdecimal() for first, _, last in parts):
+        return ()
+    return tuple(range(int(first), int(last or first) + 1) for first, _, last in parts)
 
 
 def write_volume_tiff(

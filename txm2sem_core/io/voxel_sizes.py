@@ -143,7 +143,7 @@ def _tag_voxel_size_nm(tiff: tifffile.TiffFile) -> VoxelSize | None:
     if x is None or y is None:
         return None
     tag_unit_nm = _TAG_UNITS_NM.get(int(tags["ResolutionUnit"].value)) if "ResolutionUnit" in tags else None
-    lines = _imagej_lines(tiff)
+    lines = imagej_lines(tiff)
     unit = lines.get("unit", "")
     x_unit_nm, y_unit_nm = _unit_nm(unit), _unit_nm(lines.get("yunit") or unit)
     if x_unit_nm is None:
@@ -178,7 +178,7 @@ def _tag_unit_counts(source: str, pixel: Fraction, unit_nm: Fraction, tag_unit_n
     return tag_fits and not unit_fits
 
 
-def _imagej_lines(tiff: tifffile.TiffFile) -> dict[str, str]:
+def imagej_lines(tiff: tifffile.TiffFile) -> dict[str, str]:
     """ImageJ's description by its keys."""
     description = tiff.pages[0].description or ""  # type: ignore[union-attr]
     if not description.startswith("ImageJ="):

@@ -132,8 +132,8 @@ def evaluate_files(
     Args:
         prediction: image, or volume.
         target: of the same shape.
-        mask: of the same shape; what is 0 in it counts nowhere (`metrics.masks`). Under a mask that leaves pixels out
-            the figures that need whole volumes are not given, which a warning names.
+        mask: of the same shape, or one image for all slices; what is 0 in it counts nowhere (`metrics.masks`). Under a
+            mask that leaves pixels out the figures that need whole volumes are not given, which a warning names.
         full_range: greatest minus least possible grey level; None for 8-bit data.
         output: JSON.
         voxel_size_nm: along z, y, x; None for what the files state. Without one there is no resolution and no figure
@@ -157,7 +157,7 @@ def evaluate_files(
         raise InputError(f"{target}: {measured.dtype} data has no range of its own. Give --data-range.")
     full = 255.0 if full_range is None else full_range
     size = voxel_size_nm or _stated_size(predicted, measured)
-    under = _Masked.of(predicted, measured, None if mask is None else _same_shape(mask, measured))
+    under = _Masked.of(predicted, measured, io.with_mask(measured, mask).mask)
     _tell_levels(under, full)
     result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape), **under.seen.figures()}
     if size is not None:
@@ -185,6 +185,12 @@ def evaluate_files(
         result["thresholds"] = list(levels)
         with gaps.of("rock"):
             result |= _rock(under, Thresholds(levels), size, rock, gaps)
+        if rock.thresholds and any(result.get(f"fraction_{phase}_truth") == 1 for phase in range(len(levels) + 1)):
+            warnings.warn(
+                f"the thresholds {', '.join(f'{level:g}' for level in levels)} part nothing: all that counts of "
+                f"{measured.source} is of one phase. Give --threshold in its grey levels.",
+                stacklevel=2,
+            )
     result = with_gaps(result, gaps) | io.MARK
     finite = {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in result.items()}
     io.write_json(output, finite, overwrite=overwrite)
@@ -421,10 +427,3 @@ def _volume_figures(under: _Masked, full: float, size: io.VoxelSize | None, gaps
         figures[f"self_continuity_correlation_z{suffix}"] = own.correlation_z
         figures[f"self_continuity_correlation_plane{suffix}"] = own.correlation_plane
     return figures
-
-
-def _same_shape(mask: Path, measured: io.Volume) -> io.Volume:
-    volume = io.open_volume(mask)
-    if volume.shape != measured.shape:
-        raise InputError(f"{mask}: shape {volume.shape} (Z, Y, X), but {measured.source} has {measured.shape}.")
-    return volume

@@ -357,8 +357,8 @@ def _unmeasured(shares: Sequence[tuple[float, float]]) -> list[str]:
     """A warning where part of the slices was not measured: shares of the TXM and of the FIB-SEM slice of each pair."""
     return [
         f"{np.mean(each):.1%} of the {kind} slices (at most {max(each):.1%} of one) was not measured: a given mask "
-        "says so, or it has one value and reaches the corners, as outside of a tomogram's circle or at the border of "
-        "an aligned stack. It is left out of ranges, patches, thresholds and scores."
+        "says so, or it is NaN, or has one value and reaches the corners, as outside of a tomogram's circle or at the "
+        "border of an aligned stack. It is left out of ranges, patches, thresholds and scores."
         for kind, each in zip(("TXM", "FIB-SEM"), zip(*shares, strict=True), strict=True)
         if any(each)
     ]

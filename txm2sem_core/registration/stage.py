@@ -70,7 +70,8 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
     rectangle that both slices cover, in their own data types; the mask is 255 where the slices can be used, 0 where the
     FIB-SEM slice is charged or one of the two was not measured (see `measured`), `charge` is 255 where it is charged.
     What was not measured keeps its value; NaN takes that of the nearest pixel that was. Where masks of what was
-    measured were given, `{pair}_txm_measured.tif` and `{pair}_sem_measured.tif` say it of each slice.
+    measured were given, or a slice holds NaN, `{pair}_txm_measured.tif` and `{pair}_sem_measured.tif` say it of the
+    slice.
 
     Raises:
         InputError: no pairs, a file that cannot be read, or shapes that do not fit.
@@ -163,9 +164,13 @@ def _placed(sem: Slice, matrix: Matrix, shape: tuple[int, int]) -> Array:
     return np.where(within, warp(sem.filled, matrix, shape), warp(sem.image, matrix, shape, order=0))
 
 
+def _has_nan(image: Array) -> bool:
+    return image.dtype.kind == "f" and not np.isfinite(image).all()
+
+
 def _finite_image(image: Array) -> Array:
     """`image` with the nearest value instead of NaN, which later stages do not read; the pair's mask leaves it out."""
-    return filled(image, np.isfinite(image)) if image.dtype.kind == "f" else image
+    return filled(image, np.isfinite(image)) if _has_nan(image) else image
 
 
 def _unmeasured(txm: Slice, sem: Slice) -> list[str]:
@@ -225,8 +230,9 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
         sem_measured = covered_by(sem_measured, found.matrix, txm.shape)
     charged = io.not_zero(placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8)))
     masks = {"mask": ~charged & txm.mask & sem_measured, "charge": charged}
-    masks |= {} if pair.txm_measured is None else {"txm_measured": txm.mask}
-    masks |= {} if pair.sem_measured is None else {"sem_measured": sem_measured}
+    # what later stages cannot find: NaN is filled below
+    masks |= {"txm_measured": txm.mask} if pair.txm_measured is not None or _has_nan(txm.image) else {}
+    masks |= {"sem_measured": sem_measured} if pair.sem_measured is not None or _has_nan(sem.image) else {}
     images = {"txm": txm.image, **{name: np.where(each, 255, 0).astype(np.uint8) for name, each in masks.items()}}
     voxel_size_nm = io.read_voxel_size_nm(pair.txm)
     digests = {}

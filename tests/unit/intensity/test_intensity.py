@@ -29,6 +29,16 @@ def test_sixteen_bit_values_come_back_exactly_also_beyond_the_range(low: int, wi
     np.testing.assert_array_equal(back, grey)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "base", "step"), [("uint32", 4.0e9, 1), ("int32", -2.0e9, 1), ("float64", 1e6, 1e-3)]
+)
+def test_a_small_contrast_on_a_large_number_is_kept(dtype: str, base: float, step: float) -> None:
+    grey = (base + step * np.arange(1001)).astype(dtype)  # float32 has steps of 256, 128 and 1/16 there
+    unit = IntensityRange(base, base + 1000 * step).to_unit(grey)
+    assert unit.dtype == np.float32
+    np.testing.assert_allclose(unit, np.linspace(-1, 1, 1001), atol=1e-6)
+
+
 def test_nothing_is_clipped_on_the_way() -> None:
     assert IntensityRange(10, 20).to_unit(np.array([0, 30]))[1] == pytest.approx(3)
     assert IntensityRange(10, 20).as_dict() == {"low": 10, "high": 20}

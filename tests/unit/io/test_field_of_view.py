@@ -176,6 +176,27 @@ def test_a_part_or_a_slice_that_was_not_measured_changes_no_other(tmp_path: Path
     assert np.isfinite(left[[5, 7]]).all()
 
 
+@pytest.mark.parametrize("name", ["v.ome.zarr", "v.tif"])
+def test_black_pores_of_whole_slices_count_where_another_slice_is_blank(tmp_path: Path, name: str) -> None:
+    inside = rock(0)
+    inside[:, 30:34, 30:34] = 0  # predicted as 0, which also stands for what was not measured
+    blank = inside.copy()
+    blank[[3, -1]] = 7
+    loaded = model("identity", sem_dtype="uint8", high=255.0)
+    predict_volume(predictor(loaded), Volume.of_array(inside), tmp_path / "whole.tif")
+    predict_volume(predictor(loaded), Volume.of_array(blank), tmp_path / name)
+    volume, alone = (io.open_volume(tmp_path / each) for each in (name, "whole.tif"))
+    seen = [z for z in range(SHAPE[0]) if z not in (3, SHAPE[0] - 1)]
+    for z, plane in enumerate(volume.slices()):
+        mask = FieldOfView(volume).of(plane, z)
+        assert mask is None if z in seen else mask is not None and not mask.any()
+    slices, expected = (each.read(0, SHAPE[0])[seen] for each in (volume, alone))
+    np.testing.assert_array_equal(slices, expected)
+    assert (slices[0, 30:34, 30:34] == 0).all()
+    assert Measured.of(FieldOfView(volume)).share == pytest.approx(len(seen) / SHAPE[0])
+    assert io.read_marks(tmp_path / name)["whole_slices"] == f"0-2,4-{SHAPE[0] - 2}"
+
+
 def test_what_was_wholly_measured_states_nothing(tmp_path: Path) -> None:
     predict_volume(predictor(model("identity", sem_dtype="uint8")), Volume.of_array(rock(0)), tmp_path / "v.ome.zarr")
     assert not {io.UNMEASURED, "measured_share"} & io.read_marks(tmp_path / "v.ome.zarr").keys()

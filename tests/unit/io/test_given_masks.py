@@ -156,6 +156,7 @@ def test_a_mask_with_nan_is_refused(tmp_path: Path) -> None:
 def test_the_share_of_a_volumes_mask_is_judged_as_if_all_of_it_were_read(seed: int, depth: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     mask = (rng.random((depth, 8, 9)) < share) & (rng.random(depth) < 0.5)[:, None, None]
+    mask[:, 4, 4] = mask[:, 0, 0]  # a middle that is as the corners: not the inverse of a circle
     read: list[int] = []
 
     def planes(z0: int, z1: int) -> np.ndarray:
@@ -249,7 +250,9 @@ def test_a_pair_without_its_mask_is_named(tmp_path: Path, kind: str) -> None:
 
 EDGE = np.zeros((48, 56), np.uint8)
 EDGE[0] = 1  # 2 % of the image
+OUTSIDE = np.hypot(*(np.mgrid[:48, :56] - np.array([23.5, 27.5])[:, None, None])) > 23
 WRONG = {
+    "the outside of a circle": (OUTSIDE.astype(np.uint8), "marks the corners of .* as if it were inverted"),
     "another shape": (np.ones((48, 55), np.uint8), r"(48, 55).*(48, 56)"),
     "nothing": (np.zeros((48, 56), np.uint8), "marks nothing of"),
     "next to nothing": (EDGE, r"marks only 2\.08% of .*inverted"),
@@ -267,6 +270,15 @@ def test_a_mask_that_cannot_be_is_refused_before_a_job(tmp_path: Path, kind: str
     name = "m.tif" if kind == "volume" else "m1.tif"
     with pytest.raises(InputError, match=rf"{name}.*{words}"):
         check(sample)
+
+
+@pytest.mark.parametrize("kind", ["txm", "sem", "volume"])
+@pytest.mark.parametrize("hole", [4, 12])
+def test_a_circle_and_a_hole_in_the_middle_are_no_inverted_masks(tmp_path: Path, kind: str, hole: int) -> None:
+    burnt = np.ones((48, 56), np.uint8)
+    burnt[24 - hole : 24 + hole, 28 - hole : 28 + hole] = 0
+    for name, mask in (("circle", ~OUTSIDE), ("hole", burnt)):
+        check(write_sample(tmp_path / name, **{kind: mask.astype(np.uint8)}))
 
 
 def test_thresholds_are_judged_by_what_was_measured(tmp_path: Path) -> None:

@@ -175,3 +175,29 @@ def test_voxel_sizes_that_differ_are_refused_unless_one_is_given(tmp_path: Path,
     assert near["voxel_size_nm"] == pytest.approx([20.0, 10.0, 10.0])
     io.write_tiff(paths[0], target)
     assert evaluate_files(*paths, None, None, tmp_path / "m.json") == near
+
+
+def test_a_mask_of_a_volume_may_be_one_image_and_may_not_hold_nan(tmp_path: Path) -> None:
+    target = sharp((6, 24, 26), 3)
+    compared = files(tmp_path, np.roll(target, 1, axis=2), target)
+    mask = np.zeros(target.shape, np.float32)
+    mask[:, :, :14] = 1
+    io.write_tiff(tmp_path / "volume.tif", mask)
+    io.write_tiff(tmp_path / "image.tif", mask[0])
+    with pytest.warns(UserWarning, match="need whole volumes"):
+        whole, one = (
+            evaluate_files(*compared, tmp_path / f"{name}.tif", None, tmp_path / "m.json")
+            for name in ("volume", "image")
+        )
+    assert one == whole
+    assert one["counted_share"] == pytest.approx(14 / 26)
+    io.write_tiff(tmp_path / "nan.tif", np.where(mask == 0, np.float32(np.nan), mask))
+    with pytest.raises(InputError, match=r"nan\.tif: .*holds NaN. Write 0 there"):
+        evaluate_files(*compared, tmp_path / "nan.tif", None, tmp_path / "n.json")
+
+
+def test_thresholds_that_part_nothing_are_told(tmp_path: Path) -> None:
+    target = sharp((6, 24, 26), 3)
+    rock = RockOptions(thresholds=(12000.0, 25000.0))  # of 16-bit images
+    with pytest.warns(UserWarning, match=r"12000, 25000 part nothing: all that counts of .*t\.tif is of one phase"):
+        evaluate_files(*files(tmp_path, target + 1, target), None, None, tmp_path / "m.json", rock=rock)

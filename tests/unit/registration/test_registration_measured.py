@@ -202,6 +202,11 @@ def test_masks_leave_out_what_was_not_measured_of_either_slice(
     assert np.abs(kept_sem[inner].astype(float) - clean[inner]).max() <= 1.5  # rounding; a spline reaches some pixels
     if fill == "NaN":
         assert kept_sem.min() > 10  # the nearest of the rock's grey levels
+        later = {kind: io.read_registered(tmp_path / "out", row.to_dict(), kind).mask for kind in ("txm", "sem")}
+        assert_array_equal(later["txm"], measured(txm)[crop])  # which nobody could find any more
+        assert_array_equal(later["txm"] & later["sem"] & ~charged, mask)
+    else:
+        assert "txm_measured" not in row
     if fill == "zero":
         assert_array_equal(kept_txm, txm[crop])
         assert kept_sem[mask].min() > 10  # nothing between the rock's grey levels and 0

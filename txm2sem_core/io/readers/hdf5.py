@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from txm2sem_core.io.guards import Fingerprint, Handle, check_declared
 from txm2sem_core.io.readers.hdf5_packing import Packing
 from txm2sem_core.io.readers.hdf5_sources import Stored, find_object, stored_datasets
 from txm2sem_core.io.readers.projections import signs_of_projections
+from txm2sem_core.io.stated_levels import check_axes, missing_value, without_missing
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype, to_kept
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize
@@ -42,6 +44,7 @@ class _Found(NamedTuple):
     dtype: np.dtype
     voxel_size_nm: VoxelSize | None
     parts: list[_Part]
+    missing: float | None  # the value of voxels that were not measured
     own: bool  # the voxels are in the dataset itself
     thickness: int = 1  # of its chunks, in slices
 
@@ -67,7 +70,8 @@ def open_hdf5(path: Path, dataset: str | None) -> Volume:
 
     Raises:
         InputError: no HDF5, no such dataset or several, not 3D, of an odd type, with voxels in files that do not lie
-            beside this one, larger than its bytes can hold, or projections.
+            beside this one, larger than its bytes can hold, projections, or stored in another order of axes or with
+            other grey levels, by what it states.
     """
     import h5py  # here, not above: heavy, and imported with this package by every prediction
 
@@ -91,7 +95,7 @@ def open_hdf5(path: Path, dataset: str | None) -> Volume:
             _check_packed(path, file, found, z0, z1 - 1)
             slab = to_kept(np.asarray(file[found.name][(*leading, slice(z0, z1))]))
         before.check()
-        return slab
+        return without_missing(slab, found.missing)
 
     shape = (found.shape[-3], found.shape[-2], found.shape[-1])
     kept = by_blocks(read, shape[0], found.thickness, shape[1] * shape[2] * dtype.itemsize)
@@ -125,7 +129,10 @@ def _found(path: Path, file: h5py.File, name: str | None) -> _Found:
     if signs := signs_of_projections(chosen):
         raise _no_slices(path, chosen.name, signs)
     if kept_dtype(chosen.dtype) is None:
-        return _Found(chosen.name, chosen.shape, chosen.dtype, None, [], True)
+        return _Found(chosen.name, chosen.shape, chosen.dtype, None, [], None, True)
+    source = f"{path}:{chosen.name}"
+    check_axes(source, _axis_names(chosen)[-3:])
+    missing = missing_value(source, chosen.dtype, _small_attributes(chosen))
     own = not chosen.is_virtual
     packings: dict[tuple[Path, str], Packing] = {}
     for part in parts:
@@ -134,7 +141,7 @@ def _found(path: Path, file: h5py.File, name: str | None) -> _Found:
                 packings[part[:2]] = Packing(part.file, dataset)
     found = [_Part(part, packings[part[:2]]) for part in parts]
     thickness = chosen.chunks[-3] if chosen.chunks else 1
-    return _Found(chosen.name, chosen.shape, chosen.dtype, _element_size_nm(chosen), found, own, thickness)
+    return _Found(chosen.name, chosen.shape, chosen.dtype, _element_size_nm(chosen), found, missing, own, thickness)
 
 
 @contextmanager
@@ -244,6 +251,23 @@ def _element_size_nm(dataset: h5py.Dataset) -> VoxelSize | None:
         return None
     z_nm, y_nm, x_nm = (float(size) * _UM_NM for size in sizes)
     return z_nm, y_nm, x_nm
+
+
+def _small_attributes(dataset: h5py.Dataset) -> dict[str, Any]:
+    """Attributes of one element, which alone can be numbers; nothing large is read."""
+    one = [name for name in dataset.attrs if math.prod(dataset.attrs.get_id(name).shape) == 1]
+    return {name: dataset.attrs[name] for name in one}
+
+
+def _axis_names(dataset: h5py.Dataset) -> list[str]:
+    """By the labels of its dimensions, or as ilastik and vigra write them (`axistags`); empty where nothing says so."""
+    labels = [dimension.label for dimension in dataset.dims]
+    if any(labels):
+        return labels
+    try:
+        return [str(axis["key"]) for axis in json.loads(_small_attributes(dataset)["axistags"])["axes"]]
+    except (KeyError, TypeError, ValueError):
+        return []
 
 
 def _damaged(path: Path, error: BaseException, what: str) -> InputError:

@@ -14,6 +14,7 @@ import tifffile
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.guards import Fingerprint, Handle, check_declared
 from txm2sem_core.io.readers.side_by_side import Reader, side_by_side
+from txm2sem_core.io.stated_levels import Calibration, imagej_calibration
 from txm2sem_core.io.tiff import (
     DAMAGE,
     check_content,
@@ -27,7 +28,7 @@ from txm2sem_core.io.tiff import (
     page_pixels,
 )
 from txm2sem_core.io.volume import Volume
-from txm2sem_core.io.voxel_sizes import VoxelSize, tiff_voxel_size_nm
+from txm2sem_core.io.voxel_sizes import VoxelSize, imagej_lines, tiff_voxel_size_nm
 
 _DEPTH = "ZIQ"  # tifffile's names of the axis along which pages follow each other; I and Q: nobody says what it is
 _MOST_CHANNELS = 4
@@ -42,6 +43,7 @@ class _Layout(NamedTuple):
     voxel_size_nm: VoxelSize | None
     offset: int | None  # of the first voxel where all of them lie side by side, uncompressed
     pages: Sequence[int]  # of each slice, else
+    calibration: Calibration | None  # of what is stored
 
 
 def open_tiff(path: Path) -> Volume:
@@ -73,8 +75,10 @@ def open_tiff(path: Path) -> Volume:
             before.check()
             raise damaged(path, error, f"slices {z0} to {z1 - 1}") from error
         before.check()
-        return slab
+        return slab if layout.calibration is None else layout.calibration.apply(slab)
 
+    if layout.calibration is not None:
+        dtype = layout.calibration.dtype(dtype)
     return Volume(layout.shape, dtype, layout.voxel_size_nm, str(path), checked, _close=close)
 
 
@@ -88,12 +92,13 @@ def _layout(path: Path, tiff: tifffile.TiffFile, size: int) -> _Layout:
     dtype = np.dtype(series.dtype)
     check_declared(path, shape, dtype.itemsize, size)
     voxel_size_nm = tiff_voxel_size_nm(tiff)
+    calibration = imagej_calibration(path, tiff, imagej_lines(tiff))
     inverted = first.photometric == tifffile.PHOTOMETRIC.MINISWHITE
     offset = series.dataoffset
     if offset is not None and not inverted and first.bitspersample == 8 * dtype.itemsize:
         if offset + math.prod(shape) * dtype.itemsize > size:
             raise tifffile.TiffFileError(f"cut short: it should hold {shape[0]} slices")
-        return _Layout(shape, dtype.newbyteorder(tiff.byteorder), voxel_size_nm, offset, ())
+        return _Layout(shape, dtype.newbyteorder(tiff.byteorder), voxel_size_nm, offset, (), calibration)
     pages = [None if page is None else page.index for page in series.pages]
     if len(pages) != shape[0] or None in pages:
         raise InputError(
@@ -103,7 +108,8 @@ def _layout(path: Path, tiff: tifffile.TiffFile, size: int) -> _Layout:
     if min(numbers) < 0:
         raise InputError(f"{path}: its slices are pages within pages. Export it as a plain stack.")
     consecutive = range(numbers[0], numbers[0] + len(numbers))
-    return _Layout(shape, dtype, voxel_size_nm, None, consecutive if numbers == list(consecutive) else numbers)
+    in_order = consecutive if numbers == list(consecutive) else numbers
+    return _Layout(shape, dtype, voxel_size_nm, None, in_order, calibration)
 
 
 def _only_series(path: Path, tiff: tifffile.TiffFile) -> tifffile.TiffPageSeries:

@@ -18,6 +18,7 @@ from txm2sem_core.io.files import check_within, path_within, read_bytes
 from txm2sem_core.io.guards import MOST_DECLARED, Fingerprint, check_declared, check_pieces
 from txm2sem_core.io.readers.zarr_codecs import bound_codecs, refused_codec
 from txm2sem_core.io.readers.zarr_store import METADATA, FolderStore, is_sound, stored_bytes
+from txm2sem_core.io.stated_levels import missing_value, without_missing
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype, to_kept
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize, in_nm
@@ -64,6 +65,7 @@ def open_zarr(path: Path, channel: int) -> Volume:
     shape = (lengths.get("z", 1), lengths["y"], lengths["x"])
     if min(shape) < 1:
         raise InputError(f"{path}: it holds no voxel, its shape is {shape} (Z, Y, X). Make it again.")
+    missing = missing_value(str(path), dtype, array.attrs)
     _check_size(path, array, shape)
     bound_codecs(path, array)
     before = Fingerprint.of(*files)
@@ -77,7 +79,7 @@ def open_zarr(path: Path, channel: int) -> Volume:
                 f"{path}: slices {z0} to {z1 - 1} are damaged ({_reason(error)}). Copy or make it again."
             ) from error
         before.check()
-        return to_kept(slab if "z" in axes else slab[None])
+        return without_missing(to_kept(slab if "z" in axes else slab[None]), missing)
 
     thickness = dict(zip(axes, array.chunks, strict=True)).get("z", 1)
     kept = by_blocks(read, shape[0], thickness, shape[1] * shape[2] * dtype.itemsize)
