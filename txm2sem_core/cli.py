@@ -12,6 +12,8 @@ from typing import Annotated, Any, Optional
 import typer
 
 from txm2sem_core import __version__
+from txm2sem_core.commands import project  # noqa: F401 - registers its commands
+from txm2sem_core.commands.app import app
 from txm2sem_core.commands.options import (
     CalibrationFile,
     Device,
@@ -38,14 +40,6 @@ from txm2sem_core.commands.options import (
 from txm2sem_core.errors import ConfigError, Txm2semError, for_user, warn_in_one_line
 from txm2sem_core.runtime.allocator import keep_freed_memory
 from txm2sem_core.runtime.garbage import collect_seldom
-
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Predict FIB-SEM volumes from TXM volumes, and show whether they can be believed.",
-)
 
 
 def main() -> None:
@@ -375,20 +369,6 @@ def evaluate(
 
 
 @app.command()
-def compare(
-    first: Annotated[Path, typer.Argument(help="Results folder of a finished run.")],
-    second: Annotated[Path, typer.Argument(help="That of the same configuration, run again or on another machine.")],
-) -> None:
-    """Compare two results folders, to the byte or within what two machines may differ by; exit code 1 if not so."""
-    from txm2sem_core.commands.compare import agreement_text, compare_results
-
-    compared = compare_results(first, second)
-    print(agreement_text(compared))
-    if not all(result.agrees for result in compared):
-        raise typer.Exit(1)
-
-
-@app.command()
 def phantom(
     output: Annotated[Path, to_write("Folder for the raw files and the truth.")],
     shape: Annotated[tuple[int, int, int], typer.Option(help="Z Y X in voxels.")] = (48, 192, 192),
@@ -402,46 +382,3 @@ def phantom(
 
     make_phantom(parse_settings(PhantomSettings, settings, shape=shape, seed=seed), output, overwrite=overwrite)
     print(output)
-
-
-@app.command()
-def plan(
-    shape: Annotated[tuple[int, int, int], typer.Option(help="Z Y X of the TXM volume in voxels.")],
-    voxels_per_second: Annotated[float, typer.Option(help="Predicted voxels that one GPU makes in a second.")],
-    jobs: Annotated[int, typer.Option(help="Into how many the volume is split: predict.jobs.")] = 1,
-    gpus: Annotated[int, typer.Option(help="How many compute at a time.")] = 1,
-    factor: Annotated[int, typer.Option(help="SEM pixels a TXM pixel along y and x.")] = 1,
-    channels: Annotated[int, typer.Option(help="Of the prediction; 2 with an uncertainty.")] = 1,
-) -> None:
-    """Say what the prediction of a large volume takes: bytes, files, jobs and hours."""
-    from txm2sem_core.commands.plan import plan_lines, plan_prediction
-
-    counted = plan_prediction(shape, voxels_per_second, jobs=jobs, gpus=gpus, factor=factor, channels=channels)
-    for line in plan_lines(counted):
-        print(line)
-
-
-@app.command()
-def doctor(
-    results: Annotated[Path, typer.Option(help="Folder where results will be written.")] = Path("results"),
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
-    """Say what this machine has, what will be slow and why, and what is missing; exit code 1 if it cannot work."""
-    import json
-
-    from txm2sem_core.commands.doctor import diagnose, screen
-
-    found = diagnose(results)
-    print(json.dumps(found.as_dict(), indent=1) if as_json else screen(found))
-    if not found.usable:
-        raise typer.Exit(1)
-
-
-@app.command()
-def check(
-    config: Annotated[Path, typer.Option(help="YAML file, as snakemake is given by --configfile.")],
-) -> None:
-    """Check a configuration and its sample table and figures' style, without running anything that stands in them."""
-    from txm2sem_core.samples.preflight import check_file
-
-    print(f"{config}: {check_file(config)}")

@@ -25,9 +25,9 @@ _WORTH_IT = 1.5  # times as fast
 # what a module is needed for: without the first ones nothing runs, the others are extras
 NEEDED = {"torch": "networks", "numpy": "numbers", "zarr": "volumes", "tifffile": "images", "safetensors": "weights"}
 EXTRAS = {
-    "snakemake": "the workflow: pip install txm2sem[workflow]",
-    "rocrate": "the workflow's RO-Crate: pip install txm2sem[workflow]",
-    "tensorboard": "tensorboard: true: pip install txm2sem[tensorboard]",
+    "snakemake": "the workflow: pip install snakemake",
+    "rocrate": "the workflow's RO-Crate: pip install rocrate",
+    "tensorboard": "tensorboard: true: pip install tensorboard",
 }
 
 
@@ -70,7 +70,7 @@ def _software(found: Diagnosis) -> None:
     found.facts["system"] = f"{platform.system()} {platform.release()}, {' '.join(platform.libc_ver()) or 'no glibc'}"
     for name, purpose in NEEDED.items():
         if importlib.util.find_spec(name) is None:
-            found.faults.append(f"{name} is not installed, which {purpose} need. Run: make env, or pip install txm2sem")
+            found.faults.append(f"{name} is not installed, which {purpose} need. Run: make env, or pip install {name}")
     found.missing += [
         f"{name}, for {purpose}" for name, purpose in EXTRAS.items() if importlib.util.find_spec(name) is None
     ]

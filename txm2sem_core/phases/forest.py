@@ -53,7 +53,7 @@ def train_forest(images: Sequence[Labelled], phases: int, settings: ForestSettin
         from sklearn.ensemble import RandomForestClassifier
     except ImportError as error:
         raise ConfigError(
-            "measure.segmentation: forest needs scikit-learn. Install it (pip install 'txm2sem[forest]'), or choose "
+            "measure.segmentation: forest needs scikit-learn. Install it (pip install scikit-learn), or choose "
             "thresholds or labels."
         ) from error
     features, answers = [], []

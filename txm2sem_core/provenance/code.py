@@ -24,6 +24,8 @@ INFRASTRUCTURE = {
     "": "holds the version: a name of the code, whose content is what counts",
     "__main__": "calls the command",
     "cli": "unpacks options; a command itself, one function of it, counts as the entry that it is",
+    "commands.app": "what commands are registered with",
+    "commands.project": "begins projects, looks at machines and results",
     "commands.options": "how what was typed is unpacked and checked; what a rule passes is one of its params",
     "errors": "words of messages: what is refused leaves no result",
     "runtime.progress": "passes items through and counts them",

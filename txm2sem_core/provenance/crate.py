@@ -71,7 +71,7 @@ def write_crate(record: dict[str, Any], title: str, results: Path) -> None:
         from rocrate.model import ComputationalWorkflow, ContextEntity
         from rocrate.rocrate import ROCrate
     except ImportError as error:
-        raise ConfigError("rocrate: the package is not installed. Run `pip install txm2sem[workflow]`.") from error
+        raise ConfigError("rocrate: the package is not installed. Run `pip install rocrate`.") from error
     crate = ROCrate(version="1.1")  # what the profile is written for
     crate.name = title
     crate.description = "FIB-SEM volumes predicted from TXM volumes by TXM2SEM, with the evidence: see report.html."

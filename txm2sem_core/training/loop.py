@@ -429,7 +429,5 @@ def _tensorboard_writer(output: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ConfigError(
-            "tensorboard: the package is not installed. Run `pip install txm2sem[tensorboard]`."
-        ) from error
+        raise ConfigError("tensorboard: the package is not installed. Run `pip install tensorboard`.") from error
     return SummaryWriter(str(output / "tensorboard"))

@@ -10,12 +10,17 @@ from pathlib import Path
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
 # (of this file, as the Snakefile may be a module of another workflow)
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
-if not (ROOT / "txm2sem_core").is_dir():
+INSTALLED = (ROOT.parent / "project").is_dir() and ROOT.parent.name == "txm2sem_core"  # within the package of a wheel
+if not INSTALLED and not (ROOT / "txm2sem_core").is_dir():
     sys.exit(f"txm2sem: error: {ROOT}: a module's jobs run its files. Copy the workflow to this machine, and name it.")
-sys.path.insert(0, str(ROOT))
-places = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+if INSTALLED and workflow.deployment_settings.deployment_method:
+    sys.exit("txm2sem: error: --sdm: an installed workflow runs in the environment that it is installed in. Leave it out.")
+if not INSTALLED:
+    sys.path.insert(0, str(ROOT))
+    places = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ.update(PYTHONPATH=os.pathsep.join(places))
 # no job runs Python files that merely lie in the folder it works in, or beside the copy of its script in .snakemake
-os.environ.update(PYTHONPATH=os.pathsep.join(places), PYTHONSAFEPATH="1")
+os.environ.update(PYTHONSAFEPATH="1")
 
 from txm2sem_core.config import FILTERS
 from txm2sem_core.errors import told_to_user

@@ -134,7 +134,7 @@ def test_without_scikit_learn_the_forest_says_what_to_do(tmp_path: Path, monkeyp
     sem, phase = textured(0)
     labels = labelled(tmp_path / "labels", (sem, sparse_labels(phase, 0.1, 0)))
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
-    with pytest.raises(ConfigError, match=r"txm2sem\[forest\]"):
+    with pytest.raises(ConfigError, match=r"scikit-learn"):
         fit_segmenter(make_store(tmp_path / "p"), MeasureSettings(segmentation="forest", phases=3), labels)
 
 

@@ -47,7 +47,7 @@ def open_zeiss(path: Path) -> Volume:
     try:
         import olefile
     except ImportError as error:
-        raise ConfigError(f"{path}: Zeiss files need the extra `zeiss`: pip install 'txm2sem[zeiss]'.") from error
+        raise ConfigError(f"{path}: Zeiss files need the extra `zeiss`: pip install olefile.") from error
     before = Fingerprint.of(path)
     _check_sectors(path)
     handle = Handle(partial(olefile.OleFileIO, str(path)), lambda ole: ole.close())
