@@ -13,8 +13,9 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError
-from txm2sem_core.families.side_tasks import CLASSES, interpolated, scores_under
 from txm2sem_core.metrics import summarise
+from txm2sem_core.metrics.damage import interpolated, scores_under
+from txm2sem_core.metrics.density import CLASSES
 from txm2sem_core.metrics.pores.phases import confusion, dice_from_confusion
 
 SCORES = ("psnr", "ssim", "psnr_interpolated", "ssim_interpolated")
