@@ -44,10 +44,10 @@ def register_family(name: str, **rules: Any) -> Callable[[AnyFamily], AnyFamily]
     Raises:
         ConfigError: the name is taken.
     """
-    if name in family_names():
-        raise ConfigError(f"A family named {name!r} is registered already. Register yours under another name.")
 
     def register(family: AnyFamily) -> AnyFamily:
+        if name in family_names() and _families[name].__module__ != family.__module__:
+            raise ConfigError(f"A family named {name!r} is registered already. Register yours under another name.")
         family.name, family.rules = name, FamilyRules(**rules)
         _families[name] = family
         if name not in built_in():

@@ -142,9 +142,13 @@ def test_a_changed_file_replaces_its_family(tmp_path: Path) -> None:
     assert _families["replaced"] is not first
     assert family_plugin("replaced") != recorded
     assert family_plugin("pix2pix") is None
-    file.write_text(file.read_text().replace('"replaced"', '"renamed"'))
+    text = file.read_text()
+    file.write_text(text.replace('"replaced"', '"renamed"'))
     load_plugins([file])
     assert {"replaced", "renamed"} & set(family_names()) == {"renamed"}
+    file.write_text(text)  # and back again
+    load_plugins([file])
+    assert {"replaced", "renamed"} & set(family_names()) == {"replaced"}
 
 
 @pytest.mark.parametrize(
@@ -168,8 +172,11 @@ def test_files_that_cannot_serve(tmp_path: Path, code: str, words: str) -> None:
 
 
 def test_a_taken_name_is_refused() -> None:
+    class Slopes(Family):
+        """Of another module than SRGAN."""
+
     with pytest.raises(ConfigError, match="named 'srgan' is registered already"):
-        register_family("srgan")
+        register_family("srgan")(Slopes)
 
 
 def test_a_fault_is_told_before_the_first_job(tmp_path: Path) -> None:

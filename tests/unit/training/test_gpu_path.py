@@ -42,7 +42,7 @@ def two_steps_and_a_plane(settings: TrainSettings) -> tuple[list[Tensor], Tensor
         losses += learner.step(batch_of(settings), update).values()
     learner.generator.eval()
     with torch.no_grad():
-        return losses, learner._generate(learner.compute.batch(batch_of(settings).txm))
+        return losses, learner.generate(learner.compute.batch(batch_of(settings).txm))
 
 
 def check(settings: TrainSettings) -> None:
@@ -103,3 +103,8 @@ def test_the_device_tells_of_waits(wait: Any) -> None:
 def test_the_device_tells_of_tensors_that_were_left_behind(join: Any) -> None:
     with pytest.raises(RuntimeError):
         join(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4, device=META))
+
+
+@LAYOUTS
+def test_averaged_weights_are_kept_without_a_wait(channels_last: bool) -> None:
+    check(settings_of("pix2pix", ema_decay=0.9, compute={"channels_last": channels_last}))

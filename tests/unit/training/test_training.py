@@ -19,7 +19,7 @@ from txm2sem_core.acceleration import convolutions
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import ScheduleSettings, TrainSettings
 from txm2sem_core.errors import ConfigError, TrainingError
-from txm2sem_core.families import Batch, BatchSource, Learner, family_of, learner_of
+from txm2sem_core.families import Batch, BatchSource, Family, Learner, family_of, learner_of
 from txm2sem_core.families.losses import gradient_penalty
 from txm2sem_core.io import PatchStore
 from txm2sem_core.metrics import psnr, ssim
@@ -440,7 +440,7 @@ def test_which_weights_are_chosen(tmp_path: Path, select: str, epoch: int, monke
     scores = iter([(10.0, 0.9), (20.0, 0.5), (15.0, 0.4)])
     seen: list[dict[str, torch.Tensor]] = []
 
-    def scored(generator: torch.nn.Module, *_: Any) -> dict[str, float]:
+    def scored(_family: Family, generator: torch.nn.Module, *_: Any) -> dict[str, float]:
         seen.append({key: value.clone() for key, value in generator.state_dict().items()})
         return dict(zip(("validation_psnr", "validation_ssim"), next(scores), strict=True))
 

@@ -16,7 +16,7 @@ from txm2sem_core.acceleration import Compute, winograd
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import ComputeSettings, TrainSettings
 from txm2sem_core.errors import ConfigError
-from txm2sem_core.families import Batch, learner_of
+from txm2sem_core.families import Batch, family_of, learner_of
 from txm2sem_core.families.average import weight_average
 from txm2sem_core.families.losses import r1_penalty
 from txm2sem_core.networks import build_discriminator, build_generator
@@ -106,7 +106,7 @@ def test_they_serve_every_objective_of_both_families(tmp_path: Path, family: str
     learner = learner_of(settings, 0, CPU)
     assert learner.discriminator is not None
     one = batch(size=32) if family == "pix2pix" else Batch(batch(size=16).txm, batch(size=32).sem, batch().mask)
-    real = learner._judged(one.txm, one.sem)
+    real = family_of(settings)._judged(one.txm, one.sem)
     learner.discriminator.eval()  # no power iteration between the two
     expected = 2 * float(r1_penalty(learner.discriminator, real).detach())
     assert float(learner.step(one, update_generator=False)["loss_r1"]) == pytest.approx(expected, rel=1e-4)
