@@ -47,9 +47,12 @@ class FamilyRules:
     paper_fixes_generator: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a task that is not known."""
+        """Refuse a task that is not known, and settings without keys."""
         if self.task not in TASKS:
             raise ConfigError(f"register_family: task {self.task!r} is not known. Choose one of {', '.join(TASKS)}.")
+        for key in ("settings", "paper_settings"):
+            if not isinstance(getattr(self, key), Mapping):
+                raise ConfigError(f"register_family: {key} must be keys and values, not {getattr(self, key)!r}.")
 
     @property
     def translates(self) -> bool:

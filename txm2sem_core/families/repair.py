@@ -46,7 +46,7 @@ class Repair(Pix2Pix):
 
     def meter(self, store: PatchStore, threshold: float | None) -> Meter:
         """Scores under the damage alone."""
-        return ImageMeter(store, threshold, scores_under_mask)
+        return ImageMeter(store, threshold, scores_under)
 
     @property
     def sem_only(self) -> bool:
@@ -102,13 +102,6 @@ class _Damaged(BatchSource):
             damage = torch.from_numpy(np.stack([next(masks) for _ in batch.sem]))[:, None]
             txm = torch.zeros_like(batch.txm) if self._family.sem_only else batch.txm
             yield replace(batch, txm=repair_input(txm, batch.sem, damage), judged=damage & batch.mask)
-
-
-def scores_under_mask(
-    prediction: NDArray[np.generic], target: NDArray[np.generic], data_range: float, mask: Mask
-) -> tuple[float, float]:
-    """`scores_under`, called as a meter calls its scores."""
-    return scores_under(mask, prediction, target, data_range)
 
 
 def repair_input(txm: Tensor, sem: Tensor, mask: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def measure_repair(predictions: Path, patches: Path, settings: MeasureSettings, 
         target, damage = store.sem_patch(*place), laid > 0
         judged = damage & store.mask_patch(*place)
         baseline = interpolated(target, damage)
-        own, reference = (scores_under(judged, image, target, full) for image in (prediction, baseline))
+        own, reference = (scores_under(image, target, full, judged) for image in (prediction, baseline))
         scores = dict(zip(SCORES, (*own, *reference), strict=True))
         table.append({**{k: row[k] for k in ("patch", "pair", "z", "y", "x")}, "damaged": damage.mean(), **scores})
     io.write_csv(output, pd.DataFrame(table))

@@ -25,7 +25,7 @@ def interpolated(sem: NDArray[np.generic], damage: NDArray[np.bool_]) -> NDArray
 
 
 def scores_under(
-    mask: NDArray[np.bool_], prediction: NDArray[np.generic], target: NDArray[np.generic], data_range: float
+    prediction: NDArray[np.generic], target: NDArray[np.generic], data_range: float, mask: NDArray[np.bool_]
 ) -> tuple[float, float]:
     """PSNR (dB) and SSIM of two images `[Y, X]` under a mask; NaN for one that the mask leaves no pixel for.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -16,7 +17,7 @@ from small_data import make_store, tiny
 from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings, load_config
-from txm2sem_core.config.families import FamilyRules, built_in, declared_in, rules_of
+from txm2sem_core.config.families import STAND_IN, FamilyRules, built_in, declared_in, rules_of
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.families import Family, family_names, family_of, family_of_model, family_plugin, learner_of
 from txm2sem_core.families.registry import _families, register_family
@@ -49,6 +50,24 @@ def test_what_is_read_of_our_files_is_what_they_register() -> None:
     assert all(family.name == name for name, family in ours.items())
     folder = Path(sys.modules[Family.__module__].__file__ or "").parent
     assert all((folder / f"{name}.py").is_file() for name in built_in()), "a family is one file"
+
+
+def test_nothing_else_asks_for_a_family_by_its_name() -> None:
+    """But for those that are called as the task that they serve."""
+    names = {name for name, rules in built_in().items() if rules.trained and rules.translates}
+    root = PAGE.parents[1]
+    files = [*(root / "txm2sem_core").rglob("*.py"), *(root / "workflow/scripts").glob("*.py")]
+    asking = {
+        (file.relative_to(root).as_posix(), node.value)
+        for file in files
+        if file.parent.name != "families"
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and node.value in names
+    }
+    assert len(names) == 4
+    assert asking == {("txm2sem_core/config/families.py", STAND_IN)}
+    for file in [root / "Snakefile", *(root / "workflow/rules").glob("*.smk")]:
+        assert not [name for name in names if f'"{name}"' in file.read_text()], file
 
 
 @pytest.mark.slow  # four processes that load torch
@@ -161,6 +180,10 @@ def test_a_changed_file_replaces_its_family(tmp_path: Path) -> None:
         ),
         ('x = 2.0\n@register_family("mine", settings={"pixel_weight": x})\nclass F(Family): ...\n', "a plain value"),
         ('@register_family("mine", task="painting")\nclass F(Family): ...\n', "task 'painting' is not known"),
+        (
+            '@register_family("mine", settings=["x"])\nclass F(Family): ...\n',
+            "settings must be keys and values",
+        ),
         ("class F(Family): ...\n", "registers no generator and no family"),
     ],
 )

@@ -295,7 +295,7 @@ def test_a_repair_model_predicts_no_volume_and_has_no_ensemble(tmp_path: Path) -
 def test_damage_at_the_border_alone_has_no_ssim() -> None:
     image, mask = np.random.default_rng(0).random((32, 32)) * 255, np.zeros((32, 32), dtype=bool)
     mask[:3] = True
-    found = scores_under(mask, image + 1, image, 255.0)
+    found = scores_under(image + 1, image, 255.0, mask)
     assert found[0] == pytest.approx(20 * np.log10(255))
     assert np.isnan(found[1])
-    assert np.isnan(scores_under(np.zeros_like(mask), image, image, 255.0)).all()
+    assert np.isnan(scores_under(image, image, 255.0, np.zeros_like(mask))).all()
