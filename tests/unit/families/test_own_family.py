@@ -220,3 +220,13 @@ def test_a_model_of_another_version_is_read_where_it_can_be() -> None:
         family_of_model({"family": "repair", "settings": {**settings, "damage": "all"}})
     with pytest.raises(ConfigError, match="no family 'theirs'"):
         family_of_model({"family": "theirs"})
+
+
+@pytest.mark.parametrize(("key", "value"), [("settings", 3), ("family_plugin", "mine.py"), ("family", ["repair"])])
+def test_a_damaged_description_is_told(tmp_path: Path, key: str, value: object) -> None:
+    make_store(tmp_path / "p", train=4, evaluation=1)
+    train_model(tmp_path / "p", tiny("feedforward"), 0, tmp_path / "m", device="cpu")
+    description = json.loads((tmp_path / "m/model.json").read_text())
+    (tmp_path / "m/model.json").write_text(json.dumps({**description, key: value}))
+    with pytest.raises(InputError, match=key):
+        Predictor(load_model(tmp_path / "m"), PredictSettings(), "cpu")
