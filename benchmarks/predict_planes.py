@@ -50,12 +50,12 @@ def our_plane(chosen: argparse.Namespace) -> Callable[[np.ndarray], np.ndarray]:
     """Our prediction of a plane [Y, X] in [-1, 1] with the published weights, as a user's command runs it."""
     from txm2sem_core.checkpoint import import_reference_model, load_model
     from txm2sem_core.config import ComputeSettings, PredictSettings
-    from txm2sem_core.inference import load_predictor
+    from txm2sem_core.inference import Predictor
 
     model = chosen.folder / "model"
     import_reference_model(chosen.folder / "latest_net_G.pth", model, {}, "evaluation")
     settings = PredictSettings(compute=ComputeSettings(**chosen_compute(chosen)))
-    predictor = load_predictor(load_model(model), settings, chosen.device)
+    predictor = Predictor(load_model(model), settings, chosen.device)
     return lambda plane: predictor.network_plane(plane[None])[0]
 
 

@@ -42,7 +42,7 @@ from txm2sem_core.config import (
     TrainSettings,
     parse_settings,
 )
-from txm2sem_core.inference import load_predictor, predict_test, predict_volume
+from txm2sem_core.inference import Predictor, predict_test, predict_volume
 from txm2sem_core.measure.evaluate import RockOptions, evaluate_files
 from txm2sem_core.measure.patches import measure_patches
 from txm2sem_core.measure.volumes import measure_volume
@@ -115,7 +115,7 @@ def one_round(work: Path, number: int) -> None:
     model, metrics, volume = work / "model", work / "metrics", work / "volume/sem.ome.zarr"
     patches, raw, truth = work / "patches", work / "raw/txm_volume", work / "raw/truth/sem.tif"
     train_model(patches, settings, number % SEEDS, model, name=f"round {number}", device="cpu")
-    predictor = load_predictor(load_model(model), PredictSettings(tile_px=64), "cpu")
+    predictor = Predictor(load_model(model), PredictSettings(tile_px=64), "cpu")
     predict_test(predictor, patches, work / "predictions")
     predict_volume(predictor, raw, volume)
     measure = MeasureSettings()

@@ -16,9 +16,9 @@ from devices import WARM_UP, add_compute, add_device, chosen_compute, chosen_dev
 
 from txm2sem_core import io
 from txm2sem_core.config import TrainSettings, load_config
+from txm2sem_core.families import learner_of
 from txm2sem_core.runtime.allocator import keep_freed_memory
 from txm2sem_core.training.batches import epoch_batches
-from txm2sem_core.training.steps import Learner
 
 PENALTIES: dict[str, dict[str, Any]] = {  # by weight
     "none": {},
@@ -60,7 +60,7 @@ def main() -> None:
     if chosen.device == "cpu":
         keep_freed_memory()  # as a training does
     settings = settings_of(chosen)
-    learner = Learner(settings, 0, device)
+    learner = learner_of(settings, 0, device)
     learner.generator.train()
     batches = epoch_batches(io.read_patch_store(chosen.patches), settings, 0, 0)
     for number in range(warm_up + chosen.steps):

@@ -16,8 +16,7 @@ import torch
 from devices import add_device, chosen_device, finish
 
 from txm2sem_core.config import TrainSettings, parse_settings
-from txm2sem_core.training.batches import Batch
-from txm2sem_core.training.steps import Learner
+from txm2sem_core.families import Batch, Learner, learner_of
 
 EVERY = 4
 PENALTIES = {
@@ -47,7 +46,7 @@ def learner(name: str, width: int, factor: int, penalty: dict[str, float], devic
         generator={"name": name, "width": width},
         z_penalty=penalty,
     )
-    made = Learner(settings, 0, device)
+    made = learner_of(settings, 0, device)
     made.generator.train()
     return made
 

@@ -140,7 +140,7 @@ def predict(
             raise ConfigError(
                 "--calibration: one model has no spread to calibrate. Give several by --model, or --samples."
             )
-        predictor = inference.load_predictor(load_model(model[0]), chosen, device)
+        predictor = inference.Predictor(load_model(model[0]), chosen, device)
     else:
         predictor = inference.load_spread_predictor(model, chosen, device, samples, seed)
     source = with_mask(source, measured, predictor.factor)
@@ -194,13 +194,8 @@ def predict_test_patches(
     load_plugins(plugin)
     chosen = parse_settings(PredictSettings, settings)
     if len(model) == 1 and not samples:
-        predictor = inference.load_predictor(load_model(model[0]), chosen, device)
-        if isinstance(predictor, inference.Repairer):
-            inference.predict_test_repair(predictor, patches, output, overwrite=overwrite)
-        elif isinstance(predictor, inference.ClassPredictor):
-            inference.predict_test_classes(predictor, patches, output, overwrite=overwrite)
-        else:
-            inference.predict_test(predictor, patches, output, name=name, overwrite=overwrite)
+        predictor = inference.Predictor(load_model(model[0]), chosen, device)
+        inference.predict_test(predictor, patches, output, name=name, overwrite=overwrite)
     else:
         several = inference.load_spread_predictor(model, chosen, device, samples, seed)
         inference.predict_test_with_uncertainty(several, patches, output, name=name, overwrite=overwrite)
@@ -214,7 +209,7 @@ def predict_test_patches(
 
 @app.command()
 def repair(
-    model: Annotated[Path, typer.Option(help="Folder of a model of the family repair.")],
+    model: Annotated[Path, typer.Option(help="Folder of a model that repairs.")],
     txm: Annotated[Path, typer.Option(help="TXM slice, in register with the FIB-SEM slice.")],
     sem: Annotated[Path, typer.Option(help="FIB-SEM slice.")],
     mask: Annotated[Path, typer.Option(help="Image, not zero where the FIB-SEM slice is charged.")],
@@ -234,8 +229,8 @@ def repair(
     check_output([model, txm, sem, mask, *(plugin or ())], files=[output])
     set_threads(threads)
     load_plugins(plugin)
-    predictor = inference.load_predictor(load_model(model), parse_settings(PredictSettings, settings), device)
-    if not isinstance(predictor, inference.Repairer):
+    predictor = inference.Predictor(load_model(model), parse_settings(PredictSettings, settings), device)
+    if not predictor.family.needs_sem:
         raise ConfigError(f"{model}: this model predicts from TXM alone and repairs nothing. Use `txm2sem predict`.")
     clipped = inference.repair_files(predictor, txm, sem, mask, output, overwrite=overwrite)
     if clipped:

@@ -7,15 +7,15 @@ from typing import Any
 import torch
 
 from txm2sem_core.config import TrainSettings, parse_settings
-from txm2sem_core.config.train import SUPER_RESOLUTION
-from txm2sem_core.families.side_tasks import repair_input
-from txm2sem_core.training.batches import Batch
+from txm2sem_core.config.families import built_in
+from txm2sem_core.families import Batch
+from txm2sem_core.families.repair import repair_input
 
 SIDE_PX = 64
 
 
 def settings_of(family: str, network: str = "", **more: Any) -> TrainSettings:
-    factor = 2 if family in SUPER_RESOLUTION else 1
+    factor = 2 if built_in()[family].enlarges else 1
     generator = {"name": network or ("sr_resnet_2blocks" if factor > 1 else "resnet_2blocks")}
     if generator["name"] not in ("linearfilt", "gammafilt"):
         generator["width"] = 4
@@ -28,10 +28,10 @@ def batch_of(settings: TrainSettings) -> Batch:
     side, channels = SIDE_PX // settings.factor, 2 * settings.context + 1
     txm, sem = torch.rand(2, channels, side, side) * 2 - 1, torch.rand(2, 1, SIDE_PX, SIDE_PX) * 2 - 1
     mask = torch.ones_like(sem, dtype=torch.bool)
-    if settings.family == "repair":
+    if settings.rules.task == "repair":
         damage = torch.zeros_like(mask)
         damage[:, :, 20:40, 20:40] = True
         return Batch(repair_input(txm, sem, damage), sem, mask, judged=damage)
     stack = torch.cat([txm, txm[:, -1:].flip(2)], dim=1) if settings.z_penalty.stack else None
-    classes = (sem > 0).to(torch.uint8) + (sem > 0.5).to(torch.uint8) if settings.family == "segmentation" else None
+    classes = (sem > 0).to(torch.uint8) + (sem > 0.5).to(torch.uint8) if settings.rules.task == "segmentation" else None
     return Batch(txm, sem, mask, stack=stack, classes=classes)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from txm2sem_core.config import TrainSettings, load_config
-from txm2sem_core.training.batches import Batch
+from txm2sem_core.families import Batch
 
 STEPS = 3
 SMALL: dict[str, dict[str, Any]] = {

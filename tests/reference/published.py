@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from txm2sem_core.checkpoint.reference import _published_key
 from txm2sem_core.checkpoint.reference_layout import read_architecture
 from txm2sem_core.config import TrainSettings
-from txm2sem_core.training.batches import Batch
-from txm2sem_core.training.steps import Learner
+from txm2sem_core.families import Batch, Learner
 
 VARIABLES = ("TXM2SEM_PUBLISHED", "TXM2SEM_JACOBIAN")
 MODELS = {

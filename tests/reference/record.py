@@ -53,13 +53,13 @@ from recording import (
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from txm2sem_core.training.steps import Learner
+from txm2sem_core.families import learner_of
 
 
 def steps_of(case: str, count: int) -> dict[str, Any]:
     """Losses and sums of weights after each step, gradients of the first, and what the trained generator gives."""
     settings = settings_of(case)
-    model, carrier = published_model(settings, 0), Learner(settings, 0, torch.device("cpu"))
+    model, carrier = published_model(settings, 0), learner_of(settings, 0, torch.device("cpu"))
     pairs = networks_of(carrier, model)
     for ours, theirs in pairs:
         fill_by_formula(ours.state_dict())

@@ -17,7 +17,7 @@ from published import our_losses, our_step
 from recording import RUNS, STEPS_FILE, Sums, fill_by_formula, gradients_of, summary_of, sums_of
 
 from txm2sem_core.acceleration import winograd
-from txm2sem_core.training.steps import Learner
+from txm2sem_core.families import learner_of
 
 RECORD: dict[str, Any] = json.loads(STEPS_FILE.read_text())["steps"]
 TOLERANCE = 1e-6  # on another processor; see docs/evidence/agreement.md
@@ -45,7 +45,7 @@ def test_three_steps_with_fewer_products_as_recorded(case: str, monkeypatch: pyt
 def compare(case: str, count: int) -> None:
     expected = RECORD[name_of((case, count))]
     settings = settings_of(case)
-    learner = Learner(settings, 0, torch.device("cpu"))
+    learner = learner_of(settings, 0, torch.device("cpu"))
     learner.generator.train()
     networks = [network for network in (learner.generator, learner.discriminator) if network is not None]
     for network in networks:

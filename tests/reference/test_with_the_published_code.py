@@ -30,7 +30,7 @@ from test_options import RECORDED as OPTIONS
 from test_options import published_options
 
 from txm2sem_core.acceleration import winograd
-from txm2sem_core.training.steps import Learner
+from txm2sem_core.families import learner_of
 
 if not is_there():
     pytest.skip(f"set {' and '.join(VARIABLES)} to run the published code", allow_module_level=True)
@@ -52,7 +52,7 @@ def compare(case: str, count: int, seed: int = 3, *, accelerate: bool = True) ->
     settings = settings_of(case)
     settings = settings.model_copy(update={"compute": settings.compute.model_copy(update={"accelerate": accelerate})})
     model = published_model(settings, seed)
-    learner = Learner(settings, 0, CPU)
+    learner = learner_of(settings, 0, CPU)
     learner.generator.train()
     networks = networks_of(learner, model)
     for ours, theirs in networks:

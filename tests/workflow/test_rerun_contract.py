@@ -281,9 +281,11 @@ def touched(file: Path) -> None:
 TRAINED_AGAIN = jobs_of("train_model") | after_training(VARIANTS)
 PREDICTED_AGAIN = jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)
 FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
-    ("txm2sem_core/training/steps.py", edited, TRAINED_AGAIN),
-    ("txm2sem_core/training/steps.py", touched, set()),
-    ("txm2sem_core/training/steps.py", reworded, set()),
+    ("txm2sem_core/training/trainer.py", edited, TRAINED_AGAIN),
+    ("txm2sem_core/training/trainer.py", touched, set()),
+    ("txm2sem_core/training/trainer.py", reworded, set()),
+    ("txm2sem_core/families/pix2pix.py", edited, TRAINED_AGAIN),
+    ("txm2sem_core/families/pix2pix.py", reworded, set()),
     ("txm2sem_core/networks/resnet.py", edited, TRAINED_AGAIN),
     ("txm2sem_core/networks/resnet.py", reworded, set()),
     (
@@ -291,7 +293,7 @@ FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
         edited,
         FACTOR | jobs_of("train_model", COARSE) | PREDICTED_AGAIN | one("draw_curves"),
     ),
-    ("txm2sem_core/families/side_tasks.py", edited, ALL_FROM_PATCHES | one("draw_registration")),
+    ("txm2sem_core/metrics/density.py", edited, ALL_FROM_PATCHES | one("draw_registration")),
     ("txm2sem_core/geometry.py", edited, ALL_FROM_REGISTER),
     ("txm2sem_core/metrics/image.py", edited, ALL_FROM_PATCHES | one("draw_registration")),
     ("txm2sem_core/metrics/continuity.py", edited, AFTER_MEASURE - MONTAGE),
@@ -304,6 +306,7 @@ FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/provenance/crate.py", edited, {"write_provenance"}),
     ("txm2sem_core/provenance/machine.py", edited, {"write_provenance"}),
     ("txm2sem_core/config/stages.py", edited, set()),
+    ("txm2sem_core/config/families.py", edited, set()),
     ("txm2sem_core/cli.py", edited, set()),
     ("txm2sem_core/errors.py", edited, set()),
     ("workflow/scripts/summarise_volumes.py", edited, one("summarise_volumes", "draw_spectra") | REPORT),

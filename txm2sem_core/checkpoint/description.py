@@ -89,7 +89,7 @@ class Generator(BaseModel):
 
 
 class Plugin(Settings):
-    """The file that registered the generator, by name: it is never run because a model names it."""
+    """The file that registered the generator, or family, by name: it is never run because a model names it."""
 
     model_config = STRICT
 
@@ -113,6 +113,8 @@ class Description(BaseModel):
     inference_mode: Literal["evaluation", "batch_statistics"] = "evaluation"
     family: Text = ""
     plugin: Plugin | None = None
+    family_plugin: Plugin | None = None
+    settings: dict[str, Any] = {}  # checked where the family is known
 
 
 class Checked(dict[str, Any]):

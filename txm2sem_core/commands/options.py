@@ -36,7 +36,7 @@ Samples = Annotated[
 DropoutSeed = Annotated[int, typer.Option("--seed", min=0, help="Of the dropout.")]
 Plugins = Annotated[
     Optional[list[Path]],  # noqa: UP045
-    typer.Option("--plugin", envvar="TXM2SEM_PLUGINS", help="Python file that registers a network of your own."),
+    typer.Option("--plugin", envvar="TXM2SEM_PLUGINS", help="Python file that registers a network or a family."),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an earlier result of TXM2SEM in --output; never anything else.")
@@ -102,7 +102,7 @@ def check_voxel_size(voxel_size_nm: tuple[float, float, float] | None) -> None:
 
 
 def load_plugins(files: list[Path] | None) -> None:
-    """Register the networks of the user's own files."""
+    """Register the networks and families of the user's own files."""
     if files:
         from txm2sem_core import networks
 

@@ -8,6 +8,7 @@ key is an error that names the nearest known one.
 from txm2sem_core.config.base import Name, Settings
 from txm2sem_core.config.checking import validated
 from txm2sem_core.config.compute import ComputeSettings
+from txm2sem_core.config.families import FamilyRules
 from txm2sem_core.config.generators import FILTERS
 from txm2sem_core.config.loading import Config, load_config, parse_settings
 from txm2sem_core.config.stages import (
@@ -24,9 +25,6 @@ from txm2sem_core.config.stages import (
     UncertaintySettings,
 )
 from txm2sem_core.config.train import (
-    ADVERSARIAL,
-    SIDE_TASKS,
-    SUPER_RESOLUTION,
     DiscriminatorSettings,
     GeneratorSettings,
     OptimiserSettings,
@@ -36,14 +34,12 @@ from txm2sem_core.config.train import (
 )
 
 __all__ = [
-    "ADVERSARIAL",
     "FILTERS",
-    "SIDE_TASKS",
-    "SUPER_RESOLUTION",
     "ComputeSettings",
     "Config",
     "DiscriminatorSettings",
     "DownsampleSettings",
+    "FamilyRules",
     "ForestSettings",
     "GeneratorSettings",
     "MeasureSettings",

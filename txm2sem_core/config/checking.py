@@ -73,6 +73,17 @@ def validated(model: type[Model], values: Any, prefix: str, where: str = "") -> 
         raise ConfigError(_explain(error, model, prefix, where)) from error
 
 
+def known_keys(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values, into nested groups, whose keys a model has: as of settings that an earlier version wrote."""
+    known: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if name in values:
+            kind, value = field.annotation, values[name]
+            nested = isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, Mapping)
+            known[name] = known_keys(kind, value) if nested else value  # type: ignore[arg-type]
+    return known
+
+
 def _explain(error: ValidationError, model: type[BaseModel], prefix: str, where: str) -> str:
     """The first fault of a validation as one sentence: key, value, rule, remedy."""
     fault = error.errors(include_url=False)[0]

@@ -1,6 +1,6 @@
 """Whether a variant's networks can be built, and take patches of the size that is asked for: before a job has run.
 
-Of a network of the user's own only its file could tell; see `architecture.check_own_networks`.
+Of a network of the user's own only its file could tell; see `samples.own_networks`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 
 from txm2sem_core.config.generators import BASELINES, TAKES
 from txm2sem_core.config.stages import PatchesSettings
-from txm2sem_core.config.train import ADVERSARIAL, DiscriminatorSettings, TrainSettings
+from txm2sem_core.config.train import DiscriminatorSettings, TrainSettings
 from txm2sem_core.errors import ConfigError
 
 SSIM_WINDOW_PX = 11  # of `metrics`, which scores every patch by it
@@ -33,14 +33,14 @@ def check_networks(name: str, variant: TrainSettings, patches: PatchesSettings) 
         ConfigError: names the variant, the key, the rule and sizes that fit.
     """
     _check_generator(name, variant, patches)
-    if variant.family in ADVERSARIAL:
+    if variant.rules.adversarial:
         _check_discriminator(name, variant.discriminator, patches)
 
 
 def _check_generator(name: str, variant: TrainSettings, patches: PatchesSettings) -> None:
     generator, where = variant.generator.name, f"variants.{name}.generator.name"
-    if (variant.family == "baseline") != (generator in BASELINES):
-        if variant.family == "baseline":
+    if variant.rules.trained == (generator in BASELINES):
+        if not variant.rules.trained:
             raise ConfigError(f"{where}: {generator!r} is no baseline. Choose one of {', '.join(BASELINES)}.")
         raise ConfigError(f"{where}: {generator!r} is fitted, not trained. Give it the family baseline.")
     takes = TAKES.get(generator)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from txm2sem_core.config.families import built_in, parsed, registrations
 from txm2sem_core.errors import ConfigError
 
 FILTERS = ("linearfilt", "gammafilt")  # trained, but baselines all the same: one layer that sees 15 x 15 pixels
@@ -35,32 +35,20 @@ BUILT_IN = frozenset(TAKES)
 
 
 def registered_names(file: Path) -> set[str]:
-    """Names in the calls of `register_generator` in a Python file, read and not run.
+    """Names of the generators that a user's Python file registers, read and not run; none where it registers a family.
 
     Raises:
         ConfigError: the file is missing, is not Python, or registers nothing by a name that stands there as text.
     """
-    try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"plugins: {file} cannot be read ({error.strerror}). Check the path.") from error
-    except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"plugins: {file} is not Python ({error}).") from error
-    names = {
-        call.args[0].value
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call)
-        and getattr(call.func, "attr", getattr(call.func, "id", "")) == "register_generator"
-        and call.args
-        and isinstance(call.args[0], ast.Constant)
-        and isinstance(call.args[0].value, str)
-    }
-    if not names:
+    tree = parsed(file)
+    names, families = (set(registrations(tree, f"register_{kind}")) for kind in ("generator", "family"))
+    if not names | families:
         raise ConfigError(
-            f"plugins: {file} registers no generator. Decorate the function that builds your network with "
-            '@register_generator("its_name"); docs/guides/your-own-network.md shows how.'
+            f"plugins: {file} registers no generator and no family. Decorate the function that builds your network "
+            'with @register_generator("its_name"), as docs/guides/your-own-network.md shows, or your family with '
+            '@register_family("its_name"), as docs/guides/your-own-family.md does.'
         )
-    taken = sorted(names & BUILT_IN)
+    taken = sorted(names & BUILT_IN | families & built_in().keys())
     if taken:
         raise ConfigError(f"plugins: {file} registers {taken[0]!r}, which is a name of ours. Choose another.")
     return names

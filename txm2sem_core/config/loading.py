@@ -11,9 +11,10 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from txm2sem_core.config.base import Name, PluginPath, ResultsPath, Seed, Settings, Text, UserPath, setting
 from txm2sem_core.config.checking import check_bounds, merge, shown, validated
+from txm2sem_core.config.families import STAND_IN, FamilyRules, check_family_name, declare_plugins, rules_of
 from txm2sem_core.config.fitting import check_networks, check_patches
 from txm2sem_core.config.generators import check_generator_name
-from txm2sem_core.config.presets import PAPER_FIXED, PAPER_FIXED_FAMILIES, PAPER_STAGES, PRESETS
+from txm2sem_core.config.presets import PAPER_FIXED, PAPER_STAGES, PRESETS
 from txm2sem_core.config.stages import (
     DownsampleSettings,
     MeasureSettings,
@@ -22,7 +23,7 @@ from txm2sem_core.config.stages import (
     PredictSettings,
     RegisterSettings,
 )
-from txm2sem_core.config.train import SIDE_TASKS, WITHOUT_DROPOUT, TrainSettings
+from txm2sem_core.config.train import WITHOUT_DROPOUT, TrainSettings
 from txm2sem_core.errors import ConfigError
 
 Group = TypeVar("Group", bound=Settings)
@@ -51,7 +52,8 @@ class Config(Settings):
     )
     plugins: tuple[PluginPath, ...] = setting(
         (),
-        "Python files that register [networks of your own](../docs/guides/your-own-network.md)",
+        "Python files that register [networks](../docs/guides/your-own-network.md) or "
+        "[families](../docs/guides/your-own-family.md) of your own",
         reruns="trainings, predictions and all after them",
     )
     leave_out: tuple[Name, ...] = setting(
@@ -81,15 +83,17 @@ class Config(Settings):
     def variant(self, name: str) -> TrainSettings:
         """The settings of one variant: preset, then family, then `train:`, then its own keys."""
         own = self.variants[name]
-        family = str(own.get("family", self.train.get("family")))
-        if family == "baseline":
+        family = self._rules_of(name)
+        if not family.trained:
             return validated(TrainSettings, self._with_context(own), f"variants.{name}")
         preset = PRESETS[self.preset]
         objective = own.get("objective", self.train.get("objective"))
         of_objective = preset["wgangp"] if objective == "wgangp" else {}
-        merged = merge(preset["all"], preset.get(family, {}), of_objective, self.train, own)
+        published = self.preset == "paper"
+        of_family = merge(family.settings, family.paper_settings if published else {})
+        merged = merge(preset["all"], of_family, of_objective, self.train, own)
         settings = validated(TrainSettings, self._with_context(merged), f"variants.{name}")
-        if self.preset == "paper" and family in PAPER_FIXED_FAMILIES:
+        if published and family.paper_fixes_generator:
             fixed = settings.generator.model_copy(update=PAPER_FIXED)
             settings = settings.model_copy(update={"generator": fixed})
         return settings
@@ -97,11 +101,16 @@ class Config(Settings):
     def _with_context(self, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("context") != "auto":
             return values
-        return {**values, "context": 0 if values.get("family") in SIDE_TASKS else self._neighbours}
+        family = rules_of(str(values.get("family"))) or FamilyRules()
+        return {**values, "context": self._neighbours if family.translates else 0}
+
+    def _rules_of(self, name: str) -> FamilyRules:
+        """Those of a variant's family; of one that is not known, which is told elsewhere, the usual."""
+        return rules_of(str(self.variants[name].get("family", self.train.get("family")))) or FamilyRules()
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """Baselines are fitted, not trained: one seed is enough for them."""
-        return self.seeds[:1] if self.variants[name].get("family") == "baseline" else self.seeds
+        return self.seeds if self._rules_of(name).trained else self.seeds[:1]
 
     @property
     def context_is_set(self) -> bool:
@@ -111,12 +120,12 @@ class Config(Settings):
     @property
     def trained(self) -> tuple[str, ...]:
         """The variants that are trained; baselines are fitted, and have neither seeds nor dropout."""
-        return tuple(name for name in self.translations if self.variant(name).family != "baseline")
+        return tuple(name for name in self.translations if self.variant(name).rules.trained)
 
     @property
     def translations(self) -> tuple[str, ...]:
         """The variants that translate TXM to SEM: all but the side tasks."""
-        return tuple(name for name in self.variants if self.variant(name).family not in SIDE_TASKS)
+        return tuple(name for name in self.variants if self.variant(name).rules.translates)
 
     @property
     def side_tasks(self) -> tuple[str, ...]:
@@ -159,9 +168,10 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
         given = values.get(stage, {})
         values[stage] = merge(preset, given) if isinstance(given, Mapping) else given
     config = validated(Config, values, "", where)
+    declare_plugins(config.plugins)
     given = "context" in config.patches.model_fields_set
     config._neighbours = min(neighbours, config.patches.context) if given else neighbours
-    validated(TrainSettings, config._with_context(merge({"family": "feedforward"}, config.train)), "train", where)
+    validated(TrainSettings, config._with_context(merge({"family": STAND_IN}, config.train)), "train", where)
     if not given:
         needed = max(config.variant(name).context for name in config.variants)
         config = config.model_copy(update={"patches": config.patches.model_copy(update={"context": needed})})
@@ -171,6 +181,7 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
     config._neighbours, config._context_is_set = neighbours, given
     for name in config.variants:
         variant = config.variant(name)
+        check_family_name(variant.family, config.plugins, f"variants.{name}.family")
         check_generator_name(variant.generator.name, config.plugins, f"variants.{name}.generator.name")
         _check_variant(name, variant, config.patches)
         check_networks(name, variant, config.patches)

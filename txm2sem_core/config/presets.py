@@ -1,4 +1,7 @@
-"""What each preset sets, for all variants and by family; `train:` and then the variant's own keys override it."""
+"""What each preset sets, for all variants and by objective; `train:` and then the variant's own keys override it.
+
+What it sets by family stands in the family's file (`config.families`).
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,6 @@ from typing import Any
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "corrected": {
         "all": {"context": "auto"},
-        "feedforward": {"generator": {"name": "resnet_9blocks"}},
-        "pix2pix": {"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 100.0},
-        "repair": {"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 10.0},
-        "segmentation": {"generator": {"name": "resnet_9blocks"}},
-        "srcnn": {"generator": {"name": "sr_resnet_9blocks", "width": 256}},
-        "srgan": {
-            "generator": {"name": "sr_resnet_9blocks", "width": 256},
-            "discriminator": {"conditional": False},
-            "pixel_weight": 1000.0,
-            "schedule": {"epochs": 50, "decay_epochs": 25},
-        },
         "wgangp": {"discriminator": {"norm": "none"}, "critic_steps": 5},
     },
     "paper": {
@@ -29,17 +21,6 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "inference_mode": "batch_statistics",
             "z_penalty": {"reduction": "sum", "every": 1},
         },
-        "feedforward": {"generator": {"name": "resnet_9blocks"}},
-        "pix2pix": {"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 100.0},
-        "repair": {"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 10.0},
-        "segmentation": {"generator": {"name": "resnet_9blocks"}},
-        "srcnn": {"generator": {"name": "sr_resnet_9blocks", "width": 256}},
-        "srgan": {
-            "generator": {"name": "sr_resnet_9blocks", "width": 256, "dropout": True},
-            "discriminator": {"conditional": False},
-            "pixel_weight": 1000.0,
-            "schedule": {"epochs": 50, "decay_epochs": 25},
-        },
         "wgangp": {"gradient_penalty_weight": 0.0, "critic_steps": 1},
     },
 }
@@ -48,6 +29,5 @@ PAPER_STAGES: dict[str, dict[str, Any]] = {
     "patches": {"evaluation": "random", "min_nonzero": 0.75},
     "downsample": {"method": "nearest"},
 }
-# Families whose norm, dropout and initialisation the published code fixes, whatever is asked.
+# What the published code fixes of some families' generators (`FamilyRules.paper_fixes_generator`).
 PAPER_FIXED = {"norm": "batch", "dropout": False, "init": "normal", "init_gain": 0.02}
-PAPER_FIXED_FAMILIES = ("feedforward", "srcnn", "segmentation")

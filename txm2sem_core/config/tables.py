@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from txm2sem_core.config.base import Settings
+from txm2sem_core.config.families import built_in
 from txm2sem_core.config.loading import Config
 from txm2sem_core.config.presets import PRESETS
 from txm2sem_core.config.train import TrainSettings
@@ -38,6 +39,7 @@ def json_schema() -> dict[str, Any]:
     variant = TrainSettings.model_json_schema(by_alias=True)
     schema["$defs"] |= variant.pop("$defs")
     variant.pop("required")
+    variant["properties"]["family"]["examples"] = sorted(built_in())  # a user's own are fine too
     variant["properties"]["context"] = _or_auto(variant["properties"]["context"])
     for group in schema["$defs"].values():
         group.pop("title", None)
@@ -60,7 +62,9 @@ def rows(group: str) -> list[Row]:
     if group == "run":
         return list(_rows(Config, Config.reruns, nested=False))
     if group == "train":
-        return [row._replace(default=_by_family(row)) for row in _rows(TrainSettings, "")]
+        found = [row._replace(default=_by_family(row)) for row in _rows(TrainSettings, "")]
+        names = ", ".join(map(code, sorted(built_in())))
+        return [row._replace(values=names) if row.key == "family" else row for row in found]
     field = next(each for name, each in Config.model_fields.items() if group in (name, each.alias))
     assert isinstance(field.annotation, type)
     return list(_rows(field.annotation, field.annotation.reruns))
@@ -110,7 +114,8 @@ def _bounds(schema: Mapping[str, Any]) -> str:
 
 def _by_family(row: Row) -> str:
     """The default of a variant's key: the preset's over the field's, and those of single families and objectives."""
-    chosen = {name: _at(own, row.key) for name, own in PRESETS["corrected"].items()}
+    families = {name: rules.settings for name, rules in built_in().items()}
+    chosen = {name: _at(own, row.key) for name, own in {**families, **PRESETS["corrected"]}.items()}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     default = code(chosen.pop("all")) if "all" in chosen else row.default
     return "; ".join([default, *(f"{name} {code(value)}" for name, value in chosen.items() if code(value) != default)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from txm2sem_core.config.base import (
     Factor,
@@ -18,7 +18,9 @@ from txm2sem_core.config.base import (
     setting,
 )
 from txm2sem_core.config.compute import ComputeSettings
+from txm2sem_core.config.families import FamilyRules, built_in, rules_of, unknown_family
 from txm2sem_core.config.generators import BUILT_IN, FILTERS
+from txm2sem_core.errors import ConfigError
 
 BY_PORES = ("best_porosity", "best_two_point")  # values of `select` that need the pores of the validation patches
 PORE_PHASES = 4  # for them: pore, organic matter, mineral, heavy mineral; phase 0 is the darkest
@@ -42,7 +44,7 @@ class GeneratorSettings(Settings):
 
 
 class DiscriminatorSettings(Settings):
-    """The network that tells predicted from real SEM patches (pix2pix, srgan)."""
+    """The network that tells predicted from real SEM patches, of families that have one."""
 
     name: Literal["basic", "n_layers", "pixel"] = setting("basic", "`basic`: the 70 x 70 PatchGAN")
     width: Width = setting(64, "channels of the first layer")
@@ -99,17 +101,13 @@ class ScheduleSettings(Settings):
 
 
 Selection = Literal["last", "best_psnr", "best_ssim", "best_porosity", "best_two_point"]
-Family = Literal["baseline", "feedforward", "pix2pix", "srcnn", "srgan", "repair", "segmentation"]
-ADVERSARIAL = ("pix2pix", "srgan", "repair")
-SIDE_TASKS = ("repair", "segmentation")
-SUPER_RESOLUTION = ("srcnn", "srgan")
 SAME_SIZE = {name for name in BUILT_IN if not name.startswith("sr_")}  # the output is as large as the input
 
 
 class TrainSettings(Settings):
     """One model variant, complete: everything that decides its weights, save the seed and the patches."""
 
-    family: Family = Field(
+    family: Text = Field(
         description="kind of model; `baseline` is fitted, not trained; the side tasks `repair` (of charged SEM) and "
         "`segmentation` (into low and high density)"
     )
@@ -154,16 +152,33 @@ class TrainSettings(Settings):
         "evaluation", "`batch_statistics`, with dropout, is the published one"
     )
 
+    @property
+    def rules(self) -> FamilyRules:
+        """Those of its family."""
+        found = rules_of(self.family)
+        if found is None:
+            raise ConfigError(f"family: {unknown_family(self.family, built_in())}")
+        return found
+
+    @field_validator("family")
+    @classmethod
+    def _is_known(cls, family: str) -> str:
+        if rules_of(family) is None:
+            raise ValueError(f"{unknown_family(family, built_in())} Your own needs its file, by --plugin or plugins")
+        return family
+
     @model_validator(mode="after")
     def _belongs_together(self) -> TrainSettings:
-        if self.family in SUPER_RESOLUTION and self.factor == 1:
+        family = self.rules
+        if family.enlarges and self.factor == 1:
             raise ValueError(f"factor must be 2, 4 or 8 for family {self.family}; it is 1")
-        if self.family in ("feedforward", "pix2pix", *SIDE_TASKS) and self.factor != 1:
-            raise ValueError(f"factor must be 1 for family {self.family}; use srcnn or srgan for factor {self.factor}")
-        if self.family in SIDE_TASKS and (self.context or self.z_penalty.weights):
+        if family.enlarges is False and self.factor != 1:
+            enlarging = " or ".join(name for name, rules in built_in().items() if rules.enlarges)
+            raise ValueError(f"factor must be 1 for family {self.family}; use {enlarging} for factor {self.factor}")
+        if not family.translates and (self.context or self.z_penalty.weights):
             raise ValueError(f"context and z_penalty must be 0 for family {self.family}, which sees one slice")
         if not 0 < self.damage[0] < self.damage[1] <= 1:
             raise ValueError(f"damage must be 0 < least < greatest <= 1, not {self.damage[0]}, {self.damage[1]}")
-        if self.family in SUPER_RESOLUTION and self.generator.name in SAME_SIZE:
+        if family.enlarges and self.generator.name in SAME_SIZE:
             raise ValueError(f"generator.name must be a sr_resnet for family {self.family}, not {self.generator.name}")
         return self

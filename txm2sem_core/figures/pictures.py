@@ -20,12 +20,13 @@ from txm2sem_core.config.figures import (
     SectionsStyle,
     UncertaintyStyle,
 )
-from txm2sem_core.families.side_tasks import CLASSES, interpolated
 from txm2sem_core.figures.saving import or_reason, save, save_reason
 from txm2sem_core.geometry import Array, Mask, Matrix, covered_by, warp
 from txm2sem_core.intensity.measured import Slice, filled
 from txm2sem_core.io.field_of_view import FieldOfView, as_shown
 from txm2sem_core.metrics import Calibration, psnr, ssim
+from txm2sem_core.metrics.damage import interpolated
+from txm2sem_core.metrics.density import CLASSES
 from txm2sem_core.metrics.gaps import Gaps
 from txm2sem_core.plotting import (
     Column,

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from txm2sem_core.checkpoint import load_model
-from txm2sem_core.config import SIDE_TASKS, PredictSettings
+from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError
+from txm2sem_core.families import family_of_model
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.networks import has_dropout
 
@@ -115,8 +116,9 @@ def load_spread_predictor(
     members: list[Predictor] = []
     for path in models:
         loaded = load_model(path)
-        if (family := loaded.description.get("family")) in SIDE_TASKS:
-            raise ConfigError(f"{path}: a model of the family {family} has no ensemble. Give it alone.")
+        family = family_of_model(loaded.description)
+        if not family.rules.translates:
+            raise ConfigError(f"{path}: a model of the family {family.name} has no ensemble. Give it alone.")
         if samples and not has_dropout(loaded.generator):
             raise ConfigError(
                 f"{path}: --samples needs a network with dropout, this one has none. Train it with generator.dropout, "

@@ -13,6 +13,7 @@ from txm2sem_core.acceleration import Compute, accelerate, path_of
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import InputError
+from txm2sem_core.families import Images, family_of_model
 from txm2sem_core.inference.fingerprint import network_digest
 from txm2sem_core.inference.tiling import plan_tiles
 from txm2sem_core.intensity import IntensityRange, Preparation, Spread
@@ -41,10 +42,9 @@ class Predictor:
         network: the same, ready to predict.
         whole_planes: the network normalises by statistics of what it is given (instance norm, or batch norm in the mode
             `batch_statistics`), so that a tile would not give what the whole plane gives. It is never tiled then.
+        family: what it was trained in, which says how it predicts.
         least_is_a_class: what it predicts are numbers of classes from 0 on, and no grey levels.
     """
-
-    least_is_a_class = False
 
     def __init__(
         self, model: LoadedModel, settings: PredictSettings, device: str = "auto", mode: str | None = None
@@ -55,15 +55,18 @@ class Predictor:
         self.compute = Compute(settings.compute, self.device)
         self.generator: ImageGenerator = model.generator.to(self.device)
         description: dict[str, Any] = model.description
-        self.txm_range = IntensityRange(**description["normalisation"]["txm"])
-        self.sem_range = IntensityRange(**description["normalisation"]["sem"])
+        self.family = family_of_model(description)
+        self.least_is_a_class = bool(self.family.classes)
+        ranges = [IntensityRange(**description["normalisation"][which]) for which in ("txm", "sem")]
+        self._trained_range, self.sem_range = ranges
+        self.txm_range = self.family.input_range(*ranges)
         known = (description.get("histograms") or {}).get("txm")
         self.txm_spread = None if known is None else Spread.from_dict(known)
         self.preparation = Preparation(**description.get("preparation", {}))
-        self.sem_dtype = np.dtype(description["sem_dtype"])
+        self.sem_dtype = self.family.dtype(np.dtype(description["sem_dtype"]))
         self.mode: str = mode or description["inference_mode"]
         self.width: int = description["generator"].get("width", 1)
-        self.context = (self.generator.in_channels - 1) // 2
+        self.context = (self.generator.in_channels - self.family.extra_channels - 1) // 2
         self.whole_planes = self.generator.uses_image_statistics or self.mode == "batch_statistics"
         self.network = copy.deepcopy(self.generator)
         if settings.compute.accelerate:
@@ -135,7 +138,20 @@ class Predictor:
         Returns:
             [Y * factor, X * factor], float32 SEM intensities.
         """
-        return self.sem_range.from_unit(self.network_plane(self.txm_range.to_unit(txm))[0])
+        return self.predict(Images(txm))
+
+    def predict(self, images: Images) -> np.ndarray:
+        """Predict a place of any size, as the model's family does it: an image [Y * factor, X * factor].
+
+        Raises:
+            ConfigError: the family needs more than `images` has.
+        """
+        output = self.network_plane(self.given(images))
+        return self.family.image(output, images, self.sem_range)
+
+    def given(self, images: Images) -> np.ndarray:
+        """What the network is given of a place: [C, Y, X] in [-1, 1]."""
+        return self.family.given(images, self._trained_range, self.sem_range)
 
     def network_plane(self, unit: np.ndarray) -> np.ndarray:
         """What the network makes of a plane of any size, by tiles where it is large.
@@ -210,7 +226,12 @@ class Predictor:
 
     def predict_patches(self, txm: np.ndarray) -> np.ndarray:
         """Predict patches [B, C, Y, X], each in one pass as in training; returns [B, Y * factor, X * factor]."""
-        return self.sem_range.from_unit(self.network_patches(self.txm_range.to_unit(txm))[:, 0])
+        return np.stack([self.predict_patch(Images(patch)) for patch in txm])
+
+    def predict_patch(self, images: Images) -> np.ndarray:
+        """Predict a patch in one pass, as in training."""
+        output = self.network_patches(self.given(images)[None])[0]
+        return self.family.image(output, images, self.sem_range)
 
     def network_patches(self, unit: np.ndarray) -> np.ndarray:
         """What the network makes of patches [B, C, Y, X] in [-1, 1] in one pass: float32, [B, out_channels, ...]."""
@@ -220,7 +241,7 @@ class Predictor:
     def _made(self, unit: np.ndarray) -> np.ndarray:
         """What the network makes of tiles, or of whole planes, within `inference`: [B, C, Y, X], likewise."""
         given = self.compute.batch(torch.from_numpy(np.ascontiguousarray(unit)))
-        made: np.ndarray = self._run(given).cpu().numpy()
+        made: np.ndarray = self.family.predict(self._run, given).cpu().numpy()
         if not np.isfinite(made).all():
             precision = self.settings.compute.precision
             remedy = "Predict by float32" if precision != "float32" else "Look at its history.csv, and train it again"

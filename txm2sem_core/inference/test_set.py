@@ -9,6 +9,7 @@ import numpy as np
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
+from txm2sem_core.families import Images
 from txm2sem_core.inference.ensemble import SpreadPredictor
 from txm2sem_core.inference.foreign import store_for
 from txm2sem_core.inference.predictor import Predictor
@@ -23,22 +24,31 @@ def predict_test(
 ) -> None:
     """Predict the test patches and the test slices of a patch store.
 
-    Leaves in `output`: `patches.tif`, float32 SEM intensities [N, Y, X] in the order of the index's test rows, and
-    `slices/{pair}.tif`, whole test slices in the SEM's dtype. With `overwrite` earlier ones of ours are replaced.
+    Leaves in `output`: `patches.tif`, float32 SEM intensities [N, Y, X] in the order of the index's test rows, or class
+    numbers, uint8; `slices/{pair}.tif`, whole test slices in the SEM's dtype, or of class numbers; and for a family
+    that repairs, `damage.tif`, 255 where a patch was damaged. With `overwrite` earlier ones of ours are replaced.
     """
     store = store_for(predictor, patches)
-    rows = store.of_split("test")
-    predicted = [
-        predictor.predict_patches(store.txm_patch(row["pair"], row["y"], row["x"], predictor.context)[None])[0]
-        for row in progress(rows.to_dict("records"), f"predict {name} patches", len(rows), "patches")
-    ]
+    rows = store.of_split("test").to_dict("records")
+    damage = predictor.family.test_damage(store, len(rows))
+    predicted = []
+    for number, row in enumerate(progress(rows, f"predict {name} patches", len(rows), "patches")):
+        place = (row["pair"], row["y"], row["x"])
+        laid = None if damage is None else damage[number]
+        images = Images(store.txm_patch(*place, predictor.context), store.sem_patch(*place), laid)
+        made = predictor.predict_patch(images)
+        predicted.append(made if predictor.least_is_a_class else made.astype(np.float32))
     io.write_tiff(output / "patches.tif", np.stack(predicted), store.voxel_size_nm, overwrite=overwrite)
+    if damage is not None:
+        masks = np.stack(damage).astype(np.uint8) * 255
+        io.write_tiff(output / "damage.tif", masks, store.voxel_size_nm, overwrite=overwrite)
     middle = slice(store.context - predictor.context, store.context + predictor.context + 1)
     with io.atomic_path(output / "slices", overwrite=overwrite) as folder:
         folder.mkdir()
-        for pair in rows["pair"].unique():
-            plane = predictor.predict_plane(store.pairs[pair].txm[middle])
-            io.write_tiff(folder / f"{pair}.tif", to_dtype(plane, store.sem_dtype)[0], store.voxel_size_nm)
+        for pair in dict.fromkeys(row["pair"] for row in rows):
+            whole = store.pairs[pair]
+            plane = predictor.predict(Images(whole.txm[middle], whole.sem, whole.charged))
+            io.write_tiff(folder / f"{pair}.tif", to_dtype(plane, predictor.sem_dtype)[0], store.voxel_size_nm)
 
 
 def predict_test_with_uncertainty(

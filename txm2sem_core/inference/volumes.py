@@ -32,7 +32,6 @@ from txm2sem_core.inference.input_checks import histogram_warnings
 from txm2sem_core.inference.outputs import Answer, Prediction, WithUncertainty, uncertainty_file
 from txm2sem_core.inference.parallel import side_by_side
 from txm2sem_core.inference.predictor import Predictor
-from txm2sem_core.inference.side_tasks import load_predictor
 from txm2sem_core.inference.streaming import Behind, SliceOfUnit, sources, with_neighbours
 from txm2sem_core.io import UnitStore, Volume
 from txm2sem_core.io.field_of_view import FieldOfView
@@ -157,7 +156,7 @@ def predict_volume(
         chosen = settings or PredictSettings()
         if tile is not None:
             chosen = chosen.model_copy(update={"tile_px": tile})
-        model = load_predictor(load_model(model), chosen, device)
+        model = Predictor(load_model(model), chosen, device)
     answer: Answer
     if isinstance(model, SpreadPredictor):
         answer = WithUncertainty(model, calibration, several_files=not target.name.endswith(".zarr"))

@@ -32,7 +32,7 @@ _LONGEST_HEADER = 10**8  # bytes, by the format
 class PairImages:
     """One registered pair: TXM [C, Y/f, X/f], SEM [Y, X], and where both can be used (mask [Y, X]).
 
-    Where they are known, also the class of each pixel, uint8 [Y, X] (see `side_tasks.CLASSES`), and where the SEM is
+    Where they are known, also the class of each pixel, uint8 [Y, X] (`metrics.density.CLASSES`), and where the SEM is
     charged (charge [Y, X]): what was not measured cannot be used either, and is not charged.
     """
 

@@ -13,8 +13,9 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError
-from txm2sem_core.families.side_tasks import CLASSES, interpolated, scores_under
 from txm2sem_core.metrics import summarise
+from txm2sem_core.metrics.damage import interpolated, scores_under
+from txm2sem_core.metrics.density import CLASSES
 from txm2sem_core.metrics.pores.phases import confusion, dice_from_confusion
 
 SCORES = ("psnr", "ssim", "psnr_interpolated", "ssim_interpolated")
@@ -43,7 +44,7 @@ def measure_repair(predictions: Path, patches: Path, settings: MeasureSettings, 
         target, damage = store.sem_patch(*place), laid > 0
         judged = damage & store.mask_patch(*place)
         baseline = interpolated(target, damage)
-        own, reference = (scores_under(judged, image, target, full) for image in (prediction, baseline))
+        own, reference = (scores_under(image, target, full, judged) for image in (prediction, baseline))
         scores = dict(zip(SCORES, (*own, *reference), strict=True))
         table.append({**{k: row[k] for k in ("patch", "pair", "z", "y", "x")}, "damaged": damage.mean(), **scores})
     io.write_csv(output, pd.DataFrame(table))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from txm2sem_core import io
-from txm2sem_core.config import FILTERS
+from txm2sem_core.config.generators import BASELINES, FILTERS
 from txm2sem_core.measure.paper_table import latex_table, markdown_table, table_rows
 from txm2sem_core.measure.patches import distinct_patches
 from txm2sem_core.metrics import (
@@ -42,7 +42,7 @@ class Run:
     @property
     def kind(self) -> str:
         """`baseline` or `learned`."""
-        return "baseline" if self.family == "baseline" or self.generator in FILTERS else "learned"
+        return "baseline" if self.generator in (*BASELINES, *FILTERS) else "learned"
 
 
 def summarise_metrics(

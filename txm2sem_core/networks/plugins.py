@@ -1,4 +1,4 @@
-"""A user's own networks, each registered by one Python file.
+"""A user's own networks and families, each registered by one Python file.
 
 Such a file is run, so only files that the user names are: never one that a model's description names.
 """
@@ -19,7 +19,7 @@ _PREFIX = "txm2sem_plugin_"
 
 
 def load_plugins(files: Iterable[str | Path]) -> None:
-    """Run files that register networks; one that is loaded already, and unchanged, is left alone.
+    """Run files that register networks or families; one that is loaded already, and unchanged, is left alone.
 
     Raises:
         ConfigError: a file is missing, or fails: with its line.
@@ -53,16 +53,23 @@ def load_plugins(files: Iterable[str | Path]) -> None:
 
 def plugin_file(generator: str) -> Path | None:
     """The user's file that registered a generator; None for one of ours."""
-    module = sys.modules.get(builder_module(generator))
-    if module is None or not module.__name__.startswith(_PREFIX) or module.__file__ is None:
-        return None
-    return Path(module.__file__)
+    return file_of(builder_module(generator))
+
+
+def file_of(module: str) -> Path | None:
+    """The user's file that a module was loaded from; None for a module of another kind."""
+    loaded = sys.modules.get(module) if module.startswith(_PREFIX) else None
+    return None if loaded is None or loaded.__file__ is None else Path(loaded.__file__)
 
 
 def plugin_of(generator: str) -> dict[str, str] | None:
     """The same as `model.json` records it (name, sha256)."""
-    path = plugin_file(generator)
-    return None if path is None else {"file": path.name, "sha256": _digest(path)}
+    return described(plugin_file(generator))
+
+
+def described(file: Path | None) -> dict[str, str] | None:
+    """A user's file as `model.json` records it (name, sha256); None for none."""
+    return None if file is None else {"file": file.name, "sha256": _digest(file)}
 
 
 def _is_of(module: str, path: Path) -> bool:

@@ -16,12 +16,12 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings
 from txm2sem_core.errors import InputError, print_warnings
-from txm2sem_core.families.side_tasks import class_image
 from txm2sem_core.geometry import Crop, window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.io import PairImages, PatchStore, Volume
 from txm2sem_core.io.files import path_within
+from txm2sem_core.metrics.density import class_image
 from txm2sem_core.metrics.windows import BORDER_PX
 from txm2sem_core.patches.duplicates import PlacedSlice, duplicates
 from txm2sem_core.samples.pairs import DENSITIES

@@ -170,14 +170,15 @@ def _check_sizes(config: Config, sample: Sample, pairs: _Pairs) -> None:
 
 def _check_masks(config: Config, sample: Sample, pairs: _Pairs) -> None:
     for name in config.side_tasks:
-        if config.variant(name).family == "segmentation" and not pairs.densities:
+        task, family = config.variant(name).rules.task, config.variant(name).family
+        if task == "segmentation" and not pairs.densities:
             raise ConfigError(
-                f"variants.{name}: family segmentation needs masks of low and high density beside every pair, which "
+                f"variants.{name}: family {family} needs masks of low and high density beside every pair, which "
                 f"sample {sample.sample} lacks. Give the columns lowdensity and highdensity of the sample table."
             )
-        if config.variant(name).family == "repair" and not pairs.charge:
+        if task == "repair" and not pairs.charge:
             raise ConfigError(
-                f"variants.{name}: family repair learns from charged places, but sample {sample.sample} has no masks "
+                f"variants.{name}: family {family} learns from charged places, but sample {sample.sample} has no masks "
                 "of charge. Give the column charge of the sample table."
             )
 

@@ -11,10 +11,10 @@ from typing import Any
 from txm2sem_core.config import Config, load_config
 from txm2sem_core.config.figures import FigureSettings, load_figure_settings
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.families.architecture import check_own_networks
 from txm2sem_core.io import check_apart, read_json, read_yaml
 from txm2sem_core.samples.context import check_neighbours, widest_context
 from txm2sem_core.samples.feasibility import check_feasible, check_labels, check_sample
+from txm2sem_core.samples.own_networks import check_own_networks
 from txm2sem_core.samples.pixel_checks import check_pixels
 from txm2sem_core.samples.stated_sizes import check_sizes
 from txm2sem_core.samples.table import Sample, read_samples

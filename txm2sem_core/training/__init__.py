@@ -3,10 +3,10 @@
 - `batches`: which patches, in which order, turned how
 - `neighbours`: slices of the TXM volume, for the `stack` penalty
 - `volume_fit`: whether that volume is the one of the patches
-- `steps`: one optimisation step of each family's objective
 - `schedules`: the learning rate over the epochs
-- `validation`: PSNR and SSIM on the validation patches
-- `loop`: epochs, checkpoints, history, selection
+- `validation`: scores of the validation patches
+- `trainer`: epochs, steps, checkpoints, the best weights; what a step is, the variant's family says (`families`)
+- `loop`: what is checked before, and what is left of a training: weights, description, history
 """
 
 from txm2sem_core.training.loop import MODEL_FILES, train_model

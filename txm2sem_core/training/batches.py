@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from txm2sem_core.config import TrainSettings
+from txm2sem_core.families.batch import Batch
 from txm2sem_core.intensity import Spread, spread_of
 from txm2sem_core.io import PatchStore
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Patches in [-1, 1]: TXM [B, C, s/f, s/f], SEM [B, 1, s, s], and where both count, mask [B, 1, s, s].
-
-    Where asked or known: `stack` [B, C + 1, s/f, s/f], TXM slices from elsewhere, for the penalty of that name;
-    `classes` [B, 1, s, s], uint8; `judged` [B, 1, s, s], where alone a prediction is scored.
-    """
-
-    txm: Tensor
-    sem: Tensor
-    mask: Tensor
-    stack: Tensor | None = None
-    classes: Tensor | None = None
-    judged: Tensor | None = None
 
 
 def epoch_batches(

@@ -11,7 +11,7 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore, Volume
 from txm2sem_core.io.field_of_view import FieldOfView
 from txm2sem_core.provenance import volume_digest
-from txm2sem_core.samples.splits import drawable_places, nearest_to_training
+from txm2sem_core.samples.splits import drawable_places
 from txm2sem_core.training.batches import orient
 
 PLACES_AN_EPOCH = 8  # along z; their slices are all that is held in memory of a volume of any size
@@ -72,9 +72,3 @@ class NeighbourSlices:
         """Slices [z1 - z0, Y, X], filled where nothing was measured."""
         slab = self._volume.read(z0, z1)
         return np.stack([self._field.filled(slab[z - z0], self._field.of(slab[z - z0], z)) for z in range(z0, z1)])
-
-
-def trained_slices(store: PatchStore, depth: int) -> NDArray[np.bool_]:
-    """Which slices [Z] lie nearer to a training pair than to one held out; all, where pairs have no place along z."""
-    pairs = store.index.drop_duplicates("pair")
-    return nearest_to_training(pairs["z"], list(pairs["split"]), depth)

@@ -20,11 +20,11 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from txm2sem_core import checkpoint
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.errors import TrainingError
+from txm2sem_core.families import Learner, family_file
 from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import plugin_file
 from txm2sem_core.provenance import code_digest
 from txm2sem_core.training.neighbours import NeighbourSlices
-from txm2sem_core.training.steps import Learner
 
 SAVE_SECONDS = 300.0
 SAVE_SECONDS_VARIABLE = "TXM2SEM_SAVE_SECONDS"  # changes no result, so it is no setting
@@ -45,8 +45,8 @@ class Reached:
 
 def state_key(store: PatchStore, neighbours: NeighbourSlices | None, settings: TrainSettings, seed: int) -> str:
     """What must be the same for a training to go on where another one stopped."""
-    own_network = plugin_file(settings.generator.name)
-    code = code_digest("training:train_model", *([own_network] if own_network else []))
+    own = dict.fromkeys([plugin_file(settings.generator.name), family_file(settings.family)])
+    code = code_digest("training:train_model", *(file for file in own if file is not None))
     text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
     text += f"|{neighbours.fingerprint()}" if neighbours else ""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -23,6 +23,7 @@ if not INSTALLED:
 os.environ.update(PYTHONSAFEPATH="1")
 
 from txm2sem_core.config import FILTERS
+from txm2sem_core.config.families import TASKS
 from txm2sem_core.errors import told_to_user
 from txm2sem_core.report.failures import print_failures
 from txm2sem_core.io import read_yaml
@@ -52,7 +53,7 @@ if workflow.modifier.path_modifier.replace_prefix(RESULTS) != RESULTS:
     sys.exit("txm2sem: error: module: prefix and replace_prefix do not work here. Set results_dir in its config.")
 VARIANTS = list(CONFIG.translations)
 # fitted at once, on the CPU
-BASELINES = [name for name in VARIANTS if CONFIG.variant(name).family == "baseline"]
+BASELINES = [name for name in VARIANTS if name not in CONFIG.trained]
 # variants that repair or segment: they have tables and figures of their own, and no volume
 SIDE_RUNS = [(v, seed) for v in CONFIG.side_tasks for seed in CONFIG.seeds]
 # the report shows the PNG, so it comes first
@@ -84,7 +85,7 @@ pathvars:
 wildcard_constraints:
     sample="|".join(SAMPLES),
     variant="|".join(CONFIG.variants),
-    task="repair|segmentation",
+    task="|".join(TASKS),
     seed="|".join(map(str, CONFIG.seeds)),
     factor="|".join(map(str, CONFIG.factors)) or NOTHING,
     run="|".join(f"{variant}/{name}" for variant, name in SPREAD_RUNS) or NOTHING,
@@ -301,12 +302,12 @@ def metric_tables(sample):
 
 def side_tasks():
     """The side tasks that variants have."""
-    return sorted({CONFIG.variant(variant).family for variant in CONFIG.side_tasks})
+    return sorted({CONFIG.variant(variant).rules.task for variant in CONFIG.side_tasks})
 
 
 def side_runs(task):
     """Every (variant, seed) of a side task."""
-    return [(variant, seed) for variant, seed in SIDE_RUNS if CONFIG.variant(variant).family == task]
+    return [(variant, seed) for variant, seed in SIDE_RUNS if CONFIG.variant(variant).rules.task == task]
 
 
 def first_runs():

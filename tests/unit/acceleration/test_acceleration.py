@@ -17,13 +17,13 @@ from txm2sem_core.acceleration import padded, row_bands, winograd
 from txm2sem_core.acceleration.layers import replace_layers
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings
-from txm2sem_core.config.train import Family
+from txm2sem_core.config.families import built_in
+from txm2sem_core.families import learner_of
 from txm2sem_core.inference import Predictor
 from txm2sem_core.networks import ImageGenerator, build_generator
-from txm2sem_core.training.steps import Learner
 
 CPU = torch.device("cpu")
-FAMILIES = [family for family in Family.__args__ if family != "baseline"]
+FAMILIES = [family for family, rules in built_in().items() if rules.trained]
 NETWORKS = ["linearfilt", "gammafilt", "resnet_2blocks", "unet_32", "unet_64"]
 UNIT = {"low": 0.0, "high": 1.0}
 
@@ -44,7 +44,7 @@ def everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def after_two_steps(accelerate: bool, family: str, network: str = "", **more: Any) -> list[Tensor]:
     """All losses, the weights, and what the networks make of a batch in evaluation."""
     settings = settings_of(family, network, compute={"accelerate": accelerate}, **more)
-    learner, found = Learner(settings, 0, CPU), []
+    learner, found = learner_of(settings, 0, CPU), []
     learner.generator.train()
     for step in range(2):
         torch.manual_seed(step)
@@ -173,7 +173,7 @@ def test_a_class_derived_from_ours_computes_itself() -> None:
 
 
 def test_off_leaves_the_librarys_layers() -> None:
-    learner = Learner(settings_of("pix2pix", "unet_32", compute={"accelerate": False}), 0, CPU)
+    learner = learner_of(settings_of("pix2pix", "unet_32", compute={"accelerate": False}), 0, CPU)
     own = [type(layer) for layer in learner.generator.modules() if type(layer).__module__.startswith("txm2sem_core")]
     assert own == [type(learner.generator)]
     assert type(learner.optimiser) is torch.optim.Adam

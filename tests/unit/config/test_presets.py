@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from txm2sem_core import io
 from txm2sem_core.config import Config, TrainSettings, load_config
-from txm2sem_core.families.architecture import generator_arguments
+from txm2sem_core.families import Batch, Learner, family_of, learner_of
 from txm2sem_core.networks import build_generator, inference
 from txm2sem_core.patches.downsample import downsample
 from txm2sem_core.training import train_model
-from txm2sem_core.training.batches import Batch, epoch_batches
-from txm2sem_core.training.steps import Learner
+from txm2sem_core.training.batches import epoch_batches
 
 PRESETS = ("paper", "corrected")
 CPU = torch.device("cpu")
@@ -60,7 +59,7 @@ def both(outcome: Any) -> tuple[Any, Any]:
 def test_at_test_time_the_prediction_depends_on_what_else_is_shown_and_on_chance() -> None:
     def differs(preset: str) -> tuple[bool, bool]:
         settings = variant(preset, "pix2pix", generator={"dropout": True})
-        generator = build_generator(**generator_arguments(settings), seed=0)
+        generator = build_generator(**family_of(settings).generator_arguments(), seed=0)
         one, other = noise(1), noise(1, seed=5) * 3
         with inference(generator, settings.inference_mode):
             torch.manual_seed(0)
@@ -77,7 +76,7 @@ def test_norm_dropout_and_initialisation_of_feedforward_are_fixed() -> None:
     asked = {"norm": "instance", "dropout": True, "init": "normal", "init_gain": 0.5}
 
     def built(preset: str) -> tuple[bool, bool, bool]:
-        network = build_generator(**generator_arguments(variant(preset, generator=asked)), seed=0)
+        network = build_generator(**family_of(variant(preset, generator=asked)).generator_arguments(), seed=0)
         widest = max((m.weight for m in network.modules() if isinstance(m, nn.Conv2d)), key=torch.numel)
         return has(network, nn.InstanceNorm2d), drops(network), float(widest.detach().std()) > 0.1
 
@@ -87,7 +86,7 @@ def test_norm_dropout_and_initialisation_of_feedforward_are_fixed() -> None:
 def test_srgan_has_dropout() -> None:
     def dropout(preset: str) -> bool:
         settings = variant(preset, "srgan", factor=2)
-        return drops(build_generator(**generator_arguments(settings), seed=0))
+        return drops(build_generator(**family_of(settings).generator_arguments(), seed=0))
 
     assert both(dropout) == (True, False)
 
@@ -108,7 +107,7 @@ def test_downsampling_aliases_and_shifts() -> None:
 
 def test_the_jacobian_penalty_grows_with_the_patchs_area() -> None:
     def growth(preset: str) -> float:
-        learner = Learner(variant(preset, z_penalty={"projection": 1.0}), 0, CPU)
+        learner = learner_of(variant(preset, z_penalty={"projection": 1.0}), 0, CPU)
         learner.generator = nn.Conv2d(1, 1, 1)  # type: ignore[assignment]  # the same gain at every size
         terms = []
         for size in (16, 64):
@@ -123,7 +122,7 @@ def test_the_jacobian_penalty_grows_with_the_patchs_area() -> None:
 
 def test_the_critic_has_batch_norm_and_no_gradient_penalty() -> None:
     def critic(preset: str) -> tuple[bool, bool]:
-        learner = Learner(variant(preset, "pix2pix", objective="wgangp"), 0, CPU)
+        learner = learner_of(variant(preset, "pix2pix", objective="wgangp"), 0, CPU)
         assert learner.discriminator is not None
         terms = learner.step(Batch(noise(2), noise(2, seed=1), torch.ones((2, 1, 32, 32))), update_generator=False)
         return has(learner.discriminator, nn.BatchNorm2d), float(terms["loss_gradient_penalty"]) > 0
@@ -174,7 +173,7 @@ def test_charged_pixels_count() -> None:
             sem[..., :4] = damage
             mask = torch.ones_like(sem)
             mask[..., :4] = 0
-            losses.append(float(Learner(variant(preset), 0, CPU).step(Batch(x, sem, mask))["loss_pixel"]))
+            losses.append(float(learner_of(variant(preset), 0, CPU).step(Batch(x, sem, mask))["loss_pixel"]))
         return losses[0] != losses[1]
 
     assert both(changes) == (True, False)

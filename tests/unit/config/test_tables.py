@@ -16,7 +16,8 @@ from txm2sem_core.config.tables import json_schema, rows, schema_text, values, w
 from txm2sem_core.errors import ConfigError
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
-FILES = [file for file in sorted(CONFIG.rglob("*.yaml")) if "variants" in yaml.safe_load(file.read_text())]
+OWN = sorted([*CONFIG.glob("*.yaml"), *CONFIG.glob("examples/*.yaml")])  # those of projects name the schema beside them
+FILES = [file for file in OWN if "variants" in yaml.safe_load(file.read_text())]
 GROUPS = ("run", "phantom", "register", "patches", "downsample", "train", "predict", "measure")
 SCHEMA = jsonschema.Draft202012Validator(json_schema())
 DEMO = yaml.safe_load((CONFIG / "demo.yaml").read_text())
@@ -78,7 +79,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("train.generator.width", 0),
         ("train.optimiser.beta1", 1),
         ("train.factor", 3),
-        ("variants.feedforward.family", "gan"),
+        ("variants.feedforward.batch_size", 0),
         ("predict.uncertainty.ensemble", "perhaps"),
         ("measure.phases", 6),
         ("seeds", []),

@@ -14,22 +14,22 @@ from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import MeasureSettings, PredictSettings, TrainSettings, load_config
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.families.side_tasks import DamageBank, class_image, composed, interpolated, repair_input, scores_under
+from txm2sem_core.families.losses import class_loss
+from txm2sem_core.families.repair import DamageBank, composed, repair_input
 from txm2sem_core.inference import (
-    ClassPredictor,
-    Repairer,
-    load_predictor,
+    Predictor,
     load_spread_predictor,
-    predict_test_classes,
-    predict_test_repair,
+    predict_test,
     predict_volume,
     repair_files,
+    repair_plane,
 )
 from txm2sem_core.io import PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.measure.side_tasks import measure_repair, measure_segmentation
 from txm2sem_core.metrics import psnr
+from txm2sem_core.metrics.damage import interpolated, scores_under
+from txm2sem_core.metrics.density import class_image
 from txm2sem_core.training import train_model
-from txm2sem_core.training.losses import class_loss
 
 torch.set_num_threads(1)
 
@@ -84,22 +84,20 @@ def test_the_damage_is_white_to_the_network_and_what_was_there_cannot_be_seen() 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_repaired_slice_is_the_same_bit_for_bit_outside_the_mask(tmp_path: Path, dtype: type) -> None:
     model = load_model(trained(tmp_path, repair(), dtype=dtype))
-    repairer = load_predictor(model, PredictSettings(), "cpu")
-    assert isinstance(repairer, Repairer)
+    repairer = Predictor(model, PredictSettings(), "cpu")
     rng = np.random.default_rng(0)
     txm, sem = (rng.integers(0, np.iinfo(dtype).max, (40, 44)).astype(dtype) for _ in range(2))
     mask = rng.random((40, 44)) < 0.3
-    repaired, _ = repairer.repair_plane(txm, sem, mask)
+    repaired, _ = repair_plane(repairer, txm, sem, mask)
     assert repaired.dtype == dtype
     assert (repaired[~mask] == sem[~mask]).all()
     assert (repaired[mask] != sem[mask]).mean() > 0.5
     other = np.where(mask, 0, sem).astype(dtype)
-    assert (repairer.repair_plane(txm, other, mask)[0] == repaired).all()
+    assert (repair_plane(repairer, txm, other, mask)[0] == repaired).all()
 
 
 def test_files_are_repaired_with_their_pixel_size(tmp_path: Path) -> None:
-    repairer = load_predictor(load_model(trained(tmp_path, repair())), PredictSettings(), "cpu")
-    assert isinstance(repairer, Repairer)
+    repairer = Predictor(load_model(trained(tmp_path, repair())), PredictSettings(), "cpu")
     rng = np.random.default_rng(0)
     images = {name: rng.integers(1, 255, (40, 40)).astype(np.uint8) for name in ("t", "s")}
     mask = np.zeros((40, 40), np.uint8)
@@ -132,9 +130,8 @@ def test_what_was_not_measured_is_no_damage_and_is_not_repaired(tmp_path: Path, 
     write_patch_store(tmp_path / "q", replace(store, pairs=pairs))
     bank = DamageBank(read_patch_store(tmp_path / "q"), (0.02, 0.5))
     assert all(damage.sum() <= real.sum() for damage in bank.for_evaluation(20))
-    repairer = load_predictor(model, PredictSettings(), "cpu")
-    assert isinstance(repairer, Repairer)
-    predict_test_repair(repairer, tmp_path / "q", tmp_path / "out")
+    repairer = Predictor(model, PredictSettings(), "cpu")
+    predict_test(repairer, tmp_path / "q", tmp_path / "out")
     (path,) = (tmp_path / "out/slices").glob("*.tif")
     repaired = io.read_image(path)
     assert (repaired[~real] == pairs[path.stem].sem[~real]).all()
@@ -155,8 +152,7 @@ def test_a_slice_without_charge_within_a_circle_has_no_damage_to_learn_from(tmp_
 
 
 def test_a_mask_that_means_the_opposite_is_refused(tmp_path: Path) -> None:
-    repairer = load_predictor(load_model(trained(tmp_path, repair())), PredictSettings(), "cpu")
-    assert isinstance(repairer, Repairer)
+    repairer = Predictor(load_model(trained(tmp_path, repair())), PredictSettings(), "cpu")
     usable = np.full((40, 40), 255, np.uint8)
     usable[5:9, 7:20] = 0
     image = np.random.default_rng(0).integers(1, 255, (40, 40)).astype(np.uint8)
@@ -201,9 +197,8 @@ def test_trainings_of_both_tasks_are_repeatable(tmp_path: Path) -> None:
 def test_a_repair_learns_from_the_txm_what_interpolation_cannot_know(tmp_path: Path) -> None:
     settings = repair(schedule={"epochs": 25, "decay_epochs": 5}, pixel_weight=100.0, optimiser={"learning_rate": 5e-3})
     model = trained(tmp_path, settings, train=40)
-    repairer = load_predictor(load_model(model), PredictSettings(), "cpu")
-    assert isinstance(repairer, Repairer)
-    predict_test_repair(repairer, tmp_path / "p", tmp_path / "out")
+    repairer = Predictor(load_model(model), PredictSettings(), "cpu")
+    predict_test(repairer, tmp_path / "p", tmp_path / "out")
     measure_repair(tmp_path / "out", tmp_path / "p", MeasureSettings(), tmp_path / "repair.csv")
     scores = io.read_csv(tmp_path / "repair.csv")
     assert scores["psnr"].mean() > scores["psnr_interpolated"].mean() + 1
@@ -222,9 +217,8 @@ def test_a_segmentation_learns_an_easy_mapping(tmp_path: Path, source: str) -> N
     model = trained(tmp_path, settings, train=40)
     history = io.read_csv(model / "history.csv")
     assert history["validation_dice"].iloc[-1] > history["validation_dice"].iloc[0]
-    predictor = load_predictor(load_model(model), PredictSettings(), "cpu")
-    assert isinstance(predictor, ClassPredictor)
-    predict_test_classes(predictor, tmp_path / "p", tmp_path / "out")
+    predictor = Predictor(load_model(model), PredictSettings(), "cpu")
+    predict_test(predictor, tmp_path / "p", tmp_path / "out")
     measure_segmentation(tmp_path / "out", tmp_path / "p", tmp_path / "s.csv")
     figures = io.read_csv(tmp_path / "s.csv").iloc[0]
     assert figures["accuracy"] > figures["accuracy_floor"] + 0.1
@@ -233,7 +227,7 @@ def test_a_segmentation_learns_an_easy_mapping(tmp_path: Path, source: str) -> N
 
 
 def test_a_volume_of_classes(tmp_path: Path) -> None:
-    predictor = load_predictor(load_model(trained(tmp_path, segmentation())), PredictSettings(), "cpu")
+    predictor = Predictor(load_model(trained(tmp_path, segmentation())), PredictSettings(), "cpu")
     store = read_patch_store(tmp_path / "p")
     txm = io.Volume.of_array(np.concatenate([images.txm for images in store.pairs.values()]))
     predict_volume(predictor, txm, tmp_path / "classes.ome.zarr")
@@ -289,7 +283,7 @@ def test_what_cannot_be_is_told(tmp_path: Path) -> None:
 
 def test_a_repair_model_predicts_no_volume_and_has_no_ensemble(tmp_path: Path) -> None:
     model = trained(tmp_path, repair())
-    predictor = load_predictor(load_model(model), PredictSettings(), "cpu")
+    predictor = Predictor(load_model(model), PredictSettings(), "cpu")
     volume = io.Volume.of_array(np.zeros((2, 40, 40), np.uint8))
     with pytest.raises(ConfigError, match="txm2sem repair"):
         predict_volume(predictor, volume, tmp_path / "v.ome.zarr")
@@ -301,7 +295,7 @@ def test_a_repair_model_predicts_no_volume_and_has_no_ensemble(tmp_path: Path) -
 def test_damage_at_the_border_alone_has_no_ssim() -> None:
     image, mask = np.random.default_rng(0).random((32, 32)) * 255, np.zeros((32, 32), dtype=bool)
     mask[:3] = True
-    found = scores_under(mask, image + 1, image, 255.0)
+    found = scores_under(image + 1, image, 255.0, mask)
     assert found[0] == pytest.approx(20 * np.log10(255))
     assert np.isnan(found[1])
-    assert np.isnan(scores_under(np.zeros_like(mask), image, image, 255.0)).all()
+    assert np.isnan(scores_under(image, image, 255.0, np.zeros_like(mask))).all()

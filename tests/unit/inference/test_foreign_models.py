@@ -13,7 +13,7 @@ from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import InputError
-from txm2sem_core.inference import Predictor, load_predictor, load_spread_predictor, predict_test, predict_volume
+from txm2sem_core.inference import Predictor, load_spread_predictor, predict_test, predict_volume
 from txm2sem_core.inference.test_set import predict_test_with_uncertainty, read_calibration
 from txm2sem_core.intensity import Preparation
 from txm2sem_core.io import Volume
@@ -31,7 +31,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def predictor(trained: Path) -> Predictor:
-    return load_predictor(load_model(trained / "seed0"), PredictSettings(), "cpu")
+    return Predictor(load_model(trained / "seed0"), PredictSettings(), "cpu")
 
 
 def said(trained: Path, voxels: np.ndarray, capsys: pytest.CaptureFixture[str], size: Any = VOXEL_SIZE_NM) -> str:
@@ -124,4 +124,4 @@ def test_an_answer_that_is_not_finite_is_refused(trained: Path) -> None:
     for value in loaded.generator.parameters():
         value.data[:] = float("nan")
     with pytest.raises(InputError, match=r"values that are not finite \(precision float32\)"):
-        load_predictor(loaded, PredictSettings(), "cpu").predict_plane(like(trained)[:1])
+        Predictor(loaded, PredictSettings(), "cpu").predict_plane(like(trained)[:1])

@@ -114,7 +114,9 @@ def test_every_rule_is_walked() -> None:
 @pytest.mark.parametrize(
     ("entry", "part"),
     [
-        ("cli:train", "families.side_tasks"),
+        ("cli:train", "families.repair"),  # found by its place in a folder, not by an import
+        ("cli:predict", "families.repair"),
+        ("measure_side_task", "metrics.damage"),
         ("cli:train", "metrics.image"),
         ("cli:train", "metrics.pores.phases"),
         ("cli:train", "networks.resnet"),
@@ -338,13 +340,19 @@ def test_words_of_options_and_other_commands_are_no_part_of_a_command(package: P
     ("file", "some", "others"),
     [
         (
-            "families/side_tasks.py",
+            "families/repair.py",
             {"cli:train", "cli:predict", "cli:predict-test"},
-            {"make_phantom", "register_pairs"},
+            {"make_phantom", "extract_patches", "measure_side_task"},
         ),
+        (
+            "metrics/damage.py",
+            {"cli:train", "measure_side_task", "draw_side_task"},
+            {"extract_patches", "measure_rock"},
+        ),
+        ("metrics/density.py", {"cli:train", "extract_patches", "measure_side_task"}, {"register_pairs"}),
         ("metrics/image.py", {"cli:train", "measure_patches"}, {"make_phantom", "register_pairs", "measure_rock"}),
         ("geometry.py", {"cli:train", "register_pairs", "extract_patches"}, {"make_phantom", "export_volume"}),
-        ("training/loop.py", {"cli:train"}, {"cli:predict", "extract_patches"}),
+        ("training/trainer.py", {"cli:train"}, {"cli:predict", "extract_patches"}),
         ("report/page/templates/stage.js", {"write_report"}, {"draw_montage"}),
         ("runtime/progress.py", set(), {"cli:train", "cli:predict"}),
     ],

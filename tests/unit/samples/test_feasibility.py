@@ -16,10 +16,11 @@ from txm2sem_core.config import TrainSettings, load_config
 from txm2sem_core.config.fitting import SSIM_WINDOW_PX
 from txm2sem_core.config.generators import BASELINES, TAKES
 from txm2sem_core.errors import ConfigError, InputError, Txm2semError
-from txm2sem_core.families.architecture import check_own_networks, generator_arguments, input_channels
+from txm2sem_core.families import family_of
 from txm2sem_core.metrics import windows
-from txm2sem_core.networks import Baseline, build_discriminator, build_generator
+from txm2sem_core.networks import Baseline, build_generator
 from txm2sem_core.samples.feasibility import check_feasible
+from txm2sem_core.samples.own_networks import check_own_networks
 from txm2sem_core.samples.table import Sample
 
 PHANTOM = Sample(sample="rock", source="phantom")
@@ -173,7 +174,7 @@ variants = st.fixed_dictionaries(
 
 def built(settings: TrainSettings, size_px: int) -> None:
     """The networks really built, and given a batch of one patch, in training."""
-    generator = build_generator(**generator_arguments(settings), seed=0).train()
+    generator = build_generator(**family_of(settings).generator_arguments(), seed=0).train()
     if isinstance(generator, Baseline) != (settings.family == "baseline"):
         raise ConfigError("fitted or trained")
     size = size_px // settings.factor
@@ -182,11 +183,11 @@ def built(settings: TrainSettings, size_px: int) -> None:
         generator.fit(x, torch.zeros(1, 1, size_px, size_px))
     answer = generator(x)
     assert answer.shape[2:] == (size_px, size_px)
-    if settings.family in ("pix2pix", "srgan", "repair"):
-        own = settings.discriminator.model_dump(exclude={"conditional"})
-        channels = 1 + input_channels(settings) * settings.discriminator.conditional
-        judged = build_discriminator(**own, in_channels=channels, seed=0)(torch.zeros(1, channels, size_px, size_px))
-        assert judged.numel()
+    discriminator = family_of(settings).build_discriminator(0)
+    assert (discriminator is not None) == settings.rules.adversarial
+    if discriminator is not None:
+        channels = 1 + generator.in_channels * settings.discriminator.conditional
+        assert discriminator(torch.zeros(1, channels, size_px, size_px)).numel()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])

@@ -16,8 +16,8 @@ from training_cases import SIDE_PX, batch_of, settings_of
 
 from txm2sem_core.acceleration import precision
 from txm2sem_core.config import TrainSettings
-from txm2sem_core.config.train import ADVERSARIAL, SIDE_TASKS, Family
-from txm2sem_core.training.steps import Learner
+from txm2sem_core.config.families import built_in
+from txm2sem_core.families import learner_of
 
 META = torch.device("meta")
 OBJECTIVES = get_args(TrainSettings.model_fields["objective"].annotation)
@@ -34,7 +34,7 @@ def adam_in_single_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def two_steps_and_a_plane(settings: TrainSettings) -> tuple[list[Tensor], Tensor]:
     """All losses, and a prediction; a step without the generator is the first, where the critic has more steps."""
-    learner = Learner(settings, 0, META)
+    learner = learner_of(settings, 0, META)
     learner.generator.train()
     losses: list[Tensor] = []
     for number in range(2):
@@ -42,7 +42,7 @@ def two_steps_and_a_plane(settings: TrainSettings) -> tuple[list[Tensor], Tensor
         losses += learner.step(batch_of(settings), update).values()
     learner.generator.eval()
     with torch.no_grad():
-        return losses, learner._generate(learner.compute.batch(batch_of(settings).txm))
+        return losses, learner.generate(learner.compute.batch(batch_of(settings).txm))
 
 
 def check(settings: TrainSettings) -> None:
@@ -54,7 +54,7 @@ def check(settings: TrainSettings) -> None:
 
 
 @LAYOUTS
-@pytest.mark.parametrize("family", [family for family in get_args(Family) if family != "baseline"])
+@pytest.mark.parametrize("family", [name for name, rules in built_in().items() if rules.trained])
 def test_every_family_runs_without_a_wait(family: str, channels_last: bool) -> None:
     check(settings_of(family, compute={"channels_last": channels_last}))
 
@@ -67,7 +67,7 @@ def test_every_network_runs_without_a_wait(network: str, channels_last: bool) ->
 
 @LAYOUTS
 @pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("family", ADVERSARIAL)
+@pytest.mark.parametrize("family", [name for name, rules in built_in().items() if rules.adversarial])
 def test_every_objective_runs_without_a_wait(family: str, objective: str, channels_last: bool) -> None:
     options: dict[str, Any] = {
         "discriminator": {"width": 4, "norm": "none"},
@@ -87,7 +87,7 @@ def test_every_discriminator_runs_without_a_wait(discriminator: dict[str, Any]) 
 @LAYOUTS
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("family", [f for f in get_args(Family) if f != "baseline" and f not in SIDE_TASKS])
+@pytest.mark.parametrize("family", [name for name, rules in built_in().items() if rules.trained and rules.translates])
 def test_every_penalty_runs_without_a_wait(family: str, penalty: str, reduction: str, channels_last: bool) -> None:
     weights = {penalty: 0.01, "every": 1, "reduction": reduction}
     check(settings_of(family, z_penalty=weights, compute={"channels_last": channels_last}))
@@ -103,3 +103,8 @@ def test_the_device_tells_of_waits(wait: Any) -> None:
 def test_the_device_tells_of_tensors_that_were_left_behind(join: Any) -> None:
     with pytest.raises(RuntimeError):
         join(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4, device=META))
+
+
+@LAYOUTS
+def test_averaged_weights_are_kept_without_a_wait(channels_last: bool) -> None:
+    check(settings_of("pix2pix", ema_decay=0.9, compute={"channels_last": channels_last}))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from txm2sem_core.errors import ConfigError
-from txm2sem_core.training.losses import (
+from txm2sem_core.families.losses import (
     OBJECTIVES,
     discriminator_loss,
     gan_loss,

@@ -15,12 +15,12 @@ from small_data import make_store, tiny, volume_beside
 
 from txm2sem_core import io
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.families import Batch, learner_of
 from txm2sem_core.intensity import Preparation
 from txm2sem_core.io import PatchStore, Volume
 from txm2sem_core.training import train_model
-from txm2sem_core.training.batches import Batch, epoch_batches
-from txm2sem_core.training.neighbours import NeighbourSlices, trained_slices
-from txm2sem_core.training.steps import Learner
+from txm2sem_core.training.batches import epoch_batches
+from txm2sem_core.training.neighbours import NeighbourSlices
 from txm2sem_core.training.volume_fit import check_volume
 
 CPU = torch.device("cpu")
@@ -40,8 +40,7 @@ def store_with(folder: Path, places: dict[int, str], **options: int) -> PatchSto
 
 def test_slices_near_held_out_pairs_are_left_out(tmp_path: Path) -> None:
     store = store_with(tmp_path, {2: "train", 6: "train", 10: "validation", 14: "test"})
-    assert np.flatnonzero(trained_slices(store, 20)).tolist() == list(range(8))  # 8 is as near to 6 as to 10
-    assert NeighbourSlices(numbered(20), store, 0).places.tolist() == list(range(7))
+    assert NeighbourSlices(numbered(20), store, 0).places.tolist() == list(range(7))  # 8 is as near to 6 as to 10
     assert NeighbourSlices(numbered(20), store, 2).places.tolist() == [2, 3, 4, 5, 6]
 
 
@@ -119,7 +118,7 @@ def test_every_family_trains_with_context_and_all_penalties(tmp_path: Path, fami
 def test_a_penalty_now_and_then_has_the_weight_of_the_steps_between() -> None:
     """`every` of 3: nothing in two of three steps, three times the weight in the third; projection at every step."""
     settings = tiny("feedforward", z_penalty={"projection": 0.1, "perturbation": 0.1, "every": 3})
-    learner = Learner(settings, 0, CPU)
+    learner = learner_of(settings, 0, CPU)
     rng = torch.Generator().manual_seed(0)
     txm, sem = (torch.rand((2, 1, 16, 16), generator=rng) for _ in range(2))
     batch = Batch(txm, sem, torch.ones_like(sem, dtype=torch.bool))
@@ -127,8 +126,8 @@ def test_a_penalty_now_and_then_has_the_weight_of_the_steps_between() -> None:
     assert [float(t["loss_z_perturbation"]) > 0 for t in terms] == [True, False, False] * 2 + [True]
     assert all(float(t["loss_z_projection"]) > 0 for t in terms)
 
-    often = Learner(tiny("feedforward", z_penalty={"perturbation": 0.1, "every": 1}), 0, CPU).step(batch)
-    seldom = Learner(tiny("feedforward", z_penalty={"perturbation": 0.1, "every": 3}), 0, CPU).step(batch)
+    often = learner_of(tiny("feedforward", z_penalty={"perturbation": 0.1, "every": 1}), 0, CPU).step(batch)
+    seldom = learner_of(tiny("feedforward", z_penalty={"perturbation": 0.1, "every": 3}), 0, CPU).step(batch)
     assert float(seldom["loss_z_perturbation"]) == pytest.approx(3 * float(often["loss_z_perturbation"]), rel=1e-5)
 
 

@@ -19,11 +19,10 @@ from small_data import make_store, tiny, volume_beside
 from txm2sem_core import checkpoint, io
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.errors import TrainingError
+from txm2sem_core.families import Batch, Learner
 from txm2sem_core.io import exclusive
-from txm2sem_core.training import loop, train_model
-from txm2sem_core.training.batches import Batch
+from txm2sem_core.training import train_model, trainer
 from txm2sem_core.training.resume import SAVE_SECONDS_VARIABLE, Checkpoint, random_state, set_random_state
-from txm2sem_core.training.steps import Learner
 
 torch.set_num_threads(1)
 MODEL_FILES = ["generator.safetensors", "best.safetensors", "last.safetensors", "model.json", "history.csv"]
@@ -68,7 +67,7 @@ def test_killed_before_every_step_and_in_every_validation(
     settings = VARIANTS[variant]
     train(tmp_path, "whole", settings)
     monkeypatch.setenv(SAVE_SECONDS_VARIABLE, seconds)
-    step, validate = Learner.step, loop.validate
+    step, validate = Learner.step, trainer.validate
     left = [0]
 
     def mortal(function: Any) -> Any:
@@ -81,7 +80,7 @@ def test_killed_before_every_step_and_in_every_validation(
         return call
 
     monkeypatch.setattr(Learner, "step", mortal(step))
-    monkeypatch.setattr(loop, "validate", mortal(validate))
+    monkeypatch.setattr(trainer, "validate", mortal(validate))
     for lives in (1, 2, 3, 1, 2, 100) if seconds == "0" else (3, 5, 6, 100):
         left[0] = lives
         try:

@@ -13,8 +13,9 @@ from small_data import make_store, tiny
 
 from txm2sem_core import io
 from txm2sem_core.errors import ConfigError
-from txm2sem_core.training import loop, train_model
-from txm2sem_core.training.selection import RockMeter, criterion, pore_threshold
+from txm2sem_core.families import Learner, base
+from txm2sem_core.families.scores import RockMeter, criterion, pore_threshold
+from txm2sem_core.training import train_model
 
 
 def rock(seed: int, share: float = 0.3) -> np.ndarray:
@@ -110,7 +111,7 @@ def test_a_criterion_without_any_value_keeps_the_last_epoch_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_store(tmp_path / "p")
-    monkeypatch.setattr(loop, "criterion", lambda *_: -float("inf"))
+    monkeypatch.setattr(base, "criterion", lambda *_: -float("inf"))
     train_model(tmp_path / "p", tiny("feedforward"), 0, tmp_path / "m", device="cpu")
     model = io.read_json(tmp_path / "m/model.json")
     assert model["selected"] == {"weights": "last", "epoch": 3, "criterion": "best_psnr"}
@@ -129,16 +130,16 @@ def test_a_network_that_has_died_is_said_at_once(
     train_model(tmp_path / "p", settings, 0, tmp_path / "alive", device="cpu")
     assert io.read_json(tmp_path / "alive/model.json")["warnings"] == []
     assert "warning" not in capsys.readouterr().err
-    step = loop.Learner.step
+    step = Learner.step
 
-    def deadly(self: loop.Learner, *given: object) -> object:
+    def deadly(self: Learner, *given: object) -> object:
         terms = step(self, *given)
         with torch.no_grad():
             for weights in self.generator.parameters():
                 weights.zero_()
         return terms
 
-    monkeypatch.setattr(loop.Learner, "step", deadly)
+    monkeypatch.setattr(Learner, "step", deadly)
     train_model(tmp_path / "p", settings, 0, tmp_path / "dead", device="cpu")
     assert any("has died" in text for text in io.read_json(tmp_path / "dead/model.json")["warnings"])
     assert capsys.readouterr().err.count("warning: after epoch 1: The network predicts one value everywhere") == 1

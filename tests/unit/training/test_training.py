@@ -19,16 +19,15 @@ from txm2sem_core.acceleration import convolutions
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import ScheduleSettings, TrainSettings
 from txm2sem_core.errors import ConfigError, TrainingError
+from txm2sem_core.families import Batch, BatchSource, Family, Learner, family_of, learner_of
+from txm2sem_core.families.losses import gradient_penalty
 from txm2sem_core.io import PatchStore
 from txm2sem_core.metrics import psnr, ssim
 from txm2sem_core.networks import build_generator
-from txm2sem_core.training import loop, train_model
-from txm2sem_core.training.batches import Batch, epoch_batches, evaluation_batches, orient
-from txm2sem_core.training.losses import gradient_penalty
+from txm2sem_core.training import train_model, trainer
+from txm2sem_core.training.batches import epoch_batches, evaluation_batches, orient
 from txm2sem_core.training.resume import Checkpoint
 from txm2sem_core.training.schedules import build_scheduler, rate_factor
-from txm2sem_core.training.steps import Learner
-from txm2sem_core.training.tasks import Task
 from txm2sem_core.training.validation import validate
 
 torch.set_num_threads(1)
@@ -176,7 +175,7 @@ def a_batch(settings: TrainSettings, seed: int = 0) -> Batch:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_steps_on_one_batch_lower_the_pixel_loss(name: str) -> None:
-    learner = Learner(VARIANTS[name], 0, CPU)
+    learner = learner_of(VARIANTS[name], 0, CPU)
     batch = a_batch(VARIANTS[name])
     torch.manual_seed(0)
     losses = [float(learner.step(batch)["loss_pixel"]) for _ in range(40)]
@@ -199,7 +198,7 @@ def test_a_step_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch) ->
     """As a GPU takes it, without what is computed otherwise on a CPU; from the second on, when moments are there."""
     monkeypatch.setattr(convolutions, "as_written", lambda _: False)
     settings = VARIANTS[name]
-    learner, one = Learner(settings, 0, CPU), a_batch(settings)
+    learner, one = learner_of(settings, 0, CPU), a_batch(settings)
     learner.step(one)
     with Waits() as waits:
         for _ in range(4):
@@ -211,7 +210,7 @@ def test_a_step_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_discriminator_learns_to_tell_and_the_generator_does_not_move_in_critic_steps() -> None:
     alive = {"init": "kaiming", "norm": "none"}
-    learner = Learner(tiny("pix2pix", objective="wgangp", discriminator=alive), 0, CPU)
+    learner = learner_of(tiny("pix2pix", objective="wgangp", discriminator=alive), 0, CPU)
     assert learner.discriminator is not None
     before = [p.detach().clone() for p in learner.generator.parameters()]
     losses = []
@@ -226,7 +225,7 @@ def test_the_discriminator_learns_to_tell_and_the_generator_does_not_move_in_cri
 
 def test_the_gradient_penalty_is_weighted() -> None:
     settings = tiny("pix2pix", objective="wgangp", gradient_penalty_weight=7.0, discriminator={"norm": "none"})
-    learner = Learner(settings, 0, CPU)
+    learner = learner_of(settings, 0, CPU)
     assert learner.discriminator is not None
     batch, rng = a_batch(settings), torch.Generator().manual_seed(0)
     real, fake = (torch.cat([batch.txm, x], 1) for x in (batch.sem, learner.generator(batch.txm).detach()))
@@ -242,7 +241,7 @@ def test_charged_pixels_do_not_count_only_where_asked() -> None:
         batch = a_batch(settings)
         batch.mask[:, :, :8] = False
         batch.sem[:, :, :8] = damage
-        return float(Learner(settings, 0, CPU).step(batch)["loss_pixel"])
+        return float(learner_of(settings, 0, CPU).step(batch)["loss_pixel"])
 
     assert first_loss(True, 0.0) == first_loss(True, 9.0)
     assert first_loss(False, 0.0) < first_loss(False, 9.0)
@@ -250,7 +249,7 @@ def test_charged_pixels_do_not_count_only_where_asked() -> None:
 
 def test_loss_terms_add_up() -> None:
     settings = tiny("pix2pix", pixel_weight=5.0, z_penalty={"projection": 0.5})
-    terms = Learner(settings, 0, CPU).step(a_batch(settings))
+    terms = learner_of(settings, 0, CPU).step(a_batch(settings))
     parts = ["loss_pixel", "loss_adversarial", "loss_z_projection"]
     assert float(terms["loss_generator"]) == pytest.approx(sum(float(terms[key]) for key in parts), rel=1e-5)
     assert float(terms["loss_z_projection"]) > 0
@@ -260,7 +259,7 @@ def test_loss_terms_add_up() -> None:
     ("family", "conditional", "channels"), [("pix2pix", True, 2), ("srgan", False, 1), ("srgan", True, 2)]
 )
 def test_what_the_discriminator_sees(family: str, conditional: bool, channels: int) -> None:
-    learner = Learner(tiny(family, discriminator={"conditional": conditional}), 0, CPU)
+    learner = learner_of(tiny(family, discriminator={"conditional": conditional}), 0, CPU)
     seen = []
     assert learner.discriminator is not None
     learner.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape)))
@@ -275,7 +274,7 @@ def test_validation_against_a_direct_computation(tmp_path: Path) -> None:
     store = make_store(tmp_path, dtype=np.uint16, evaluation=3)
     generator = build_generator("resnet_1blocks", width=4, seed=0)
     settings = tiny("feedforward", batch_size=2)
-    found = validate(generator, store, settings, CPU, Task())
+    found = validate(family_of(settings), generator, store, BatchSource(), CPU)
     assert generator.training  # left as it was
     scores = []
     generator.eval()
@@ -322,7 +321,7 @@ def test_a_killed_training_goes_on_and_gives_the_same_bytes(
         return validate(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "validate", killed)
+        patch.setattr(trainer, "validate", killed)
         with pytest.raises(KeyboardInterrupt):
             train_model(tmp_path / "p", settings, 0, tmp_path / "broken", device="cpu")
     assert not any((tmp_path / "broken" / file).exists() for file in MODEL_FILES)
@@ -441,11 +440,11 @@ def test_which_weights_are_chosen(tmp_path: Path, select: str, epoch: int, monke
     scores = iter([(10.0, 0.9), (20.0, 0.5), (15.0, 0.4)])
     seen: list[dict[str, torch.Tensor]] = []
 
-    def scored(generator: torch.nn.Module, *_: Any) -> dict[str, float]:
+    def scored(_family: Family, generator: torch.nn.Module, *_: Any) -> dict[str, float]:
         seen.append({key: value.clone() for key, value in generator.state_dict().items()})
         return dict(zip(("validation_psnr", "validation_ssim"), next(scores), strict=True))
 
-    monkeypatch.setattr(loop, "validate", scored)
+    monkeypatch.setattr(trainer, "validate", scored)
     train_model(tmp_path / "p", tiny("feedforward", select=select), 0, tmp_path / "m", device="cpu")
     loaded = load_model(tmp_path / "m")
     assert loaded.description["selected"]["epoch"] == epoch

@@ -16,12 +16,11 @@ from txm2sem_core.acceleration import Compute, winograd
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import ComputeSettings, TrainSettings
 from txm2sem_core.errors import ConfigError
+from txm2sem_core.families import Batch, family_of, learner_of
+from txm2sem_core.families.average import weight_average
+from txm2sem_core.families.losses import r1_penalty
 from txm2sem_core.networks import build_discriminator, build_generator
 from txm2sem_core.training import train_model
-from txm2sem_core.training.average import WeightAverage
-from txm2sem_core.training.batches import Batch
-from txm2sem_core.training.losses import r1_penalty
-from txm2sem_core.training.steps import Learner
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -39,19 +38,19 @@ def batch(seed: int = 0, count: int = 2, size: int = 32) -> Batch:
 
 def test_the_average_is_that_of_a_loop_in_numpy() -> None:
     generator = build_generator("resnet_1blocks", width=2, seed=0)
-    average, expected = WeightAverage(generator, 0.7), None
+    average, expected = weight_average(generator, 0.7), None
     for step in range(6):
         for parameter in generator.parameters():
             parameter.data += 0.1 * (step + 1)
         generator(torch.rand((2, 1, 32, 32)))  # moves the running statistics
-        average.update(generator)
+        average.update_parameters(generator)
         current = [p.detach().numpy().copy() for p in generator.parameters()]
         start = [p - 0.1 for p in current] if expected is None else expected
         decay = min(0.7, (1 + step) / (10 + step))
         expected = [decay * mean + (1 - decay) * now for mean, now in zip(start, current, strict=True)]
-    for found, mean in zip(average.network.parameters(), expected or [], strict=True):
+    for found, mean in zip(average.module.parameters(), expected or [], strict=True):
         np.testing.assert_allclose(found.detach().numpy(), mean, rtol=1e-5, atol=1e-6)
-    for found, now in zip(average.network.buffers(), generator.buffers(), strict=True):
+    for found, now in zip(average.module.buffers(), generator.buffers(), strict=True):
         assert torch.equal(found, now)
 
 
@@ -104,10 +103,10 @@ def test_they_serve_every_objective_of_both_families(tmp_path: Path, family: str
     train_model(tmp_path / "p", settings, 0, tmp_path / "m", device="cpu")
     history = (tmp_path / "m/history.csv").read_text()
     assert "loss_r1" in history.splitlines()[0]
-    learner = Learner(settings, 0, CPU)
+    learner = learner_of(settings, 0, CPU)
     assert learner.discriminator is not None
     one = batch(size=32) if family == "pix2pix" else Batch(batch(size=16).txm, batch(size=32).sem, batch().mask)
-    real = learner._judged(one.txm, one.sem)
+    real = family_of(settings)._judged(one.txm, one.sem)
     learner.discriminator.eval()  # no power iteration between the two
     expected = 2 * float(r1_penalty(learner.discriminator, real).detach())
     assert float(learner.step(one, update_generator=False)["loss_r1"]) == pytest.approx(expected, rel=1e-4)
@@ -119,7 +118,7 @@ def test_they_serve_every_objective_of_both_families(tmp_path: Path, family: str
 def after_steps(compute: dict[str, Any], steps: int = 4, **values: Any) -> tuple[list[float], Tensor]:
     """Losses of some steps, and the prediction in evaluation mode after them."""
     settings: TrainSettings = tiny(values.pop("family", "pix2pix"), pixel_weight=10.0, compute=compute, **values)
-    learner = Learner(settings, 0, CPU)
+    learner = learner_of(settings, 0, CPU)
     learner.generator.train()
     losses = [float(learner.step(batch(step))["loss_generator"]) for step in range(steps)]
     with torch.no_grad():
@@ -160,7 +159,7 @@ def test_the_perturbation_is_not_drowned_by_half_precision() -> None:
     terms = []
     for precision in ("float32", "bfloat16"):
         settings = tiny("feedforward", z_penalty={"perturbation": 1.0}, compute={"precision": precision})
-        learner = Learner(settings, 0, CPU)
+        learner = learner_of(settings, 0, CPU)
         terms.append(float(learner.step(batch())["loss_z_perturbation"]))
     assert terms[1] == pytest.approx(terms[0], rel=1e-4)
 
@@ -189,6 +188,6 @@ def test_float16_is_refused_without_a_gpu() -> None:
 def test_half_precision_on_a_gpu(precision: str) -> None:
     losses = []
     for chosen in ("float32", precision):
-        learner = Learner(tiny("pix2pix", compute={"precision": chosen}), 0, torch.device("cuda"))
+        learner = learner_of(tiny("pix2pix", compute={"precision": chosen}), 0, torch.device("cuda"))
         losses.append([float(learner.step(batch(step))["loss_generator"]) for step in range(4)])
     assert losses[1] == pytest.approx(losses[0], rel=HALF_TOLERANCE)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
 from txm2sem_core.errors import ConfigError
+from txm2sem_core.families.z_penalty import JACOBIAN_PENALTIES, Repeatable, perturbation, projection
 from txm2sem_core.networks import build_generator
-from txm2sem_core.training.z_penalty import JACOBIAN_PENALTIES, Repeatable, perturbation, projection
 
 Network = Callable[[Tensor], Tensor]
 

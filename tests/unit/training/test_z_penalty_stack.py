@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
+from txm2sem_core.families.z_penalty import SMOOTHING_PX, WINDOW_PX, Repeatable, perturbation, stack
 from txm2sem_core.networks import build_generator
-from txm2sem_core.training.z_penalty import SMOOTHING_PX, WINDOW_PX, Repeatable, perturbation, stack
 
 
 def slices(size: int, channels: int = 1, seed: int = 0, batch: int = 2) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from txm2sem_core.config import ZPenaltySettings
 from txm2sem_core.errors import ConfigError
 
 Network = Callable[[Tensor], Tensor]
@@ -156,6 +157,52 @@ class Repeatable:
 
 # Those of the input at hand; `stack` needs slices of its own.
 JACOBIAN_PENALTIES: dict[str, Callable[..., Tensor]] = {"projection": projection, "perturbation": perturbation}
+
+
+def weights_due(settings: ZPenaltySettings, updates: int) -> dict[str, float]:
+    """Weights of the penalties of a step: one that comes at every n-th step only has n times its weight.
+
+    Lazy regularisation (Karras et al. 2020, arXiv 1912.04958, appendix B): the mean gradient is the same.
+
+    Args:
+        settings: which penalties are on.
+        updates: of the generator before this step.
+    """
+    due = updates % settings.every == 0
+    weights = {name: weight * settings.every for name, weight in settings.weights.items() if due}
+    return weights | ({"projection": settings.projection} if settings.projection else {})
+
+
+def terms(
+    settings: ZPenaltySettings,
+    weights: dict[str, float],
+    network: Network,
+    images: tuple[Tensor, Tensor, Tensor | None],
+    rng: torch.Generator,
+) -> dict[str, Tensor]:
+    """The loss terms `loss_z_{penalty}` of a step, weighted, 0 for one that is on but not due.
+
+    Args:
+        settings: which penalties are on.
+        weights: from `weights_due`.
+        network: what is penalised.
+        images: the input, its output, and the slices `[B, C + 1, Y, X]` for `stack`.
+        rng: of the random directions.
+
+    Raises:
+        ConfigError: `stack` is due and there are no slices for it.
+    """
+    given, predicted, slices = images
+    found = {f"loss_z_{method}": predicted.new_zeros(()) for method in settings.weights}
+    for method, weight in weights.items():
+        if method in JACOBIAN_PENALTIES:
+            penalty = JACOBIAN_PENALTIES[method](network, given, predicted, rng, reduction=settings.reduction)
+        elif slices is None:
+            raise ConfigError("z_penalty.stack: the batch holds no slices of the TXM volume. Give the volume.")
+        else:
+            penalty = stack(network, slices[:, :-1], slices[:, 1:], reduction=settings.reduction)
+        found[f"loss_z_{method}"] = weight * penalty
+    return found
 
 
 def _window_mean(images: Tensor, side: int) -> Tensor:

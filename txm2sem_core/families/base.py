@@ -1,0 +1,136 @@
+"""What a family of models is: the networks that it builds, one step of their training, and how it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from txm2sem_core.config import FamilyRules, TrainSettings
+from txm2sem_core.errors import ConfigError
+from txm2sem_core.families.batch import Batch, BatchSource, Images
+from txm2sem_core.families.learner import Learner
+from txm2sem_core.families.scores import ImageMeter, Meter, criterion
+from txm2sem_core.geometry import Mask
+from txm2sem_core.intensity import IntensityRange
+from txm2sem_core.io import PatchStore
+from txm2sem_core.networks import build_generator
+
+
+class Family:
+    """A family of models that translates TXM to FIB-SEM; one that does more overrides what differs.
+
+    Training calls, in this order: `learner`, `batches`, `step` for each batch, and `predict` and `meter` to validate.
+    Prediction calls `given`, `predict` and `image`; on the test patches also `test_damage`.
+
+    Attributes:
+        name: in the settings; `register_family` sets it, and `rules`.
+        extra_channels: of the input, beside the TXM slices.
+        classes: what the numbers mean that it predicts; empty for grey levels.
+        needs_sem: it predicts from a FIB-SEM slice with its mask of charge, and not from a volume.
+        shown_scores: those of the validation that are printed: column, label, format.
+    """
+
+    name: ClassVar[str] = ""
+    rules: ClassVar[FamilyRules] = FamilyRules()
+    extra_channels: ClassVar[int] = 0
+    classes: ClassVar[tuple[str, ...]] = ()
+    needs_sem: ClassVar[bool] = False
+    shown_scores: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        ("validation_psnr", "PSNR / dB", ".2f"),
+        ("validation_ssim", "SSIM", ".4f"),
+    )
+
+    def __init__(self, settings: TrainSettings) -> None:
+        self.settings = settings
+
+    # --- networks
+
+    @property
+    def in_channels(self) -> int:
+        """Channels that the generator is given."""
+        return 2 * self.settings.context + 1 + self.extra_channels
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that the generator makes."""
+        return len(self.classes) or 1
+
+    def generator_arguments(self) -> dict[str, Any]:
+        """Arguments of `build_generator`, as `model.json` keeps them."""
+        return {
+            **self.settings.generator.model_dump(),
+            "in_channels": self.in_channels,
+            "out_channels": self.out_channels,
+            "factor": self.settings.factor,
+        }
+
+    def build_discriminator(self, seed: int) -> nn.Module | None:
+        """The network that judges predictions; None where nothing does."""
+        return None
+
+    def learner(self, seed: int, device: torch.device) -> Learner:
+        """Fresh networks and their optimisers; ConfigError for a baseline."""
+        networks = build_generator(**self.generator_arguments(), seed=seed), self.build_discriminator(seed)
+        return Learner(self.settings, networks, self.step, seed, device)
+
+    # --- training
+
+    def batches(self, store: PatchStore) -> BatchSource:
+        """How batches of a store reach the network; InputError where its patches lack what the family needs."""
+        return BatchSource()
+
+    def step(self, learner: Learner, batch: Batch, update_generator: bool) -> dict[str, Tensor]:
+        """Take one step and return its loss terms, detached, each with a name that begins with `loss_`.
+
+        Args:
+            learner: networks and optimisers, which the step changes.
+            batch: on the CPU; `learner.compute.batch` moves images to the device.
+            update_generator: else only the discriminator learns (`critic_steps`).
+        """
+        raise ConfigError(f"family {self.name}: it has no step, as it is fitted and not trained.")
+
+    def meter(self, store: PatchStore, threshold: float | None) -> Meter:
+        """What scores the validation patches, the foremost score first.
+
+        Args:
+            store: the patches.
+            threshold: grey level of the darkest phase, from `scores.pore_threshold`; None for none.
+        """
+        return ImageMeter(store, threshold)
+
+    def criterion(self, scores: dict[str, float]) -> float:
+        """The score of an epoch by `select`, more being better; the worst of all where it is not a number."""
+        return criterion(scores, self.settings.select)
+
+    # --- prediction, in training and after it
+
+    def predict(self, network: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
+        """What becomes of images that the network is given, `[B, in_channels, Y, X]` in [-1, 1].
+
+        Of a plane they may be tiles. Returns `[B, out_channels, Y * factor, X * factor]`.
+        """
+        return network(given)
+
+    def given(self, images: Images, txm_range: IntensityRange, sem_range: IntensityRange) -> np.ndarray:
+        """What the network is given of a place: `[in_channels, Y, X]` in [-1, 1]; ConfigError where something lacks."""
+        return txm_range.to_unit(images.txm)
+
+    def image(self, output: np.ndarray, images: Images, sem_range: IntensityRange) -> np.ndarray:
+        """The image `[Y, X]` that the network's output `[out_channels, Y, X]` stands for, in SEM intensities."""
+        return sem_range.from_unit(output[0])
+
+    def input_range(self, txm_range: IntensityRange, sem_range: IntensityRange) -> IntensityRange:
+        """The range of what is predicted from."""
+        return txm_range
+
+    def dtype(self, sem_dtype: np.dtype) -> np.dtype:
+        """The type that images are stored in, by that of the SEM slices."""
+        return np.dtype(np.uint8) if self.classes else sem_dtype
+
+    def test_damage(self, store: PatchStore, count: int) -> list[Mask] | None:
+        """Damage `[s, s]` that is laid over so many test patches; None for none."""
+        return None

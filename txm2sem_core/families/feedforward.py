@@ -1,0 +1,57 @@
+"""Feedforward: a generator that learns by its difference from the FIB-SEM patch, and by z-penalties where asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from txm2sem_core.families import z_penalty
+from txm2sem_core.families.base import Family
+from txm2sem_core.families.batch import Batch
+from txm2sem_core.families.learner import Learner
+from txm2sem_core.families.losses import pixel_loss
+from txm2sem_core.families.registry import register_family
+
+
+@register_family("feedforward", settings={"generator": {"name": "resnet_9blocks"}}, paper_fixes_generator=True)
+class Feedforward(Family):
+    """Pixel loss, and z-penalties. What other families add or put in its place are the three methods after `step`."""
+
+    def step(self, learner: Learner, batch: Batch, update_generator: bool) -> dict[str, Tensor]:
+        """Take one step; see `Family.step`."""
+        settings, compute = self.settings.z_penalty, learner.compute
+        batch = replace(batch, txm=compute.batch(batch.txm), sem=compute.batch(batch.sem))
+        weights = z_penalty.weights_due(settings, learner.updates) if update_generator else {}
+        batch.txm.requires_grad_("projection" in weights)
+        # what is differentiated twice, or compared with a second pass, is computed plainly
+        network = z_penalty.Repeatable(learner.generator) if weights else learner.generate
+        plain = not weights or compute.is_float32
+        with torch.set_grad_enabled(update_generator):
+            predicted = self.predict(network if plain else learner.generate, batch.txm)
+        losses = self.step_discriminator(learner, batch, predicted)
+        if not update_generator:
+            return losses
+        stack = None if batch.stack is None or "stack" not in weights else compute.batch(batch.stack)
+        answered = predicted if plain else network(batch.txm)
+        penalties = z_penalty.terms(settings, weights, network, (batch.txm, answered, stack), learner.noise)
+        content = self.settings.pixel_weight * self.content_loss(learner, predicted, batch)
+        terms = {"loss_pixel": content} | self.adversarial_terms(learner, batch, predicted) | penalties
+        return losses | learner.update_generator(terms)
+
+    def content_loss(self, learner: Learner, predicted: Tensor, batch: Batch) -> Tensor:
+        """How far a prediction is from the FIB-SEM patch, before `pixel_weight`."""
+        return pixel_loss(self.settings.pixel_loss, predicted, batch.sem, self.counted(learner, batch))
+
+    def step_discriminator(self, learner: Learner, batch: Batch, predicted: Tensor) -> dict[str, Tensor]:
+        """Take a step of the discriminator, where there is one, and return its loss terms."""
+        return {}
+
+    def adversarial_terms(self, learner: Learner, batch: Batch, predicted: Tensor) -> dict[str, Tensor]:
+        """The generator's further loss terms, which the discriminator judges."""
+        return {}
+
+    def counted(self, learner: Learner, batch: Batch) -> Tensor | None:
+        """The pixels that count in the pixel loss; None for all."""
+        return learner.compute.batch(batch.mask) if self.settings.mask_loss else None

@@ -1,0 +1,122 @@
+"""The networks and optimisers of one variant, as a step of its family works on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from txm2sem_core.acceleration import Compute, accelerate
+from txm2sem_core.config import TrainSettings
+from txm2sem_core.errors import ConfigError
+from txm2sem_core.families.average import weight_average
+from txm2sem_core.families.batch import Batch
+from txm2sem_core.networks import Baseline, ImageGenerator
+
+
+class Learner:
+    """The networks and optimisers of one variant; `Family.learner` makes it, and what a step is, its family says.
+
+    Attributes:
+        generator: what translates, and `generate`, the same as a function that is fast and gives float32.
+        discriminator: what tells predictions from FIB-SEM images, and `judge` likewise; None where there is none.
+        average: the mean of the generator's weights over its last steps, if one is kept.
+        noise: random numbers of the losses, drawn on the CPU.
+        updates: of the generator; Adam's own count lies on the device, which nothing here waits for.
+    """
+
+    judge: Callable[[Tensor], Tensor]
+    discriminator_optimiser: torch.optim.Optimizer
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        networks: tuple[ImageGenerator, nn.Module | None],
+        step: Callable[[Learner, Batch, bool], dict[str, Tensor]],
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.settings = settings
+        self.device = device
+        self.compute = Compute(settings.compute, device)
+        self.noise = torch.Generator(device="cpu").manual_seed(seed)
+        self.updates = 0
+        self._step = step
+        self.generator, self.discriminator = networks
+        if isinstance(self.generator, Baseline):
+            raise ConfigError(f"generator.name: {settings.generator.name!r} is fitted; give it the family baseline.")
+        if settings.compute.accelerate:
+            accelerate(self.generator, training=True)
+        self.compute.place(self.generator, differentiated_twice=settings.z_penalty.projection > 0)
+        self.generate = self.compute.fast(self.generator)
+        adam = settings.optimiser
+        options = {"lr": adam.learning_rate, "betas": (adam.beta1, 0.999)}
+        weights = self.generator.parameters()
+        self.optimiser = self.compute.adam(weights, weight_decay=adam.weight_decay, **options)
+        self.average = weight_average(self.generator, settings.ema_decay) if settings.ema_decay else None
+        if self.discriminator is not None:
+            self.compute.place(self.discriminator)
+            self.judge = self.compute.fast(self.discriminator)
+            self.discriminator_optimiser = self.compute.adam(self.discriminator.parameters(), **options)
+
+    def step(self, batch: Batch, update_generator: bool = True) -> dict[str, Tensor]:
+        """Take one step of the family on a batch and return its loss terms (detached, on the device).
+
+        With `update_generator` False only the discriminator learns (the extra steps of a Wasserstein critic).
+        """
+        return self._step(self, batch, update_generator)
+
+    def descend(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
+        """Let one optimiser follow the gradient of a loss."""
+        scaler = self.compute.scaler
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(scaler.scale(loss))
+        scaler.step(optimiser)
+        scaler.update()
+
+    def update_generator(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Let the generator follow the sum of some loss terms; returns the sum as `loss_generator`, and the terms."""
+        loss = torch.stack(list(terms.values())).sum()
+        self.descend(loss, self.optimiser)
+        self.updates += 1
+        if self.average is not None:
+            self.average.update_parameters(self.generator)
+        return {"loss_generator": loss.detach()} | {name: term.detach() for name, term in terms.items()}
+
+    @property
+    def kept_generator(self) -> ImageGenerator:
+        """The generator that is validated and kept: the averaged one, if there is one."""
+        if self.average is None:
+            return self.generator
+        averaged = self.average.module
+        assert isinstance(averaged, ImageGenerator)  # a copy of ours
+        return averaged
+
+    @property
+    def optimisers(self) -> list[torch.optim.Optimizer]:
+        """The generator's, then the discriminator's."""
+        return [self.optimiser, *([self.discriminator_optimiser] if self.discriminator is not None else [])]
+
+    def _stateful(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {"generator": self.generator, "optimiser": self.optimiser}
+        if self.discriminator is not None:
+            parts |= {"discriminator": self.discriminator, "discriminator_optimiser": self.discriminator_optimiser}
+        if self.average is not None:
+            parts["average"] = self.average
+        if self.compute.scaler.is_enabled():
+            parts["scaler"] = self.compute.scaler
+        return parts
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next steps depend on, save torch's global random state."""
+        states = {name: part.state_dict() for name, part in self._stateful().items()}
+        return states | {"noise": self.noise.get_state(), "updates": self.updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        for name, part in self._stateful().items():
+            part.load_state_dict(state[name])
+        self.noise.set_state(state["noise"])
+        self.updates = state["updates"]
