@@ -55,7 +55,7 @@ def test_what_is_read_of_our_files_is_what_they_register() -> None:
 def test_nothing_else_asks_for_a_family_by_its_name() -> None:
     """But for those that are called as the task that they serve."""
     names = {name for name, rules in built_in().items() if rules.trained and rules.translates}
-    root = PAGE.parents[1]
+    root = PAGE.parents[2]
     files = [*(root / "txm2sem_core").rglob("*.py"), *(root / "workflow/scripts").glob("*.py")]
     asking = {
         (file.relative_to(root).as_posix(), node.value)
