@@ -10,6 +10,7 @@ from txm2sem_core.config.checking import validated
 from txm2sem_core.config.compute import ComputeSettings
 from txm2sem_core.config.generators import FILTERS
 from txm2sem_core.config.loading import Config, load_config, parse_settings
+from txm2sem_core.config.runs import Run, Runs
 from txm2sem_core.config.stages import (
     DownsampleSettings,
     ForestSettings,
@@ -54,6 +55,8 @@ __all__ = [
     "PredictSettings",
     "RegisterSettings",
     "RockSettings",
+    "Run",
+    "Runs",
     "ScheduleSettings",
     "Settings",
     "SplitSettings",
