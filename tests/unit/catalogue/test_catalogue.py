@@ -45,37 +45,30 @@ def sample_of(source: str = "phantom", **changes: Any) -> SampleFiles:
 # --- figures
 
 
+OF_VOLUMES = {"sections", "phases", "pore_space", "distributions"}
+
+
+def names_of(here: SampleFiles) -> dict[str, list[str]]:
+    return {figure.name: figure.names(here, STYLE) for figure in FIGURES}
+
+
 def test_a_sample_with_everything_has_every_figure() -> None:
     here = sample_of(**EVERYTHING)
-    assert figure_names(here, STYLE) == [
-        "comparison",
-        "montage_1",
-        "montage_2",
-        "sections/net",
-        "sections/x2",
-        "phases",
-        "pore_space",
-        "distributions",
-        "uncertainty/net/ensemble",
-        "uncertainty/x2/ensemble",
-        "repair/mended",
-        "segmentation/classes",
-        "spectra",
-        "curves",
-        "registration",
-    ]
-    assert all(figure.names(here, STYLE) for figure in FIGURES)
+    names = names_of(here)
+    assert all(names.values())
+    assert [name for own in names.values() for name in own] == figure_names(here, STYLE)
+    assert names["comparison"] == ["comparison"]
+    assert names["montage"] == ["montage_1", "montage_2"]
+    assert names["sections"] == ["sections/net", "sections/x2"]
+    assert names["uncertainty"] == ["uncertainty/net/ensemble", "uncertainty/x2/ensemble"]
+    assert names["side_task"] == ["repair/mended", "segmentation/classes"]
 
 
-def test_a_sample_without_volume_has_no_figure_of_one() -> None:
-    few = {"pointwise": VARIANTS["pointwise"]}
-    assert figure_names(sample_of("pairs", variants=few), STYLE) == [
-        "comparison",
-        "montage_1",
-        "montage_2",
-        "spectra",
-        "registration",
-    ]
+def test_a_sample_has_the_figures_alone_that_there_is_something_for() -> None:
+    several = names_of(sample_of("pairs"))
+    assert {name for name, own in several.items() if not own} == OF_VOLUMES | {"uncertainty"}
+    fitted = names_of(sample_of(variants={"pointwise": VARIANTS["pointwise"]}))
+    assert {name for name, own in fitted.items() if not own} == {"sections", "uncertainty", "side_task", "curves"}
 
 
 @pytest.mark.parametrize(
