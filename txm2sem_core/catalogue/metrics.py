@@ -30,6 +30,7 @@ class Metric:
         decimals: in the report.
         lower_is_better: as of an error.
         of_patches: it is taken of every test patch, and `summary.csv` has its mean over slices.
+        decides: the report's answer, whether the best learned variant beats the best baseline, rests on it.
         paper: its column in the table for a paper. Differences of these between variants are tested.
     """
 
@@ -40,6 +41,7 @@ class Metric:
     decimals: int = 3
     lower_is_better: bool = False
     of_patches: bool = False
+    decides: bool = False
     paper: PaperColumn | None = None
 
     @property
@@ -57,6 +59,7 @@ _METRICS = (
         meaning="peak signal-to-noise ratio, dB",
         decimals=2,
         of_patches=True,
+        decides=True,
         paper=PaperColumn("PSNR / dB", 2),
     ),
     Metric(
@@ -64,6 +67,7 @@ _METRICS = (
         "SSIM",
         meaning="structural similarity, 1 at best",
         of_patches=True,
+        decides=True,
         paper=PaperColumn("SSIM", 4),
     ),
     Metric(
