@@ -13,6 +13,7 @@ if not workflow.overwrite_configfiles:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/raw.smk"
 include: "workflow/rules/code.smk"
+include: "workflow/rules/drawing.smk"
 include: "workflow/rules/phantom.smk"
 include: "workflow/rules/register.smk"
 include: "workflow/rules/patches.smk"
@@ -46,27 +47,26 @@ localrules:
 rule all:
     default_target: True
     input:
-        rules_of("models"),
-        rules_of("volumes"),
-        rules_of("metrics"),
-        rules_of("figures"),
+        targets("models", "volumes", "metrics", "figures"),
+        WHOLE_RUN,
 
 
 rule models:
     input:
-        rules_of("models"),
+        targets("models"),
 
 
 rule volumes:
     input:
-        rules_of("volumes"),
+        targets("volumes"),
 
 
 rule metrics:
     input:
-        rules_of("metrics"),
+        targets("metrics"),
 
 
 rule figures:
     input:
-        rules_of("figures"),
+        targets("figures"),
+        WHOLE_RUN,

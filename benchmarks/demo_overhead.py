@@ -21,9 +21,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from txm2sem_core.catalogue.figures import FIGURES
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
-DRAWN_BY = {"draw_phases": "draw_rock", "draw_pore_space": "draw_rock"}  # rules that are not named as their script
 COMMANDS = {"train_model": "training", "fit_baseline": "training", "predict": "inference"}  # and what they import
 CORES = 2  # that the demo takes
 STARTS = 3
@@ -40,7 +41,9 @@ def seconds_of(command: list[str], where: Path = ROOT) -> float:
 
 def imports_of(job: str) -> str:
     """The code that loads what a job loads before it works; `job` begins with its rule's name."""
-    job = DRAWN_BY.get(job, job)
+    for figure in FIGURES:
+        if job.startswith(f"draw_{figure.name}"):
+            return f"import txm2sem_core.{figure.function.partition(':')[0]}"
     for script in sorted(SCRIPTS.glob("*.py"), reverse=True):  # longer names before those that they begin with
         if job.startswith(script.stem):
             tree = ast.parse(script.read_text(encoding="utf-8"))

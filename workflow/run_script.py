@@ -1,5 +1,7 @@
 """Run the script of a rule: run_script.py SCRIPT LOG THREADS, with the rest of the job on stdin: JSON, packed if long.
 
+A script `module:function` is a function of the package, which `call_function.py` calls.
+
 The script sees the job as `snakemake`, with what Snakemake itself would give it: `input`, `output`, `params`,
 `wildcards`, `log` and `threads`.
 """
@@ -44,8 +46,10 @@ def main(script, log, threads):
         wildcards=SimpleNamespace(**job["wildcards"]),
         log=[log],
         threads=int(threads),
+        script=script,
     )
-    runpy.run_path(str(HERE / "scripts" / f"{script}.py"), {"snakemake": snakemake}, "__main__")
+    file = "call_function" if ":" in script else script
+    runpy.run_path(str(HERE / "scripts" / f"{file}.py"), {"snakemake": snakemake}, "__main__")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from workflow_rules import rules, section
+from workflow_rules import rules, scripts_in, section
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
@@ -29,8 +28,7 @@ HEAVY = ("h5py", "matplotlib", "pandas", "pyamg", "scipy", "skimage", "sympy")
 def scripts_without_torch() -> list[str]:
     """Scripts of the rules that run in the environment of imaging."""
     texts = [text for _, text in rules() if "envs/imaging.yaml" in (section(text, "conda") or "")]
-    named = [re.search(r'run_script\(\s*"(\w+)"', section(text, "params") or "") for text in texts]
-    return sorted({f"{found[1]}.py" for found in named if found})
+    return sorted({script for text in texts for script in scripts_in(section(text, "params") or "")})
 
 
 def run(code: str) -> str:
@@ -41,13 +39,15 @@ def run(code: str) -> str:
 
 @pytest.mark.parametrize("script", scripts_without_torch())
 def test_scripts_of_the_imaging_environment_need_no_torch(script: str) -> None:
-    nodes = ast.parse((SCRIPTS / script).read_text()).body
+    file = "call_function" if ":" in script else script
+    nodes = ast.parse((SCRIPTS / f"{file}.py").read_text()).body
     imports = [ast.unparse(node) for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
+    imports += [f"import txm2sem_core.{module}" for module, _, name in [script.partition(":")] if name]
     run("\n".join([WITHOUT_TORCH, *imports]))
 
 
 def test_most_scripts_are_of_that_environment() -> None:
-    assert {"draw_montage.py", "extract_patches.py", "measure_volume.py"} < set(scripts_without_torch())
+    assert {"figures.montage:montage_figure", "extract_patches", "measure_volume"} < set(scripts_without_torch())
 
 
 @pytest.mark.parametrize("package", ["inference", "checkpoint"])

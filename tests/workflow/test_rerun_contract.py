@@ -21,6 +21,8 @@ import yaml
 from conftest import FIGURES, ROOT, TINY, Workflow
 
 from txm2sem_core import io
+from txm2sem_core.catalogue.figures import FIGURES as CATALOGUE
+from txm2sem_core.config.figures import FigureSettings, load_figure_settings
 
 VARIANTS = ("pointwise", "feedforward", "srcnn_x2")
 LEARNED = ("feedforward", "srcnn_x2")
@@ -231,18 +233,30 @@ def test_a_key_runs_again_what_depends_on_it(
     assert finished.planned("--configfile", str(other)) == expected
 
 
-STYLES: list[tuple[str, dict[str, Any], set[str]]] = [
-    ("common", {"font_size_pt": 8}, DRAWN),
-    ("montage", {"error": "absolute", "error_colours": "magma"}, MONTAGE | REPORT),
-    ("sections", {"show_planes": False}, sections() | REPORT),
-    ("curves", {"columns": 1}, one("draw_curves") | REPORT),
-    ("comparison", {"columns": 1}, one("draw_comparison") | REPORT),
-    ("registration", {"tiles": 6}, one("draw_registration") | REPORT),
-    ("spectra", {"panel_height_mm": 50}, CHARTS | REPORT),
-    ("distributions", {"panel_height_mm": 50}, PORES | REPORT),
-    ("phases", {"columns": 1}, one("draw_phases") | REPORT),
-    ("pore_space", {"side_px": 32}, one("draw_pore_space") | REPORT),
+def other_value(style: str) -> dict[str, Any]:
+    """A key of a group of the figures' style, with another value that it may have."""
+    group = getattr(load_figure_settings(FIGURES), style)
+    key, value = next((key, value) for key, value in group if isinstance(value, bool | int | float))
+    other = not value if isinstance(value, bool) else 3 - value if key == "columns" else value * 1.1
+    return {key: other}
+
+
+def drawn_with(style: str) -> set[str]:
+    rules = {f"draw_{figure.name}" for figure in CATALOGUE if style in ("common", figure.style)}
+    return {job for job in DRAWN if job.split()[0] in rules} | REPORT
+
+
+STYLES = [
+    (style, other_value(style), drawn_with(style))
+    for style in ("common", *dict.fromkeys(figure.style for figure in CATALOGUE))
+    if drawn_with(style) > REPORT
 ]
+
+
+def test_the_style_of_every_figure_of_the_run_is_tried(finished: Workflow) -> None:
+    drawn = {job for job in finished.planned("--forceall") if job.startswith("draw_")}
+    assert drawn == {job for job in DRAWN if job.startswith("draw_")}
+    assert {group for group, _, _ in STYLES} == set(FigureSettings.model_fields) - {"uncertainty"}
 
 
 @pytest.mark.parametrize(("group", "values", "expected"), STYLES, ids=[group for group, _, _ in STYLES])
@@ -288,19 +302,24 @@ FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/families/pix2pix.py", reworded, set()),
     ("txm2sem_core/networks/resnet.py", edited, TRAINED_AGAIN),
     ("txm2sem_core/networks/resnet.py", reworded, set()),
-    (
-        "txm2sem_core/inference/tiling.py",
-        edited,
-        FACTOR | jobs_of("train_model", COARSE) | PREDICTED_AGAIN | one("draw_curves"),
-    ),
-    ("txm2sem_core/metrics/density.py", edited, ALL_FROM_PATCHES | one("draw_registration")),
+    ("txm2sem_core/inference/tiling.py", edited, PREDICTED_AGAIN),
+    ("txm2sem_core/metrics/density.py", edited, ALL_FROM_PATCHES),
     ("txm2sem_core/geometry.py", edited, ALL_FROM_REGISTER),
-    ("txm2sem_core/metrics/image.py", edited, ALL_FROM_PATCHES | one("draw_registration")),
-    ("txm2sem_core/metrics/continuity.py", edited, AFTER_MEASURE - MONTAGE),
+    ("txm2sem_core/metrics/image.py", edited, ALL_FROM_PATCHES),
+    (
+        "txm2sem_core/metrics/continuity.py",
+        edited,
+        jobs_of("measure_volume") | one("summarise_volumes") | CHARTS | REPORT,
+    ),
+    ("txm2sem_core/metrics/scores.py", edited, AFTER_MEASURE - MONTAGE),
+    ("txm2sem_core/catalogue/metrics.py", edited, one("summarise_metrics", "draw_comparison") | CHARTS | REPORT),
     ("txm2sem_core/metrics/pores/permeability.py", edited, AFTER_ROCK),
     ("txm2sem_core/phantom/stage.py", edited, EVERYTHING),
-    ("txm2sem_core/plotting/montage.py", edited, PICTURES | REPORT),
-    ("txm2sem_core/plotting/phases.py", edited, MAPS | REPORT),
+    ("txm2sem_core/plotting/montage.py", edited, MONTAGE | REPORT),
+    ("txm2sem_core/plotting/phases.py", edited, one("draw_phases") | REPORT),
+    ("txm2sem_core/plotting/images.py", edited, DRAWN - CHARTS - PORES - one("draw_curves", "draw_comparison")),
+    ("txm2sem_core/catalogue/figures.py", edited, REPORT),
+    ("workflow/scripts/call_function.py", edited, DRAWN),
     ("txm2sem_core/report/page/page.py", edited, REPORT),
     ("txm2sem_core/report/page/templates/report.css", reworded, REPORT),
     ("txm2sem_core/provenance/crate.py", edited, {"write_provenance"}),

@@ -11,6 +11,7 @@ from txm2sem_core.config.compute import ComputeSettings
 from txm2sem_core.config.families import FamilyRules
 from txm2sem_core.config.generators import FILTERS
 from txm2sem_core.config.loading import Config, load_config, parse_settings
+from txm2sem_core.config.runs import Run, Runs
 from txm2sem_core.config.stages import (
     DownsampleSettings,
     ForestSettings,
@@ -50,6 +51,8 @@ __all__ = [
     "PredictSettings",
     "RegisterSettings",
     "RockSettings",
+    "Run",
+    "Runs",
     "ScheduleSettings",
     "Settings",
     "SplitSettings",

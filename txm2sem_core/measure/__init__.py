@@ -10,10 +10,12 @@
 - `evaluate`: the command `txm2sem evaluate`, for any two images or volumes
 """
 
+from txm2sem_core.catalogue.metrics import OF_PATCHES as SCORES
+from txm2sem_core.config import Run
 from txm2sem_core.measure.evaluate import RockOptions, evaluate_files
 from txm2sem_core.measure.patches import measure_patches
 from txm2sem_core.measure.rock import measure_rock, summarise_rock
-from txm2sem_core.measure.summary import SCORES, Run, summarise_metrics
+from txm2sem_core.measure.summary import summarise_metrics
 from txm2sem_core.measure.volumes import measure_volume, summarise_volumes
 
 __all__ = [

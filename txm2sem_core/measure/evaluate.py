@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core import io
+from txm2sem_core.catalogue.metrics import meaning_of
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import DataRangeFit
 from txm2sem_core.io.field_of_view import FieldOfView, Measured
@@ -26,68 +27,25 @@ from txm2sem_core.metrics import (
     dice_from_confusion,
     fit_thresholds,
     fourier_correlation,
-    gmsd,
-    histogram_distance,
-    local_structure,
-    mae,
-    ms_ssim,
-    psnr,
     self_continuity,
     shell_figures,
-    ssim,
 )
 from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, told, with_gaps
 from txm2sem_core.metrics.lags import plane_step
 from txm2sem_core.metrics.pores.summary import rock_figures
+from txm2sem_core.metrics.scores import SCORES, ImagePair
 
 Figures = dict[str, float]
 
-SCORES = {
-    "psnr": psnr,
-    "ssim": ssim,
-    "mae": mae,
-    "ms_ssim": ms_ssim,
-    "structure": local_structure,
-    "gmsd": gmsd,
-    "histogram_distance": histogram_distance,
-}
-# What each figure is, for the table; an ending `_truth` says that it is the measured volume's own.
-MEANINGS = {
-    "psnr": "peak signal-to-noise ratio, dB",
-    "ssim": "structural similarity, 1 at best",
-    "mae": "mean absolute error, share of the data range",
-    "ms_ssim": "the same at several scales, 1 at best",
-    "structure": "local correlation whatever brightness and contrast, 1 at best",
-    "gmsd": "deviation of gradient similarity, 0 at best",
-    "histogram_distance": "earth mover's distance of grey levels, share of the data range",
-    "resolution_nm": "size down to which both agree (Fourier correlation above 1/7), nm",
-    "resolution_half_bit_nm": "the same by the half-bit threshold, nm",
-    "continuity_ratio": "change along z over the truth's: 1 as the truth, above it jitter",
-    "continuity_error": "mean error of the change along z, share of the data range",
-    "continuity_explained": "share of the true change along z that is right, 1 at best",
-    "self_continuity_ratio": "change along z over that in the plane: 1 if isotropic",
-    "neighbour_ssim_z": "similarity of neighbouring slices, by lines",
-    "neighbour_ssim_plane": "the same in the plane",
-    "jitter_z": "roughness along z: 0 smooth, 1 independent slices",
-    "jitter_plane": "the same in the plane",
-    "brightness_jitter": "roughness of the slices' brightness: 0 smooth, 1 independent",
-    "shift_jitter_px": "shifts between neighbours, pixels",
-    "spectrum_high_z": "share of high frequencies along z: 1/2 of independent slices",
-    "spectrum_high_plane": "the same in the plane",
-    "spectrum_high_ratio": "the one over the other: 1 if isotropic",
+# What else the result holds, for its table.
+DESCRIBED = {
     "voxel_size_nm": "along z, y, x, for all figures with a unit, nm",
     "counted_share": "share of the pixels that count under the mask",
     "measured_share": "share of the voxels that were measured",
     "thresholds": "grey levels that part the phases, of the truth: a level above one is of the next phase",
     "threshold_range": "grey levels that they were fitted on",
     "pixels_outside_range": "pixels of the truth beyond those, or not finite",
-    "porosity": "share of the darkest phase",
-    "specific_surface_per_um": "wall of the pores per volume, 1/um",
-    "euler_per_um3": "Euler number of the pores per volume, 1/um^3; noise shifts it",
-    "block_porosity": "porosity of the block for pore sizes and flow",
-    "pore_diameter_nm_median": "of the local thickness, nm; round pores a voxel too small",
 }
-
 
 UNMASKED = (
     "resolution, neighbours and continuity of each volume by itself, connection, surface, Euler number, chords, pore "
@@ -351,39 +309,19 @@ def _rock(under: _Masked, segmenter: Thresholds, size: io.VoxelSize | None, rock
     return figures if under.seen.is_whole else figures | shares_of_all
 
 
-# The same of figures that come for each phase or axis: the start of the name, and its meaning.
-FAMILIES = {
-    "fraction_": "share of a phase, from the darkest",
-    "dice_": "agreement on a phase, 1 at best",
-    "porosity_connected_": "pores that join the two faces of an axis",
-    "mean_chord_": "mean chord in the pores, nm",
-    "block_": "block for pore sizes and flow, voxels",
-    "box_": "box that was measured wholly, of which all figures are that need one, voxels",
-    "diffusivity_": "effective over free diffusivity",
-    "tortuosity_": "porosity over that",
-    "formation_factor_": "1 over the effective over the free diffusivity",
-    "permeability_": "Stokes flow through the pores",
-}
-
-
 def readable(result: dict[str, Any]) -> str:
     """The result as a table: name, figure, that of the truth where there is one, and what it is."""
     lines = [("", "prediction", "truth", "")]
     for key, value in result.items():
         if not key.endswith("_truth") and key not in (*io.MARK, NOT_MEASURED):
             truth = result.get(f"{key}_truth", "")
-            lines.append((key, _text(value), _text(truth), _meaning(key)))
+            lines.append((key, _text(value), _text(truth), DESCRIBED.get(key) or meaning_of(key)))
     if all(line[2] == "" for line in lines[1:]):
         lines = [(key, value, "", meaning) for key, value, _, meaning in lines[1:]]
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)) for line in lines)
     failed = [f"Not measured: {told(result[NOT_MEASURED])}"] if NOT_MEASURED in result else []
     return "\n".join([*(line.rstrip() for line in padded), *failed])
-
-
-def _meaning(key: str) -> str:
-    family = next((meaning for start, meaning in FAMILIES.items() if key.startswith(start)), "")
-    return MEANINGS.get(key, family)
 
 
 def _text(value: Any) -> str:
@@ -394,13 +332,13 @@ def _text(value: Any) -> str:
 
 def _image_figures(under: _Masked, full: float, size: io.VoxelSize | None, gaps: Gaps) -> Figures:
     own, true, mask = next(under.each())
-    images, figures = (own, true), Figures()
+    pair, figures = ImagePair(own, true, full, mask), Figures()
     for name, score in SCORES.items():
         with gaps.of(name):
-            figures[name] = score(*images, full, mask)
+            figures[name] = score(pair)
     if size is not None and size[1] and size[2]:
         with gaps.of("resolution"):
-            curve = fourier_correlation(*images, (size[1], size[2]), mask)
+            curve = fourier_correlation(*pair.given, (size[1], size[2]), mask)
             figures["resolution_nm"] = curve.resolution_nm()
             figures["resolution_half_bit_nm"] = curve.resolution_nm(curve.half_bit)
     return figures

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from txm2sem_core.catalogue.metrics import PAPER
 from txm2sem_core.metrics.numerals import plus_minus
 
 # From the paper's abstract (https://www.osti.gov/biblio/1759011); no other figure of it is known to us. Mean over
@@ -22,15 +23,8 @@ NOTE = (
     "Mean and standard error over test slices, each with one mean over its patches and over the seeds; n different "
     "patches in all. Of a single slice there is no error. It knows of slices only, not of other trainings or samples."
 )
-COLUMNS = {  # score: heading, factor, decimals
-    "psnr": ("PSNR / dB", 1, 2),
-    "ssim": ("SSIM", 1, 4),
-    "ms_ssim": ("MS-SSIM", 1, 4),
-    "structure": ("Structure", 1, 4),
-    "histogram_distance": ("Histogram / %", 100, 2),
-}
 _COUNTS = ("kind", "factor", "seeds", "n", "slices")
-_HEADINGS = ("Variant", "Kind", "Factor", "Seeds", "n", "Slices", *(heading for heading, _, _ in COLUMNS.values()))
+_HEADINGS = ("Variant", "Kind", "Factor", "Seeds", "n", "Slices", *(column.title for column in PAPER.values()))
 _MISSING = "–"
 _POWER = re.compile(r"×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 _LOWERED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
@@ -46,15 +40,15 @@ def table_rows(summary: pd.DataFrame) -> pd.DataFrame:
     ours = [
         {
             **{key: row[key] for key in ("label", *_COUNTS)},
-            **{score: row[f"{score}_mean"] for score in COLUMNS},
-            **{f"{score}_stderr": row[f"{score}_stderr"] for score in COLUMNS},
+            **{score: row[f"{score}_mean"] for score in PAPER},
+            **{f"{score}_stderr": row[f"{score}_stderr"] for score in PAPER},
         }
         for row in summary.to_dict("records")
     ]
     theirs = [{**row, "source": SOURCE} for row in PUBLISHED]
     table = pd.DataFrame([*ours, *theirs])
     counts = {key: table[key].astype("Int64") for key in ("factor", "seeds", "n", "slices")}
-    scores = [name for score in COLUMNS for name in (score, f"{score}_stderr")]
+    scores = [name for score in PAPER for name in (score, f"{score}_stderr")]
     return table.assign(**counts)[["label", *_COUNTS, *scores, "source"]]
 
 
@@ -83,17 +77,18 @@ def _cells(rows: pd.DataFrame, mark: str) -> list[list[str]]:
         [
             str(row["label"]) + (mark if row["kind"] == "published" else ""),
             *(_MISSING if pd.isna(row[key]) else str(row[key]) for key in _COUNTS),
-            *(_score(row, score) for score in COLUMNS),
+            *(_score(row, score) for score in PAPER),
         ]
         for row in rows.to_dict("records")
     ]
 
 
 def _score(row: Mapping[Hashable, Any], score: str) -> str:
-    _, factor, decimals = COLUMNS[score]
+    column = PAPER[score]
+    factor = 100 if column.percent else 1
     mean, error = row[score] * factor, row[f"{score}_stderr"] * factor
     if math.isnan(mean):
         return _MISSING
     if row["kind"] == "published":
         return f"{mean:g}"
-    return plus_minus(mean, error, decimals)
+    return plus_minus(mean, error, column.decimals)

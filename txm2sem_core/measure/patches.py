@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +15,10 @@ from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore
-from txm2sem_core.metrics import (
-    Correlation,
-    CorrelationMeter,
-    gmsd,
-    histogram_distance,
-    mae,
-    psnr,
-)
+from txm2sem_core.metrics import Correlation, CorrelationMeter
 from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, say
-from txm2sem_core.metrics.image import check_pair, mean_similarity, psnr_8bit, ssim_8bit, to_8bit
-from txm2sem_core.metrics.structure import mean_structure, multi_scale_similarity
-from txm2sem_core.metrics.windows import WindowPair
+from txm2sem_core.metrics.image import psnr_8bit, ssim_8bit, to_8bit
+from txm2sem_core.metrics.scores import SCORES, ImagePair
 
 COMPARISON = "comparison with the truth"
 _CURVES = "spectra and resolution"
@@ -78,7 +69,7 @@ def measure_patches(
             rings["prediction"].add(prediction, target, mask)
             rings["txm"].add(store.txm_patch(*place, context=0)[0], target, mask)
         own = Gaps()
-        scores = _scores_of(_Patch(prediction, target, mask, full, low, high), own)
+        scores = _scores_of(ImagePair(prediction, target, full, mask), (low, high), own)
         here = {key: row[key] for key in ("patch", "pair", "z", "y", "x")}
         table.append({**here, **scores, NOT_MEASURED: own.as_text()})
     failed = Counter(text for row in table if (text := row[NOT_MEASURED]))
@@ -88,42 +79,16 @@ def measure_patches(
     _write_curves(rings, store, spectra, resolution, gaps)
 
 
-@dataclass(frozen=True)
-class _Patch:
-    """A predicted test patch and the measured one, with the pixels that count, and the ranges of scores."""
-
-    prediction: np.ndarray
-    target: np.ndarray
-    mask: np.ndarray
-    full: float
-    low: float  # grey levels that are 0 and 255 in 8 bits
-    high: float
-
-
-def _scores_of(patch: _Patch, gaps: Gaps) -> dict[str, float]:
-    """All scores of a patch; NaN of one that fails."""
-    images, mask, full = (patch.prediction, patch.target), patch.mask, patch.full
-
-    @cache
-    def pair() -> WindowPair:
-        return WindowPair.of(*check_pair(*images))
+def _scores_of(pair: ImagePair, limits: tuple[float, float], gaps: Gaps) -> dict[str, float]:
+    """All scores of a patch, NaN of one that fails; `limits` are the grey levels that are 0 and 255 in 8 bits."""
 
     @cache
     def eight_bit() -> tuple[np.ndarray, np.ndarray]:
-        own, true = (to_8bit(image, patch.low, patch.high) for image in images)
+        own, true = (to_8bit(image, *limits) for image in pair.given)
         return own, true
 
-    measures: dict[str, Callable[[], float]] = {
-        "psnr": lambda: psnr(*images, full, mask),
-        "ssim": lambda: mean_similarity(pair(), full, mask),
-        "mae": lambda: mae(*images, full, mask),
-        "ms_ssim": lambda: multi_scale_similarity(pair(), full, mask),
-        "structure": lambda: mean_structure(pair(), full, mask),
-        "gmsd": lambda: gmsd(*images, full, mask),
-        "histogram_distance": lambda: histogram_distance(*images, full, mask),
-        "psnr_8bit": lambda: psnr_8bit(*eight_bit()),
-        "ssim_8bit": lambda: ssim_8bit(*eight_bit()),
-    }
+    measures: dict[str, Callable[[], float]] = {name: partial(score, pair) for name, score in SCORES.items()}
+    measures |= {"psnr_8bit": lambda: psnr_8bit(*eight_bit()), "ssim_8bit": lambda: ssim_8bit(*eight_bit())}
     scores = dict.fromkeys(measures, math.nan)
     for name, measure in measures.items():
         with gaps.of(name):

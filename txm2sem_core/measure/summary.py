@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from txm2sem_core import io
-from txm2sem_core.config.generators import BASELINES, FILTERS
+from txm2sem_core.catalogue.metrics import METRICS, OF_PATCHES, PAPER
+from txm2sem_core.config import Run
 from txm2sem_core.measure.paper_table import latex_table, markdown_table, table_rows
 from txm2sem_core.measure.patches import distinct_patches
 from txm2sem_core.metrics import (
@@ -22,27 +23,7 @@ from txm2sem_core.metrics import (
     summarise,
 )
 
-SCORES = ("psnr", "ssim", "mae", "ms_ssim", "structure", "gmsd", "histogram_distance")
-TESTED = ("psnr", "ssim", "ms_ssim", "structure", "histogram_distance")  # those of the table, between variants
 TOO_FEW_SLICES = "too few slices to tell"
-LOWER_IS_BETTER = {"mae", "gmsd", "histogram_distance"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """One trained (or fitted) model of the comparison."""
-
-    variant: str
-    seed: int
-    family: str
-    generator: str
-    factor: int
-    models: int = 1  # more than one: their mean, an ensemble over seeds
-
-    @property
-    def kind(self) -> str:
-        """`baseline` or `learned`."""
-        return "baseline" if self.generator in (*BASELINES, *FILTERS) else "learned"
 
 
 def summarise_metrics(
@@ -63,7 +44,7 @@ def summarise_metrics(
     """
     parts = []
     for run, path in zip(runs, tables, strict=True):
-        own = pd.DataFrame([{**asdict(run), "kind": run.kind}])
+        own = pd.DataFrame([run.columns()])
         parts.append(own.merge(io.read_csv(path), how="cross"))
     tidy = pd.concat(parts, ignore_index=True)
     scored = distinct_patches(tidy)
@@ -86,7 +67,7 @@ def _curves(runs: Sequence[Run], files: Iterable[str | Path], measured: tuple[st
     for number, (run, file) in enumerate(zip(runs, files, strict=True)):
         table = io.read_csv(file)
         shared = table["source"].isin(measured)
-        own = table[~shared].assign(variant=run.variant, seed=run.seed)
+        own = table[~shared].assign(variant=run.label, seed=run.seed)
         parts += [table[shared], own] if number == 0 else [own]
     curves = pd.concat(parts, ignore_index=True)
     curves["seed"] = curves["seed"].astype("Int64")
@@ -101,7 +82,7 @@ def _pairs(tidy: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
     columns = ["score", "first", "second", "n", "slices", "unit", "difference", "low", "high", "p", "p_holm", "better"]
     slices = tidy.drop_duplicates("patch").set_index("patch")["pair"]
     rows = []
-    for score in TESTED:
+    for score in PAPER:
         means = tidy.pivot_table(index="patch", columns="variant", values=score, aggfunc="mean")
         means = means.reindex(columns=list(variants))  # without one whose every score is missing
         tests = []
@@ -113,7 +94,7 @@ def _pairs(tidy: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
             values = {k: v for k, v in asdict(found).items() if k != "clusters"}
             tests.append({"score": score, "first": first, "second": second, "slices": found.clusters, **values})
         for test, adjusted in zip(tests, holm([test["p"] for test in tests]), strict=True):
-            ahead = (test["difference"] > 0) != (score in LOWER_IS_BETTER)
+            ahead = (test["difference"] > 0) != METRICS[score].lower_is_better
             better = (test["first"] if ahead else test["second"]) if adjusted < 0.05 else ""
             if math.isnan(adjusted):
                 better = TOO_FEW_SLICES
@@ -135,7 +116,7 @@ def _summary_row(scores: pd.DataFrame) -> dict[str, Any]:
         "slices": scores["pair"].nunique(),
     }
     slices = scores.groupby("patch")["pair"].first()
-    for score in SCORES:
+    for score in OF_PATCHES:
         patches = scores.groupby("patch")[score].mean().dropna()
         if patches.empty:
             row |= {f"{score}_{figure}": math.nan for figure in ("mean", "stderr", "low", "high", "seed_spread")}

@@ -13,13 +13,13 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.continuity import ContinuityMeter, paired_slices
 from txm2sem_core.metrics.frequency import BLOCK_PX, Correlation, CorrelationMeter, blocks
 from txm2sem_core.metrics.gaps import Gaps, tried
-from txm2sem_core.metrics.image import check_pair, mae, mean_similarity, mse, psnr_from_mse
+from txm2sem_core.metrics.image import mse, psnr_from_mse
 from txm2sem_core.metrics.masks import Mask
 from txm2sem_core.metrics.neighbours import NeighbourMeter, VoxelSize
 from txm2sem_core.metrics.pores.phases import Segmenter, confusion, dice_from_confusion
 from txm2sem_core.metrics.pores.two_point import TwoPointMeter, two_point_errors
-from txm2sem_core.metrics.structure import HistogramMeter, gmsd, mean_structure, multi_scale_similarity
-from txm2sem_core.metrics.windows import WindowPair
+from txm2sem_core.metrics.scores import SCORES, ImagePair
+from txm2sem_core.metrics.structure import HistogramMeter
 
 Image = NDArray[np.generic]
 Labels = NDArray[np.uint8]
@@ -32,18 +32,15 @@ NEIGHBOURS, TWO_POINT = "neighbours", "two-point probability"
 """The measures of `compare_volumes` that need whole slices."""
 
 
-class _Slice:
+class _Slice(ImagePair):
     """A slice of both volumes, and which of its pixels count."""
 
-    def __init__(self, prediction: Image, truth: Image, mask: Mask | None, segmenter: Segmenter | None) -> None:
-        self.given, self.mask, self._segmenter = (prediction, truth), mask, segmenter
-        self.images = check_pair(prediction, truth)
+    def __init__(
+        self, prediction: Image, truth: Image, data_range: float, mask: Mask | None, segmenter: Segmenter | None
+    ) -> None:
+        super().__init__(prediction, truth, data_range, mask)
+        self._segmenter = segmenter
         self.pixels = self.images[0].size if mask is None else int(np.count_nonzero(mask))
-
-    @cached_property
-    def windows(self) -> WindowPair:
-        """Of both images."""
-        return WindowPair.of(*self.images)
 
     @cached_property
     def phases(self) -> tuple[Labels, Labels]:
@@ -65,7 +62,7 @@ class _Part(Protocol):
 class _Mean:
     """A score of slices, its mean over all of them, or over all pixels."""
 
-    def __init__(self, name: str, score: Callable[[_Slice], float], *, of_pixels: bool = False) -> None:
+    def __init__(self, name: str, score: Callable[[ImagePair], float], *, of_pixels: bool = False) -> None:
         self._name, self._score, self._of_pixels = name, score, of_pixels
         self._sum, self._weight = 0.0, 0
 
@@ -208,7 +205,7 @@ def compare_volumes(
     mask_slices = None if masks is None else iter(masks)
     slices = 0
     for z, images in enumerate(paired_slices(prediction, truth)):
-        both = _Slice(*images, None if mask_slices is None else _next_mask(mask_slices, z), segmenter)
+        both = _Slice(*images, data_range, None if mask_slices is None else _next_mask(mask_slices, z), segmenter)
         slices += 1 if both.pixels else 0
         due = {name: part for name, part in parts.items() if both.pixels or name == "continuity"}
         for name, part in due.items():
@@ -226,13 +223,10 @@ def _parts(
     data_range: float, segmenter: Segmenter | None, neighbours: tuple[NeighbourMeter, NeighbourMeter] | None
 ) -> dict[str, _Part]:
     """All measures of a comparison by name; what needs whole slices only with `neighbours`."""
-    parts: dict[str, _Part] = {
+    parts: dict[str, _Part] = {name: _Mean(name, score) for name, score in SCORES.items()}
+    parts |= {  # of the volume as a whole, not the mean over its slices
         "psnr": _Psnr(data_range),
-        "ssim": _Mean("ssim", lambda both: mean_similarity(both.windows, data_range, both.mask)),
-        "mae": _Mean("mae", lambda both: mae(*both.images, data_range, both.mask), of_pixels=True),
-        "ms_ssim": _Mean("ms_ssim", lambda both: multi_scale_similarity(both.windows, data_range, both.mask)),
-        "structure": _Mean("structure", lambda both: mean_structure(both.windows, data_range, both.mask)),
-        "gmsd": _Mean("gmsd", lambda both: gmsd(*both.images, data_range, both.mask)),
+        "mae": _Mean("mae", SCORES["mae"], of_pixels=True),
         "histogram_distance": _Histogram(data_range),
         "continuity": _Continuity(data_range),
     }

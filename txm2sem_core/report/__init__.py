@@ -1,8 +1,8 @@
 """The report of a run, gathered from the results of all samples.
 
 - `gather`: all of it
-- `tables`: which tables of `metrics/` are shown, and how
-- `captions`: title and caption of each figure
+- `inputs`: what the workflow tells it
+- `tables`: tables of `metrics/` as they are shown
 - `volumes`: what the viewer of slices holds
 - `stated`: settings that the results state
 - `failures`: jobs that failed

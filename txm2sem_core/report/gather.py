@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from txm2sem_core import __version__, io
-from txm2sem_core.report.captions import figure_entry
+from txm2sem_core.catalogue.figures import caption_of
 from txm2sem_core.report.failures import messages_in
 from txm2sem_core.report.page import FigureEntry, ReportData, SampleReport, ViewerData, VolumeEntry, write_report
 from txm2sem_core.report.stated import made_otherwise
@@ -56,7 +56,7 @@ def parse_samples(text: str) -> list[SampleResults]:
             name=sample["name"],
             source=sample["source"],
             folder=Path(sample["folder"]),
-            figures=[figure_entry(path, Path(sample["folder"])) for path in sample["figures"]],
+            figures=[_figure(path, Path(sample["folder"])) for path in sample["figures"]],
             volumes=sample["volumes"],
             txm_volume=_txm_source(sample) if sample["txm_volume"] else None,
             truth=Path(sample["truth"]) if sample["truth"] else None,
@@ -65,6 +65,11 @@ def parse_samples(text: str) -> list[SampleResults]:
         )
         for sample in json.loads(text)
     ]
+
+
+def _figure(path: str, folder: Path) -> FigureEntry:
+    caption = caption_of(Path(path).relative_to(folder / "figures").with_suffix("").as_posix())
+    return {"title": caption.title, "caption": caption.text, "path": path}
 
 
 def _txm_source(sample: Row) -> Source:

@@ -21,7 +21,7 @@ def packed(text):
 
 
 def run_script(script, **own):
-    """Params by which `RUN_SCRIPT` runs `workflow/scripts/SCRIPT.py`.
+    """Params by which `RUN_SCRIPT` runs `workflow/scripts/SCRIPT.py`, or calls `module:function` of the package.
 
     They are its own, a digest of all code that the script uses, and two that Snakemake does not compare, since they are
     made of the job's files: where the workflow lies, and the job as JSON, which holds the other params and the files. The
@@ -52,8 +52,9 @@ def valued(param, wildcards, files):
 
 @cache
 def script_code(script):
-    """A digest of all code that a script uses."""
-    return code_digest(ROOT / f"workflow/scripts/{script}.py")
+    """A digest of all code that a script, or a function of the package, uses."""
+    scripts = ROOT / "workflow/scripts"
+    return code_digest(*([scripts / "call_function.py", script] if ":" in script else [scripts / f"{script}.py"]))
 
 
 @cache

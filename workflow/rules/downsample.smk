@@ -49,7 +49,7 @@ rule downsample_volume:
         **run_script(
             "downsample_volume",
             settings=settings(CONFIG.downsample),
-            sample=lambda w: sample_settings(w.sample),
+            sample=lambda w: FILES[w.sample].row(),
             raw_digest=lambda w: volume_digest(w.sample),
         ),
     shell:

@@ -23,7 +23,7 @@ rule measure_patches:
     params:
         **run_script(
             "measure_patches",
-            settings=measure_settings("data_range"),
+            settings=lambda w: FILES[w.sample].measure_settings("data_range"),
             patches=lambda w, input: folder_of(input.description),
         ),
     shell:
@@ -53,10 +53,10 @@ rule measure_volume:
     params:
         **run_script(
             "measure_volume",
-            settings=measure_settings("data_range", *PHASE_KEYS),
-            labels=lambda w: labels_folder(w.sample),
+            settings=lambda w: FILES[w.sample].phase_settings("data_range"),
+            labels=lambda w: FILES[w.sample].labels,
             patches=lambda w, input: folder_of(input.description),
-            truth=lambda w: truth_volume(w.sample),
+            truth=lambda w: FILES[w.sample].truth,
         ),
     shell:
         RUN_SCRIPT
@@ -101,11 +101,7 @@ rule measure_uncertainty:
         patches_digest="<results>/{sample}/predictions/{run}/patches.digest",
         spread=ancient("<results>/{sample}/predictions/{run}/spread.tif"),
         calibration="<results>/{sample}/predictions/{run}/calibration.json",
-        volume=lambda w: (
-            by_content([f"{RESULTS}/{w.sample}/volumes/{w.run}/sem.ome.zarr"])
-            if has_volume(w.sample) and has_truth(w.sample)
-            else []
-        ),
+        volume=lambda w: by_content(FILES[w.sample].judged_volumes(w.run)),
         raw=lambda w: truth_files(w.sample),
         description="<results>/{sample}/patches/store.json",
         kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
@@ -125,7 +121,7 @@ rule measure_uncertainty:
         **run_script(
             "measure_uncertainty",
             patches=lambda w, input: folder_of(input.description),
-            truth=lambda w: truth_volume(w.sample),
+            truth=lambda w: FILES[w.sample].truth,
         ),
     shell:
         RUN_SCRIPT
@@ -133,7 +129,7 @@ rule measure_uncertainty:
 
 rule summarise_uncertainty:
     input:
-        scores=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/{run}/uncertainty.csv" for v, run in SPREAD_RUNS],
+        scores=lambda w: FILES[w.sample].measured(RUNS.uncertain, "uncertainty.csv"),
     output:
         "<results>/{sample}/metrics/uncertainty.csv",
     log:
@@ -148,7 +144,7 @@ rule summarise_uncertainty:
     params:
         **run_script(
             "summarise_uncertainty",
-            runs=json.dumps(SPREAD_RUNS),
+            runs=json.dumps([(run.variant, run.name) for run in RUNS.uncertain]),
         ),
     shell:
         RUN_SCRIPT
@@ -156,9 +152,9 @@ rule summarise_uncertainty:
 
 rule summarise_metrics:
     input:
-        patches=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/patches.csv" for run in measured_runs()],
-        spectra=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/spectra.csv" for run in measured_runs()],
-        resolutions=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/resolution.csv" for run in measured_runs()],
+        patches=lambda w: FILES[w.sample].measured(RUNS.measured, "patches.csv"),
+        spectra=lambda w: FILES[w.sample].measured(RUNS.measured, "spectra.csv"),
+        resolutions=lambda w: FILES[w.sample].measured(RUNS.measured, "resolution.csv"),
     output:
         patches="<results>/{sample}/metrics/patches.csv",
         summary="<results>/{sample}/metrics/summary.csv",
@@ -184,7 +180,7 @@ rule summarise_metrics:
     params:
         **run_script(
             "summarise_metrics",
-            runs=json.dumps(described_runs()),
+            runs=json.dumps([run.row() for run in RUNS.measured]),
         ),
     shell:
         RUN_SCRIPT
@@ -192,8 +188,8 @@ rule summarise_metrics:
 
 rule summarise_volumes:
     input:
-        volumes=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/volume.json" for run in measured_runs()],
-        spectra=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/volume_spectra.csv" for run in measured_runs()],
+        volumes=lambda w: FILES[w.sample].measured(RUNS.measured, "volume.json"),
+        spectra=lambda w: FILES[w.sample].measured(RUNS.measured, "volume_spectra.csv"),
     output:
         figures="<results>/{sample}/metrics/volumes.csv",
         spectra="<results>/{sample}/metrics/volume_spectra.csv",
@@ -209,7 +205,7 @@ rule summarise_volumes:
     params:
         **run_script(
             "summarise_volumes",
-            runs=json.dumps(runs() + [(f"{v}_ensemble", "all") for v in CONFIG.ensembles]),
+            runs=json.dumps([run.table_key for run in RUNS.measured]),
         ),
     shell:
         RUN_SCRIPT
@@ -264,8 +260,8 @@ rule measure_rock:
     params:
         **run_script(
             "measure_rock",
-            settings=measure_settings("rock", *PHASE_KEYS),
-            labels=lambda w: labels_folder(w.sample),
+            settings=lambda w: FILES[w.sample].phase_settings("rock"),
+            labels=lambda w: FILES[w.sample].labels,
             patches=lambda w, input: folder_of(input.description),
             volume=lambda w, input: str(input.volume),
         ),
@@ -289,16 +285,16 @@ use rule measure_rock as measure_true_rock with:
     params:
         **run_script(
             "measure_rock",
-            settings=measure_settings("rock", *PHASE_KEYS),
-            labels=lambda w: labels_folder(w.sample),
+            settings=lambda w: FILES[w.sample].phase_settings("rock"),
+            labels=lambda w: FILES[w.sample].labels,
             patches=lambda w, input: folder_of(input.description),
-            volume=lambda w: truth_volume(w.sample),
+            volume=lambda w: FILES[w.sample].truth,
         ),
 
 
 rule summarise_rock:
     input:
-        figures=lambda w: [f"{RESULTS}/{w.sample}/metrics/{run}/rock.json" for run in rock_runs(w.sample)],
+        figures=lambda w: [FILES[w.sample].metrics(f"{run}/rock.json") for run in FILES[w.sample].rock_runs],
     output:
         figures="<results>/{sample}/metrics/rock.csv",
         distributions="<results>/{sample}/metrics/rock_distributions.csv",
@@ -315,7 +311,9 @@ rule summarise_rock:
     params:
         **run_script(
             "summarise_rock",
-            runs=lambda w: json.dumps(([("truth", "")] if has_truth(w.sample) else []) + runs()),
+            runs=lambda w: json.dumps(
+                [("truth", "")] * FILES[w.sample].has_truth + [run.table_key for run in RUNS.single]
+            ),
         ),
     shell:
         RUN_SCRIPT
@@ -341,7 +339,7 @@ rule measure_side_task:
     params:
         **run_script(
             "measure_side_task",
-            settings=measure_settings("data_range"),
+            settings=lambda w: FILES[w.sample].measure_settings("data_range"),
             patches=lambda w, input: folder_of(input.description),
         ),
     shell:
@@ -350,7 +348,7 @@ rule measure_side_task:
 
 rule summarise_side_task:
     input:
-        tables=lambda w: [f"{RESULTS}/{w.sample}/metrics/{v}/seed{s}/{w.task}.csv" for v, s in side_runs(w.task)],
+        tables=lambda w: FILES[w.sample].measured(RUNS.of_task(w.task), f"{w.task}.csv"),
     output:
         report("<results>/{sample}/metrics/{task}.csv", category="metrics", caption="../report/side_task.rst"),
     log:
@@ -365,7 +363,7 @@ rule summarise_side_task:
     params:
         **run_script(
             "summarise_side_task",
-            runs=lambda w: json.dumps(side_runs(w.task)),
+            runs=lambda w: json.dumps([run.table_key for run in RUNS.of_task(w.task)]),
         ),
     shell:
         RUN_SCRIPT

@@ -24,7 +24,7 @@ rule extract_patches:
         **run_script(
             "extract_patches",
             settings=lambda w: settings(CONFIGS[w.sample].patches),
-            sample=lambda w: sample_settings(w.sample),
+            sample=lambda w: FILES[w.sample].row(),
             raw_digest=lambda w: volume_digest(w.sample),
         ),
     shell:

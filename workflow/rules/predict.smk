@@ -7,8 +7,8 @@ rule predict_test:
     input:
         weights=ancient("<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors"),
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
-        description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
-        kept=lambda w: kept_in(patches_folder(w.sample, w.variant)),
+        description=lambda w: f"{FILES[w.sample].store_of(w.variant)}/store.json",
+        kept=lambda w: kept_in(FILES[w.sample].store_of(w.variant)),
     output:
         patches="<results>/{sample}/predictions/{variant}/seed{seed}/patches.tif",
         digest="<results>/{sample}/predictions/{variant}/seed{seed}/patches.digest",
@@ -53,7 +53,7 @@ rule predict_slab:
     benchmark:
         "<benchmarks>/{sample}/predict_slab/{variant}_seed{seed}_{slab}of{slabs}.tsv"
     wildcard_constraints:
-        variant="|".join(v for v in VARIANTS if v not in CONFIG.dropout_variants) or NOTHING,
+        variant="|".join(v for v in CONFIG.translations if v not in CONFIG.dropout_variants) or NOTHING,
     conda:
         "../../envs/torch.yaml"
     threads: 8
@@ -65,8 +65,8 @@ rule predict_slab:
         code=lambda w: command_code("predict"),
         settings=predict_settings(),
         model=lambda w, input: folder_of(input.model),
-        volume=lambda w: volume_input(w.sample, w.variant),
-        of_volume=lambda w: volume_options(w.sample, w.variant),
+        volume=lambda w: FILES[w.sample].input_volume(w.variant),
+        of_volume=lambda w: FILES[w.sample].volume_options(w.variant),
         raw_digest=lambda w: volume_digest(w.sample),
         target=lambda w, output: f"{Path(output.report).parents[1]}/sem.ome.zarr",
     shell:
@@ -94,7 +94,7 @@ rule predict_volume:
     benchmark:
         "<benchmarks>/{sample}/predict_volume/{variant}_seed{seed}.tsv"
     wildcard_constraints:
-        variant="|".join(v for v in VARIANTS if v not in CONFIG.dropout_variants) or NOTHING,
+        variant="|".join(v for v in CONFIG.translations if v not in CONFIG.dropout_variants) or NOTHING,
     conda:
         "../../envs/torch.yaml"
     threads: 8
@@ -106,8 +106,8 @@ rule predict_volume:
         code=lambda w: command_code("predict"),
         settings=predict_settings(),
         model=lambda w, input: folder_of(input.model),
-        volume=lambda w: volume_input(w.sample, w.variant),
-        of_volume=lambda w: volume_options(w.sample, w.variant),
+        volume=lambda w: FILES[w.sample].input_volume(w.variant),
+        of_volume=lambda w: FILES[w.sample].volume_options(w.variant),
         raw_digest=lambda w: volume_digest(w.sample),
     shell:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.of_volume}"
@@ -119,10 +119,12 @@ rule predict_volume:
 # Several models, or several passes of one: `run` is variant/ensemble or variant/seedN.
 rule predict_test_uncertainty:
     input:
-        weights=lambda w: [ancient(file) for file in run_models(w.sample, w.run, "generator.safetensors")],
-        models=lambda w: run_models(w.sample, w.run, "model.json"),
-        description=lambda w: f"{patches_folder(w.sample, w.run.split('/')[0])}/store.json",
-        kept=lambda w: kept_in(patches_folder(w.sample, w.run.split("/")[0])),
+        weights=lambda w: [
+            ancient(file) for file in FILES[w.sample].models(RUNS.behind(w.run), "generator.safetensors")
+        ],
+        models=lambda w: FILES[w.sample].models(RUNS.behind(w.run), "model.json"),
+        description=lambda w: f"{FILES[w.sample].store_of(w.run.split('/')[0])}/store.json",
+        kept=lambda w: kept_in(FILES[w.sample].store_of(w.run.split("/")[0])),
     output:
         patches="<results>/{sample}/predictions/{run}/patches.tif",
         digest="<results>/{sample}/predictions/{run}/patches.digest",
@@ -156,8 +158,10 @@ rule predict_test_uncertainty:
 
 rule predict_slab_uncertainty:
     input:
-        weights=lambda w: [ancient(file) for file in run_models(w.sample, w.run, "generator.safetensors")],
-        models=lambda w: run_models(w.sample, w.run, "model.json"),
+        weights=lambda w: [
+            ancient(file) for file in FILES[w.sample].models(RUNS.behind(w.run), "generator.safetensors")
+        ],
+        models=lambda w: FILES[w.sample].models(RUNS.behind(w.run), "model.json"),
         calibration="<results>/{sample}/predictions/{run}/calibration.json",
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.run.split("/")[0]),
@@ -179,8 +183,8 @@ rule predict_slab_uncertainty:
         settings=predict_settings(),
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
-        volume=lambda w: volume_input(w.sample, w.run.split("/")[0]),
-        of_volume=lambda w: volume_options(w.sample, w.run.split("/")[0]),
+        volume=lambda w: FILES[w.sample].input_volume(w.run.split("/")[0]),
+        of_volume=lambda w: FILES[w.sample].volume_options(w.run.split("/")[0]),
         raw_digest=lambda w: volume_digest(w.sample),
         target=lambda w, output: f"{Path(output.report).parents[1]}/sem.ome.zarr",
     shell:
@@ -194,8 +198,10 @@ rule predict_slab_uncertainty:
 
 rule predict_volume_uncertainty:
     input:
-        weights=lambda w: [ancient(file) for file in run_models(w.sample, w.run, "generator.safetensors")],
-        models=lambda w: run_models(w.sample, w.run, "model.json"),
+        weights=lambda w: [
+            ancient(file) for file in FILES[w.sample].models(RUNS.behind(w.run), "generator.safetensors")
+        ],
+        models=lambda w: FILES[w.sample].models(RUNS.behind(w.run), "model.json"),
         calibration="<results>/{sample}/predictions/{run}/calibration.json",
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.run.split("/")[0]),
@@ -219,8 +225,8 @@ rule predict_volume_uncertainty:
         settings=predict_settings(),
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
-        volume=lambda w: volume_input(w.sample, w.run.split("/")[0]),
-        of_volume=lambda w: volume_options(w.sample, w.run.split("/")[0]),
+        volume=lambda w: FILES[w.sample].input_volume(w.run.split("/")[0]),
+        of_volume=lambda w: FILES[w.sample].volume_options(w.run.split("/")[0]),
         raw_digest=lambda w: volume_digest(w.sample),
     shell:
         "python -m txm2sem_core predict {params.models} {params.dropout} --calibration {input.calibration:q}"

@@ -6,10 +6,10 @@ rule write_provenance:
     input:
         report=ancient("<results>/report.html"),
         report_digest="<results>/report.digest",
-        models=[f"{RESULTS}/{n}/models/{v}/seed{s}/model.json" for n in SAMPLES for v, s in runs() + SIDE_RUNS],
-        volumes=[ancient(volume) for volume in all_volumes()],
-        digests=[digest_of(volume) for volume in all_volumes()],
-        tables=[file for file in rules_of("metrics") if not file.endswith(".tex")],
+        models=[file for here in FILES.values() for file in here.models(RUNS.single + RUNS.side_tasks, "model.json")],
+        volumes=[ancient(volume) for here in FILES.values() for volume in here.volumes(RUNS.measured)],
+        digests=[digest_of(volume) for here in FILES.values() for volume in here.volumes(RUNS.measured)],
+        tables=[file for file in targets("metrics") if not file.endswith(".tex")],
     output:
         record="<results>/provenance.json",
         metadata="<results>/ro-crate-metadata.json",
@@ -31,7 +31,7 @@ rule write_provenance:
             samples=lambda w: json.dumps(
                 [sample.model_dump(mode="json") for sample in SAMPLES.values()], sort_keys=True
             ),
-            settings=lambda w: report_settings(),
+            settings=lambda w: settings_text(CONFIG, CONFIGS),
         ),
     shell:
         RUN_SCRIPT

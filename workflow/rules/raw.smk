@@ -17,13 +17,8 @@ def labels_digest(sample):
 
 def labels_index(sample):
     """What tells of the placed label images, as an input, where phases are parted by them."""
-    folder = f"{RESULTS}/{sample}/labels"
-    return [f"{folder}/index.csv", ancient(f"{folder}/pairs")] if CONFIG.measure.segmentation != "thresholds" else []
-
-
-def labels_folder(sample):
-    """Their folder as a param, or nothing."""
-    return f"{RESULTS}/{sample}/labels" if labels_index(sample) else ""
+    folder = FILES[sample].labels
+    return [f"{folder}/index.csv", ancient(f"{folder}/pairs")] if folder else []
 
 
 def phantom_files(sample, *names):
@@ -33,21 +28,34 @@ def phantom_files(sample, *names):
 
 def truth_files(sample):
     """The true FIB-SEM volume as an input, where it is known."""
-    return phantom_files(sample, "truth") if has_truth(sample) else []
+    return phantom_files(sample, "truth") if FILES[sample].has_truth else []
 
 
 def raw_files(sample):
     """What a phantom left, or the user's own files."""
     if SAMPLES[sample].source == "phantom":
         return phantom_files(sample, "pairs.csv", "txm", "sem", "charge", "lowdensity", "highdensity")
-    return given(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
+    return given(pair_files(SAMPLES[sample], FILES[sample].raw))
 
 
 def raw_volume(sample):
     """The TXM volume as an input, with the mask of what was measured of it."""
     if SAMPLES[sample].source == "phantom":
         return phantom_files(sample, "txm_volume")
-    return given(volume_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
+    return given(volume_files(SAMPLES[sample], FILES[sample].raw))
+
+
+def coarse_volume(sample, variant):
+    """The coarser TXM volume that the variant needs, as an input; nothing where it is the one that was measured."""
+    here = FILES[sample]
+    return by_content([here.input_volume(variant)]) if here.factor(variant) > 1 else []
+
+
+def training_volume(sample, variant):
+    """The TXM volume as an input of the training, where it draws slices from it."""
+    if not FILES[sample].draws_from_volume(variant):
+        return []
+    return coarse_volume(sample, variant) or raw_volume(sample)
 
 
 @cache
@@ -55,12 +63,12 @@ def pairs_digest(sample):
     """A digest of the user's pairs, as a param; a phantom's files follow from its settings."""
     if SAMPLES[sample].source == "phantom":
         return ""
-    return raw_digest(pair_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
+    return raw_digest(pair_files(SAMPLES[sample], FILES[sample].raw))
 
 
 @cache
 def volume_digest(sample):
     """A digest of the user's TXM volume and its mask, as a param; taken once, since thousands of jobs of a volume have it."""
-    if SAMPLES[sample].source == "phantom" or not has_volume(sample):
+    if SAMPLES[sample].source == "phantom" or not FILES[sample].has_volume:
         return ""
-    return raw_digest(volume_files(SAMPLES[sample], Path(RESULTS, sample, "raw")))
+    return raw_digest(volume_files(SAMPLES[sample], FILES[sample].raw))

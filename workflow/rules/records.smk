@@ -57,13 +57,11 @@ COMPARED = []  # every rule whose jobs leave records, with its params
 
 def reported_results():
     """Results that the report compares with the settings that it states: all that it is made of but measures."""
-    for sample in SAMPLES:
-        here = f"{RESULTS}/{sample}"
-        yield from [f"{here}/registered/index.csv", f"{here}/patches/store.json"]
-        for variant, seed in runs() + SIDE_RUNS:
-            yield f"{here}/models/{variant}/seed{seed}/model.json"
-            yield f"{here}/predictions/{variant}/seed{seed}/patches.tif"
-        yield from predicted_volumes(sample, measured_runs()) if has_volume(sample) else []
+    for here in FILES.values():
+        yield from [f"{here.folder}/registered/index.csv", f"{here.store()}/store.json"]
+        yield from here.models(RUNS.single + RUNS.side_tasks, "model.json")
+        yield from [here.patches(run.folder) for run in RUNS.single + RUNS.side_tasks]
+        yield from here.volumes(RUNS.measured)
 
 
 @cache

@@ -27,7 +27,7 @@ rule register_pairs:
         **run_script(
             "register_pairs",
             settings=settings(CONFIG.register_),
-            sample=lambda w: sample_settings(w.sample),
+            sample=lambda w: FILES[w.sample].row(),
             raw_digest=lambda w: pairs_digest(w.sample),
         ),
     shell:

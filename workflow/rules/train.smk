@@ -5,9 +5,9 @@
 
 rule train_model:
     input:
-        description=lambda w: f"{patches_folder(w.sample, w.variant)}/store.json",
-        kept=lambda w: kept_in(patches_folder(w.sample, w.variant)),
-        volume=lambda w: neighbour_files(w.sample, w.variant),
+        description=lambda w: f"{FILES[w.sample].store_of(w.variant)}/store.json",
+        kept=lambda w: kept_in(FILES[w.sample].store_of(w.variant)),
+        volume=lambda w: training_volume(w.sample, w.variant),
     output:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
@@ -32,8 +32,8 @@ rule train_model:
         settings=lambda w: settings(CONFIGS[w.sample].variant(w.variant)),
         patches=lambda w, input: folder_of(input.description),
         model=lambda w, output: folder_of(output.model),
-        volume=lambda w: neighbour_option(w.sample, w.variant),
-        raw_digest=lambda w: neighbour_digest(w.sample, w.variant),
+        volume=lambda w: FILES[w.sample].training_options(w.variant),
+        raw_digest=lambda w: volume_digest(w.sample) if FILES[w.sample].draws_from_volume(w.variant) else "",
     shell:
         "trap : TERM; "
         "python -m txm2sem_core train --patches {params.patches:q} --settings {params.settings:q} --seed {wildcards.seed}"

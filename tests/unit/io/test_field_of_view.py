@@ -19,8 +19,7 @@ from txm2sem_core import io
 from txm2sem_core.config import DownsampleSettings, MeasureSettings, RockSettings
 from txm2sem_core.config.figures import CommonStyle, PhasesStyle, PoreSpaceStyle, SectionsStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.figures import ShownVolume, pictures
-from txm2sem_core.figures import rock as of_rock
+from txm2sem_core.figures import phases, pore_space, sections
 from txm2sem_core.geometry import common_crop
 from txm2sem_core.inference import predict_volume
 from txm2sem_core.intensity.measured import measured
@@ -342,18 +341,18 @@ def test_figures_draw_the_outside_as_outside(tmp_path: Path, outside: float, mon
     loaded = predictor(model("identity", sem_dtype="uint8", high=255.0))
     predict_volume(loaded, io.open_volume(tmp_path / "txm.tif"), tmp_path / "p.ome.zarr")
     drawn: dict[str, list[Any]] = {}
-    for module, name in ((pictures, "draw_sections"), (of_rock, "draw_phases"), (of_rock, "draw_pore_space")):
+    for module, name in ((sections, "draw_sections"), (phases, "draw_phases"), (pore_space, "draw_pore_space")):
         monkeypatch.setattr(module, name, lambda shown, *_, name=name: drawn.setdefault(name, shown))
         monkeypatch.setattr(module, "save", lambda *_: None)
-    predicted, truth, txm = tmp_path / "p.ome.zarr", tmp_path / "truth.tif", io.open_volume(tmp_path / "txm.tif")
-    pictures.sections_figure("net", txm, predicted, truth, SIZE, SectionsStyle(), CommonStyle(), [tmp_path / "f.png"])
+    predicted, truth, txm = (tmp_path / name for name in ("p.ome.zarr", "truth.tif", "txm.tif"))
+    store, outputs = tmp_path / "patches/store.json", [tmp_path / "f.png"]
+    sections.sections_figure("net", txm, None, predicted, truth, store, SectionsStyle(), CommonStyle(), outputs)
     for section, whole in zip(drawn["draw_sections"], (False, False, True), strict=True):
         assert np.isfinite(section.xy[~CIRCLE]).all() == whole
         assert np.isfinite(section.xy[CIRCLE]).mean() > 0.9
-    volumes = [ShownVolume("Truth", truth, truth=True), ShownVolume("net", predicted)]
     chosen = MeasureSettings(thresholds=(LEVEL,), phases=2)
-    for draw, style in ((of_rock.phases_figure, PhasesStyle()), (of_rock.pore_space_figure, PoreSpaceStyle())):
-        draw(volumes, tmp_path / "patches", chosen, style, CommonStyle(), [tmp_path / "f.png"])  # type: ignore[operator]
+    for draw, style in ((phases.phases_figure, PhasesStyle()), (pore_space.pore_space_figure, PoreSpaceStyle())):
+        draw([predicted], ["net"], truth, store, chosen, style, CommonStyle(), outputs)  # type: ignore[operator]
     of_truth, of_net = drawn["draw_phases"]
     assert of_truth.measured is None
     assert not of_net.measured[~CIRCLE].any()

@@ -21,7 +21,7 @@ from txm2sem_core import io
 from txm2sem_core.cli import app
 from txm2sem_core.config import RegisterSettings, load_config
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.figures.pictures import _registration_view
+from txm2sem_core.figures.registration import _registration_view
 from txm2sem_core.inference import predict_volume
 from txm2sem_core.intensity.measured import Slice, measured
 from txm2sem_core.io import Volume

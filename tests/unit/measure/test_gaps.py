@@ -13,7 +13,7 @@ from small_data import VOXEL_SIZE_NM, make_store, sharp
 
 from txm2sem_core import io
 from txm2sem_core import metrics as scores_of
-from txm2sem_core.config import MeasureSettings
+from txm2sem_core.config import MeasureSettings, Run
 from txm2sem_core.config.figures import (
     ChartStyle,
     CommonStyle,
@@ -23,20 +23,17 @@ from txm2sem_core.config.figures import (
     SectionsStyle,
 )
 from txm2sem_core.errors import InputError, OutOfMemoryError, UnreadableError
-from txm2sem_core.figures import (
-    ShownVolume,
-    comparison_figure,
-    distributions_figure,
-    phases_figure,
-    pore_space_figure,
-    sections_figure,
-    spectra_figure,
-)
+from txm2sem_core.figures.comparison import comparison_figure
+from txm2sem_core.figures.distributions import distributions_figure
+from txm2sem_core.figures.phases import phases_figure
+from txm2sem_core.figures.pore_space import pore_space_figure
+from txm2sem_core.figures.sections import sections_figure
+from txm2sem_core.figures.spectra import spectra_figure
 from txm2sem_core.measure.evaluate import RockOptions, evaluate_files, readable
 from txm2sem_core.measure.patches import measure_patches
 from txm2sem_core.measure.rock import measure_rock, summarise_rock
 from txm2sem_core.measure.side_tasks import SCORES, summarise_repair
-from txm2sem_core.measure.summary import Run, summarise_metrics
+from txm2sem_core.measure.summary import summarise_metrics
 from txm2sem_core.measure.volumes import measure_volume, summarise_volumes
 from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, told
 from txm2sem_core.metrics.pores.summary import rock_figures
@@ -103,7 +100,7 @@ def test_scores_that_fail_cost_nothing_else(tmp_path: Path, monkeypatch: pytest.
             raise InputError("no such patch")
         return right(*arguments)
 
-    monkeypatch.setattr("txm2sem_core.measure.patches.psnr", fails_once)
+    monkeypatch.setattr("txm2sem_core.metrics.scores.psnr", fails_once)
     files.append(scored(tmp_path / "one", masked=False))
     tables = [io.read_csv(outputs[0]) for outputs in files]
     assert [table["psnr"].isna().tolist() for table in tables] == [[False] * 3, [True] * 3, [False, True, False]]
@@ -124,8 +121,8 @@ def test_scores_that_fail_cost_nothing_else(tmp_path: Path, monkeypatch: pytest.
     drawn = [tmp_path / f"{name}.png" for name in ("comparison", "all", "none")]
     comparison_figure(metrics / "summary.csv", metrics / "patches.csv", ComparisonStyle(), COMMON, drawn[:1])
     curves = metrics / "spectra.csv", metrics / "resolution.csv"
-    spectra_figure(*curves, None, ["right", "masked", "one"], ChartStyle(), COMMON, drawn[1:2])
-    spectra_figure(files[1][1], files[1][2], None, [], ChartStyle(), COMMON, drawn[2:])
+    spectra_figure(*curves, ["right", "masked", "one"], ChartStyle(), COMMON, drawn[1:2])
+    spectra_figure(files[1][1], files[1][2], [], ChartStyle(), COMMON, drawn[2:])
     assert all(path.stat().st_size for path in drawn)
 
 
@@ -160,9 +157,10 @@ def test_phases_that_cannot_be_parted_cost_neither_scores_nor_tables_nor_figures
     assert len(gaps_of(metrics, ["rock.csv", "volumes.csv", "summary.csv"])) == 2
     summarise_rock(runs[:1], [metrics / "few" / "rock.json"], tmp_path / "alone")
     assert io.read_csv(tmp_path / "alone" / "rock_intervals.csv").empty
-    shown, drawn = [ShownVolume("few", volume)], [tmp_path / "phases.png", tmp_path / "pores.png"]
-    phases_figure(shown, patches, AUTO, PhasesStyle(), COMMON, drawn[:1])
-    pore_space_figure(shown, patches, AUTO, PoreSpaceStyle(), COMMON, drawn[1:])
+    drawn = [tmp_path / "phases.png", tmp_path / "pores.png"]
+    shown = [volume], ["few"], None, patches / "store.json"
+    phases_figure(*shown, AUTO, PhasesStyle(), COMMON, drawn[:1])
+    pore_space_figure(*shown, AUTO, PoreSpaceStyle(), COMMON, drawn[1:])
     assert all(path.stat().st_size for path in drawn)
     table = tmp_path / "alone" / "rock_distributions.csv"
     distributions_figure(table, ["few"], ChartStyle(), COMMON, [tmp_path / "d.png"])
@@ -187,11 +185,11 @@ def fails(*_: object, **__: object) -> Any:
 
 PARTS = {  # a function that fails, the measure that goes with it, and how its figures begin
     "volume.psnr_from_mse": ("psnr", ("psnr",)),
-    "volume.mean_similarity": ("ssim", ("ssim",)),
-    "volume.mae": ("mae", ("mae",)),
-    "volume.multi_scale_similarity": ("ms_ssim", ("ms_ssim",)),
-    "volume.mean_structure": ("structure", ("structure",)),
-    "volume.gmsd": ("gmsd", ("gmsd",)),
+    "scores.mean_similarity": ("ssim", ("ssim",)),
+    "scores.mae": ("mae", ("mae",)),
+    "scores.multi_scale_similarity": ("ms_ssim", ("ms_ssim",)),
+    "scores.mean_structure": ("structure", ("structure",)),
+    "scores.gmsd": ("gmsd", ("gmsd",)),
     "volume.HistogramMeter.add": ("histogram_distance", ("histogram_distance",)),
     "volume.ContinuityMeter.result": ("continuity", ("continuity_",)),
     "volume.NeighbourMeter.result": ("neighbours", ("neighbour_", "jitter_", "brightness", "shift_", "spectrum_")),
@@ -287,13 +285,12 @@ def test_a_volume_that_cannot_be_drawn_leaves_the_reason_in_its_figures(tmp_path
         for z in range(20):
             voxels[z, 2 * z : 2 * z + 2] = sharp((2, 48), z)
     io.write_ome_zarr(tmp_path / "n.ome.zarr", list(voxels), voxels.shape, voxels.dtype, VOXEL_SIZE_NM)
-    measure_, shown = MeasureSettings(phases=3), [ShownVolume("net", tmp_path / "n.ome.zarr")]
+    measure_, predicted = MeasureSettings(phases=3), tmp_path / "n.ome.zarr"
+    shown = [predicted], ["net"], None, patches / "store.json"
     drawn = [tmp_path / f"{name}.png" for name in ("phases", "pores", "sections")]
-    phases_figure(shown, patches, measure_, PhasesStyle(), COMMON, drawn[:1])
-    pore_space_figure(shown, patches, measure_, PoreSpaceStyle(), COMMON, drawn[1:2])
-    sections_figure(
-        "net", io.open_volume(volume), tmp_path / "n.ome.zarr", None, VOXEL_SIZE_NM, SectionsStyle(), COMMON, drawn[2:]
-    )
+    phases_figure(*shown, measure_, PhasesStyle(), COMMON, drawn[:1])
+    pore_space_figure(*shown, measure_, PoreSpaceStyle(), COMMON, drawn[1:2])
+    sections_figure("net", volume, None, predicted, None, patches / "store.json", SectionsStyle(), COMMON, drawn[2:])
     assert all(path.stat().st_size for path in drawn)
 
 
@@ -304,7 +301,7 @@ def test_evaluate_gives_what_can_be_measured_and_says_what_cannot(
     io.write_tiff(tmp_path / "t.tif", volume, (10.0, 10.0, 10.0))
     io.write_tiff(tmp_path / "p.tif", np.roll(volume, 1, axis=2), (10.0, 10.0, 10.0))
     monkeypatch.setattr("txm2sem_core.metrics.pores.summary.pore_diameters", fails)
-    monkeypatch.setattr("txm2sem_core.metrics.volume.gmsd", fails)
+    monkeypatch.setattr("txm2sem_core.metrics.scores.gmsd", fails)
     rock = RockOptions(phases=2)
     evaluate_files(tmp_path / "p.tif", tmp_path / "t.tif", None, None, tmp_path / "m.json", rock=rock)
     found = io.read_json(tmp_path / "m.json")

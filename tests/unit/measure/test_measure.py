@@ -17,13 +17,14 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from small_data import VOXEL_SIZE_NM, make_store, sharp
 
 from txm2sem_core import io
-from txm2sem_core.config import MeasureSettings
+from txm2sem_core.catalogue.metrics import OF_PATCHES
+from txm2sem_core.config import MeasureSettings, Run
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.measure.evaluate import RockOptions, evaluate_files, readable
 from txm2sem_core.measure.paper_table import latex_table, table_rows
 from txm2sem_core.measure.patches import measure_patches
-from txm2sem_core.measure.summary import SCORES, Run, summarise_metrics
+from txm2sem_core.measure.summary import summarise_metrics
 from txm2sem_core.measure.volumes import measure_volume, summarise_volumes
 from txm2sem_core.metrics import multi_otsu_thresholds
 from txm2sem_core.metrics.numerals import plus_minus
@@ -114,7 +115,7 @@ def scores(folder: Path) -> list[Path]:
     paths = []
     for number in range(len(RUNS)):
         columns = {"patch": range(10, 18), "pair": ["000"] * 4 + ["001"] * 4, "z": 1, "y": range(8), "x": 3}
-        values = {key: rng.uniform(0.1, 0.9, 8) for key in (*SCORES[1:], "psnr_8bit", "ssim_8bit")}
+        values = {key: rng.uniform(0.1, 0.9, 8) for key in (*OF_PATCHES[1:], "psnr_8bit", "ssim_8bit")}
         io.write_csv(
             folder / f"{number}.csv", pd.DataFrame({**columns, "psnr": rng.normal(15 + number, 1, 8), **values})
         )
@@ -155,7 +156,7 @@ def test_the_summary_against_pandas(collected: Path) -> None:
         row = summary.loc[str(variant)]
         assert (row["n"], row["slices"]) == (8, 2)
         assert row["seeds"] == group["seed"].nunique()
-        for score in SCORES:
+        for score in OF_PATCHES:
             over_seeds = group.pivot_table(index="patch", columns="seed", values=score)
             slices = group.groupby("pair")[score].mean()  # as many patches of each
             assert row[f"{score}_mean"] == pytest.approx(slices.mean())
@@ -236,7 +237,7 @@ def collect(folder: Path, table: pd.DataFrame) -> Path:
     curve = pd.DataFrame({"source": ["prediction", "sem", "txm"], "frequency_per_px": 0.1, "frequency_per_nm": 0.1})
     io.write_csv(folder / "c.csv", curve)
     for number in range(2):
-        columns = dict.fromkeys((*SCORES, "psnr_8bit", "ssim_8bit"), table["psnr"] + number / 10)
+        columns = dict.fromkeys((*OF_PATCHES, "psnr_8bit", "ssim_8bit"), table["psnr"] + number / 10)
         io.write_csv(folder / f"{number}.csv", table.assign(**columns))
     files = [folder / "0.csv", folder / "1.csv"]
     summarise_metrics(RUNS[:2], files, [folder / "c.csv"] * 2, [folder / "c.csv"] * 2, folder / "out")

@@ -16,7 +16,7 @@ from txm2sem_core.config import load_config
 from txm2sem_core.config.figures import FigureSettings
 from txm2sem_core.config.train import WITHOUT_DROPOUT
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.figures import uncertainty_figure
+from txm2sem_core.figures.uncertainty import uncertainty_figure
 from txm2sem_core.io import Channel
 from txm2sem_core.measure.uncertainty import measure_uncertainty, summarise_uncertainty
 from txm2sem_core.metrics import Calibration
@@ -175,10 +175,11 @@ def test_runs_are_collected(predicted: Path) -> None:
 @pytest.mark.parametrize("with_volume", [True, False])
 def test_the_figure_shows_uncertainty_and_error_on_one_scale(predicted: Path, with_volume: bool) -> None:
     metrics = measure(predicted, with_volume=with_volume)
-    sources = (predicted / "v.ome.zarr", predicted / "truth.tif") if with_volume else None
+    images = [predicted / "run" / name for name in ("patches.tif", "spread.tif", "calibration.json")]
+    tables = metrics / "uncertainty.csv", metrics / "reliability.csv", predicted / "patches/store.json"
+    volumes = (predicted / "v.ome.zarr", predicted / "truth.tif") if with_volume else ()
     outputs = [predicted / "figure.png"]
-    style = STYLE.uncertainty
-    uncertainty_figure(metrics, predicted / "run", predicted / "patches", sources, style, COMMON, outputs)
+    uncertainty_figure(*images, *tables, STYLE.uncertainty, COMMON, outputs, *volumes)
     assert outputs[0].stat().st_size > 5000
 
 

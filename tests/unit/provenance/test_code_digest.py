@@ -15,20 +15,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from workflow_rules import rules
+from workflow_rules import files_of, rules, scripts_in
 
+from txm2sem_core.catalogue.figures import FIGURES
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.provenance import code, code_digest, syntax, user_cache
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "workflow/scripts"
 COMMANDS = sorted({found for _, text in rules() for found in re.findall(r'command_code\("([\w-]+)"\)', text)})
-NAMES = sorted({found for _, text in rules() for found in re.findall(r'run_script\(\s*"(\w+)"', text)})
-ENTRIES: list[str | Path] = [*(f"cli:{name}" for name in COMMANDS), *(SCRIPTS / f"{name}.py" for name in NAMES)]
-
-
-def name_of(entry: str | Path) -> str:
-    return entry if isinstance(entry, str) else entry.stem
+NAMES = sorted({found for _, text in rules() for found in scripts_in(text)})
+ENTRIES: dict[str, tuple[str | Path, ...]] = {f"cli:{name}": (f"cli:{name}",) for name in COMMANDS}
+ENTRIES |= {name: files_of(name) for name in NAMES}
 
 
 def forget() -> None:
@@ -50,7 +48,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def digests() -> dict[str, str]:
     forget()
-    return {name_of(entry): code_digest(entry) for entry in ENTRIES}
+    return {name: code_digest(*files) for name, files in ENTRIES.items()}
 
 
 def changed_by(change: Callable[[], object]) -> set[str]:
@@ -90,12 +88,12 @@ def definers(module: types.ModuleType, name: str) -> set[str]:
     return {module.__name__} if not hasattr(module, "__path__") and module.__name__.startswith(code.NAME) else set()
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
-def test_what_is_imported_is_part_of_the_code(entry: str | Path) -> None:
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_what_is_imported_is_part_of_the_code(entry: str) -> None:
     """Against the interpreter's own view: bytecode for the imports, loaded modules for what stands behind a name."""
-    parts = code.code_parts(entry)
+    parts = code.code_parts(*ENTRIES[entry])
     files = [code._file(part) for part in parts]
-    files += [entry] if isinstance(entry, Path) else []
+    files += [file for file in ENTRIES[entry] if isinstance(file, Path)]
     needed: set[str] = set()
     for file in [file for file in files if file is not None and file.name != "__init__.py"]:
         for module, names in imports_in(compile(file.read_text(), str(file), "exec")):
@@ -108,7 +106,8 @@ def test_what_is_imported_is_part_of_the_code(entry: str | Path) -> None:
 
 def test_every_rule_is_walked() -> None:
     assert COMMANDS == ["predict", "predict-test", "train"]
-    assert {f"{name}.py" for name in NAMES} == {file.name for file in SCRIPTS.glob("*.py")} - {"common.py"}
+    scripts = {"call_function" if ":" in name else name for name in NAMES}
+    assert scripts == {file.stem for file in SCRIPTS.glob("*.py")} - {"common"}
 
 
 @pytest.mark.parametrize(
@@ -127,10 +126,11 @@ def test_every_rule_is_walked() -> None:
         ("register_pairs", "geometry"),
         ("write_report", "report/page/templates/report.css"),
         ("write_report", "report.page.page"),
+        ("figures.montage:montage_figure", "plotting.montage"),
     ],
 )
 def test_what_lists_by_hand_had_forgotten_is_there(entry: str, part: str) -> None:
-    assert part in code.code_parts(entry if entry.startswith("cli:") else SCRIPTS / f"{entry}.py")
+    assert part in code.code_parts(*ENTRIES[entry])
 
 
 def test_what_a_package_only_hands_on_is_no_part_of_the_code() -> None:
@@ -139,6 +139,15 @@ def test_what_a_package_only_hands_on_is_no_part_of_the_code() -> None:
     assert not any(part.startswith(("report", "plotting", "phantom")) for part in trained)
     assert "metrics" not in trained
     assert not any(part.startswith("networks") for part in code.code_parts(SCRIPTS / "make_phantom.py"))
+
+
+def test_a_figure_depends_on_its_own_drawing_alone() -> None:
+    """Of the modules that draw, it has what its own names; and nothing of the list that all figures stand in."""
+    for figure in FIGURES:
+        parts = code.code_parts(*ENTRIES[figure.function])
+        drawing = {part for part in parts if part.startswith("plotting.")} - {"plotting.canvas", "plotting.images"}
+        assert len(drawing) == 1, figure.name
+        assert not any(part.startswith("catalogue") for part in parts)
 
 
 def test_infrastructure_is_there_and_has_its_reason() -> None:
@@ -353,7 +362,8 @@ def test_words_of_options_and_other_commands_are_no_part_of_a_command(package: P
         ("metrics/image.py", {"cli:train", "measure_patches"}, {"make_phantom", "register_pairs", "measure_rock"}),
         ("geometry.py", {"cli:train", "register_pairs", "extract_patches"}, {"make_phantom", "export_volume"}),
         ("training/trainer.py", {"cli:train"}, {"cli:predict", "extract_patches"}),
-        ("report/page/templates/stage.js", {"write_report"}, {"draw_montage"}),
+        ("report/page/templates/stage.js", {"write_report"}, {"figures.montage:montage_figure"}),
+        ("catalogue/figures.py", {"write_report"}, {"figures.montage:montage_figure", "measure_patches"}),
         ("runtime/progress.py", set(), {"cli:train", "cli:predict"}),
     ],
 )

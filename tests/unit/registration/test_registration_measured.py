@@ -13,7 +13,7 @@ from scipy import ndimage
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError
-from txm2sem_core.figures.pictures import _registration_view
+from txm2sem_core.figures.registration import _registration_view
 from txm2sem_core.geometry import centred_similarity, common_crop, corner_error_px, coverage, warp
 from txm2sem_core.intensity.measured import Slice, measured
 from txm2sem_core.registration import Registration, estimate_transform, judge, register_files, register_pairs, stage

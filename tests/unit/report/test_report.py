@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io as bytes_io
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,10 @@ from PIL import Image
 
 from txm2sem_core import io
 from txm2sem_core.report import volumes as report_volumes
-from txm2sem_core.report.captions import CAPTIONS, figure_entry
 from txm2sem_core.report.tables import read_paired, read_tables
 from txm2sem_core.report.volumes import REDUCTIONS, Source, choose_sources, embed_volumes
 from txm2sem_core.report.warnings import _correlation, warn_of
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 PLENTY = 1e9
 
 
@@ -161,18 +158,17 @@ def test_the_viewer_offers_the_learned_ones_the_best_baseline_truth_and_uncertai
 # --- tables
 
 
-def test_declared_tables_come_in_order_with_headings_and_others_after_them(tmp_path: Path) -> None:
+def test_tables_come_in_the_order_of_the_catalogue_with_headings(tmp_path: Path) -> None:
     volumes = pd.DataFrame(
         {"variant": ["a_b"], "seed": [0], "slices": [48.0], "psnr": [20.123], "dice_0": [0.5], "ssim": [None]}
     )
     io.write_csv(tmp_path / "volumes.csv", volumes)
     io.write_csv(tmp_path / "pairs.csv", pd.DataFrame({"variant": ["a"], "p": [0.01]}))
-    io.write_csv(tmp_path / "anything_new.csv", pd.DataFrame({"variant": ["a"], "strange_figure": [1.5]}))
     io.write_csv(tmp_path / "patches.csv", pd.DataFrame({"variant": ["a"]}))
     io.write_csv(tmp_path / "rock.csv", pd.DataFrame({"variant": ["a"]}))
-    names = ["patches.csv", "volumes.csv", "anything_new.csv", "pairs.csv", "missing.csv"]
-    paired, shown, new = read_tables(tmp_path, names)  # rock.csv is of an earlier run
-    assert (paired["title"], shown["title"], new["title"]) == ("Paired tests", "Volumes", "Anything new")
+    names = ["patches.csv", "volumes.csv", "pairs.csv", "uncertainty.csv"]
+    paired, shown = read_tables(tmp_path, names)  # rock.csv is of an earlier run, uncertainty.csv is missing
+    assert (paired["title"], shown["title"]) == ("Paired tests", "Volumes")
     assert shown["columns"] == [
         ("label", "Variant", 3),
         ("seed", "Seed", 0),
@@ -180,7 +176,7 @@ def test_declared_tables_come_in_order_with_headings_and_others_after_them(tmp_p
         ("psnr", "PSNR / dB", 2),
     ]
     assert shown["rows"][0]["label"] == "a b"
-    assert new["columns"][1] == ("strange_figure", "Strange figure", 3)
+    assert paired["columns"] == [("variant", "Variant", 3), ("p", "p", 3)]
 
 
 def test_a_standard_error_stands_beside_its_mean(tmp_path: Path) -> None:
@@ -222,39 +218,6 @@ def test_words_that_are_missing_do_not_make_numbers_of_a_column(tmp_path: Path) 
     (table,) = read_tables(tmp_path, ["rock.csv"])
     assert [row["of"] for row in table["rows"]] == ["x", None]
     assert np.isnan(table["rows"][0]["porosity"])
-
-
-# --- captions
-
-
-@pytest.mark.parametrize(
-    ("name", "title"),
-    [
-        ("comparison", "Comparison"),
-        ("montage_2", "Test patch 2"),
-        ("sections/feedforward_z", "Sections: feedforward z"),
-        ("uncertainty/unet/ensemble", "Uncertainty: unet ensemble"),
-        ("pore_space", "Pore space"),
-    ],
-)
-def test_every_figure_has_title_and_caption(name: str, title: str) -> None:
-    figure = figure_entry(f"results/a/figures/{name}.png", Path("results/a"))
-    assert figure["title"] == title
-    assert len(figure["caption"]) > 40
-
-
-def test_every_figure_that_the_workflow_draws_has_a_caption() -> None:
-    rules = (REPOSITORY / "workflow/rules/figures.smk").read_text()
-    drawn = set(re.findall(r'"<results>/\{sample\}/figures/(\w+?)(?:_\{|/|\{|")', rules))
-    drawn |= {"repair", "segmentation"} if "figures/{task}" in rules else set()
-    assert drawn
-    assert drawn <= set(CAPTIONS), "give the new figure its caption in reporting/captions.py"
-
-
-def test_a_figure_without_caption_is_still_shown() -> None:
-    figure = figure_entry("results/a/figures/strange_new/net.png", Path("results/a"))
-    assert figure["title"] == "Strange new net"
-    assert "no caption" in figure["caption"]
 
 
 # --- warnings

@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from txm2sem_core.catalogue.metrics import METRICS
 from txm2sem_core.metrics.numerals import plus_minus, with_interval
 from txm2sem_core.report.page.data import PairedTest, TableRow
 
 Status = Literal["yes", "partly", "undecided", "no", "open"]
 # a score's key in the tables, its name, unit and digits; the first one chooses the best variant
-SCORES = (("psnr", "PSNR", " dB", 2), ("ssim", "SSIM", "", 3))
+SCORES = tuple(
+    (metric.name, metric.title, f" {metric.unit}" if metric.unit else "", metric.decimals)
+    for metric in METRICS.values()
+    if metric.decides
+)
 TOO_FEW = "too few slices to tell"
 
 

@@ -1,0 +1,224 @@
+"""Every table of a sample's `metrics/` in one list: targets, report and `results/README.md` follow from its entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from txm2sem_core.metrics.gaps import NOT_MEASURED
+from txm2sem_core.samples.files import SampleFiles
+
+
+def _always(here: SampleFiles) -> bool:
+    return True
+
+
+def _with_volume(here: SampleFiles) -> bool:
+    return here.has_volume
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of `metrics/`. One without `title` has no place of its own in the report.
+
+    Attributes:
+        name: of its file, without a suffix.
+        what: what stands in it, for `results/README.md`.
+        title: its heading in the report.
+        note: what the report's reader must know of it.
+        columns: those that the report shows, where they are there; without, all.
+        label: columns that name a row and are joined into one.
+        headings: of columns that mean something else here than in other tables.
+        made: whether a sample has it.
+        forms: suffixes of its files.
+        asked: whether a run is asked for it, and the report shows it; else it is only left beside others.
+    """
+
+    name: str
+    what: str
+    title: str = ""
+    note: str = ""
+    columns: tuple[str, ...] = ()
+    label: tuple[str, ...] = ("variant",)
+    headings: Mapping[str, str] = field(default_factory=dict)
+    made: Callable[[SampleFiles], bool] = _always
+    forms: tuple[str, ...] = (".csv",)
+    asked: bool = True
+
+
+MEASURED = ("measured_share", "box_z_px", "box_y_px", "box_x_px")  # where a part of a volume was not
+_INTERVAL = {"low": "95 % from", "high": "95 % to"}
+
+TABLES = (
+    Table(
+        "patches",
+        "one row a model and test patch: PSNR, SSIM, MAE, MS-SSIM, structure, GMSD, histogram distance, the 8-bit "
+        "scores of the published code, and `not_measured`: which of them failed, and why; so also in `volumes.csv`, "
+        "`rock.csv` and `uncertainty.csv`",
+    ),
+    Table(
+        "summary",
+        "one row a variant: n different patches, slices; of each score mean, standard error and Student's 95 % "
+        "interval over slices, and the spread over seeds",
+    ),
+    Table(
+        "pairs",
+        "one row a score and two variants: mean difference, Student's 95 % interval and p over `slices` (each with one "
+        "mean), Holm's p, and which is `better`, empty where it may be noise, `too few slices to tell` of a single one",
+        title="Paired tests",
+        note="First minus second on the same test patches: mean over slices, Student's 95 % interval over slices (each "
+        "with one mean), and p of the paired t test, corrected for the number of pairs of a score (Holm). They know of "
+        "slices only, not of other trainings or samples. Of a single slice there are neither.",
+        columns=("score", "first", "second", "difference", "low", "high", "p_holm", "better", "n", "slices"),
+        label=(),
+        headings={**_INTERVAL, "p": "p", "p_holm": "p, corrected", "n": "Patches"},
+    ),
+    Table(
+        "table",
+        "mean and standard error over slices as a table for a paper, with the published figure marked as theirs",
+        forms=(".md", ".tex", ".csv"),
+    ),
+    Table(
+        "spectra",
+        "radially averaged power of the test patches: `variant`, `seed`, `source` (`prediction`; `sem` and `txm` once, "
+        "without a variant), `frequency_per_px`, `frequency_per_nm`, `power` (squared grey levels of the source times "
+        "squared pixels)",
+    ),
+    Table(
+        "resolution",
+        "Fourier ring correlation with the measured SEM: `variant`, `seed`, `source` (`prediction`; `txm` once), the "
+        "frequencies, `correlation`, `half_bit` (threshold), and for each curve `resolution_nm` (at 1/7) and "
+        "`resolution_half_bit_nm`",
+    ),
+    Table(
+        "volumes",
+        "one row a volume, where the sample has a TXM volume",
+        title="Volumes",
+        note="PSNR, SSIM and MAE against the true volume where it is known. Change along z: 1 is as much change from "
+        "slice to slice as the truth has; above, slices jitter; below, they are smeared. Without truth, change along z "
+        "is compared with change within the plane. Where a part was not measured, it counts nowhere; neighbours, "
+        "jitter and change within the plane are of the largest box that was measured wholly.",
+        columns=(
+            "seed",
+            "slices",
+            "psnr",
+            "ssim",
+            "mae",
+            "continuity_ratio",
+            "continuity_explained",
+            "continuity_error",
+            "neighbour_ssim_z",
+            "neighbour_ssim_z_truth",
+            "jitter_z",
+            "jitter_z_truth",
+            "fraction_0",
+            "fraction_0_truth",
+            "self_continuity_ratio",
+            "self_continuity_correlation_z",
+            *MEASURED,
+            NOT_MEASURED,
+        ),
+        made=_with_volume,
+    ),
+    Table(
+        "volume_spectra",
+        "power along each axis: `variant`, `seed`, `source` (`prediction`; `truth` once), `axis`, the frequencies, "
+        "`power` (squared grey levels a voxel)",
+        made=_with_volume,
+    ),
+    Table(
+        "rock",
+        "one row a volume, the truth first: figures of the rock, units in the names, `inf` where no path leads through "
+        "the pores, empty where nothing is known ([`docs/measures.md`](../docs/measures.md)); "
+        "`metrics/{variant}/seed{seed}/rock.json` and `metrics/truth/rock.json` are its parts",
+        title="Rock",
+        note="Pores are the darkest phase, by one segmentation for all. Connected: joins the two faces along the axis. "
+        "Pore sizes and flow are of a block from the middle; a formation factor is ∞ where no path leads through the "
+        "pores. Thin volumes read too connected, noise shifts the Euler number, round pores read a voxel too small, "
+        "and surfaces too small where pores are hardly wider than a voxel's longest edge. Where a part was not "
+        "measured, porosity is of the rest, and all other figures of the largest box that was measured wholly.",
+        columns=(
+            "seed",
+            "porosity",
+            "porosity_connected_z",
+            "porosity_connected_y",
+            "porosity_connected_x",
+            "specific_surface_per_um",
+            "euler_per_um3",
+            "mean_chord_z_nm",
+            "mean_chord_x_nm",
+            "pore_diameter_nm_median",
+            "diffusivity_z_relative",
+            "diffusivity_x_relative",
+            "formation_factor_z",
+            "formation_factor_x",
+            "permeability_z_nd",
+            "permeability_y_nd",
+            "permeability_x_nd",
+            *MEASURED,
+            NOT_MEASURED,
+        ),
+        made=_with_volume,
+    ),
+    Table(
+        "rock_distributions",
+        "two-point probability, shares of chord lengths along z, y, x and of pore diameters: variant, seed, what, "
+        "axis, `x_nm`, value",
+        made=_with_volume,
+        asked=False,
+    ),
+    Table(
+        "rock_intervals",
+        "of each variant and figure over n seeds, each one's own volume measured: mean, std, Student's 95 % interval "
+        "(`low`, `high`), least and greatest; `without_path` seeds have no path through their pores, and count with "
+        "conductance 0",
+        title="Rock, over the seeds",
+        note="Each figure over n trainings of a variant that differ by their seed, each one's own volume measured: "
+        "mean, standard deviation, Student's 95 % interval of the mean over the seeds, least and greatest. They know "
+        "of trainings only: not of other rock, nor of what no training can tell. Tortuosity and formation factor are "
+        "of the mean conductance, to which a volume without a path through its pores adds 0.",
+        headings={**_INTERVAL, "n": "Seeds", "without_path": "Of them without a path"},
+        made=_with_volume,
+        asked=False,
+    ),
+    Table(
+        "uncertainty",
+        "whether the stated uncertainty covers the error, where one is stated",
+        title="Uncertainty",
+        note="Share of pixels whose true error is covered by the stated uncertainty; in brackets that of Gaussian "
+        "errors.",
+        columns=(
+            "of",
+            "stated",
+            "pixels",
+            "within_1",
+            "within_2",
+            "rms_error",
+            "rms_stated",
+            "correlation",
+            "nll",
+            NOT_MEASURED,
+        ),
+        label=("variant", "run"),
+        made=lambda here: bool(here.runs.uncertain),
+    ),
+    Table(
+        "repair",
+        "one row a model that repairs, if there are any; errors are over slices",
+        title="Repair, under the damage",
+        note="Mean and standard error over the test slices.",
+        made=lambda here: "repair" in here.runs.tasks,
+    ),
+    Table(
+        "segmentation",
+        "one row a model that segments, if there are any",
+        title="Segmentation",
+        made=lambda here: "segmentation" in here.runs.tasks,
+    ),
+)
+
+
+def table_files(here: SampleFiles) -> list[str]:
+    """The tables of a sample that a run is asked for."""
+    made = [table for table in TABLES if table.asked and table.made(here)]
+    return [here.metrics(f"{table.name}{form}") for table in made for form in table.forms]
