@@ -54,7 +54,6 @@ MOVED = {
     "progress": "runtime.progress",
     "raw_pairs": "samples.raw_pairs",
     "reporting": "report",
-    "reporting.captions": "report.captions",
     "reporting.cautions": "report.warnings",
     "reporting.gather": "report.gather",
     "reporting.stated": "report.stated",

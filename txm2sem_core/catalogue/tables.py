@@ -129,7 +129,7 @@ TABLES = (
     Table(
         "rock",
         "one row a volume, the truth first: figures of the rock, units in the names, `inf` where no path leads through "
-        "the pores, empty where nothing is known ([`docs/measures.md`](../docs/measures.md)); "
+        "the pores, empty where nothing is known ([`docs/method/measures.md`](../docs/method/measures.md)); "
         "`metrics/{variant}/seed{seed}/rock.json` and `metrics/truth/rock.json` are its parts",
         title="Rock",
         note="Pores are the darkest phase, by one segmentation for all. Connected: joins the two faces along the axis. "

@@ -402,7 +402,7 @@ def test_only_pixels_of_the_mask_count(tmp_path: Path, shape: tuple[int, ...]) -
     inside = mask > 0
     assert found["psnr"] == pytest.approx(10 * np.log10(255**2 / np.mean((prediction - target)[inside] ** 2)))
     io.write_tiff(tmp_path / "mask.tif", mask[..., :20, :])
-    with pytest.raises(InputError, match=r"mask\.tif: shape"):
+    with pytest.raises(InputError, match=r"mask\.tif has the shape"):
         evaluate_files(p, t, tmp_path / "mask.tif", None, tmp_path / "m.json")
 
 

@@ -355,7 +355,7 @@ def test_words_of_options_and_other_commands_are_no_part_of_a_command(package: P
         ),
         (
             "metrics/damage.py",
-            {"cli:train", "measure_side_task", "draw_side_task"},
+            {"cli:train", "measure_side_task", "figures.side_task:side_task_figure"},
             {"extract_patches", "measure_rock"},
         ),
         ("metrics/density.py", {"cli:train", "extract_patches", "measure_side_task"}, {"register_pairs"}),
