@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from txm2sem_core.acceleration.padded import write_activated
 from txm2sem_core.acceleration.row_queue import RowQueue, WaitingMemory
 from txm2sem_core.acceleration.row_streams import (
     Rows,
@@ -98,7 +100,7 @@ def srresnet(network: SRResNet, rows: Rows, height: int, memory: WaitingMemory) 
     rows = normalised(network.middle_norm, convolved(network.middle_conv, rows, height, added), memory)
     rows = beside(waiting, rows)
     for conv, activation in zip(network.up_convs, network.up_activations, strict=True):
-        rows = _shuffled(activation, convolved(conv, rows, height, added))
+        rows = _shuffled(activation, convolved(_by_pixels(conv), rows, height, added))
         height *= 2
     return each(torch.tanh_, convolved(network.last_conv, rows, height, added))
 
@@ -115,9 +117,10 @@ def _blocks(blocks: nn.Sequential, rows: Rows, height: int, memory: WaitingMemor
 
 
 def _sums(rows: Rows) -> Rows:
-    """The sums of two images."""
-    for one, other in rows:
-        yield (other.add_(one),)
+    """The sums of images and what waited beside them."""
+    for images in rows:
+        added(images[0], images)
+        yield images[:1]
 
 
 def _copied_to(waiting: RowQueue, rows: Rows) -> Rows:
@@ -127,7 +130,30 @@ def _copied_to(waiting: RowQueue, rows: Rows) -> Rows:
         yield (image,)
 
 
+def _by_pixels(layer: nn.Module) -> nn.Module:
+    """A convolution whose channels are to become 2 x 2 pixels, with those of each pixel beside each other."""
+    assert isinstance(layer, nn.Conv2d)
+    weight, channels = layer.weight, layer.out_channels // 4
+    ordered = copy.copy(layer)
+    ordered._parameters = dict(layer._parameters)
+    ordered.weight = _without_gradient(weight.reshape(channels, 4, -1).transpose(0, 1).reshape(weight.shape))
+    if layer.bias is not None:
+        ordered.bias = _without_gradient(layer.bias.view(channels, 4).t().flatten())
+    return ordered
+
+
+def _without_gradient(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values, requires_grad=False)
+
+
 def _shuffled(activation: nn.Module, rows: Rows) -> Rows:
-    """Four channels each become 2 x 2 pixels, which are activated."""
+    """What `_by_pixels` makes becomes pixels, in rows of both, and is activated on the way."""
     for (image,) in rows:
-        yield (activation(functional.pixel_shuffle(image, 2)),)
+        batch, channels, height, width = image.shape
+        size = (batch, channels // 4, 2 * height, 2 * width)
+        made = torch.empty(size, dtype=image.dtype, device=image.device, memory_format=torch.channels_last)
+        places = made.permute(0, 2, 3, 1).view(batch, height, 2, width, channels // 2)
+        two_rows = image.permute(0, 2, 3, 1).reshape(batch, height, width, 2, channels // 2).transpose(2, 3)
+        write_activated(activation, two_rows, places)
+        del image, two_rows, places
+        yield (made,)

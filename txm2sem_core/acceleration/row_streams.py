@@ -9,8 +9,8 @@ Layers are generators that ask the one before for its next band. A skip connecti
 needs statistics of the whole image lets all of it wait before it goes on. Results are those of the whole image, at its
 borders as well, but for rounding: the library may choose another order of sums for another size.
 
-What is handed on is a tuple of images that the receiver puts together (adds, joins) where it writes or reads them, so
-that no image is made only to be copied.
+What is handed on is an image, and what waited beside it: the receiver puts them together (adds, joins) where it writes
+or reads them, so that no image is made only to be copied.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from txm2sem_core.acceleration.row_queue import RowQueue, WaitingMemory
 from txm2sem_core.acceleration.winograd import WinogradConv2d
 
 Images = tuple[Tensor, ...]
+"""Rows of an image, `[B, C, rows, X]`, and the same rows of one that waited, if any, in pieces."""
 Rows = Iterator[Images]
-"""Bands of images of one size, `[B, C, rows, X]`: the rows of a whole image in order."""
+"""The rows of a whole image, in order."""
 Write = Callable[[Tensor, Images], None]
 """Writes what a layer reads, made of the images that it is given, into its first argument."""
 
@@ -41,11 +42,21 @@ def cut(plane: Tensor, rows: int) -> Rows:
 
 
 def added(out: Tensor, images: Images) -> None:
-    """Write the sum of one image or two."""
-    if len(images) == 1:
-        out.copy_(images[0])
-    else:
-        torch.add(*images, out=out)
+    """Write an image, or its sum with what waited beside it."""
+    image, *pieces = images
+    if not pieces:
+        out.copy_(image)
+    for top, piece in _placed(pieces):
+        bottom = top + piece.shape[2]
+        torch.add(image[:, :, top:bottom], piece, out=out[:, :, top:bottom])
+
+
+def _placed(pieces: list[Tensor]) -> Iterator[tuple[int, Tensor]]:
+    """Pieces one below another, each with its first row."""
+    top = 0
+    for piece in pieces:
+        yield top, piece
+        top += piece.shape[2]
 
 
 def activated(activation: nn.Module, dropout: nn.Module | None = None) -> Write:
@@ -169,52 +180,67 @@ def _without_border(layer: nn.Conv2d, margin: int) -> Callable[[Tensor], Tensor]
 
 
 def enlarged(layer: nn.Module, rows: Rows, height: int) -> Rows:
-    """What a transposed convolution (no dilation) makes of an image of `height` rows; images are joined as channels.
-
-    A band makes some rows to which the next one adds.
-    """
+    """What a transposed convolution (no dilation) makes of an image of `height` rows, with what waited as channels."""
     assert isinstance(layer, nn.ConvTranspose2d)
     padding, stride, kernel = int(layer.padding[0]), layer.stride[0], layer.kernel_size[0]
-    end = (height - 1) * stride - padding + kernel + int(layer.output_padding[0])  # in rows of all that is made
-    end -= padding
-    bare = copy.copy(layer)
-    bare.padding, bare.output_padding = (0, int(layer.padding[1])), (0, int(layer.output_padding[1]))
+    full = (height - 1) * stride + kernel + int(layer.output_padding[0])  # with the border that is cut off
+    bare = copy.copy(layer)  # with the same weights
+    rounding = (stride - kernel) % stride  # the library takes three times as long where rows are no multiple of strides
+    bare.padding, bare.output_padding = (0, int(layer.padding[1])), (rounding, int(layer.output_padding[1]))
     kept: Tensor | None = None
     top = 0
-    for images in rows:
+    for images in _for_joining(bare, rows):
         made = _joined(bare, images)
         count = images[0].shape[2] * stride
         del images
         if kept is not None:
             made[:, :, : kept.shape[2]] += kept
-        kept = made[:, :, count:].clone(memory_format=torch.channels_last)
+        kept = made[:, :, count:].clone(memory_format=torch.channels_last)  # rows to which the next band adds
         if layer.bias is not None:
             kept -= layer.bias[:, None, None]
-        is_last = top + count >= (height - 1) * stride + stride
-        stop = padding + end if is_last else top + count
-        piece = [made[:, :, max(padding - top, 0) : stop - top]]
+        stop = top + count if top + count < height * stride else full - padding
+        ready = [made[:, :, max(padding - top, 0) : stop - top]]
         del made
         top += count
-        if piece[0].shape[2]:
-            yield (piece.pop(),)
+        if ready[0].shape[2]:
+            yield (ready.pop(),)
+
+
+def _for_joining(layer: nn.ConvTranspose2d, rows: Rows) -> Rows:
+    """For layers that join two images without a copy, piece by piece."""
+    for images in rows:
+        image, *pieces = images
+        if not (pieces and isinstance(layer, FewChannelConvTranspose2d)):
+            yield images
+            continue
+        del images
+        for top, piece in _placed(pieces):
+            yield image[:, :, top : top + piece.shape[2]], piece
 
 
 def _joined(layer: nn.ConvTranspose2d, images: Images) -> Tensor:
-    """What a layer makes of images side by side along channels."""
+    """What a layer makes of what waited, and the image, side by side along channels."""
+    image, *pieces = images
     if isinstance(layer, FewChannelConvTranspose2d):
-        return layer.joined(images)
-    made: Tensor = layer(images[0] if len(images) == 1 else torch.cat(images, dim=1))
+        return layer.joined([*pieces, image])
+    if not pieces:
+        made: Tensor = layer(image)
+        return made
+    batch, channels, rows, width = image.shape
+    waited = pieces[0].shape[1]
+    size = (batch, waited + channels, rows, width)
+    both = torch.empty(size, dtype=image.dtype, device=image.device, memory_format=torch.channels_last)
+    for top, piece in _placed(pieces):
+        both[:, :waited, top : top + piece.shape[2]] = piece
+    both[:, waited:] = image
+    made = layer(both)
     return made
 
 
 def beside(waiting: RowQueue, rows: Rows) -> Rows:
-    """The rows that wait beside the same rows of one image, `(waited, image)`."""
+    """The rows that wait beside the same rows of an image."""
     for (image,) in rows:
-        top = 0
-        for piece in waiting.take(image.shape[2]):
-            bottom = top + piece.shape[2]
-            yield piece, image[:, :, top:bottom]
-            top = bottom
+        yield image, *waiting.take(image.shape[2])
 
 
 def each(function: Callable[[Tensor], Tensor], rows: Rows) -> Rows:
