@@ -25,7 +25,7 @@ from torch.nn import functional
 from txm2sem_core.acceleration.convolutions import FewChannelConv2d, FewChannelConvTranspose2d
 from txm2sem_core.acceleration.padded import write_activated
 from txm2sem_core.acceleration.row_queue import RowQueue, WaitingMemory
-from txm2sem_core.acceleration.winograd import WinogradConv2d
+from txm2sem_core.acceleration.winograd import SIDE, WinogradConv2d
 
 Images = tuple[Tensor, ...]
 """Rows of an image, `[B, C, rows, X]`, and the same rows of one that waited, if any, in pieces."""
@@ -121,10 +121,13 @@ class _Reach:
         self.height, self.reflects = height, layer.padding_mode == "reflect"
         self.margin = int(layer.padding[1]) if self.reflects else 0
         self.first, self.end = 0, self.border
+        self._together = SIDE if isinstance(layer, (FewChannelConv2d, WinogradConv2d)) else 1  # else much slower
 
     def count(self) -> int:
-        """Rows that can be made."""
-        return max((self.end - self.first - self.kernel) // self.stride + 1, 0)
+        """Rows that can be made, and are made now."""
+        count = max((self.end - self.first - self.kernel) // self.stride + 1, 0)
+        is_last = self.end == self.height + 2 * self.border
+        return count if is_last else count // self._together * self._together
 
     def advance(self, count: int) -> None:
         """So many rows have been made."""
