@@ -120,14 +120,18 @@ def _sums(rows: Rows) -> Rows:
     """The sums of images and what waited beside them."""
     for images in rows:
         added(images[0], images)
-        yield images[:1]
+        made = [images[:1]]
+        del images
+        yield made.pop()
 
 
 def _copied_to(waiting: RowQueue, rows: Rows) -> Rows:
     """The same rows, which wait in a queue as well."""
     for (image,) in rows:
         waiting.put(image)
-        yield (image,)
+        handed = [image]
+        del image
+        yield (handed.pop(),)
 
 
 def _by_pixels(layer: nn.Module) -> nn.Module:
@@ -155,5 +159,6 @@ def _shuffled(activation: nn.Module, rows: Rows) -> Rows:
         places = made.permute(0, 2, 3, 1).view(batch, height, 2, width, channels // 2)
         two_rows = image.permute(0, 2, 3, 1).reshape(batch, height, width, 2, channels // 2).transpose(2, 3)
         write_activated(activation, two_rows, places)
-        del image, two_rows, places
-        yield (made,)
+        handed = [made]
+        del image, two_rows, places, made
+        yield (handed.pop(),)

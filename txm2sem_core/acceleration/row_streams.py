@@ -10,7 +10,8 @@ needs statistics of the whole image lets all of it wait before it goes on. Resul
 borders as well, but for rounding: the library may choose another order of sums for another size.
 
 What is handed on is an image, and what waited beside it: the receiver puts them together (adds, joins) where it writes
-or reads them, so that no image is made only to be copied.
+or reads them, so that no image is made only to be copied. A layer that waits for its next turn holds no image: it lets go
+of what it was given (`del`), and of what it hands on (`pop`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ Rows = Iterator[Images]
 """The rows of a whole image, in order."""
 Write = Callable[[Tensor, Images], None]
 """Writes what a layer reads, made of the images that it is given, into its first argument."""
+
+
+def empty(like: Tensor, size: tuple[int, int, int, int]) -> Tensor:
+    """Memory for an image, channels innermost on a CPU, and elsewhere where the given one lies so."""
+    innermost = like.device.type == "cpu" or (like.shape[1] > 1 and like.stride(1) == 1)
+    layout = torch.channels_last if innermost else torch.contiguous_format
+    return torch.empty(size, dtype=like.dtype, device=like.device, memory_format=layout)
 
 
 def cut(plane: Tensor, rows: int) -> Rows:
@@ -96,7 +104,7 @@ def convolved(layer: nn.Module, rows: Rows, height: int, write: Write, waiting: 
             kept = frame
             continue
         needed = frame[:, :, : (count - 1) * reach.stride + reach.kernel]
-        kept = frame[:, :, count * reach.stride :].clone(memory_format=torch.channels_last)
+        kept = frame[:, :, count * reach.stride :].clone()
         reach.advance(count)
         del frame
         made = [run(needed)]
@@ -144,7 +152,7 @@ class _Reach:
         below = self.border if is_last else 0
         m = self.margin
         size = (batch, channels, above + new + below, width + 2 * m)
-        frame = torch.empty(size, dtype=images[0].dtype, device=images[0].device, memory_format=torch.channels_last)
+        frame = empty(images[0], size)
         image = frame[:, :, above : above + new, m : m + width]
         write(image, images)
         for near in range(m):
@@ -193,12 +201,14 @@ def enlarged(layer: nn.Module, rows: Rows, height: int) -> Rows:
     kept: Tensor | None = None
     top = 0
     for images in _for_joining(bare, rows):
-        made = _joined(bare, images)
         count = images[0].shape[2] * stride
+        given = _joined(bare, images)
         del images
+        made = bare.joined(given) if isinstance(bare, FewChannelConvTranspose2d) else bare(given[0])
+        del given
         if kept is not None:
             made[:, :, : kept.shape[2]] += kept
-        kept = made[:, :, count:].clone(memory_format=torch.channels_last)  # rows to which the next band adds
+        kept = made[:, :, count:].clone()  # rows to which the next band adds
         if layer.bias is not None:
             kept -= layer.bias[:, None, None]
         stop = top + count if top + count < height * stride else full - padding
@@ -214,42 +224,46 @@ def _for_joining(layer: nn.ConvTranspose2d, rows: Rows) -> Rows:
     for images in rows:
         image, *pieces = images
         if not (pieces and isinstance(layer, FewChannelConvTranspose2d)):
-            yield images
+            del image, pieces
+            handed = [images]
+            del images
+            yield handed.pop()
             continue
         del images
         for top, piece in _placed(pieces):
             yield image[:, :, top : top + piece.shape[2]], piece
+        del image, pieces, piece
 
 
-def _joined(layer: nn.ConvTranspose2d, images: Images) -> Tensor:
-    """What a layer makes of what waited, and the image, side by side along channels."""
+def _joined(layer: nn.ConvTranspose2d, images: Images) -> list[Tensor]:
+    """What waited, and the image, side by side along channels; apart for layers that join them without a copy."""
     image, *pieces = images
-    if isinstance(layer, FewChannelConvTranspose2d):
-        return layer.joined([*pieces, image])
-    if not pieces:
-        made: Tensor = layer(image)
-        return made
+    if not pieces or isinstance(layer, FewChannelConvTranspose2d):
+        return [*pieces, image]
     batch, channels, rows, width = image.shape
     waited = pieces[0].shape[1]
     size = (batch, waited + channels, rows, width)
-    both = torch.empty(size, dtype=image.dtype, device=image.device, memory_format=torch.channels_last)
+    both = empty(image, size)
     for top, piece in _placed(pieces):
         both[:, :waited, top : top + piece.shape[2]] = piece
     both[:, waited:] = image
-    made = layer(both)
-    return made
+    return [both]
 
 
 def beside(waiting: RowQueue, rows: Rows) -> Rows:
     """The rows that wait beside the same rows of an image."""
     for (image,) in rows:
-        yield image, *waiting.take(image.shape[2])
+        both = [(image, *waiting.take(image.shape[2]))]
+        del image
+        yield both.pop()
 
 
 def each(function: Callable[[Tensor], Tensor], rows: Rows) -> Rows:
     """A function of single pixels, of every image."""
     for images in rows:
-        yield tuple(map(function, images))
+        made = [tuple(map(function, images))]
+        del images
+        yield made.pop()
 
 
 def normalised(norm: nn.Module, rows: Rows, memory: WaitingMemory) -> Rows:
@@ -272,8 +286,10 @@ def _by_own_statistics(norm: nn.BatchNorm2d | nn.InstanceNorm2d, rows: Rows, mem
     for image in waiting.take_all():
         # batch norm computes so in half precision as well
         dtype = torch.float64 if image.dtype == torch.float64 else torch.float32
-        mean, variance = statistics.mean.to(dtype), statistics.variance.to(dtype)
-        yield (functional.batch_norm(image, mean, variance, norm.weight, norm.bias, False, 0.0, norm.eps),)
+        mean, variance = (each.to(image.device, dtype) for each in (statistics.mean, statistics.variance))
+        made = [functional.batch_norm(image, mean, variance, norm.weight, norm.bias, False, 0.0, norm.eps)]
+        del image
+        yield (made.pop(),)
 
 
 class _Statistics:
@@ -281,7 +297,7 @@ class _Statistics:
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean = self._squares = torch.zeros(())
+        self.mean = self._squares = torch.zeros((), dtype=torch.float64)
 
     @property
     def variance(self) -> Tensor:
@@ -292,9 +308,9 @@ class _Statistics:
         """More rows `[1, C, rows, X]`."""
         assert band.shape[0] == 1, "statistics of one image"
         values = band if band.dtype == torch.float64 else band.float()
-        variance, mean = (each.double() for each in torch.var_mean(values, (0, 2, 3), correction=0))
+        variance, mean = (each.cpu().double() for each in torch.var_mean(values, (0, 2, 3), correction=0))
         new, before = band.shape[2] * band.shape[3], self.count
         self.count += new
-        change = mean - self.mean.to(mean)
-        self._squares = self._squares.to(mean) + variance * new + change.square() * (before * new / self.count)
-        self.mean = self.mean.to(mean) + change * (new / self.count)
+        change = mean - self.mean
+        self._squares = self._squares + variance * new + change.square() * (before * new / self.count)
+        self.mean = self.mean + change * (new / self.count)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from txm2sem_core.config.base import Name, PluginPath, ResultsPath, Seed, Settings, Text, UserPath
+from txm2sem_core.config.base import Name, NonNegative, PluginPath, ResultsPath, Seed, Settings, Text, UserPath
 from txm2sem_core.config.checking import check_bounds, merge, shown, validated
 from txm2sem_core.config.fitting import check_networks, check_patches
 from txm2sem_core.config.generators import check_generator_name
@@ -38,6 +38,7 @@ class Config(Settings):
     title: Text = "TXM2SEM"  # of the report
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # never causes a rerun
+    memory_gib: NonNegative = 0.0  # that a plane may take in a network, 0 = as is free; never causes a rerun
     tiff_volumes: bool = False  # write each predicted volume as a TIFF stack too
     plugins: tuple[PluginPath, ...] = ()  # Python files that register networks of the user's own
     leave_out: tuple[Name, ...] = ()  # variants that this run is made without, as where their training fails
