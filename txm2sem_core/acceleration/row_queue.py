@@ -20,12 +20,13 @@ class WaitingMemory:
         most: bytes; None for no bound.
         held: bytes that they hold now.
         written: bytes that were written to temporary files so far.
+        folder: where these are.
     """
 
     most: int | None = None
     held: int = 0
     written: int = 0
-    folder: str | None = field(default_factory=tempfile.gettempdir)
+    folder: str = field(default_factory=tempfile.gettempdir)
 
     def takes(self, size: int) -> bool:
         """Whether so many bytes more may be held."""
@@ -60,19 +61,28 @@ class RowQueue:
         self._bands: deque[Tensor | _Written] = deque()
 
     def put(self, band: Tensor) -> None:
-        """Add rows; they are not copied, unless they are written to a file."""
+        """Add rows; they are not copied, unless they are written to a file.
+
+        Raises:
+            MemoryError: neither memory nor the disk has room for them.
+        """
         size = band.numel() * band.element_size()
         if self._memory.takes(size):
             self._memory.held += size
             self._bands.append(band)
             return
-        file = tempfile.TemporaryFile(prefix="txm2sem-", dir=self._memory.folder, buffering=0)  # noqa: SIM115
-        values: Any = band.permute(0, 2, 3, 1).contiguous().cpu().view(torch.uint8).numpy()
-        rest = memoryview(values.reshape(-1).data)
-        while rest:
-            rest = rest[file.write(rest) :]
+        self._bands.append(self._write(band))
         self._memory.written += size
-        self._bands.append(_Written(file, band.shape, band.dtype, band.device))
+
+    def _write(self, band: Tensor) -> _Written:
+        values = memoryview(band.permute(0, 2, 3, 1).contiguous().cpu().view(torch.uint8).numpy().reshape(-1).data)
+        try:
+            file = tempfile.TemporaryFile(prefix="txm2sem-", dir=self._memory.folder, buffering=0)  # noqa: SIM115
+            while values:
+                values = values[file.write(values) :]
+        except OSError as error:
+            raise MemoryError(f"no room for temporary files in {self._memory.folder}: {error.strerror}") from error
+        return _Written(file, band.shape, band.dtype, band.device)
 
     def take(self, rows: int) -> Iterator[Tensor]:
         """Give the next `rows` rows, in as many pieces as they came in."""

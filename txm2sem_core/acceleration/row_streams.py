@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from txm2sem_core.acceleration.convolutions import FewChannelConv2d, FewChannelConvTranspose2d
+from txm2sem_core.acceleration.convolutions import FewChannelConv2d, FewChannelConvTranspose2d, in_plain_float
 from txm2sem_core.acceleration.padded import write_activated
 from txm2sem_core.acceleration.row_queue import RowQueue, WaitingMemory
 from txm2sem_core.acceleration.winograd import SIDE, WinogradConv2d
@@ -180,14 +180,19 @@ class _Reach:
 
 def _without_border(layer: nn.Conv2d, margin: int) -> Callable[[Tensor], Tensor]:
     """The layer without its border above and below, and without one of `margin` columns on each side."""
-    if margin and isinstance(layer, (FewChannelConv2d, WinogradConv2d)):
-        return layer.inside
     bare = copy.copy(layer)  # with the same weights
     assert not isinstance(layer.padding, str)
     columns = int(layer.padding[1]) - margin
     bare.padding, bare.padding_mode = (0, columns), "zeros"
     bare._reversed_padding_repeated_twice = [columns, columns, 0, 0]
-    return bare
+    if not isinstance(layer, (FewChannelConv2d, WinogradConv2d)) or columns:
+        return bare
+
+    def run(x: Tensor) -> Tensor:
+        made: Tensor = layer.inside(x) if in_plain_float(x) else bare(x)
+        return made
+
+    return run
 
 
 def enlarged(layer: nn.Module, rows: Rows, height: int) -> Rows:
