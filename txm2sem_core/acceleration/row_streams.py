@@ -10,8 +10,8 @@ needs statistics of the whole image lets all of it wait before it goes on. Resul
 borders as well, but for rounding: the library may choose another order of sums for another size.
 
 What is handed on is an image, and what waited beside it: the receiver puts them together (adds, joins) where it writes
-or reads them, so that no image is made only to be copied. A layer that waits for its next turn holds no image: it lets go
-of what it was given (`del`), and of what it hands on (`pop`).
+or reads them, so that no image is made only to be copied. A layer that waits for its next turn holds no image: it lets
+go of what it was given (`del`), and of what it hands on (`pop`).
 """
 
 from __future__ import annotations

@@ -43,21 +43,21 @@ def _pays(x: Tensor, pixels: int, inner: int, outer: int) -> bool:
     return large and not torch.is_grad_enabled() and can_be_filtered(x)
 
 
-def halving_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int = 1) -> Tensor:
+def halving_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, border: int = 1) -> Tensor:
     """What `HalvingConv2d` makes. The first block begins in the border.
 
     Args:
-        x: `[B, C, 2 Y + 2 - 2 rows, 2 X]`, channels innermost in memory.
+        x: `[B, C, 2 Y + 2 - 2 border, 2 X]`, channels innermost in memory.
         weight: `[C', C, 4, 4]`.
         bias: `[C']`.
-        rows: of the border, above and below: one, or none where x brings them (`row_streams`).
+        border: rows above and below that are made here: one, or none where x brings them (`row_streams`).
 
     Returns:
         `[B, C', Y, X]`, without gradients.
     """
     (batch, inner, height, width), outer = x.shape, weight.shape[0]
-    height, width = height // 2 + rows - 1, width // 2
-    x = functional.pad(x, (1, 1 + 2 * (-width % SIDE), rows, rows + 2 * (-height % SIDE)))
+    height, width = height // 2 + border - 1, width // 2
+    x = functional.pad(x, (1, 1 + 2 * (-width % SIDE), border, border + 2 * (-height % SIDE)))
     # two rows of a block, and in each its two pixels with all channels, which lie beside each other
     rows = x.permute(0, 2, 3, 1).view(batch, x.shape[2] // 2, 2, x.shape[3] // 2, 2 * inner)
     taps = weight.view(outer, inner, 2, 2, 2, 2).permute(0, 3, 5, 1, 2, 4)  # [C', row, column, C, tap, tap]
@@ -65,17 +65,17 @@ def halving_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, rows: in
     return made.flatten(1, 2).flatten(2, 3)[:, :height, :width].permute(0, 3, 1, 2)
 
 
-def doubling_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int = 1) -> Tensor:
+def doubling_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, border: int = 1) -> Tensor:
     """What `DoublingConvTranspose2d` makes. The first block begins in the border, which is cut off.
 
     Args:
         x: `[B, C, Y, X]`, channels innermost in memory.
         weight: `[C, C', 4, 4]`.
         bias: `[C']`.
-        rows: of the border that are cut off, above and below.
+        border: rows that are cut off above and below.
 
     Returns:
-        `[B, C', 2 Y + 2 - 2 rows, 2 X]`, without gradients.
+        `[B, C', 2 Y + 2 - 2 border, 2 X]`, without gradients.
     """
     (batch, inner, height, width), outer = x.shape, weight.shape[1]
     x = functional.pad(x, (1, 1 + -(width + 1) % SIDE, 1, 1 + -(height + 1) % SIDE)).permute(0, 2, 3, 1)
@@ -86,4 +86,4 @@ def doubling_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, rows: i
     tiles = made.permute(0, 1, 2, 4, 5, 3, 6)
     by_bands(x, taps.reshape(4 * outer, inner, 2, 2), None if bias is None else bias.repeat(2), tiles)
     image = made.view(batch, 2 * SIDE * down, 2 * SIDE * across, outer)
-    return image[:, rows : 2 * height + 2 - rows, 1 : 2 * width + 1].permute(0, 3, 1, 2)
+    return image[:, border : 2 * height + 2 - border, 1 : 2 * width + 1].permute(0, 3, 1, 2)

@@ -121,7 +121,9 @@ class UncertaintySettings(Settings):
 class PredictSettings(Settings):
     """How volumes are predicted and written."""
 
-    tile_px: Annotated[int, Field(ge=0)] = 0  # side of a tile in TXM pixels; 0 = whole planes where they fit
+    tile_px: Annotated[int, Field(ge=0)] = (
+        0  # side of a tile in TXM pixels; 0 = no tiles where a network can do without
+    )
     overlap_px: Annotated[int, Field(ge=0)] = 32  # width over which neighbouring tiles are blended
     jobs: Annotated[int, Field(ge=1, le=1000)] = 1  # a volume is predicted by so many, a slab of whole slices each
     compute: ComputeSettings = ComputeSettings()
