@@ -53,6 +53,12 @@ class _Written:
         return made.permute(0, 3, 1, 2).to(self.device)
 
 
+def _apart(rest: Tensor) -> Tensor:
+    """Rows that go on waiting, copied where they alone would keep much more in memory."""
+    size = rest.numel() * rest.element_size()
+    return rest.clone() if 2 * size <= rest.untyped_storage().nbytes() else rest
+
+
 class RowQueue:
     """Bands `[B, C, rows, X]` that are put in at the bottom and taken from the top, by any number of rows."""
 
@@ -93,7 +99,7 @@ class RowQueue:
                 self._memory.held += band.numel() * band.element_size()
             piece, rest = band[:, :, :rows], band[:, :, rows:]
             if rest.shape[2]:
-                self._bands.appendleft(rest)
+                self._bands.appendleft(_apart(rest))
             self._memory.held -= piece.numel() * piece.element_size()
             rows -= piece.shape[2]
             del band, rest
