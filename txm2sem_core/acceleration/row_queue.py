@@ -102,11 +102,11 @@ class RowQueue:
                 self._bands.appendleft(_apart(rest))
             self._memory.held -= piece.numel() * piece.element_size()
             rows -= piece.shape[2]
-            del band, rest
-            yield piece
+            handed = [piece]
+            del band, rest, piece
+            yield handed.pop()
 
     def take_all(self) -> Iterator[Tensor]:
         """Give all rows, band by band."""
         while self._bands:
-            band = self._bands[0]
-            yield from self.take(band.shape[2])
+            yield from self.take(self._bands[0].shape[2])
