@@ -33,6 +33,14 @@ PLANES = {
     "sr_resnet_9blocks x4": (Case("srcnn", "sr_resnet_9blocks", 4), 256),
     "unet_128": (Case("pix2pix", "unet_128"), 1024),
 }
+# of which ours computes some rows at a time; one pass over the whole takes up to 10 GB
+LARGE_PLANES = {
+    "unet_256, width 32, 2048 x 2048": (Case("pix2pix", "unet_256", width=32), 2048),
+    "resnet_6blocks, width 32, 2048 x 2048": (Case("feedforward", "resnet_6blocks", width=32), 2048),
+    "unet_128, 2048 x 2048": (Case("pix2pix", "unet_128"), 2048),
+    "sr_resnet_9blocks x2, 1024 x 1024": (Case("srcnn", "sr_resnet_9blocks", 2), 1024),
+    "unet_256, 4096 x 4096": (Case("pix2pix", "unet_256"), 4096),
+}
 LARGER_ON_GPU = 2  # times the side: the small planes keep no GPU busy
 PLANES_ON_GPU = {"sr_resnet_9blocks x4, width 256": (Case("srgan", "sr_resnet_9blocks", 4, 256), 256)}
 
@@ -55,6 +63,6 @@ def training_cases(device: str) -> dict[str, Case]:
 def plane_cases(device: str) -> dict[str, tuple[Case, int]]:
     """Networks with the side of the plane that they predict on a device."""
     if device == "cpu":
-        return PLANES
+        return PLANES | LARGE_PLANES
     cases = PLANES | PLANES_ON_GPU
-    return {name: (case, LARGER_ON_GPU * side) for name, (case, side) in cases.items()}
+    return {name: (case, LARGER_ON_GPU * side) for name, (case, side) in cases.items()} | LARGE_PLANES

@@ -35,7 +35,8 @@ The same weights and plane in both; greatest difference of the output, which is 
 plain convolutions' operations, as a share of what a {side} x {side} matrix product of the same precision reaches in the
 same process; it can be above 100 %, as ours computes some convolutions with fewer operations (docs/method/method.md,
 "On a CPU"). "Of the memory's": every convolution's input, output and weights, moved once, as a share of the rate of a
-copy. bfloat16 is `predict.compute.precision`.
+copy. bfloat16 is `predict.compute.precision`. The peak is of the process, on a GPU of PyTorch's memory there; planes
+that take more than 2 GiB ours computes by rows (docs/guides/volumes.md, "Geometry").
 
 """
 STAGES = """## Cost against size, without a network
@@ -144,9 +145,11 @@ def planes(found: dict[str, Runs], device: str) -> str:
                 by_ratio = device == "cpu" and name.startswith("unet")
                 goal = f"{GOAL_UNET} x published" if by_ratio else f"{GOAL_RATE[device]:.0%}"
             shown = [f"{share:.0%}" for share in shares]
-            rows.append([name, label, spread_of(ones, "seconds", 3), *shown, ratio, difference, goal])
+            peak = f"{median_of(ones, 'peak_bytes') / 2**20:.0f}"
+            rows.append([name, label, spread_of(ones, "seconds", 3), *shown, peak, ratio, difference, goal])
     against = "against published" + (" / with memory kept" if device == "cpu" else "")
-    head = ["network", "program", "s a plane", "of the matrix rate", "of the memory's", against, "difference", "goal"]
+    rates = ["of the matrix rate", "of the memory's"]
+    head = ["network", "program", "s a plane", *rates, "peak, MiB", against, "difference", "goal"]
     return PLANES.format(side=MATRIX_SIDE[device]) + table(head, rows)
 
 

@@ -132,6 +132,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("seeds", [0, 1], NEW_SEED),
     ("device", "cpu", set()),
     ("tensorboard", True, set()),
+    ("memory_gib", 0.5, set()),
     ("leave_out", ["srcnn_x2"], COMPARED),
     ("plugins", [str(ROOT / "tests/workflow/my_network.py")], jobs_of("train_model") | after_training(VARIANTS)),
     ("phantom.shape", [16, 128, 144], EVERYTHING),

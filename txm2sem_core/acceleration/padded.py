@@ -130,7 +130,7 @@ def write_activated(activation: nn.Module, x: Tensor, out: Tensor) -> None:
     """Write activation(x) into out; in one pass for the activations of our networks."""
     if isinstance(activation, nn.ReLU):
         torch.clamp_min(x, 0, out=out)
-    elif isinstance(activation, nn.PReLU) and activation.weight.numel() == 1:
+    elif isinstance(activation, nn.PReLU) and activation.weight.numel() == 1 and x.device.type == "cpu":
         torch.ops.aten.leaky_relu.out(x, float(activation.weight), out=out)
     else:
         out.copy_(activation(x))

@@ -62,13 +62,14 @@ class Compute:
         inner = torch.compile(network) if self.settings.compile else network
 
         def run(x: Tensor) -> Tensor:
-            with self._precision():
+            with self.precision():
                 result: Tensor = inner(x)
             return result if self.is_float32 else result.float()
 
         return run
 
-    def _precision(self) -> AbstractContextManager[None]:
+    def precision(self) -> AbstractContextManager[None]:
+        """Within it networks compute in the precision that is asked for."""
         if self.is_float32:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=_DTYPES[self.settings.precision])

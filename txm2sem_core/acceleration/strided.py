@@ -24,7 +24,7 @@ class HalvingConv2d(FewPixelConv2d):
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y / 2, X / 2]`, as the parent's."""
         even = x.shape[2] % 2 == x.shape[3] % 2 == 0
         if even and _pays(x, pixels(x) // 4, 4 * self.in_channels, self.out_channels):
-            return halving_convolution(x, self.weight, self.bias)
+            return halving_convolution(x, self.weight, self.bias, int(self.padding[0]))
         return super().forward(x)
 
 
@@ -34,7 +34,7 @@ class DoublingConvTranspose2d(FewPixelConvTranspose2d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, 2 Y, 2 X]`, as the parent's."""
         if output_size is None and _pays(x, pixels(x), self.in_channels, 4 * self.out_channels):
-            return doubling_convolution(x, self.weight, self.bias)
+            return doubling_convolution(x, self.weight, self.bias, int(self.padding[0]))
         return super().forward(x, output_size)
 
 
@@ -43,20 +43,21 @@ def _pays(x: Tensor, pixels: int, inner: int, outer: int) -> bool:
     return large and not torch.is_grad_enabled() and can_be_filtered(x)
 
 
-def halving_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def halving_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, border: int = 1) -> Tensor:
     """What `HalvingConv2d` makes. The first block begins in the border.
 
     Args:
-        x: `[B, C, 2 Y, 2 X]`, channels innermost in memory.
+        x: `[B, C, 2 Y + 2 - 2 border, 2 X]`, channels innermost in memory.
         weight: `[C', C, 4, 4]`.
         bias: `[C']`.
+        border: rows above and below that are made here: one, or none where x brings them (`row_streams`).
 
     Returns:
         `[B, C', Y, X]`, without gradients.
     """
     (batch, inner, height, width), outer = x.shape, weight.shape[0]
-    height, width = height // 2, width // 2
-    x = functional.pad(x, (1, 1 + 2 * (-width % SIDE), 1, 1 + 2 * (-height % SIDE)))
+    height, width = height // 2 + border - 1, width // 2
+    x = functional.pad(x, (1, 1 + 2 * (-width % SIDE), border, border + 2 * (-height % SIDE)))
     # two rows of a block, and in each its two pixels with all channels, which lie beside each other
     rows = x.permute(0, 2, 3, 1).view(batch, x.shape[2] // 2, 2, x.shape[3] // 2, 2 * inner)
     taps = weight.view(outer, inner, 2, 2, 2, 2).permute(0, 3, 5, 1, 2, 4)  # [C', row, column, C, tap, tap]
@@ -64,16 +65,17 @@ def halving_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
     return made.flatten(1, 2).flatten(2, 3)[:, :height, :width].permute(0, 3, 1, 2)
 
 
-def doubling_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def doubling_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, border: int = 1) -> Tensor:
     """What `DoublingConvTranspose2d` makes. The first block begins in the border, which is cut off.
 
     Args:
         x: `[B, C, Y, X]`, channels innermost in memory.
         weight: `[C, C', 4, 4]`.
         bias: `[C']`.
+        border: rows that are cut off above and below.
 
     Returns:
-        `[B, C', 2 Y, 2 X]`, without gradients.
+        `[B, C', 2 Y + 2 - 2 border, 2 X]`, without gradients.
     """
     (batch, inner, height, width), outer = x.shape, weight.shape[1]
     x = functional.pad(x, (1, 1 + -(width + 1) % SIDE, 1, 1 + -(height + 1) % SIDE)).permute(0, 2, 3, 1)
@@ -84,4 +86,4 @@ def doubling_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tens
     tiles = made.permute(0, 1, 2, 4, 5, 3, 6)
     by_bands(x, taps.reshape(4 * outer, inner, 2, 2), None if bias is None else bias.repeat(2), tiles)
     image = made.view(batch, 2 * SIDE * down, 2 * SIDE * across, outer)
-    return image[:, 1 : 2 * height + 1, 1 : 2 * width + 1].permute(0, 3, 1, 2)
+    return image[:, border : 2 * height + 2 - border, 1 : 2 * width + 1].permute(0, 3, 1, 2)

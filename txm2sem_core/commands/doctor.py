@@ -133,7 +133,7 @@ def _memory(found: Diagnosis) -> None:
         f"; this group may use {limit / _GIB:.1f} GiB" if limit else ""
     )
     if min(free, limit or free) < 4 * _GIB:
-        found.slow.append("less than 4 GiB of memory are free: large planes are predicted by small tiles")
+        found.slow.append("less than 4 GiB of memory are free: large planes are predicted by fewer rows at once")
     if min(free, limit or free) < _GIB:
         found.faults.append("less than 1 GiB of memory is free. End other programs.")
 

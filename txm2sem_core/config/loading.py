@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from txm2sem_core.config.base import Name, PluginPath, ResultsPath, Seed, Settings, Text, UserPath, setting
+from txm2sem_core.config.base import Name, NonNegative, PluginPath, ResultsPath, Seed, Settings, Text, UserPath, setting
 from txm2sem_core.config.checking import check_bounds, merge, shown, validated
 from txm2sem_core.config.families import STAND_IN, FamilyRules, check_family_name, declare_plugins, rules_of
 from txm2sem_core.config.fitting import check_networks, check_patches
@@ -47,6 +47,12 @@ class Config(Settings):
         (0,), "each learned variant is trained once with each", reruns="trainings of new seeds, tables, figures"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "which device computes", reruns="nothing")
+    memory_gib: NonNegative = setting(
+        0.0,
+        "GiB that a plane may take in a network, on the processor or the GPU; larger planes are computed by rows; "
+        "0: 2, or less where less is free ([how](../docs/guides/volumes.md#geometry))",
+        reruns="nothing",
+    )
     tiff_volumes: bool = setting(
         False, "write each predicted volume as a TIFF stack too (BigTIFF from 4 GB on)", reruns="that export"
     )

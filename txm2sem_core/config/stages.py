@@ -176,7 +176,7 @@ class PredictSettings(Settings):
     reruns: ClassVar[str] = "predictions and all after them"
 
     tile_px: Annotated[int, Field(ge=0)] = setting(
-        0, "side of a tile in TXM pixels; 0 = whole planes where memory allows"
+        0, "side of a tile in TXM pixels; 0 = no tiles: whole planes, large ones by rows"
     )
     overlap_px: Annotated[int, Field(ge=0)] = setting(32, "width over which neighbouring tiles are blended")
     jobs: Annotated[int, Field(ge=1, le=1000)] = setting(

@@ -115,6 +115,11 @@ class Family:
         """
         return network(given)
 
+    @property
+    def predicts_by_the_network_alone(self) -> bool:
+        """Whether `predict` is left as it is here: then a large plane can go through the network by rows."""
+        return type(self).predict is Family.predict
+
     def given(self, images: Images, txm_range: IntensityRange, sem_range: IntensityRange) -> np.ndarray:
         """What the network is given of a place: `[in_channels, Y, X]` in [-1, 1]; ConfigError where something lacks."""
         return txm_range.to_unit(images.txm)

@@ -1,6 +1,6 @@
 """Predict SEM images from TXM images.
 
-- `predictor`: one model on a device, planes by tiles
+- `predictor`: one model on a device, planes at once, by rows or by tiles; `memory_budget`: what they may take
 - `ensemble`: several models, or passes with dropout: their mean and standard deviation
 - `volumes`: whole volumes, unit by unit; `outputs`: what their voxels are; `streaming`: reading, computing and writing
   at the same time; `fingerprint`: what a volume depends on; `input_checks`: what makes it doubtful

@@ -1,8 +1,9 @@
-"""A trained model on a device: planes by tiles, and patches."""
+"""A trained model on a device: planes whole, by rows or by tiles, and patches."""
 
 from __future__ import annotations
 
 import copy
+import gc
 import sys
 from typing import Any
 
@@ -10,11 +11,14 @@ import numpy as np
 import torch
 
 from txm2sem_core.acceleration import Compute, accelerate, path_of
+from txm2sem_core.acceleration.network_streams import by_rows, has_row_stream
+from txm2sem_core.acceleration.row_queue import WaitingMemory
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.families import Images, family_of_model
 from txm2sem_core.inference.fingerprint import network_digest
+from txm2sem_core.inference.memory_budget import FEWEST_ROWS, activation_bytes, memory_budget, rows_at_once
 from txm2sem_core.inference.tiling import plan_tiles
 from txm2sem_core.intensity import IntensityRange, Preparation, Spread
 from txm2sem_core.io.units import padded_length
@@ -23,8 +27,6 @@ from txm2sem_core.runtime.allocator import give_back_freed_memory
 from txm2sem_core.runtime.device import choose_device
 from txm2sem_core.runtime.out_of_memory import memory_remedy, ran_out_of_memory
 
-_ACTIVATION_BUDGET = 2 * 2**30  # bytes that a plane or tile may take in the network; the same on every machine
-_LIVE_LAYERS = 5  # of full resolution alive at once, padded copies included: at most 4.9, docs/guides/volumes.md
 _SMALLEST_TILE = 256
 _LAST_RESORT = 64  # the smallest tile that is tried where memory does not suffice; its halo already costs far more
 _MEMORY_REMEDY = (
@@ -43,6 +45,7 @@ class Predictor:
         whole_planes: the network normalises by statistics of what it is given (instance norm, or batch norm in the mode
             `batch_statistics`), so that a tile would not give what the whole plane gives. It is never tiled then.
         family: what it was trained in, which says how it predicts.
+        budget: bytes that a plane or tile may take in the network (`memory_budget`); less once they did not suffice.
         least_is_a_class: what it predicts are numbers of classes from 0 on, and no grey levels.
     """
 
@@ -75,6 +78,8 @@ class Predictor:
         if settings.compute.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._run = self.compute.fast(self.network)
+        self._streams = has_row_stream(self.network) and self.family.predicts_by_the_network_alone
+        self.budget = memory_budget(self.device, without_bound=not self._streams)
         self._fitting_tile: int | None = None  # where a larger one did not fit into memory
         torch.manual_seed(0)  # dropout at test time, where the model asks for it, is repeatable
 
@@ -122,8 +127,10 @@ class Predictor:
         free = self.mode == "evaluation" and path_of(self.network) is not None and not self.settings.compute.compile
         if self.device.type != "cpu" or not free or torch.get_num_threads() % 2:
             return 1
+        if not self._tiled(height, width):
+            return 2 if 2 * self._bytes(height * width) <= self.budget else 1
         side = self._tile(max(height, width)) + 2 * self.generator.receptive_radius_px + self.settings.overlap_px
-        return 2 if 2 * min(height, side) * min(width, side) <= self._most_pixels() else 1
+        return 2 if 2 * self._bytes(min(height, side) * min(width, side)) <= self.budget else 1
 
     def start_slice(self, z: int) -> None:
         """Begin slice `z` of a volume: its random numbers, if any, are its own, whichever slices came before."""
@@ -154,9 +161,9 @@ class Predictor:
         return self.family.given(images, self._trained_range, self.sem_range)
 
     def network_plane(self, unit: np.ndarray) -> np.ndarray:
-        """What the network makes of a plane of any size, by tiles where it is large.
+        """What the network makes of a plane of any size: at once, or where it is large by rows, or by tiles.
 
-        Where memory does not suffice for a tile, this plane and all after it are predicted by smaller ones.
+        Where memory does not suffice, this plane and all after it are predicted by fewer rows or smaller tiles.
 
         Args:
             unit: [C, Y, X] in [-1, 1], what the network is given.
@@ -165,14 +172,65 @@ class Predictor:
             [out_channels, Y * factor, X * factor], float32.
 
         Raises:
-            OutOfMemoryError: it does not suffice for a small tile either, or the network must be given whole planes.
+            OutOfMemoryError: it does not suffice for a few rows or a small tile either, or the network must be given
+                whole planes.
         """
         _, height, width = unit.shape
         generator = self.generator
         padded = [padded_length(n, generator.size_multiple, generator.minimum_size) for n in (height, width)]
         if padded != [height, width]:
             unit = np.pad(unit, ((0, 0), (0, padded[0] - height), (0, padded[1] - width)), mode="symmetric")
-        return self._by_fitting_tiles(unit)[:, : height * self.factor, : width * self.factor]
+        predict = self._by_fitting_tiles if self._tiled(*padded) else self._by_fitting_rows
+        return predict(unit)[:, : height * self.factor, : width * self.factor]
+
+    def _tiled(self, height: int, width: int) -> bool:
+        """Whether planes of that size are cut into tiles: where that is asked for, or the network has no other way."""
+        if self.whole_planes:
+            return not self._streams
+        return bool(self.settings.tile_px) or not self._streams
+
+    def _by_fitting_rows(self, unit: np.ndarray) -> np.ndarray:
+        """A padded plane at once, or by as many rows as memory suffices for."""
+        random_state = torch.get_rng_state()
+        _, height, width = unit.shape
+        while True:
+            rows = rows_at_once(height, width, self._bytes(1), self.budget)
+            if rows <= FEWEST_ROWS:
+                with memory_remedy(f"a plane of {max(height, width)} pixels", _MEMORY_REMEDY):
+                    return self._by_rows(unit, rows)
+            try:
+                return self._by_rows(unit, rows)
+            except (MemoryError, RuntimeError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+            # from here on the error no longer holds what was allocated, nor do the layers that were at work
+            gc.collect()
+            give_back_freed_memory()
+            self.budget = self._bytes(rows * width) - 1
+            fewer = rows_at_once(height, width, self._bytes(1), self.budget)
+            print(
+                f"warning: {rows} rows of a plane need more memory than there is; {fewer} are computed at once from "
+                f"here on, which changes no voxel by more than rounding.",
+                file=sys.stderr,
+            )
+            torch.set_rng_state(random_state)
+
+    def _by_rows(self, unit: np.ndarray, rows: int) -> np.ndarray:
+        """A padded plane by `rows` rows at once."""
+        _, height, width = unit.shape
+        f = self.factor
+        with inference(self.network, self.mode):
+            if rows >= height:
+                return self._made(unit[None])[0]
+            plane = np.empty((self.generator.out_channels, height * f, width * f), dtype=np.float32)
+            given = self.compute.batch(torch.from_numpy(np.ascontiguousarray(unit[None])))
+            top = 0
+            with self.compute.precision():
+                for (made,) in by_rows(self.network, given, rows, WaitingMemory(self.budget // 2)):
+                    bottom = top + made.shape[2]
+                    plane[:, top:bottom] = self._checked(made.float().cpu().numpy())[0]
+                    top = bottom
+        return plane
 
     def _by_fitting_tiles(self, unit: np.ndarray) -> np.ndarray:
         """A padded plane by the largest tiles that memory suffices for."""
@@ -241,7 +299,14 @@ class Predictor:
     def _made(self, unit: np.ndarray) -> np.ndarray:
         """What the network makes of tiles, or of whole planes, within `inference`: [B, C, Y, X], likewise."""
         given = self.compute.batch(torch.from_numpy(np.ascontiguousarray(unit)))
-        made: np.ndarray = self.family.predict(self._run, given).cpu().numpy()
+        return self._checked(self.family.predict(self._run, given).cpu().numpy())
+
+    def _checked(self, made: np.ndarray) -> np.ndarray:
+        """What the network made.
+
+        Raises:
+            InputError: it is not finite.
+        """
         if not np.isfinite(made).all():
             precision = self.settings.compute.precision
             remedy = "Predict by float32" if precision != "float32" else "Look at its history.csv, and train it again"
@@ -260,12 +325,12 @@ class Predictor:
 
     def _largest_tile(self, longest: int) -> int:
         """The whole plane where its activations fit into the budget, else the largest tile that does with its halo."""
-        side = int(self._most_pixels() ** 0.5)
+        side = int((self.budget / self._bytes(1)) ** 0.5)
         if longest <= side:
             return longest
         halo = self.generator.receptive_radius_px
         return max(_SMALLEST_TILE, side - 2 * halo - self.settings.overlap_px)
 
-    def _most_pixels(self) -> float:
-        """Pixels whose activations fit into the budget."""
-        return _ACTIVATION_BUDGET / (4 * _LIVE_LAYERS * max(self.width, 1) * self.factor**2)
+    def _bytes(self, pixels: int) -> int:
+        """What so many pixels take in the network."""
+        return activation_bytes(pixels, self.width, self.factor)

@@ -104,11 +104,21 @@ def available_memory() -> int:
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration, ValueError):  # not Linux: all memory there is
         free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 8 << 30
-    with suppress(OSError, ValueError):
-        group = Path("/sys/fs/cgroup")
-        bound, used = ((group / name).read_text() for name in ("memory.max", "memory.current"))
-        free = min(free, max(int(bound) - int(used), 0))
+    for group in _control_groups():
+        with suppress(OSError, ValueError):
+            bound, used = ((group / name).read_text() for name in ("memory.max", "memory.current"))
+            free = min(free, max(int(bound) - int(used), 0))
     return free
+
+
+def _control_groups() -> list[Path]:
+    """Folders of the control group of this process, as a batch system makes one a job, and of all above it."""
+    root = Path("/sys/fs/cgroup")
+    own = Path("/")
+    with suppress(OSError, ValueError):
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        own = Path(next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/"))
+    return [root / group.relative_to("/") for group in (own, *own.parents)]
 
 
 def check_declared(source: str | Path, shape: Sequence[int], itemsize: int, stored: int) -> None:

@@ -47,7 +47,8 @@ with told_to_user():
         before_planning(checked)
 
 # read by jobs from the environment, so that none is part of a rule and a change reruns nothing; results for their mark
-os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
+os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_MEMORY_GIB=str(CONFIG.memory_gib))
+os.environ.update(TXM2SEM_TENSORBOARD="1" if CONFIG.tensorboard else "")
 # the files themselves are part of the code of the rules that run networks
 os.environ.update(TXM2SEM_PLUGINS=os.pathsep.join(CONFIG.plugins), TXM2SEM_RESULTS=CONFIG.results_dir)
 

@@ -20,6 +20,7 @@ from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.inference import Predictor, predict_test, predict_volume
 from txm2sem_core.io import Volume
 from txm2sem_core.networks import ImageGenerator
+from txm2sem_core.networks.resnet import ResNet
 
 # --- tiles against one whole plane
 
@@ -176,16 +177,52 @@ def test_padding_does_not_reach_further_than_the_network() -> None:
     np.testing.assert_allclose(odd[inner, inner], even[inner, inner], atol=1e-5)
 
 
+class Derived(ResNet):
+    """A network of a user's, which can be computed whole or by tiles alone."""
+
+
 def test_the_automatic_tile_is_the_whole_plane_where_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, txm = model("resnet_1blocks", width=8), plane(1, 400, 420)
+    loaded.generator.__class__ = Derived
     whole = predictor(loaded).predict_plane(txm)
-    monkeypatch.setattr("txm2sem_core.inference.predictor._ACTIVATION_BUDGET", 4 * 5 * 8 * 380**2)
+    monkeypatch.setenv("TXM2SEM_MEMORY_GIB", str(4 * 5 * 8 * 380**2 / 2**30))
     sizes: list[int] = []
     loaded.generator.register_forward_pre_hook(lambda _, inputs: sizes.append(max(inputs[0].shape[2:])))
     tiled = predictor(loaded).predict_plane(txm)
     assert len(sizes) > 1
     assert max(sizes) <= 384  # the budget's 380, rounded to the network's multiple
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["evaluation", "batch_statistics"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize(("name", "factor"), [("unet_32", 1), ("resnet_1blocks", 1), ("sr_resnet_1blocks", 2)])
+def test_by_rows_a_plane_is_what_it_is_at_once(
+    name: str, factor: int, norm: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, txm = model(name, width=8, factor=factor, norm=norm, mode=mode), plane(1, 203, 130)
+    at_once = predictor(loaded).predict_plane(txm)
+    monkeypatch.setenv("TXM2SEM_MEMORY_GIB", "0.002")
+    chosen = predictor(loaded)
+    monkeypatch.setattr(chosen, "_run", None)  # the whole network is never called
+    np.testing.assert_allclose(chosen.predict_plane(txm), at_once, atol=1e-5)
+
+
+def test_a_tile_that_is_asked_for_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, txm = model("resnet_1blocks", width=8), plane(1, 203, 130)
+    monkeypatch.setenv("TXM2SEM_MEMORY_GIB", "0.002")
+    sizes: list[int] = []
+    loaded.generator.register_forward_pre_hook(lambda _, inputs: sizes.append(max(inputs[0].shape[2:])))
+    predictor(loaded, tile=64).predict_plane(txm)
+    assert len(sizes) > 1
+
+
+def test_the_memory_of_a_plane_does_not_change_what_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the identity by which a volume goes on, or is left as it is."""
+    loaded = model("resnet_1blocks", width=8)
+    before = predictor(loaded).identity()
+    monkeypatch.setenv("TXM2SEM_MEMORY_GIB", "0.5")
+    assert predictor(loaded).identity() == before
 
 
 # --- modes
