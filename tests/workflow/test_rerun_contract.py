@@ -306,7 +306,7 @@ FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/inference/tiling.py", edited, PREDICTED_AGAIN),
     ("txm2sem_core/metrics/density.py", edited, ALL_FROM_PATCHES),
     ("txm2sem_core/geometry.py", edited, ALL_FROM_REGISTER),
-    ("txm2sem_core/metrics/image.py", edited, ALL_FROM_PATCHES),
+    ("txm2sem_core/metrics/image.py", edited, TRAINED_AGAIN),
     (
         "txm2sem_core/metrics/continuity.py",
         edited,

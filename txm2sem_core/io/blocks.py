@@ -14,7 +14,9 @@ MOST_BYTES = 2**28  # of all blocks that are kept
 _KEPT = 2  # blocks: a slice and its neighbours may lie in two
 
 
-def by_blocks(read: Read, depth: int, thickness: int, slice_bytes: int) -> Read:
+def by_blocks(
+    read: Read, depth: int, thickness: int, slice_bytes: int, check: Callable[[], object] = lambda: None
+) -> Read:
     """The same reading, by blocks of `thickness` slices of which the last two are kept; several threads may call it.
 
     Args:
@@ -22,6 +24,7 @@ def by_blocks(read: Read, depth: int, thickness: int, slice_bytes: int) -> Read:
         depth: of the volume, in slices.
         thickness: of a chunk, in slices.
         slice_bytes: of one slice; where the blocks would be larger than `MOST_BYTES`, nothing is kept.
+        check: raises where what was read before can no longer be believed; called whenever it is given out again.
     """
     if not thickness > 1 or _KEPT * min(thickness, depth) * slice_bytes > MOST_BYTES:
         return read
@@ -29,7 +32,9 @@ def by_blocks(read: Read, depth: int, thickness: int, slice_bytes: int) -> Read:
 
     def block(number: int) -> np.ndarray:
         found = kept.get(number)
-        if found is None:
+        if found is not None:
+            check()
+        else:
             found = read(number * thickness, min((number + 1) * thickness, depth))
             for old in list(kept)[: 1 - _KEPT]:
                 kept.pop(old, None)

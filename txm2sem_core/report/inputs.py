@@ -15,7 +15,7 @@ from txm2sem_core.config import Config
 from txm2sem_core.config.figures import FigureSettings
 from txm2sem_core.samples.files import SampleFiles
 
-UNTOLD = {"device", "tensorboard", "tiff_volumes", "figures"}  # how it ran, or looks
+UNTOLD = {"device", "memory_gib", "tensorboard", "tiff_volumes", "figures"}  # how it ran, or looks
 
 
 def samples_text(samples: Iterable[SampleFiles], style: FigureSettings) -> str:

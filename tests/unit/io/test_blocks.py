@@ -100,3 +100,21 @@ def test_every_format_with_thick_chunks_reads_by_blocks(tmp_path: Path, monkeypa
         volume = io.open_volume(path)
         assert np.array_equal(np.stack(list(volume.slices())), DATA)
         assert volume._read.__name__ == "read_kept", path
+
+
+def test_a_kept_block_is_checked_whenever_it_is_given_out_again() -> None:
+    sound = True
+
+    def check() -> None:
+        if not sound:
+            raise InputError("the file has changed")
+
+    def read(z0: int, z1: int) -> np.ndarray:
+        check()
+        return DATA[z0:z1]
+
+    by_blocks = blocks.by_blocks(read, len(DATA), 8, DATA[0].nbytes, check)
+    by_blocks(0, 1)
+    sound = False
+    with pytest.raises(InputError, match="has changed"):
+        by_blocks(1, 2)

@@ -98,7 +98,7 @@ def open_hdf5(path: Path, dataset: str | None) -> Volume:
         return without_missing(slab, found.missing)
 
     shape = (found.shape[-3], found.shape[-2], found.shape[-1])
-    kept = by_blocks(read, shape[0], found.thickness, shape[1] * shape[2] * dtype.itemsize)
+    kept = by_blocks(read, shape[0], found.thickness, shape[1] * shape[2] * dtype.itemsize, before.check)
     return Volume(shape, dtype, found.voxel_size_nm, source, kept, _close=handle.close)
 
 

@@ -82,7 +82,7 @@ def open_zarr(path: Path, channel: int) -> Volume:
         return without_missing(to_kept(slab if "z" in axes else slab[None]), missing)
 
     thickness = dict(zip(axes, array.chunks, strict=True)).get("z", 1)
-    kept = by_blocks(read, shape[0], thickness, shape[1] * shape[2] * dtype.itemsize)
+    kept = by_blocks(read, shape[0], thickness, shape[1] * shape[2] * dtype.itemsize, before.check)
     return Volume(shape, dtype, scale_nm, str(path), kept, channels)
 
 
