@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help env demo demo-into reproduce lint test test-unit test-workflow test-browser test-second test-slurm test-faults soak benchmark audit lock docs settings
+.PHONY: help coverage env demo demo-into reproduce lint test test-unit test-workflow test-browser test-second test-slurm test-faults soak benchmark audit lock docs settings
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
@@ -20,6 +20,7 @@ help:
 	@echo "make soak   train, predict and measure in one process for MINUTES=60: do memory, files, threads and disk stay flat?"
 	@echo "make benchmark   speed and memory beside the rivals that PUBLISHED, JACOBIAN and RIVALS name (benchmarks/README.md)"
 	@echo "make lint   the first two of these alone"
+	@echo "make coverage   which lines and branches of the package the unit tests run: build/coverage"
 	@echo "make docs   the documentation as a site in build/site; a link that leads nowhere is an error"
 	@echo "make settings   the tables of config/README.md and config/schema.json anew, from the settings in the code"
 	@echo "make audit  look up the locked and the lowest allowed versions among known vulnerabilities (needs a network)"
@@ -75,6 +76,11 @@ test-unit: $(STAMP)
 
 test-workflow: $(STAMP)
 	pytest -n 2 tests/workflow
+
+# of the unit tests in their own processes: what only a command or a job of a test runs counts as not covered
+coverage: $(STAMP)
+	pytest -n 2 -q --cov --cov-report=term --cov-report=html:build/coverage --ignore=tests/browser --ignore=tests/slurm \
+	  --ignore=tests/workflow --ignore=tests/faults
 
 # PoreSpy brings a gigabyte of packages: they stand in an environment of their own, which sees ours
 SECOND := $(VENV)/second
