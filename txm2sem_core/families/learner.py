@@ -17,7 +17,7 @@ from txm2sem_core.networks import Baseline, ImageGenerator
 
 
 class Learner:
-    """The networks and optimisers of one variant; `Family.learner` makes it, and what a step is, its family says.
+    """The networks and optimisers of one variant; `Family.learner` makes it; the family defines a step.
 
     Attributes:
         generator: what translates, and `generate`, the same as a function that is fast and gives float32.

@@ -22,7 +22,7 @@ _DISCRIMINATOR_SEED = 1_000_003  # added to the variant's seed, so that the two 
     settings={"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 100.0},
 )
 class Pix2Pix(Feedforward):
-    """The discriminator sees the SEM patch, and what the generator was given as well where it is conditional."""
+    """The discriminator is given the SEM patch and, where it is conditional, the generator's input too."""
 
     def build_discriminator(self, seed: int) -> nn.Module:
         """A discriminator as the settings say."""

@@ -1,4 +1,4 @@
-"""Volumes whose phases are drawn, and what tells the phases apart."""
+"""Volumes drawn by phase, and the segmenter that separates the phases."""
 
 from __future__ import annotations
 

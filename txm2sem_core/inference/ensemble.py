@@ -23,10 +23,10 @@ from txm2sem_core.networks import has_dropout
 
 
 class SpreadPredictor:
-    """Models that agree in all but their networks, each asked once, or `samples` times with dropout active.
+    """Models that differ only in their networks; each predicts once, or `samples` times with dropout active.
 
     The n-th pass of a model has the same random numbers for every plane of one size: it is one thinned network for the
-    whole volume, so that dropout brings no jitter along z.
+    whole volume, so that dropout adds no jitter along z.
     """
 
     least_is_a_class = False  # models of classes have no ensemble
@@ -96,7 +96,7 @@ def mean_and_spread(images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarra
 def load_spread_predictor(
     models: Sequence[Path], settings: PredictSettings, device: str = "auto", samples: int = 0, seed: int = 0
 ) -> SpreadPredictor:
-    """Load the models of an ensemble, or one model to be asked with dropout active; or several, each with dropout.
+    """Load the models of an ensemble, or one model that predicts with dropout active; or several, each with dropout.
 
     Args:
         models: folders. Their networks may differ, but not factor, context, intensity ranges and SEM dtype.

@@ -83,7 +83,7 @@ def thinned(plane: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Spread:
-    """The training slices' histogram, and how much a slice differs from the others.
+    """Distribution of the training slices' grey levels, and how much one slice differs from the others.
 
     Attributes:
         quantiles: [QUANTILES] of all slices together.

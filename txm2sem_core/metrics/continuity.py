@@ -34,7 +34,7 @@ class Continuity:
             if only the truth does not change, 1 if neither does.
         error: mean absolute difference of the two changes, pixel by pixel, as a share of `data_range`: 0 only if the
             prediction changes from slice to slice exactly as the truth does. A volume without any change has the
-            truth's own mean change, and that is hard to beat: read `explained`.
+            truth's own mean change as its error, which is hard to beat: read `explained`.
         explained: share of the truth's change that the prediction's change gets right, `1 - mean (change_prediction -
             change_truth)^2 / mean change_truth^2` (the efficiency of Nash and Sutcliffe, J. Hydrology 10 (1970) 282): 1
             only if both change alike, 0 for a volume without any change, negative where the change is mostly jitter.
@@ -60,7 +60,7 @@ class SelfContinuity:
             between two whole numbers of pixels, so does the change.
         ratio: `change_z / change_plane`: near 1 in isotropic material, above 1 where slices jitter.
         correlation_z: `1 - change_z^2 / (2 variance)`: 1 if neighbours are equal, 0 if they are unrelated. White noise
-            has a ratio of 1, and shows itself here.
+        has a ratio of 1, and is detected here.
         correlation_plane: the same within the plane.
     """
 

@@ -34,7 +34,7 @@ _BLOCK_VALUES = 2**17  # of lines along z that are put together at once: they li
 
 @dataclass(frozen=True)
 class Neighbours:
-    """How the slices of one volume fit; each figure is NaN where the volume is too small or too constant for it.
+    """How well neighbouring slices of one volume fit; a metric is NaN where the volume is too small or too constant.
 
     Neighbours are compared over the distance of slices, or of slices a pixel's width apart where pixels are wider than
     that; in the plane over the same distance, if need be between two whole numbers of pixels (`lags.Lag.between`).
@@ -159,7 +159,7 @@ def _upper_share(frequency: Real, power: Real) -> float:
 
 
 class NeighbourMeter:
-    """Gathers `Neighbours` from the slices of a volume, given in the order of z."""
+    """Computes `Neighbours` from the slices of a volume, given in the order of z."""
 
     def __init__(
         self, data_range: float, plane_step_px: PlaneStep = 1, line_px: int | tuple[int, int, int] = LINE_PX

@@ -1,4 +1,4 @@
-"""Bring FIB-SEM slices onto TXM slices, crop to what both cover, and refuse what did not work.
+"""Register FIB-SEM slices to TXM slices, crop to what both cover, and refuse pairs that do not register.
 
 - `similarity`: filters before the search, and how alike two slices are
 - `search`: rough starts, then mutual information coarse to fine

@@ -50,7 +50,7 @@ def rock_figures(
         segmenter: parts the phases.
         cube_px: voxels along each side of the block; 0 for the whole volume, which is then held.
         flow: whether diffusivity and permeability are solved.
-        gaps: takes the measures that fail, whose figures are left out; without it their failure is raised.
+        gaps: collects the metrics that fail, which are left out; without it their failure is raised.
 
     Returns:
         Figures with units in their names (see results/README.md), NaN where there is no such thing or the solver did
