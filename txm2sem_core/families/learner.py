@@ -21,7 +21,7 @@ class Learner:
 
     Attributes:
         generator: what translates, and `generate`, the same as a function that is fast and gives float32.
-        discriminator: what tells predictions from FIB-SEM images, and `judge` likewise; None where there is none.
+        discriminator: distinguishes predictions from FIB-SEM images, and `judge` likewise; None where there is none.
         average: the mean of the generator's weights over its last steps, if one is kept.
         noise: random numbers of the losses, drawn on the CPU.
         updates: of the generator; Adam's own count lies on the device, which nothing here waits for.

@@ -32,7 +32,7 @@ class Pix2Pix(Feedforward):
         return build_discriminator(**options, in_channels=channels, seed=seed + _DISCRIMINATOR_SEED)
 
     def step_discriminator(self, learner: Learner, batch: Batch, predicted: Tensor) -> dict[str, Tensor]:
-        """Let the discriminator tell FIB-SEM patches from predictions."""
+        """Train the discriminator to distinguish FIB-SEM patches from predictions."""
         settings, discriminator = self.settings, learner.discriminator
         assert discriminator is not None  # `build_discriminator` has made it
         discriminator.requires_grad_(True)
@@ -58,7 +58,7 @@ class Pix2Pix(Feedforward):
         return {"loss_adversarial": generator_gan_loss(self.settings.objective, scores)}
 
     def _judged(self, txm: Tensor, sem: Tensor) -> Tensor:
-        """What the discriminator sees: the SEM patch, with the TXM patch (enlarged to its size) if conditional."""
+        """The discriminator's input: the SEM patch, with the TXM patch (enlarged to its size) if conditional."""
         if not self.settings.discriminator.conditional:
             return sem
         if self.settings.factor > 1:

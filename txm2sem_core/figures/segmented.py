@@ -31,7 +31,7 @@ def shown_volumes(volumes: Sequence[Path], variants: Sequence[str], truth: Path 
 def fitted_segmenter(
     store: io.PatchStore, measure: MeasureSettings, labels: Path | None, rule: str
 ) -> tuple[Segmenter | None, str]:
-    """What parts the phases; or None, and why they cannot be parted."""
+    """The segmenter of the phases; or None, and why they cannot be separated."""
     gaps = Gaps(rule)
     with gaps.of("phases"):
         return fit_segmenter(store, measure, labels), ""

@@ -1,4 +1,4 @@
-"""Several predictions of the same image: their mean, and their spread as its uncertainty.
+"""Several predictions of the same image: their mean, and their standard deviation (spread) as its uncertainty.
 
 Several models of one architecture, trained from different seeds, disagree where the training data leave the answer
 open (deep ensembles, Lakshminarayanan et al. 2017). Passes of one model with dropout active do so too (Gal and
@@ -52,7 +52,7 @@ class SpreadPredictor:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user asked for and does not get, of any model."""
+        """Settings of the user that are not used, for any model."""
         return list(dict.fromkeys(warning for member in self.members for warning in member.warnings))
 
     def identity(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Predict volumes unit by unit: a prediction alone, or with its uncertainty; alone, or as one of several jobs.
 
-A unit is some slices, written at once and marked when it is there (`io.unit_store`). A volume that was killed goes on
+A unit is some slices, written at once and marked when complete (`io.unit_store`). A killed volume resumes
 with the units that are not marked, and is the same to the byte as one that was not.
 """
 
@@ -168,7 +168,7 @@ def predict_volume(
 
 
 def check_volume_output(target: Path, inputs: Iterable[str | Path | None], *, several: bool) -> None:
-    """See that a volume may be written to `target` (see `io.check_output`).
+    """Check that a volume may be written to `target` (see `io.check_output`).
 
     Args:
         target: NAME.ome.zarr or NAME.tif.
@@ -290,7 +290,7 @@ class _VolumeJob:
         return missing
 
     def _make(self, missing: list[Unit], own: list[Unit], part: Part) -> int:
-        """Predict the missing units; returns how many were made before it was asked to stop."""
+        """Predict the missing units; returns how many were made before it was told to stop."""
         total = sum(unit.z1 - unit.z0 for unit in own)
         done = total - sum(unit.z1 - unit.z0 for unit in missing)
         predictor = self.answer.predictor

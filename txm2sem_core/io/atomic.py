@@ -229,7 +229,7 @@ def _beside(target: Path, kind: str) -> Path:
 
 @cache
 def _machine() -> str:
-    """A short name of this machine; of this container, where processes are numbered anew."""
+    """A short name of this machine, or of this container, which numbers its processes independently."""
     try:
         numbering = os.readlink("/proc/self/ns/pid")
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether a command may write where it was told to: asked before it reads or computes anything."""
+"""Whether a command may write to its outputs: checked before it reads or computes anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measure stage's figures of the rock: what the pores of a volume are, and what they let through."""
+"""The measure stage's rock metrics: the pores of a volume, and transport through them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _intervals(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def _conductance(own: pd.DataFrame, name: str) -> pd.Series | None:
-    """What a tortuosity or formation factor is the inverse of, 0 without a path; None of other figures."""
+    """What a tortuosity or formation factor is the inverse of, 0 without a path; None for other metrics."""
     kind, _, axis = name.rpartition("_")
     if kind not in ("tortuosity", "formation_factor"):
         return None

@@ -1,7 +1,7 @@
 """Whether a volume that was predicted slice by slice holds together along z.
 
-Networks that see one slice at a time give volumes that jitter: each slice is plausible, neighbours do not fit. The
-change from slice to slice is compared with that of the truth, or, where there is none, with the change within the
+Networks that predict one slice at a time give volumes that jitter: each slice is plausible, but neighbours do not fit.
+The change from slice to slice is compared with that of the truth, or, where there is none, with the change within the
 plane. Slices are read once and in order; two are held at a time, or as many as a pixel is wide.
 """
 
@@ -115,7 +115,7 @@ class ContinuityMeter:
         self._last, self._last_mask = (predicted, measured), mask
 
     def result(self) -> Continuity:
-        """Give the figures so far; InputError before the second slice."""
+        """The metrics so far; InputError before the second slice."""
         if self._pixels == 0:
             raise InputError("continuity along z needs at least two slices")
         change_prediction = math.sqrt(self._squares_prediction / self._pixels) / self._data_range

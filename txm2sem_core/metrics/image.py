@@ -3,7 +3,7 @@
 All functions are pure, take `[Y, X]` images of equal shape (integer or float), and compute in float64. `data_range` is
 the distance between the least and the greatest value the data can take, in the images' own grey levels (255 for 8-bit
 data, 2.0 for images mapped to [-1, 1]). It is never guessed, because a guess from the dtype or from the images
-themselves makes figures of different images incomparable.
+themselves makes scores of different images incomparable.
 
 `mask` is boolean `[Y, X]`, True where the pixel counts (see `masks`; False where, for example, the FIB-SEM image is
 charged).
@@ -74,7 +74,7 @@ def ssim(prediction: Image, target: Image, data_range: float, mask: Mask | None 
 
 
 def mean_similarity(pair: WindowPair, data_range: float, mask: Mask | None = None) -> float:
-    """`ssim` of two images whose windows are known."""
+    """`ssim` of two images with known window sums."""
     check_data_range(data_range)
     inner_mask = None if mask is None else check_mask(mask, pair.first.image)[INTERIOR]
     return float(np.mean(selected(pair.similarity(data_range), inner_mask)))

@@ -1,8 +1,8 @@
 """How neighbouring slices fit: similarity, jitter, and the spectrum along z against that within the plane.
 
-A network that sees one slice at a time makes each plausible and their sequence not. Every figure here is of one volume
-alone, so it can be read beside the truth's, or, where there is none, beside the same figure within the plane. Slices
-are read once and in order; at most `LINE_PX` are held, or the slices that four pixels are wide.
+A network that predicts one slice at a time makes each plausible but not their sequence. Every metric here is of one
+volume alone, so it can be compared with the truth's or, where there is none, with the same metric within the plane.
+Slices are read once and in order; at most `LINE_PX` are held, or the slices that four pixels are wide.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ class NeighbourMeter:
             self._shifts.append(np.asarray(shift))
 
     def result(self) -> Neighbours:
-        """Give the figures so far; InputError before the second slice."""
+        """The metrics so far; InputError before the second slice."""
         if len(self._means) < 2:
             raise InputError("continuity along z needs at least two slices")
         shifts = np.array(self._shifts).reshape(-1, 2)

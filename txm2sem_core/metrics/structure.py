@@ -1,4 +1,5 @@
-"""Whether structures are in their places and grey levels in their shares: MS-SSIM, local structure, GMSD, histograms.
+"""Whether structures are at the right positions and grey levels in the right proportions: MS-SSIM, local structure,
+GMSD, histograms.
 
 As in `image`, all functions are pure, take `[Y, X]` images of equal shape in the same grey levels and compute in
 float64; `data_range` is given; `mask` is True where a pixel counts. A window centred on a pixel of the mask may still

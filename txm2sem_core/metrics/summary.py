@@ -1,4 +1,4 @@
-"""One figure from many: mean, standard error, and Student's interval over what is independent."""
+"""One number from many: mean, standard error, and Student's interval over independent units."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def means_of(values: NDArray[np.float64], clusters: Sequence[Hashable]) -> NDArr
 def student_interval(units: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float, float]:
     """Lower and upper end of Student's interval of the mean of independent values, and its standard error.
 
-    All NaN of a single value, of which nothing can be told, or where one is infinite.
+    All NaN for a single value, which gives no error, or where one is infinite.
 
     Raises:
         InputError: `confidence` is not between 0 and 1.

@@ -222,7 +222,7 @@ def compare_volumes(
 def _parts(
     data_range: float, segmenter: Segmenter | None, neighbours: tuple[NeighbourMeter, NeighbourMeter] | None
 ) -> dict[str, _Part]:
-    """All measures of a comparison by name; what needs whole slices only with `neighbours`."""
+    """All metrics of a comparison by name; those that need whole slices only with `neighbours`."""
     parts: dict[str, _Part] = {name: _Mean(name, score) for name, score in SCORES.items()}
     parts |= {  # of the volume as a whole, not the mean over its slices
         "psnr": _Psnr(data_range),

@@ -1,4 +1,4 @@
-"""What every generator tells about itself, and the check of its input."""
+"""Attributes of every generator, and the check of its input."""
 
 from __future__ import annotations
 
