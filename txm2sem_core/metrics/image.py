@@ -74,7 +74,7 @@ def ssim(prediction: Image, target: Image, data_range: float, mask: Mask | None 
 
 
 def mean_similarity(pair: WindowPair, data_range: float, mask: Mask | None = None) -> float:
-    """`ssim` of two images with known window sums."""
+    """`ssim` of two images given as a `WindowPair`."""
     check_data_range(data_range)
     inner_mask = None if mask is None else check_mask(mask, pair.first.image)[INTERIOR]
     return float(np.mean(selected(pair.similarity(data_range), inner_mask)))
