@@ -10,20 +10,20 @@ export PYTHONPATH :=
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
-	@echo "make demo   the whole road on a small synthetic shale, in minutes on two CPU cores"
+	@echo "make demo   the whole pipeline on a small synthetic shale, in minutes on two CPU cores"
 	@echo "make reproduce   the demo twice: are weights, volumes and tables the same to the byte?"
 	@echo "make test   lint, types, unit tests and the workflow's tests"
 	@echo "make test-browser   the report in a headless Chromium; as root on Debian it installs what it needs"
-	@echo "make test-second   measures beside PoreSpy and torchmetrics, which it installs (1 GB)"
-	@echo "make test-slurm   the road on a SLURM cluster of three nodes on this machine, which it makes: as root, with apt-get"
-	@echo "make test-faults   kill -9, full disks, missing rights, damaged files: all of the cases of which make test tries a few"
+	@echo "make test-second   compare metrics with PoreSpy and torchmetrics, which it installs (1 GB)"
+	@echo "make test-slurm   the pipeline on a SLURM cluster of three nodes, set up on this machine: as root, with apt-get"
+	@echo "make test-faults   kill -9, full disks, missing permissions, damaged files: all cases; make test runs a few of them"
 	@echo "make soak   train, predict and measure in one process for MINUTES=60: do memory, files, threads and disk stay flat?"
-	@echo "make benchmark   speed and memory beside the rivals that PUBLISHED, JACOBIAN and RIVALS name (benchmarks/README.md)"
+	@echo "make benchmark   speed and memory against the programs that PUBLISHED, JACOBIAN and RIVALS name (benchmarks/README.md)"
 	@echo "make lint   the first two of these alone"
 	@echo "make coverage   which lines and branches of the package the unit tests run: build/coverage"
-	@echo "make docs   the documentation as a site in build/site; a link that leads nowhere is an error"
-	@echo "make settings   the tables of config/README.md and config/schema.json anew, from the settings in the code"
-	@echo "make audit  look up the locked and the lowest allowed versions among known vulnerabilities (needs a network)"
+	@echo "make docs   the documentation as a site in build/site; a broken link is an error"
+	@echo "make settings   generate the tables of config/README.md and config/schema.json from the settings in the code"
+	@echo "make audit  check the locked and the lowest allowed versions against known vulnerabilities (needs a network)"
 	@echo "make lock   renew requirements.lock with the newest versions that pyproject.toml allows"
 
 env: $(STAMP)
@@ -43,13 +43,13 @@ demo: $(STAMP)
 	$(DEMO)
 	@echo "Done. Open $(CURDIR)/results/report.html in a browser."
 
-# the demo once more beside the one that is there, and both compared
+# run the demo again beside the existing one, and compare both
 reproduce: demo
 	rm -rf build/again
 	$(MAKE) demo-into RESULTS=build/again
 	txm2sem compare results build/again
 
-# for what runs the demo beside the one that is there
+# for targets that run the demo beside the existing one
 demo-into: $(STAMP)
 	$(DEMO) --config results_dir=$(or $(RESULTS),$(error RESULTS must name a folder))
 
@@ -82,7 +82,7 @@ coverage: $(STAMP)
 	pytest -n 2 -q --cov --cov-report=term --cov-report=html:build/coverage --ignore=tests/browser --ignore=tests/slurm \
 	  --ignore=tests/workflow --ignore=tests/faults
 
-# PoreSpy brings a gigabyte of packages: they stand in an environment of their own, which sees ours
+# PoreSpy needs a gigabyte of packages: they are in an environment of their own, which can import ours
 SECOND := $(VENV)/second
 test-second: $(STAMP)
 	@test -x $(SECOND)/bin/python || { $(PYTHON) -m venv $(SECOND) && \
@@ -96,11 +96,11 @@ test-browser: $(STAMP)
 	tests/browser/prepare $(VENV)
 	pytest -n 0 tests/browser
 
-# every fault: kills over the whole road, full disks, missing rights, damaged files, a reader that never stops
+# every fault: kills during the whole pipeline, full disks, missing permissions, damaged files, a continuous reader
 test-faults: $(STAMP)
 	TXM2SEM_FAULTS=all pytest -n 0 tests/faults -s --junitxml=.pytest-results-faults.xml
 
-# -s: it says what happens while it goes on; where there can be no cluster it is skipped, and says why
+# -s: shows progress while it runs; where no cluster can be set up the test is skipped, and says why
 test-slurm: $(STAMP)
 	TXM2SEM_TEST_SLURM=1 pytest tests/slurm -s --timeout 1800 --junitxml=.pytest-results-slurm.xml
 
@@ -110,7 +110,7 @@ OUTPUT ?= build/soak-$(shell date +%Y%m%d-%H%M%S)
 soak: $(STAMP)
 	OMP_NUM_THREADS=1 python benchmarks/soak.py --minutes $(MINUTES) --output $(OUTPUT)
 
-# rivals are never part of this repository: what is not named is left out
+# other programs are never part of this repository: those that are not named are left out
 PUBLISHED ?= nowhere
 JACOBIAN ?= nowhere
 RIVALS ?= nowhere
@@ -118,7 +118,7 @@ benchmark: $(STAMP)
 	python benchmarks/run.py --published $(abspath $(PUBLISHED)) --jacobian $(abspath $(JACOBIAN)) --rivals $(RIVALS) \
 	  $(if $(QUICK),--quick) $(BENCHMARK_OPTIONS)
 
-# An environment of its own: none of the audit's packages belongs beside ours. Exit code 1: a vulnerability is known.
+# An environment of its own, to keep the audit's packages apart from ours. Exit code 1: a vulnerability is known.
 AUDIT := $(VENV)/audit
 audit: $(STAMP)
 	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \

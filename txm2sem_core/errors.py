@@ -1,4 +1,4 @@
-"""The errors a user can cause and mend.
+"""The errors that a user can cause and correct.
 
 Every message says what was wrong, where (file, key, axis, value), and what to do about it. Commands and workflow
 scripts print the message without a traceback; anything that is not a `Txm2semError` is a fault of ours and keeps its
@@ -66,7 +66,7 @@ class InputError(Txm2semError):
 
 
 class UnreadableError(InputError):
-    """A file that cannot be read on while it is used: to be mended, and never a reason to leave a measure out."""
+    """A file that can no longer be read while it is used: to be corrected, and never a reason to leave out a metric."""
 
 
 class RegistrationError(Txm2semError):
@@ -77,7 +77,7 @@ class RegistrationError(Txm2semError):
 
 
 class TrainingError(Txm2semError):
-    """A training that cannot go on: a loss that is not finite, or no usable patches."""
+    """A training that cannot continue: a loss that is not finite, or no usable patches."""
 
 
 class OutOfMemoryError(Txm2semError):
@@ -89,7 +89,8 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def for_user(error: BaseException, target: Path | None = None) -> Txm2semError | None:
-    """The error to tell: `error` itself, or what it means where a disk, quota or memory is full or rights are missing.
+    """The error to report: `error` itself, or what it means where a disk, quota or memory is full or rights are
+    missing.
 
     None where it is something else, and so a fault of ours.
 

@@ -1,4 +1,4 @@
-"""Networks made fast: the only place that knows how a CPU likes its layers.
+"""Faster computation of networks: the only place that adapts layers to a processor.
 
 `accelerate` is called by the trainer and the predictor, unless `compute.accelerate` is false. Results differ from those
 of the plain networks by rounding alone.

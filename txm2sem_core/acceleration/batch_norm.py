@@ -13,8 +13,9 @@ from txm2sem_core.networks.unet import UNet
 def fold_batch_norms(network: nn.Module) -> None:
     """Let the convolutions of a network of ours scale and shift as the batch norms after them would, in place.
 
-    A pass over the image less after every convolution, and the same but for rounding. Only right with running
-    statistics. The norm of a convolution has its name, with `norm` for `conv`; other networks are left as they are.
+    Saves a pass over the image after every convolution; the result is the same apart from rounding. Only right with
+    running statistics. The norm of a convolution has its name, with `norm` for `conv`; other networks are left as they
+    are.
     """
     if type(network) not in (ResNet, SRResNet, UNet):
         return

@@ -13,9 +13,9 @@ MANY_FOR_ONE = 4  # channels read for each that is made: from there on it is few
 
 
 def replace_layers(network: nn.Module) -> None:
-    """Give layers of exactly the library's classes the faster class that computes the same but for rounding.
+    """Give layers of exactly PyTorch's classes a faster class that computes the same apart from rounding.
 
-    The layer stays the same object, so that its weights, their names, and hooks on it are what they were.
+    The layer stays the same object, so that its weights, their names, and its hooks are unchanged.
     """
     for layer in network.modules():
         faster = _faster(layer)

@@ -38,14 +38,14 @@ def save_model(
     """Write `generator.safetensors` and `model.json`, each atomically; equal models give equal bytes.
 
     Args:
-        directory: made if need be; other files in it stay.
+        directory: made if necessary; other files in it are kept.
         generator: its parameters and buffers are saved.
         description: what JSON can hold. `description["generator"]` are the arguments of `build_generator`, `name` among
             them. The SHA-256 of the weights is added as `weights_sha256`, and our mark.
         overwrite: an earlier model of ours may be replaced (see `io.atomic_path`).
 
     Raises:
-        InputError: the directory cannot be written, or another model stands in it.
+        InputError: the directory cannot be written, or contains another model.
         ValueError: the description lacks `generator`, with its `name`.
     """
     if "name" not in description.get("generator", {}):
@@ -70,8 +70,8 @@ def load_model(directory: str | Path) -> LoadedModel:
     """Read what `save_model` wrote.
 
     Raises:
-        InputError: a file is missing, damaged, not finite, or belongs to another model. Nothing in it is run, and no
-            network is built that is larger than the weights in the file.
+        InputError: a file is missing, damaged, not finite, or belongs to another model. No code in it is executed, and
+            no network is built that is larger than the weights in the file.
         ConfigError: the description names a generator or an option that is not known.
     """
     directory = Path(directory)

@@ -27,8 +27,8 @@ def import_reference_weights(path: str | Path, **overrides: Any) -> tuple[nn.Mod
     Args:
         path: a state dict saved by the published code, of a generator or a discriminator; with or without the `module.`
             prefix of a parallel training.
-        overrides: arguments of `build_generator` or `build_discriminator` that replace what the weights tell; None
-            replaces nothing. `dropout` of a U-Net leaves no trace in its weights: False unless given here.
+        overrides: arguments of `build_generator` or `build_discriminator` that replace what follows from the weights;
+            None replaces nothing. `dropout` of a U-Net leaves no trace in its weights: False unless given here.
 
     Returns:
         The network (an `ImageGenerator`, or a discriminator) and the arguments that build it.
@@ -79,7 +79,7 @@ def import_reference_model(
         overwrite: an earlier model of ours in `output` may be replaced.
 
     Raises:
-        InputError: something else stands in `output` (see `io.check_output`); or as `import_reference_weights`, or the
+        InputError: `output` contains something else (see `io.check_output`); or as `import_reference_weights`, or the
             weights are a discriminator's.
         ConfigError: the inference mode is not known.
     """

@@ -21,9 +21,9 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def training_state_path(model: str | Path, key: str) -> Path:
-    """Where the state of a training lies: beside the model's files, under a key of all that it depends on.
+    """Path of a training's state: beside the model's files, named by a digest of all that it depends on.
 
-    The workflow deletes the outputs of a job that broke, but not this file.
+    Snakemake deletes the outputs of a failed job, but not this file.
     """
     return Path(model) / ".state" / f"{key}.pt"
 

@@ -1,4 +1,4 @@
-"""Settings checked, and the first fault told in one sentence: key, value, rule, remedy."""
+"""Settings are checked, and the first fault is reported in one sentence: key, value, rule, remedy."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class Config(Settings):
         return {**values, "context": self._neighbours if family.translates else 0}
 
     def _rules_of(self, name: str) -> FamilyRules:
-        """Those of a variant's family; of one that is not known, which is told elsewhere, the usual."""
+        """Those of a variant's family; for an unknown one, which is reported elsewhere, the usual."""
         return rules_of(str(self.variants[name].get("family", self.train.get("family")))) or FamilyRules()
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
@@ -253,7 +253,7 @@ def _check_variant(name: str, variant: TrainSettings, patches: PatchesSettings) 
 
 
 def _check_device(config: Config) -> None:
-    """Half precision that the device does not have; of `auto` and `cuda` only the machine that computes can tell."""
+    """Half precision that the device does not have; for `auto` and `cuda` only the computing machine can say."""
     if config.device not in ("cpu", "mps"):
         return
     groups = {"predict": config.predict.compute, **{f"variants.{n}": config.variant(n).compute for n in config.trained}}

@@ -21,7 +21,7 @@ from txm2sem_core.networks import build_generator
 
 
 class Family:
-    """A family of models that translates TXM to FIB-SEM; one that does more overrides what differs.
+    """A family of models that translates TXM to FIB-SEM; other families override what differs.
 
     Training calls, in this order: `learner`, `batches`, `step` for each batch, and `predict` and `meter` to validate.
     Prediction calls `given`, `predict` and `image`; on the test patches also `test_damage`.
@@ -29,7 +29,7 @@ class Family:
     Attributes:
         name: in the settings; `register_family` sets it, and `rules`.
         extra_channels: of the input, beside the TXM slices.
-        classes: what the numbers mean that it predicts; empty for grey levels.
+        classes: the meaning of the predicted class numbers; empty for grey levels.
         needs_sem: it predicts from a FIB-SEM slice with its mask of charge, and not from a volume.
         shown_scores: those of the validation that are printed: column, label, format.
     """

@@ -35,7 +35,7 @@ class Images:
 
 
 class BatchSource:
-    """How batches reach the network: as they are cut."""
+    """Passes batches to the network unchanged."""
 
     def training(self, batches: Iterator[Batch], seed: int, epoch: int, start: int) -> Iterator[Batch]:
         """Training batches of an epoch, the first of which begins with patch `start`."""

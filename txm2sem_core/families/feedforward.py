@@ -1,4 +1,4 @@
-"""Feedforward: a generator that learns by its difference from the FIB-SEM patch, and by z-penalties where asked."""
+"""Feedforward: a generator that learns by its difference from the FIB-SEM patch, and by z-penalties if configured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from txm2sem_core.families.registry import register_family
 
 @register_family("feedforward", settings={"generator": {"name": "resnet_9blocks"}}, paper_fixes_generator=True)
 class Feedforward(Family):
-    """Pixel loss, and z-penalties. What other families add or put in its place are the three methods after `step`."""
+    """Pixel loss, and z-penalties. Other families add to or replace the three methods after `step`."""
 
     def step(self, learner: Learner, batch: Batch, update_generator: bool) -> dict[str, Tensor]:
         """Take one step; see `Family.step`."""

@@ -17,11 +17,11 @@ from txm2sem_core.networks import Baseline, ImageGenerator
 
 
 class Learner:
-    """The networks and optimisers of one variant; `Family.learner` makes it, and what a step is, its family says.
+    """The networks and optimisers of one variant; `Family.learner` makes it; the family defines a step.
 
     Attributes:
         generator: what translates, and `generate`, the same as a function that is fast and gives float32.
-        discriminator: what tells predictions from FIB-SEM images, and `judge` likewise; None where there is none.
+        discriminator: distinguishes predictions from FIB-SEM images, and `judge` likewise; None where there is none.
         average: the mean of the generator's weights over its last steps, if one is kept.
         noise: random numbers of the losses, drawn on the CPU.
         updates: of the generator; Adam's own count lies on the device, which nothing here waits for.

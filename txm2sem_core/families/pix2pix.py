@@ -22,7 +22,7 @@ _DISCRIMINATOR_SEED = 1_000_003  # added to the variant's seed, so that the two 
     settings={"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 100.0},
 )
 class Pix2Pix(Feedforward):
-    """The discriminator sees the SEM patch, and what the generator was given as well where it is conditional."""
+    """The discriminator is given the SEM patch and, where it is conditional, the generator's input too."""
 
     def build_discriminator(self, seed: int) -> nn.Module:
         """A discriminator as the settings say."""
@@ -32,7 +32,7 @@ class Pix2Pix(Feedforward):
         return build_discriminator(**options, in_channels=channels, seed=seed + _DISCRIMINATOR_SEED)
 
     def step_discriminator(self, learner: Learner, batch: Batch, predicted: Tensor) -> dict[str, Tensor]:
-        """Let the discriminator tell FIB-SEM patches from predictions."""
+        """Train the discriminator to distinguish FIB-SEM patches from predictions."""
         settings, discriminator = self.settings, learner.discriminator
         assert discriminator is not None  # `build_discriminator` has made it
         discriminator.requires_grad_(True)
@@ -58,7 +58,7 @@ class Pix2Pix(Feedforward):
         return {"loss_adversarial": generator_gan_loss(self.settings.objective, scores)}
 
     def _judged(self, txm: Tensor, sem: Tensor) -> Tensor:
-        """What the discriminator sees: the SEM patch, with the TXM patch (enlarged to its size) if conditional."""
+        """The discriminator's input: the SEM patch, with the TXM patch (enlarged to its size) if conditional."""
         if not self.settings.discriminator.conditional:
             return sem
         if self.settings.factor > 1:

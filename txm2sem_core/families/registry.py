@@ -75,7 +75,7 @@ def learner_of(settings: TrainSettings, seed: int, device: torch.device) -> Lear
 def family_of_model(description: Mapping[str, Any]) -> Family:
     """The family that a model was trained in, by its `model.json`.
 
-    Keys of its settings that are not known any more are passed over. A model without settings, as one of the published
+    Keys of its settings that are no longer known are ignored. A model without settings, as one of the published
     code, has their defaults.
 
     Raises:

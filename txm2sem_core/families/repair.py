@@ -1,6 +1,6 @@
-"""Repair of charged places in FIB-SEM slices (Anderson et al. 2020): a side task, adversarial as pix2pix.
+"""Repair of charged areas in FIB-SEM slices (Anderson et al. 2020): a side task, adversarial as pix2pix.
 
-Damage of known truth is laid over places that are not charged, and the network is trained and judged under it.
+Damage with a known truth is laid over uncharged areas, and the network is trained and judged under it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WHITE = 1.0  # of the SEM in [-1, 1], where it is masked: as bright as charging
     settings={"generator": {"name": "unet_256", "dropout": True}, "pixel_weight": 10.0},
 )
 class Repair(Pix2Pix):
-    """The network sees the TXM slice, the damaged SEM slice and the mask; only what is under the mask changes."""
+    """The network is given the TXM slice, the damaged SEM slice and the mask; only what is under the mask changes."""
 
     extra_channels: ClassVar[int] = 2
     needs_sem: ClassVar[bool] = True

@@ -41,7 +41,7 @@ def criterion(scores: dict[str, float], select: str) -> float:
 
 
 def pore_threshold(store: PatchStore) -> float | None:
-    """The grey level that parts the darkest phase, from the uncharged pixels of the training SEM images.
+    """The threshold of the darkest phase, from the uncharged pixels of the training SEM images.
 
     None where they hold fewer grey levels than phases.
     """

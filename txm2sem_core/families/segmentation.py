@@ -80,7 +80,7 @@ class Segmentation(Feedforward):
 
 
 class _OfSem(BatchSource):
-    """The SEM in the TXM's place."""
+    """The SEM instead of the TXM."""
 
     def training(self, batches: Iterator[Batch], seed: int, epoch: int, start: int) -> Iterator[Batch]:
         return self.validation(batches)

@@ -13,4 +13,4 @@ from txm2sem_core.families.registry import register_family
     paper_fixes_generator=True,
 )
 class SRCNN(Feedforward):
-    """A feedforward family whose networks enlarge."""
+    """A feedforward family for super-resolution."""

@@ -19,4 +19,4 @@ from txm2sem_core.families.registry import register_family
     paper_settings={"generator": {"dropout": True}},
 )
 class SRGAN(Pix2Pix):
-    """An adversarial family whose networks enlarge."""
+    """An adversarial family for super-resolution."""

@@ -6,8 +6,8 @@ averaged over the batch (Hoffman et al. 2019, arXiv 1908.02729), by one random d
 neighbouring slices, and penalises the part of their difference that the difference of the slices does not explain.
 
 Reductions: `sum` is a sum over output pixels, whose weight grows with the patch's area; `mean` is the mean over output
-values, so that a weight means the same at every patch size. All three have one scale: for a network that answers each
-pixel's white noise with a gain g of its own, `mean` is g^2 / 2.
+values, so that a weight has the same effect at every patch size. All three have one scale: for a network that
+multiplies each pixel's white noise with a gain g of its own, `mean` is g^2 / 2.
 """
 
 from __future__ import annotations

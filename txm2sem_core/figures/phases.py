@@ -37,11 +37,11 @@ def phases_figure(
         variants: their names.
         truth: the true volume, where it is known.
         store: the `store.json` of the full-resolution patch store.
-        measure: how phases are told apart.
+        measure: how phases are separated.
         style: of this figure.
         common: of all figures.
         outputs: files to write; their suffixes are the formats.
-        phase_labels: folder of the placed label images, where phases are parted by them.
+        phase_labels: folder of the placed label images, where they are used to separate the phases.
     """
     patches, shown = io.read_patch_store(store.parent), shown_volumes(volumes, variants, truth)
     segmenter, why = fitted_segmenter(patches, measure, phase_labels, "draw_phases")

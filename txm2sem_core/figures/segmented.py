@@ -1,4 +1,4 @@
-"""Volumes whose phases are drawn, and what tells the phases apart."""
+"""Volumes drawn by phase, and the segmenter that separates the phases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shown_volumes(volumes: Sequence[Path], variants: Sequence[str], truth: Path 
 def fitted_segmenter(
     store: io.PatchStore, measure: MeasureSettings, labels: Path | None, rule: str
 ) -> tuple[Segmenter | None, str]:
-    """What parts the phases; or None, and why they cannot be parted."""
+    """The segmenter of the phases; or None, and why they cannot be separated."""
     gaps = Gaps(rule)
     with gaps.of("phases"):
         return fit_segmenter(store, measure, labels), ""

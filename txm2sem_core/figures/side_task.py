@@ -39,7 +39,7 @@ def side_task_figure(
 
 
 def _repair(patches: Path, store: io.PatchStore, style: MontageStyle, common: CommonStyle) -> Figure:
-    """Test patches of a repair: TXM, damaged, repaired, measured; the damage is white as the network sees it."""
+    """Test patches of a repair: TXM, damaged, repaired, measured; the damage is white, as in the network's input."""
     places, rows = _shown_patches(store, style)
     repaired, damages = (io.open_volume(path) for path in (patches, patches.with_name("damage.tif")))
     true = [store.sem_patch(*place) for place in places]

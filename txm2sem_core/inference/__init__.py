@@ -3,7 +3,7 @@
 - `predictor`: one model on a device, planes at once, by rows or by tiles; `memory_budget`: what they may take
 - `ensemble`: several models, or passes with dropout: their mean and standard deviation
 - `volumes`: whole volumes, unit by unit; `outputs`: what their voxels are; `streaming`: reading, computing and writing
-  at the same time; `fingerprint`: what a volume depends on; `input_checks`: what makes it doubtful
+  at the same time; `fingerprint`: what a volume depends on; `input_checks`: warnings about the input
 - `repair`: repaired SEM slices on disk
 - `test_set`: the test patches and slices of a patch store, and the calibration of the uncertainty
 """

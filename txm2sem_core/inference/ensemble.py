@@ -1,4 +1,4 @@
-"""Several predictions of the same image: their mean, and their spread as its uncertainty.
+"""Several predictions of the same image: their mean, and their standard deviation (spread) as its uncertainty.
 
 Several models of one architecture, trained from different seeds, disagree where the training data leave the answer
 open (deep ensembles, Lakshminarayanan et al. 2017). Passes of one model with dropout active do so too (Gal and
@@ -23,10 +23,10 @@ from txm2sem_core.networks import has_dropout
 
 
 class SpreadPredictor:
-    """Models that agree in all but their networks, each asked once, or `samples` times with dropout active.
+    """Models that differ only in their networks; each predicts once, or `samples` times with dropout active.
 
     The n-th pass of a model has the same random numbers for every plane of one size: it is one thinned network for the
-    whole volume, so that dropout brings no jitter along z.
+    whole volume, so that dropout adds no jitter along z.
     """
 
     least_is_a_class = False  # models of classes have no ensemble
@@ -52,7 +52,7 @@ class SpreadPredictor:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user asked for and does not get, of any model."""
+        """Settings of the user that are not used, for any model."""
         return list(dict.fromkeys(warning for member in self.members for warning in member.warnings))
 
     def identity(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def mean_and_spread(images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarra
 def load_spread_predictor(
     models: Sequence[Path], settings: PredictSettings, device: str = "auto", samples: int = 0, seed: int = 0
 ) -> SpreadPredictor:
-    """Load the models of an ensemble, or one model to be asked with dropout active; or several, each with dropout.
+    """Load the models of an ensemble, or one model that predicts with dropout active; or several, each with dropout.
 
     Args:
         models: folders. Their networks may differ, but not factor, context, intensity ranges and SEM dtype.

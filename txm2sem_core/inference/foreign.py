@@ -106,7 +106,7 @@ def range_warnings(pixels: np.ndarray, trained: IntensityRange, source: str, kin
 
 
 def _unlike_training(predictor: AnyPredictor, seen: list[np.ndarray], source: str) -> list[str]:
-    """Measured pixels of some planes whose histogram together is not that of the training slices."""
+    """Measured pixels of some planes with a joint histogram unlike that of the training slices."""
     spread = predictor.txm_spread if sees_txm(predictor) else None
     if not any(pixels.size for pixels in seen):
         return [f"nothing was measured in {source}: they are blank."]

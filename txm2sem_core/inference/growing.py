@@ -67,7 +67,7 @@ def answer_slice(answer: Answer, slice_: SliceOfUnit) -> AnsweredSlice:
 
 
 def outside_value(dtype: np.dtype, least_is_a_class: bool) -> float:
-    """What stands in a predicted volume where nothing was measured.
+    """The value in a predicted volume where nothing was measured.
 
     The least value of whole numbers, 0 of those without sign; the greatest where numbers are of classes; else NaN.
     """

@@ -87,7 +87,9 @@ class Prediction:
 
 
 class WithUncertainty:
-    """The mean of several predictions, its uncertainty, and with a calibration the spread that it was made of."""
+    """The mean of several predictions, its uncertainty, and with a calibration the standard deviation (spread) behind
+    it.
+    """
 
     def __init__(self, predictor: SpreadPredictor, calibration: Calibration | None, *, several_files: bool) -> None:
         """With `several_files` the spread is left out: TIFFs are of the prediction and of its uncertainty."""

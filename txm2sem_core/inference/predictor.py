@@ -90,7 +90,7 @@ class Predictor:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user asked for and does not get."""
+        """Settings of the user that are not used."""
         if not (self.whole_planes and self.settings.tile_px):
             return []
         why = "instance norm" if self.generator.uses_image_statistics else "inference mode batch_statistics"
@@ -184,7 +184,9 @@ class Predictor:
         return predict(unit)[:, : height * self.factor, : width * self.factor]
 
     def _tiled(self, height: int, width: int) -> bool:
-        """Whether planes of that size are cut into tiles: where that is asked for, or the network has no other way."""
+        """Whether planes of that size are cut into tiles: where that is configured, or the network cannot be computed
+        otherwise.
+        """
         if self.whole_planes:
             return not self._streams
         return bool(self.settings.tile_px) or not self._streams

@@ -17,12 +17,12 @@ from txm2sem_core.io.voxel_sizes import UNKNOWN
 
 
 def repair_plane(repairer: Predictor, txm: np.ndarray, sem: np.ndarray, charged: np.ndarray) -> tuple[np.ndarray, int]:
-    """Repair a slice where the mask says so; all else is the very same.
+    """Repair a slice under the mask; all other pixels are unchanged.
 
     Args:
         repairer: of a family that needs a FIB-SEM slice.
         txm: [Y, X], TXM intensities, in register with the SEM slice.
-        sem: [Y, X], SEM intensities; what stands under the mask does not matter.
+        sem: [Y, X], SEM intensities; those under the mask do not matter.
         charged: [Y, X], True where charged.
 
     Returns:

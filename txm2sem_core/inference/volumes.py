@@ -1,6 +1,6 @@
 """Predict volumes unit by unit: a prediction alone, or with its uncertainty; alone, or as one of several jobs.
 
-A unit is some slices, written at once and marked when it is there (`io.unit_store`). A volume that was killed goes on
+A unit is some slices, written at once and marked when complete (`io.unit_store`). A killed volume resumes
 with the units that are not marked, and is the same to the byte as one that was not.
 """
 
@@ -52,9 +52,10 @@ class PredictedVolume:
 
     Attributes:
         path: the volume.
-        whole: it is there; False after a slab, or where `should_stop` said so: then the next call goes on.
+        whole: the volume is complete; False after a slab, or where `should_stop` stopped it: then the next call
+        resumes.
         clipped: voxels that were clipped to the dtype's bounds, of all units of the volume or slab.
-        made: units that this call made; the others were there.
+        made: units that this call made; the others existed already.
         units: of the volume or slab, by number: slices and checksums of the files.
     """
 
@@ -111,9 +112,9 @@ def predict_volume(
     name: str = "volume",
     overwrite: bool = True,
 ) -> PredictedVolume:
-    """Predict a TXM volume into `target`, which appears only when it is whole; goes on where a killed call stopped.
+    """Predict a TXM volume into `target`, which appears only when it is complete; resumes where a killed call stopped.
 
-    A volume that is there already, of the same model, settings and input, stays: nothing is predicted.
+    An existing volume of the same model, settings and input is kept: nothing is predicted.
 
     Memory does not grow with the number of slices. Reading, computing and writing go on at the same time.
 
@@ -132,7 +133,7 @@ def predict_volume(
         voxel_size_nm: of the source (Z, Y, X), where its own metadata is wrong or missing.
         slab: (number from 1, of how many): make only the units of this slab. Jobs of different slabs may run at the
             same time; a last call without it, or with `only_finish`, closes the volume.
-        only_finish: close a volume whose units are all there: check them, build the pyramid, put it in place.
+        only_finish: finish a volume with all of its units made: check them, build the pyramid, put it in place.
         on_progress: called with the slices that are done and their number in all, at first and after every slice.
         should_stop: asked before every slice; True leaves what is done for the next call.
         name: what the progress calls it.
@@ -167,7 +168,7 @@ def predict_volume(
 
 
 def check_volume_output(target: Path, inputs: Iterable[str | Path | None], *, several: bool) -> None:
-    """See that a volume may be written to `target` (see `io.check_output`).
+    """Check that a volume may be written to `target` (see `io.check_output`).
 
     Args:
         target: NAME.ome.zarr or NAME.tif.
@@ -289,7 +290,7 @@ class _VolumeJob:
         return missing
 
     def _make(self, missing: list[Unit], own: list[Unit], part: Part) -> int:
-        """Predict the missing units; returns how many were made before it was asked to stop."""
+        """Predict the missing units; returns how many were made before it was told to stop."""
         total = sum(unit.z1 - unit.z0 for unit in own)
         done = total - sum(unit.z1 - unit.z0 for unit in missing)
         predictor = self.answer.predictor

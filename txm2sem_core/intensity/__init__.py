@@ -1,4 +1,4 @@
-"""Intensities: ranges that are mapped to [-1, 1] and back (`ranges`), and how they are spread (`histograms`)."""
+"""Intensities: ranges that are mapped to [-1, 1] and back (`ranges`), and their distributions (`histograms`)."""
 
 from txm2sem_core.intensity.histograms import Histogram, Spread, spread_of
 from txm2sem_core.intensity.ranges import (

@@ -1,4 +1,4 @@
-"""How intensities are spread, and how far a volume's spread lies from that of the training slices.
+"""Distributions of intensities, and the distance of a volume's distribution from that of the training slices.
 
 The distance is Wasserstein-1 (the earth mover's): the mean by which the intensities of one image must be shifted to
 have the histogram of the other. In one dimension it is the mean distance of equal quantiles (Villani 2003, Topics in
@@ -83,7 +83,7 @@ def thinned(plane: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Spread:
-    """The training slices' histogram, and how much a slice differs from the others.
+    """Distribution of the training slices' grey levels, and how much one slice differs from the others.
 
     Attributes:
         quantiles: [QUANTILES] of all slices together.
@@ -118,7 +118,7 @@ def wasserstein(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def spread_of(slices: Iterable[np.ndarray]) -> Spread:
-    """The spread of training slices.
+    """The distribution of the training slices.
 
     Args:
         slices: the usable pixels of each, in which the training range is -1 to 1; any shape.

@@ -147,7 +147,7 @@ def put_in_place(source: Path, target: Path, *, overwrite: bool = True) -> None:
 
 
 def check_standing(target: Path, *, folder: bool, overwrite: bool) -> None:
-    """See that what stands at `target`, if anything, may be replaced by a result.
+    """Check that anything at `target` may be replaced by a result.
 
     Args:
         target: where the result is to be.
@@ -155,7 +155,7 @@ def check_standing(target: Path, *, folder: bool, overwrite: bool) -> None:
         overwrite: an earlier result of ours may be replaced.
 
     Raises:
-        InputError: names what stands in the way, and says what to do.
+        InputError: names the file or folder in the way, and says what to do.
     """
     if target.is_symlink():
         raise InputError(f"{target}: this is a symbolic link, and is left alone. Give what it leads to. {_ELSE}")
@@ -229,7 +229,7 @@ def _beside(target: Path, kind: str) -> Path:
 
 @cache
 def _machine() -> str:
-    """A short name of this machine; of this container, where processes are numbered anew."""
+    """A short name of this machine, or of this container, which numbers its processes independently."""
     try:
         numbering = os.readlink("/proc/self/ns/pid")
     except OSError:

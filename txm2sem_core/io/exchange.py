@@ -13,7 +13,7 @@ _UNABLE = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)  # kernel,
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two paths change places, so that both are there at every moment.
+    """Exchange two paths, so that both exist at every moment.
 
     Returns:
         Whether it was done; False where the system or the file system has no such call.

@@ -46,7 +46,7 @@ class Box(NamedTuple):
 
 
 class FieldOfView:
-    """Says of the slices of a volume what was measured; of each the same, whichever were asked before it.
+    """Finds what was measured in the slices of a volume; the result for a slice does not depend on earlier calls.
 
     To be used by one thread at a time: what one slice took to find is kept for the next.
     """
@@ -54,8 +54,7 @@ class FieldOfView:
     def __init__(self, volume: Volume, *, guess: bool = True) -> None:
         """Reads a few slices for the value outside, unless the file or a mask states what was measured.
 
-        Where these have two values at most, as in a blank volume or in one that was parted into phases, nothing can be
-        told but by NaN.
+        Where these have two values at most, as in a blank or segmented volume, only NaN can mark what was not measured.
 
         Args:
             volume: the volume.

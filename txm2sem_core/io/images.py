@@ -57,7 +57,7 @@ def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """The images (TIFF, PNG) of a folder in natural order; other files and hidden ones are passed over.
+    """The images (TIFF, PNG) of a folder in natural order; other files and hidden ones are ignored.
 
     Raises:
         InputError: there is no such folder, no image in it, or what is named as an image is no file.

@@ -46,10 +46,10 @@ def folder_lock(folder: Path, *, shared: bool, wait: bool = True) -> Iterator[bo
 
 @contextmanager
 def exclusive(folder: str | Path, name: str) -> Iterator[None]:
-    """Work on `folder` alone: wait, and say so, while another process does; most often one that a killed run has left.
+    """Work on `folder` exclusively: wait, and say so, while another process does, usually one left by a killed run.
 
     The lock is a file beside the folder, `.NAME.lock`, so that the folder itself can be replaced. It is removed at the
-    end; one that a killed process leaves behind is locked by nobody.
+    end; a file that a killed process leaves behind is no longer locked.
 
     Args:
         folder: need not exist.

@@ -1,4 +1,4 @@
-"""Whether a command may write where it was told to: asked before it reads or computes anything."""
+"""Whether a command may write to its outputs: checked before it reads or computes anything."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check_output(
     files: Iterable[str | Path] = (),
     folders: Iterable[str | Path] = (),
 ) -> None:
-    """See that outputs replace nothing of the user's: neither an input nor what else stands there.
+    """Check that outputs replace nothing of the user's: neither an input nor any other file.
 
     An earlier result of ours is no objection yet: the new one may turn out to be the same (`atomic.put_in_place`).
 
@@ -69,7 +69,7 @@ def check_output(
 
 
 def check_apart(output: Path, inputs: Iterable[str | Path | None]) -> None:
-    """See that an output is none of the inputs, holds none and lies within none (see `check_output`).
+    """Check that an output is none of the inputs, contains none and lies within none (see `check_output`).
 
     Raises:
         InputError: names both.

@@ -58,7 +58,7 @@ class PairImages:
 
 
 class StoredPair:
-    """The same, whose images are read, and held against their digests, when they are asked for."""
+    """The same; images are read, and compared with their digests, on demand."""
 
     def __init__(self, file: ImageFile, name: str) -> None:
         self._file, self._name = file, name

@@ -1,4 +1,4 @@
-"""A volume while it is made: beside its place, unit by unit, so that a killed job loses no more than a unit.
+"""A volume while it is made: beside its final path, unit by unit, so that a killed job loses no more than a unit.
 
 Of a volume `sem.ome.zarr` that a job with the digest D makes, this lies beside it until it is whole:
 
@@ -105,7 +105,7 @@ class UnitStore:
         self._write(0, unit, [((slice(unit.z0, unit.z1), slice(None), slice(None)), voxels)], notes or {})
 
     def missing(self, units: Iterable[Unit], level: int = 0) -> tuple[list[Unit], list[Unit]]:
-        """Units that are not there, and those of them that were, but whose files are not what was written.
+        """Missing units, and those of them that exist with files that differ from what was written.
 
         Files are read and compared with the checksums of the marks.
         """

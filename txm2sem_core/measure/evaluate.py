@@ -58,7 +58,7 @@ class RockOptions:
     """How the rock is measured.
 
     Attributes:
-        phases: that multi-Otsu thresholds of the target part; 0 leaves the rock out.
+        phases: number of phases for multi-Otsu thresholds of the target; 0 leaves out the rock.
         thresholds: grey levels instead.
         flow: whether diffusivity and permeability are solved, in a block from the middle.
         cube_px: side of that block, in which pore sizes are taken too; 0 for the whole volume.
@@ -81,7 +81,7 @@ def evaluate_files(
     *,
     overwrite: bool = True,
 ) -> dict[str, Any]:
-    """Figures of a predicted image or volume against a measured one, left as JSON in `output` and returned.
+    """Metrics of a predicted image or volume against a measured one, written as JSON to `output` and returned.
 
     Volumes are read slice by slice, several times over, and at most a slab of 64 slices of each is held. What was not
     measured of the target, or not predicted, counts nowhere (see `field_of_view`); what needs whole volumes is of the

@@ -32,7 +32,7 @@ _SIGNS = str.maketrans({"±": r"$\pm$", "−": "$-$", "∞": r"$\infty$"})
 
 
 def table_rows(summary: pd.DataFrame) -> pd.DataFrame:
-    """One row a variant of `summary.csv`, then the published ones; empty where a figure is not known.
+    """One row a variant of `summary.csv`, then the published ones; empty where a value is not known.
 
     Columns: label, kind (`published` of theirs), factor, seeds, n (patches), slices; for each score its mean and
     `{score}_stderr`, in the units of `summary.csv`; source (of theirs).

@@ -1,4 +1,4 @@
-"""The measure stage's figures of the rock: what the pores of a volume are, and what they let through."""
+"""The measure stage's rock metrics: the pores of a volume, and transport through them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from txm2sem_core.phases import fit_segmenter
 def measure_rock(
     volume: str | Path, patches: Path, settings: MeasureSettings, output: Path, labels: Path | None = None
 ) -> None:
-    """Figures of the rock of a volume, as JSON; their distributions beside them in `rock_distributions.csv`.
+    """Rock metrics of a volume, as JSON; their distributions beside them in `rock_distributions.csv`.
 
     Where a part was not measured, porosity and shares of phases are of the rest, and all that needs a box is of the
     largest one within (see `field_of_view`), whose size stands beside them.
@@ -32,9 +32,9 @@ def measure_rock(
     Args:
         volume: OME-Zarr or TIFF.
         patches: folder of the full-resolution patch store.
-        settings: how phases are parted, and of the rock.
-        output: `rock.json`; where the figures cannot be had, `not_measured` says why.
-        labels: folder of the placed label images, where phases are parted by them.
+        settings: how phases are separated, and those of the rock.
+        output: `rock.json`; where metrics cannot be computed, `not_measured` says why.
+        labels: folder of the placed label images, where they are used to separate the phases.
     """
     store, opened = io.read_patch_store(patches), io.open_volume(volume)
     size = opened.voxel_size_nm
@@ -60,12 +60,12 @@ def _plain(value: float) -> float | str | None:
 
 
 def summarise_rock(runs: Sequence[tuple[str, int | str]], files: Sequence[str | Path], output: Path) -> None:
-    """Collect the figures of the rock of all runs in `output`, a folder.
+    """Collect the rock metrics of all runs in `output`, a folder.
 
     Leaves `rock.csv` (one row a run), `rock_distributions.csv` (tidy), and `rock_intervals.csv`: of each variant and
     figure, over its seeds, n, mean, standard deviation, `low` and `high` (Student's 95 % interval of the mean), least
     and greatest, each seed's own volume measured; with one seed there is no interval, and its columns are empty.
-    `without_path` counts the seeds whose pores do not join the faces. Their tortuosity and formation factor are
+    `without_path` counts the seeds with pores that do not connect the faces. Their tortuosity and formation factor are
     infinite; the means of those two are of the conductances, 0 of such a seed, and turned back.
     """
     rows, tables = [], []
@@ -91,7 +91,7 @@ def _intervals(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def _conductance(own: pd.DataFrame, name: str) -> pd.Series | None:
-    """What a tortuosity or formation factor is the inverse of, 0 without a path; None of other figures."""
+    """What a tortuosity or formation factor is the inverse of, 0 without a path; None for other metrics."""
     kind, _, axis = name.rpartition("_")
     if kind not in ("tortuosity", "formation_factor"):
         return None

@@ -102,7 +102,7 @@ def summarise_repair(runs: Sequence[tuple[str, int]], files: Iterable[str | Path
 
 
 def summarise_segmentation(runs: Sequence[tuple[str, int]], files: Iterable[str | Path], output: Path) -> None:
-    """One row a run: its figures."""
+    """One row per run: its metrics."""
     rows = [
         {"variant": v, "seed": s, **io.read_csv(f).iloc[0].to_dict()} for (v, s), f in zip(runs, files, strict=True)
     ]

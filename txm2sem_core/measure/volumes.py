@@ -39,7 +39,7 @@ def measure_volume(
     spectra: str | Path,
     labels: Path | None = None,
 ) -> None:
-    """Figures of a predicted volume: against the truth where it is known, else its own continuity along z.
+    """Metrics of a predicted volume: against the truth where it is known, else its own continuity along z.
 
     Where a part was not measured, they are of the rest: what needs whole slices of the largest box within (see
     `field_of_view`), whose size stands beside them.
@@ -48,11 +48,11 @@ def measure_volume(
         predicted: OME-Zarr or TIFF.
         truth: a volume that covers the prediction from its first voxel on, or None.
         patches: folder of the full-resolution patch store.
-        settings: data range, and how phases are parted.
-        output: JSON; `not_measured` holds the measures that failed, whose figures are not there, and why.
+        settings: data range, and how phases are separated.
+        output: JSON; `not_measured` holds the metrics that failed, and why; their values are missing.
         spectra: CSV of the power along each axis: source (`prediction`, `truth`), axis (z, y, x), frequency_per_px,
             frequency_per_nm (empty where the voxel size is not known), power (squared grey levels a voxel).
-        labels: folder of the placed label images, where phases are parted by them.
+        labels: folder of the placed label images, where they are used to separate the phases.
     """
     store = io.read_patch_store(patches)
     volumes = [io.open_volume(path) for path in (predicted, truth) if path is not None]
@@ -150,7 +150,7 @@ def summarise_volumes(
     output: str | Path,
     curves: str | Path,
 ) -> None:
-    """Collect the volumes' figures, one row a run, and their spectra along the axes, the truth's once and first."""
+    """Collect the volumes' metrics, one row per run, and their spectra along the axes; the truth's come first."""
     rows = [{"variant": v, "seed": s, **as_row(io.read_json(f))} for (v, s), f in zip(runs, files, strict=True)]
     io.write_csv(output, pd.DataFrame(rows))
     parts = []

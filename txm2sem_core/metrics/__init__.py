@@ -1,4 +1,4 @@
-"""Pure measures of a prediction: images, volumes, continuity along z, rock, and uncertainty.
+"""Pure metrics of a prediction: images, volumes, continuity along z, rock, and uncertainty.
 
 Every job that trains or predicts imports this package. What is heavy (scipy, scikit-image, pyamg) is therefore imported
 by the functions that need it, and by the modules that this page does not name.

@@ -2,7 +2,7 @@
 
 The spread of several predictions says how far the networks disagree (epistemic uncertainty, Kendall and Gal 2017). It
 does not hold what no network can know: the measured image's own noise, and what registration left (aleatoric). So it
-is too small, which `fit_calibration` mends on images that were held back, and `CoverageMeter` shows.
+is too small, which `fit_calibration` corrects on held-out images, and `CoverageMeter` shows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Calibration:
     floor: float
 
     def apply(self, spread: Image) -> NDArray[np.float32]:
-        """Turn the spread of predictions into a standard deviation of the error, in grey levels."""
+        """Convert the spread (standard deviation) of predictions to a standard deviation of the error, in grey
+        levels.
+        """
         variance = (self.scale * spread.astype(np.float64)) ** 2 + self.floor**2
         return np.sqrt(variance).astype(np.float32)
 

@@ -1,7 +1,7 @@
 """Whether a volume that was predicted slice by slice holds together along z.
 
-Networks that see one slice at a time give volumes that jitter: each slice is plausible, neighbours do not fit. The
-change from slice to slice is compared with that of the truth, or, where there is none, with the change within the
+Networks that predict one slice at a time give volumes that jitter: each slice is plausible, but neighbours do not fit.
+The change from slice to slice is compared with that of the truth, or, where there is none, with the change within the
 plane. Slices are read once and in order; two are held at a time, or as many as a pixel is wide.
 """
 
@@ -34,7 +34,7 @@ class Continuity:
             if only the truth does not change, 1 if neither does.
         error: mean absolute difference of the two changes, pixel by pixel, as a share of `data_range`: 0 only if the
             prediction changes from slice to slice exactly as the truth does. A volume without any change has the
-            truth's own mean change, and that is hard to beat: read `explained`.
+            truth's own mean change as its error, which is hard to beat: read `explained`.
         explained: share of the truth's change that the prediction's change gets right, `1 - mean (change_prediction -
             change_truth)^2 / mean change_truth^2` (the efficiency of Nash and Sutcliffe, J. Hydrology 10 (1970) 282): 1
             only if both change alike, 0 for a volume without any change, negative where the change is mostly jitter.
@@ -60,7 +60,7 @@ class SelfContinuity:
             between two whole numbers of pixels, so does the change.
         ratio: `change_z / change_plane`: near 1 in isotropic material, above 1 where slices jitter.
         correlation_z: `1 - change_z^2 / (2 variance)`: 1 if neighbours are equal, 0 if they are unrelated. White noise
-            has a ratio of 1, and shows itself here.
+        has a ratio of 1, and is detected here.
         correlation_plane: the same within the plane.
     """
 
@@ -115,7 +115,7 @@ class ContinuityMeter:
         self._last, self._last_mask = (predicted, measured), mask
 
     def result(self) -> Continuity:
-        """Give the figures so far; InputError before the second slice."""
+        """The metrics so far; InputError before the second slice."""
         if self._pixels == 0:
             raise InputError("continuity along z needs at least two slices")
         change_prediction = math.sqrt(self._squares_prediction / self._pixels) / self._data_range

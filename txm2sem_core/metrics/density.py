@@ -1,4 +1,4 @@
-"""The classes of density that a segmentation tells apart."""
+"""The classes of density of a segmentation."""
 
 from __future__ import annotations
 

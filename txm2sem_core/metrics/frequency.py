@@ -80,9 +80,9 @@ class CorrelationMeter:
     The correlation of a ring is `sum Re(F G*) / sqrt(sum |F|^2 sum |G|^2)` over its pixels and all pairs (Saxton and
     Baumeister, J. Microsc. 127 (1982) 127; shells: Harauz and van Heel, Optik 73 (1986) 146).
 
-    The thresholds are meant for two images of equal noise. Of a prediction and a measurement they say down to which
-    size the prediction is right about the measured image, noise included: a measure of what was won over the TXM, for
-    which the same figure stands beside it, not an instrument's resolution.
+    The thresholds are meant for two images of equal noise. For a prediction and a measurement they say down to which
+    size the prediction agrees with the measured image, noise included. Compare it with the same metric of the TXM; it
+    is not an instrument's resolution.
     """
 
     def __init__(self, spacing_nm: tuple[float, ...]) -> None:

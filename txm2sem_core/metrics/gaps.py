@@ -19,10 +19,10 @@ NOT_MEASURED = "not_measured"  # the key and column under which the reasons stan
 
 
 class Gaps:
-    """The measures of one job that failed, and the reason of each."""
+    """The metrics of one job that failed, and the reason for each."""
 
     def __init__(self, job: str = "") -> None:
-        """`job` names what is measured, for the log; without one nothing is told there."""
+        """`job` names what is measured, for the log; without it nothing is logged."""
         self._job = job
         self.reasons: dict[str, str] = {}
 
@@ -30,7 +30,7 @@ class Gaps:
     def of(self, measure: str) -> Iterator[None]:
         """Go on after a measure that fails, and keep why; what it would have given is left as it was before.
 
-        A reason is told in the log once a measure.
+        A reason is logged once per metric.
         """
         try:
             yield
@@ -74,7 +74,7 @@ def as_row(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def told(reasons: Mapping[str, str]) -> str:
-    """Reasons by measure in one line; a reason of several measures stands once."""
+    """Reasons by metric in one line; a reason of several metrics is given once."""
     measures: dict[str, list[str]] = {}
     for measure, reason in reasons.items():
         measures.setdefault(reason, []).append(measure)

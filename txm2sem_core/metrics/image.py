@@ -3,7 +3,7 @@
 All functions are pure, take `[Y, X]` images of equal shape (integer or float), and compute in float64. `data_range` is
 the distance between the least and the greatest value the data can take, in the images' own grey levels (255 for 8-bit
 data, 2.0 for images mapped to [-1, 1]). It is never guessed, because a guess from the dtype or from the images
-themselves makes figures of different images incomparable.
+themselves makes scores of different images incomparable.
 
 `mask` is boolean `[Y, X]`, True where the pixel counts (see `masks`; False where, for example, the FIB-SEM image is
 charged).
@@ -63,9 +63,9 @@ def ssim(prediction: Image, target: Image, data_range: float, mask: Mask | None 
     """Mean structural similarity of two `[Y, X]` images, in [-1, 1], 1 where they are equal.
 
     Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13 (2004) 600-612, with their settings: Gaussian
-    window of sigma 1.5 cut to 11 x 11 pixels, K1 = 0.01, K2 = 0.03, population covariance. The average leaves out the
-    5 pixels at each border, whose windows leave the image. With `mask`, the SSIM map is averaged over the mask within
-    that interior; a window centred on a pixel of the mask may still see pixels outside it.
+    window of sigma 1.5 cut to 11 x 11 pixels, K1 = 0.01, K2 = 0.03, population covariance. The average leaves out the 5
+    pixels at each border, where the window extends beyond the image. With `mask`, the SSIM map is averaged over the
+    mask within that interior; a window centred on a pixel of the mask may include pixels outside it.
 
     Raises:
         InputError: as `psnr`, and for images smaller than the window.
@@ -74,7 +74,7 @@ def ssim(prediction: Image, target: Image, data_range: float, mask: Mask | None 
 
 
 def mean_similarity(pair: WindowPair, data_range: float, mask: Mask | None = None) -> float:
-    """`ssim` of two images whose windows are known."""
+    """`ssim` of two images given as a `WindowPair`."""
     check_data_range(data_range)
     inner_mask = None if mask is None else check_mask(mask, pair.first.image)[INTERIOR]
     return float(np.mean(selected(pair.similarity(data_range), inner_mask)))
@@ -95,15 +95,16 @@ def to_8bit(image: Image, low: float, high: float) -> NDArray[np.uint8]:
 
 
 def psnr_8bit(prediction: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
-    """PSNR in dB as the published comparison has it: two uint8 `[Y, X]` images, data range 255."""
+    """PSNR in dB as in the published comparison: two uint8 `[Y, X]` images, data range 255."""
     _check_8bit(prediction, target)
     return psnr(prediction, target, 255.0)
 
 
 def ssim_8bit(prediction: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
-    """SSIM as the published comparison has it: two uint8 `[Y, X]` images with scikit-image's default settings.
+    """SSIM as in the published comparison: two uint8 `[Y, X]` images with scikit-image's default settings.
 
-    These differ from `ssim`: a uniform 7 x 7 window and the sample covariance. Use it only beside published figures.
+    These differ from `ssim`: a uniform 7 x 7 window and the sample covariance. Use it only to compare with published
+    numbers.
     """
     from skimage.metrics import structural_similarity
 

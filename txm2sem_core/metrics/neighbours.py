@@ -1,8 +1,8 @@
 """How neighbouring slices fit: similarity, jitter, and the spectrum along z against that within the plane.
 
-A network that sees one slice at a time makes each plausible and their sequence not. Every figure here is of one volume
-alone, so it can be read beside the truth's, or, where there is none, beside the same figure within the plane. Slices
-are read once and in order; at most `LINE_PX` are held, or the slices that four pixels are wide.
+A network that predicts one slice at a time makes each plausible but not their sequence. Every metric here is of one
+volume alone, so it can be compared with the truth's or, where there is none, with the same metric within the plane.
+Slices are read once and in order; at most `LINE_PX` are held, or the slices that four pixels are wide.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BLOCK_VALUES = 2**17  # of lines along z that are put together at once: they li
 
 @dataclass(frozen=True)
 class Neighbours:
-    """How the slices of one volume fit; each figure is NaN where the volume is too small or too constant for it.
+    """How well neighbouring slices of one volume fit; a metric is NaN where the volume is too small or too constant.
 
     Neighbours are compared over the distance of slices, or of slices a pixel's width apart where pixels are wider than
     that; in the plane over the same distance, if need be between two whole numbers of pixels (`lags.Lag.between`).
@@ -159,7 +159,7 @@ def _upper_share(frequency: Real, power: Real) -> float:
 
 
 class NeighbourMeter:
-    """Gathers `Neighbours` from the slices of a volume, given in the order of z."""
+    """Computes `Neighbours` from the slices of a volume, given in the order of z."""
 
     def __init__(
         self, data_range: float, plane_step_px: PlaneStep = 1, line_px: int | tuple[int, int, int] = LINE_PX
@@ -251,7 +251,7 @@ class NeighbourMeter:
             self._shifts.append(np.asarray(shift))
 
     def result(self) -> Neighbours:
-        """Give the figures so far; InputError before the second slice."""
+        """The metrics so far; InputError before the second slice."""
         if len(self._means) < 2:
             raise InputError("continuity along z needs at least two slices")
         shifts = np.array(self._shifts).reshape(-1, 2)

@@ -58,9 +58,9 @@ class ThresholdFit:
 
 
 def multi_otsu_thresholds(pixels: NDArray[np.generic], phases: int) -> tuple[float, ...]:
-    """Grey levels that part `phases` phases with the greatest variance between them; see `fit_thresholds`.
+    """Grey levels that separate `phases` phases with the greatest variance between them; see `fit_thresholds`.
 
-    Warns of pixels outside the believed range.
+    Warns of pixels outside the accepted range.
     """
     return thresholds_of_slices(lambda: [pixels], phases)
 
@@ -78,12 +78,12 @@ def fit_thresholds(parts: Parts, phases: int) -> ThresholdFit:
 
     Fit them once, on pixels of the truth, and use the same on truth and prediction: thresholds fitted to each hide a
     shift in grey level. A grey level belongs to the phase above a threshold if it is greater (`segment`). Each
-    threshold lies midway between the two neighbouring levels that it parts.
+    threshold lies midway between the two neighbouring levels that it separates.
 
     Exact for data of up to 65,536 different levels, 8-bit and 16-bit ones among them; float data of more is put into
     4096 bins of the believed range, so that a threshold is off by one bin at most.
 
-    A few hot pixels must not take a phase for themselves. Of at least 1000 pixels those are left out that lie further
+    A few hot pixels must not form a phase of their own. Of at least 1000 pixels those are left out that lie further
     beyond the 0.1 and 99.9 percentiles than half of the distance of these two, and those that are not finite. Where
     fewer levels than phases would be left, all finite ones are used.
 

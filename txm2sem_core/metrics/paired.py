@@ -20,7 +20,7 @@ class PairedTest:
     """The difference of two sets of scores of the same patches, first minus second.
 
     Attributes:
-        n: patches whose difference is finite.
+        n: patches with a finite difference.
         clusters: slices that they lie in.
         unit: what is taken as independent: always `slice`.
         difference: mean over the slices of their mean differences.
@@ -48,15 +48,15 @@ def paired_test(
 ) -> PairedTest:
     """Compare scores of the same patches under two variants.
 
-    Patches of one slice share its charge, its registration and its rock, so slices are what is independent: each has
-    one mean difference, and counts alike; see `summarise`. Slices so near each other that they show the same grains are
-    not independent either, and then the interval is too narrow.
+    Patches of one slice share its charge, its registration and its rock, so the slices are the independent units: each
+    has one mean difference and the same weight; see `summarise`. Slices so near each other that they show the same
+    grains are not independent either, and then the interval is too narrow.
 
     Args:
         first: scores `[N]` of one variant.
         second: scores `[N]` of the other, of the same patches in the same order.
         clusters: which slice each patch is of, `[N]`.
-        seed: of no use, since nothing is drawn; callers gave it when the interval was a bootstrap.
+        seed: not used, since nothing is random; kept for callers from when the interval was a bootstrap.
         confidence: coverage of the interval, in (0, 1).
 
     Raises:

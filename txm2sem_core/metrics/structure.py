@@ -1,4 +1,5 @@
-"""Whether structures are in their places and grey levels in their shares: MS-SSIM, local structure, GMSD, histograms.
+"""Whether structures are at the right positions and grey levels in the right proportions: MS-SSIM, local structure,
+GMSD, histograms.
 
 As in `image`, all functions are pure, take `[Y, X]` images of equal shape in the same grey levels and compute in
 float64; `data_range` is given; `mask` is True where a pixel counts. A window centred on a pixel of the mask may still
@@ -78,10 +79,10 @@ def local_structure(prediction: Image, target: Image, data_range: float, mask: M
     """Mean correlation of both images within each Gaussian window of SSIM, in [-1, 1].
 
     The structure term of Wang et al., IEEE Trans. Image Process. 13 (2004) 600, eq. 10, without its constant, which
-    calls flat windows alike and gives a constant prediction of a faint target the best score. Here a prediction that is
-    flat where the target is not has no correlation, 0. Windows weigh as the target's standard deviation within them:
-    flat ones say nothing of structure. Brightness and contrast do not count, which a pointwise map of grey levels would
-    mend: only where things are. Of a constant target it is 1 for a constant prediction, else 0.
+    makes flat windows equal and gives a constant prediction of a faint target the best score. Here a prediction that is
+    flat where the target is not has no correlation, 0. Windows are weighted by the target's standard deviation within
+    them, as flat ones say nothing about structure. Brightness and contrast, which a pointwise map of grey levels would
+    correct, do not count: only positions do. Of a constant target it is 1 for a constant prediction, else 0.
 
     Raises:
         InputError: as `image.ssim`.
@@ -107,7 +108,7 @@ def gmsd(prediction: Image, target: Image, data_range: float, mask: Mask | None 
 
     Xue, Zhang, Mou and Bovik, IEEE Trans. Image Process. 23 (2014) 684: images halved by 2 x 2 means, Prewitt
     gradients, `c = 170` for a data range of 255, and the standard deviation of the similarity map. The outermost
-    pixels, whose gradients leave the image, do not count. With `mask`, halved pixels that are wholly in it do.
+    pixels, which have no gradient within the image, do not count. With `mask`, halved pixels that are wholly in it do.
 
     Raises:
         InputError: as `image.psnr`, images smaller than 6 x 6, or a mask that leaves fewer than two pixels.
@@ -129,7 +130,7 @@ def histogram_distance(prediction: Image, target: Image, data_range: float, mask
     """Earth mover's distance of the two grey-level distributions as a share of `data_range`.
 
     Wasserstein-1: by how much grey levels must move on average for one histogram to become the other. For as many
-    pixels in both it is the mean difference of the sorted values. Never above `image.mae`. Places do not count.
+    pixels in both it is the mean difference of the sorted values. Never above `image.mae`. Positions do not count.
 
     Raises:
         InputError: as `image.psnr`.

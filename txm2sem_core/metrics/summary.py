@@ -1,4 +1,4 @@
-"""One figure from many: mean, standard error, and Student's interval over what is independent."""
+"""One number from many: mean, standard error, and Student's interval over independent units."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def summarise(
     """Mean, standard error and Student's interval (Biometrika 6 (1908) 1) over independent units.
 
     Patches of one slice share its charge, its registration and its rock: they are not independent, slices are. So each
-    slice has one mean, every slice counts alike, and the interval has `units - 1` degrees of freedom. It holds of few
-    slices and of unequal ones (Ibragimov and Mueller, J. Bus. Econ. Stat. 28 (2010) 453), which no bootstrap of
-    patches does: docs/method/measures.md has the coverage.
+    slice has one mean and the same weight, and the interval has `units - 1` degrees of freedom. It holds of few slices
+    and of unequal ones (Ibragimov and Mueller, J. Bus. Econ. Stat. 28 (2010) 453), which no bootstrap of patches does:
+    docs/method/measures.md has the coverage.
 
     Args:
-        values: figures of single patches, in any unit.
-        clusters: which unit, as a slice, each value is of; None if every value is one by itself, as seeds are.
+        values: scores of single patches, in any unit.
+        clusters: the unit, such as a slice, of each value; None if every value is a unit of its own, as seeds are.
         confidence: coverage of the interval, in (0, 1).
-        seed: of no use, since nothing is drawn; callers gave it when the interval was a bootstrap.
+        seed: not used, since nothing is random; kept for callers from when the interval was a bootstrap.
 
     Raises:
         InputError: no values, one of them is NaN, or as many clusters are not given.
@@ -88,7 +88,7 @@ def means_of(values: NDArray[np.float64], clusters: Sequence[Hashable]) -> NDArr
 def student_interval(units: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float, float]:
     """Lower and upper end of Student's interval of the mean of independent values, and its standard error.
 
-    All NaN of a single value, of which nothing can be told, or where one is infinite.
+    All NaN for a single value, which gives no error, or where one is infinite.
 
     Raises:
         InputError: `confidence` is not between 0 and 1.

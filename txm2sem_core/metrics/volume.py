@@ -171,7 +171,7 @@ def compare_volumes(
     neighbours: tuple[NeighbourMeter, NeighbourMeter] | None = None,
     gaps: Gaps | None = None,
 ) -> Figures:
-    """Figures of a predicted volume against the truth, in one pass that holds a slab of slices.
+    """Metrics of a predicted volume against the truth, in one pass that holds a slab of slices.
 
     At most 32 slices of each are held, for the spectra along z; 16 of the darkest phase, for its two-point probability.
 
@@ -179,12 +179,12 @@ def compare_volumes(
         prediction: slices `[Y, X]` in the order of z, or an array `[Z, Y, X]`.
         truth: as many slices of the same shape and in the same grey levels.
         data_range: greatest minus least possible grey level.
-        segmenter: parts the phases of both; fit it once, on pixels of the truth.
-        masks: boolean slices, True where a pixel counts. Slices of which none does are passed over, and what needs
-            whole slices is left out: the figures of `Neighbours`, and the two-point probability.
+        segmenter: segments both into phases; fit it once, on pixels of the truth.
+        masks: boolean slices, True where a pixel counts. Slices of which none does are skipped, and metrics that need
+        whole slices are left out: those of `Neighbours`, and the two-point probability.
         neighbours: new meters of the prediction and of the truth, where the slice distance is not the pixel's size, the
             volume is small, or the caller wants their spectra.
-        gaps: takes the measures that fail, whose figures are left out; without it their failure is raised.
+        gaps: collects the metrics that fail, which are left out; without it their failure is raised.
 
     Returns:
         `slices` (those of which a pixel counts); `psnr` (dB, of the whole volume's mean squared error), `mae` and
@@ -222,7 +222,7 @@ def compare_volumes(
 def _parts(
     data_range: float, segmenter: Segmenter | None, neighbours: tuple[NeighbourMeter, NeighbourMeter] | None
 ) -> dict[str, _Part]:
-    """All measures of a comparison by name; what needs whole slices only with `neighbours`."""
+    """All metrics of a comparison by name; those that need whole slices only with `neighbours`."""
     parts: dict[str, _Part] = {name: _Mean(name, score) for name, score in SCORES.items()}
     parts |= {  # of the volume as a whole, not the mean over its slices
         "psnr": _Psnr(data_range),

@@ -1,4 +1,4 @@
-"""What every generator tells about itself, and the check of its input."""
+"""Attributes of every generator, and the check of its input."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from txm2sem_core.errors import InputError
 class ImageGenerator(nn.Module):
     """Base of all generators: TXM `[B, in_channels, Y, X]` to SEM `[B, out_channels, factor Y, factor X]` in [-1, 1].
 
-    A subclass calls `check_input` at the start of `forward`, so that a wrong size is met with a message that names it
+    A subclass calls `check_input` at the start of `forward`, so that a wrong size raises an error that names it
     rather than with an error from inside a layer.
 
     Attributes:
-        in_channels: channels of the input; 2k + 1 where k slices below and above are seen.
+        in_channels: channels of the input; 2k + 1 with a context of k slices below and above.
         out_channels: channels of the output.
         factor: output pixels per input pixel along Y and X.
         size_multiple: Y and X of the input must be multiples of it.

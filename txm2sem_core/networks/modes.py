@@ -11,7 +11,7 @@ from torch import nn
 
 @contextmanager
 def inference(network: nn.Module, mode: str) -> Iterator[None]:
-    """Run a block without gradients, in one of three modes; then all is as it was.
+    """Run a block without gradients, in one of three modes; afterwards the earlier mode is restored.
 
     `evaluation`; `dropout`, which is evaluation with active dropout (Gal and Ghahramani 2016); or `batch_statistics`,
     the published behaviour: batch norm uses the statistics of what it is given and dropout is active. Unlike there,

@@ -19,7 +19,7 @@ _PREFIX = "txm2sem_plugin_"
 
 
 def load_plugins(files: Iterable[str | Path]) -> None:
-    """Run files that register networks or families; one that is loaded already, and unchanged, is left alone.
+    """Run files that register networks or families; a file that is already loaded and unchanged is skipped.
 
     Raises:
         ConfigError: a file is missing, or fails: with its line.

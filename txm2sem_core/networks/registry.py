@@ -137,7 +137,7 @@ def build_generator(
         out_channels: channels of the output.
         width: filters of the first layer (of all layers in the super-resolution networks).
         norm: batch, instance or none.
-        dropout: dropout of one half in the places of the published networks.
+        dropout: dropout of one half, at the positions of the published networks.
         factor: output pixels per input pixel along Y and X.
         init: normal, xavier, kaiming or orthogonal.
         init_gain: standard deviation (normal) or scale (xavier, orthogonal) of the initial weights.

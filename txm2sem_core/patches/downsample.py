@@ -79,7 +79,7 @@ def downsample_patches(patches: Path, factor: int, settings: DownsampleSettings,
 
 
 def downsample_volume(volume: Volume, factor: int, settings: DownsampleSettings, patches: Path, output: Path) -> None:
-    """Make a TXM volume coarser in y and x, slice by slice, as OME-Zarr with the voxel size that it then has.
+    """Make a TXM volume coarser in y and x, slice by slice, as OME-Zarr with the coarser voxel size.
 
     Rows and columns beyond the last multiple of `factor` are left out. Voxel size and intensity range are those of the
     patch store in `patches`. A coarse voxel of which a part was not measured was not measured, and has the value that

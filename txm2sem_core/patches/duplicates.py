@@ -1,4 +1,6 @@
-"""Slices of two splits that show the same place: copies under two numbers, also cropped, compressed or exposed anew."""
+"""Slices of two splits that show the same place: copies under two numbers, also cropped, compressed or recorded
+again.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _NARROW = 64  # 8-bit slices of a smaller span have 12 dB of PSNR more than by t
 
 
 def split_pairs(pairs: pd.DataFrame, settings: PatchesSettings) -> pd.Series:
-    """The split of each pair, by place in z (by order where z is not known), as blocks: train, validation, test.
+    """The split of each pair, by position in z (by order where z is not known), as blocks: train, validation, test.
 
     With context k, pairs are dropped (no split, NaN) at the borders between blocks until no TXM slice within k of a
     pair of one split lies within k of a pair of another.
@@ -108,8 +108,8 @@ def extract_patches(
 ) -> PatchStore:
     """Split and cut the accepted pairs of `registered`, and leave the patch store in `output`.
 
-    `doubts` of the raw data are warnings of the store, as those that it finds itself.
-    A pair without a single good patch is left out, and named in a warning.
+    `doubts`, warnings about the raw data, are added to the warnings of the store.
+    A pair without any usable patch is left out, and named in a warning.
 
     Raises:
         InputError: a split is empty, a patch is larger than an image, the pairs differ in bit depth, or `volume` does

@@ -1,4 +1,4 @@
-"""A synthetic shale whose truth is known, and what a TXM and a FIB-SEM would record of it.
+"""A synthetic shale with a known truth, and what a TXM and a FIB-SEM would record of it.
 
 - `phases`: the minerals, their attenuation and backscatter coefficients
 - `fields`, `grains`, `placement`, `rock`: the rock

@@ -37,7 +37,7 @@ class Framboid:
 
 
 def random_rotation(rng: np.random.Generator) -> Vectors:
-    """A rotation matrix `[3, 3]`, uniform over all turns (QR of a Gaussian matrix)."""
+    """A rotation matrix `[3, 3]`, uniform over all rotations (QR of a Gaussian matrix)."""
     q, r = np.linalg.qr(rng.standard_normal((3, 3)))
     q *= np.sign(np.diag(r))
     q[:, 0] *= np.linalg.det(q)
@@ -72,7 +72,7 @@ def rhomb_faces(rng: np.random.Generator, radius: float) -> tuple[Vectors, Vecto
 
 
 def crystal_faces(rng: np.random.Generator, radius: float) -> tuple[Vectors, Vectors]:
-    """Faces of a pyrite crystal: a cube whose corners an octahedron cuts."""
+    """Faces of a pyrite crystal: a cube with corners cut by an octahedron."""
     cube = np.concatenate([np.eye(3), -np.eye(3)])
     octahedron = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]) / np.sqrt(3.0)
     normals = np.concatenate([cube, octahedron]) @ random_rotation(rng).T
@@ -96,7 +96,9 @@ def solid_share(rng: np.random.Generator, grain: Grain, points: int = 256) -> fl
 
 
 def make_framboid(rng: np.random.Generator, centre: Vectors, radius: float, crystal_radius: float) -> Framboid:
-    """A ball packed with equal microcrystals on a shaken close-packed lattice, each turned its own way."""
+    """A ball packed with equal microcrystals on a randomly displaced close-packed lattice, each with its own
+    rotation.
+    """
     spacing = 1.64 * crystal_radius
     basis = spacing * np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 0.0, 1.0]]) / np.sqrt(2.0)
     reach = int(np.ceil(1.6 * radius / spacing)) + 1

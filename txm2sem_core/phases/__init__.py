@@ -1,4 +1,4 @@
-"""How the phases of volumes are told apart: one segmenter for prediction, truth and figures alike."""
+"""Segmentation of volumes into phases: one segmenter for prediction, truth and figures."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Forest:
 def train_forest(images: Sequence[Labelled], phases: int, settings: ForestSettings) -> Forest:
     """Train a forest on labelled pixels, at most `settings.pixels` of each phase, drawn by the seed.
 
-    Phases count alike, however many of their pixels are labelled. The same seed gives the same forest.
+    Phases have equal weight, however many of their pixels are labelled. The same seed gives the same forest.
 
     Raises:
         ConfigError: scikit-learn is not installed.

@@ -19,7 +19,7 @@ Labelled = tuple[NDArray[np.generic], NDArray[np.uint8]]
 
 
 def place_labels(pairs: Sequence[RawPair], labels: Mapping[str, Path], registered: Path, output: Path) -> None:
-    """Bring label images of raw FIB-SEM slices onto the registered pairs, by nearest pixel, and cut them alike.
+    """Transform label images of raw FIB-SEM slices to the registered pairs, by nearest pixel, with the same crop.
 
     Leaves `pairs/{pair}_labels.tif` (uint8, 0 = not labelled, charged pixels among them), `pairs/{pair}_sem.tif`, and
     `index.csv` with a row for each: pair, sem, labels, labelled_px. Pairs that registration refused are left out.

@@ -16,10 +16,10 @@ from txm2sem_core.phases.labels import Labelled, read_labelled
 
 
 def fit_segmenter(store: PatchStore, settings: MeasureSettings, labels: Path | None) -> Segmenter:
-    """What parts the phases of slices, the same for prediction and truth.
+    """The segmenter of slices into phases, the same for prediction and truth.
 
     - `thresholds`: `settings.thresholds`, or multi-Otsu thresholds of the training SEM images.
-    - `labels`: the grey levels that best part the labelled pixels, see `thresholds_of_labels`.
+    - `labels`: the grey levels that best separate the labelled pixels, see `thresholds_of_labels`.
     - `forest`: a random forest on the labelled pixels, see `train_forest`.
 
     Args:
@@ -47,7 +47,7 @@ def _otsu(store: PatchStore, phases: int) -> tuple[float, ...]:
 
 
 def thresholds_of_labels(images: Sequence[Labelled], phases: int) -> tuple[float, ...]:
-    """The ascending thresholds that put the most labelled pixels right, each phase counting alike.
+    """The ascending thresholds that classify the most labelled pixels correctly, with equal weight for each phase.
 
     That is, the greatest balanced accuracy, found exactly over the labelled grey levels by dynamic programming from
     phase to phase. Of thresholds that do equally well side by side the middle one is taken.

@@ -1,4 +1,4 @@
-"""What all figures stand on: sizes in millimetres, one set of fonts and colours, and files with fixed bytes.
+"""The basis of all figures: sizes in millimetres, one set of fonts and colours, and files with fixed bytes.
 
 Figures are built with matplotlib's object-oriented interface on an Agg canvas: no pyplot, no display, no state that
 one figure leaves for the next. matplotlib's own defaults are put back first, so that a user's `matplotlibrc` changes

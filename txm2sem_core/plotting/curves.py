@@ -57,7 +57,8 @@ class History:
 
 
 def draw_curves(histories: Sequence[History], style: CurvesStyle, common: CommonStyle) -> Figure:
-    """Draw a panel for each score and each loss; a line a variant, the mean of its seeds, with their spread as a band.
+    """Draw a panel for each score and each loss; a line per variant, the mean of its seeds, and
+    a shaded band of their range or standard error.
 
     Raises:
         InputError: no histories.

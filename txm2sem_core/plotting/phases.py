@@ -1,4 +1,4 @@
-"""Maps of the phases that predictions and truth are parted into, and where they differ."""
+"""Maps of the segmented phases of predictions and truth, and where they differ."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from txm2sem_core.plotting.images import add_scale_bar, physical_size
 
 GAP_MM = 2.0
 GREATEST_A_ROW = 4
-# dark to light as in the images, and told apart by all kinds of colour vision
+# dark to light as in the images, and distinguishable with all kinds of colour vision
 OUTSIDE_COLOUR = "white"  # no phase has it
 PHASE_COLOURS = ("#1A1A2E", "#0072B2", "#BFBFBF", "#F0E442", "#D55E00")
 

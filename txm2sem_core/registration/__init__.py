@@ -1,8 +1,8 @@
-"""Bring FIB-SEM slices onto TXM slices, crop to what both cover, and refuse what did not work.
+"""Register FIB-SEM slices to TXM slices, crop to what both cover, and refuse pairs that do not register.
 
-- `similarity`: filters before the search, and how alike two slices are
-- `search`: rough starts, then mutual information coarse to fine
-- `estimate`: the transform of one pair, its figures, and the judgement
+- `similarity`: filters before the search, and the similarity of two slices
+- `search`: a coarse search, then mutual information coarse to fine
+- `estimate`: the transform of one pair, its quality metrics, and whether it is accepted
 - `stage`: files in, files out
 """
 

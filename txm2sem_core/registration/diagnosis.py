@@ -1,7 +1,7 @@
-"""What is wrong with a refused pair, where one more try tells it: mirrored, turned, other pixels, a part, a data bar.
+"""Finds what is wrong with a refused pair by one more try: mirrored, rotated, other pixel size, a part, a data bar.
 
-A cheap search (`poses`) ranks what may be wrong. The strongest are mended and registered anew, small and then in full,
-and judged by the rule for every pair: a hint is given only where the mended pair is accepted.
+A cheap search (`poses`) ranks what may be wrong. The strongest are corrected and registered again, small and then in
+full, and judged by the rule for every pair: a hint is given only where the corrected pair is accepted.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Remedy:
 
     @property
     def code(self) -> str:
-        """The Python expression that mends `image`; empty where the images can stay as they are."""
+        """The Python expression that corrects `image`; empty where the images need no change."""
         code = "image" + (f"[{self.bar[0]}:{-self.bar[1] or ''}]" if any(self.bar) else "")
         if self.upright.mirrored:
             code += _MIRROR_CODE[self.upright.quarters]
@@ -226,7 +226,7 @@ def _searches(
 
 
 def _tried(fixed: Slice, moving: Slice, remedy: Remedy, pose: Pose, settings: RegisterSettings) -> Hint | None:
-    """Register the mended pair, small and then in full; the hint if it is accepted both times."""
+    """Register the corrected pair, small and then in full; the hint if it is accepted both times."""
     mended = remedy.of_slice(moving)
     factor = max(1, min(min(fixed.shape), 2 * min(mended.shape)) // TRIAL_SIDE_PX)
     small = shrink_slice(fixed, factor), shrink_slice(mended, factor)

@@ -48,7 +48,7 @@ AGREEMENT_SIDE_PX = 256  # halves are registered at this size at most: they need
 class Registration:
     """How a moving slice lies on a fixed one. Before: as delivered, pixel on pixel. After: with `matrix`.
 
-    All figures are of what was measured of both slices.
+    All values are of the pixels that were measured in both slices.
     """
 
     matrix: Matrix  # 3x3, moving pixel (x, y, 1) to fixed pixel
@@ -68,16 +68,16 @@ class Registration:
 
 
 def estimate_transform(fixed: Slice, moving: Slice, settings: RegisterSettings) -> Registration:
-    """Find the transform that brings `moving` onto `fixed`, whatever their contrasts.
+    """Find the transform that registers `moving` to `fixed`, whatever their contrasts.
 
-    What was not measured has no part in it.
+    Pixels that were not measured are ignored.
 
-    Rough starts from masked normalised cross-correlation over a grid of turns and scales and all shifts, the best by
+    Coarse search by masked normalised cross-correlation over a grid of rotations and scales and all shifts, the best by
     mutual information, then mutual information over all pixels, coarse to fine. The same input gives the same bytes.
-    With `transform: none` the matrix is the identity and only the figures are computed.
+    With `transform: none` the matrix is the identity and only the quality metrics are computed.
 
     Raises:
-        RegistrationError: a slice is blank or too small, or no start keeps the two together.
+        RegistrationError: a slice is blank or too small, or the search moves the two apart.
     """
     images, (filtered_fixed, filtered_moving) = _seen(fixed, moving, settings)
     if settings.transform == "none":
@@ -238,7 +238,7 @@ def _described(
 
 
 def judge(registration: Registration, settings: RegisterSettings, fixed_shape: tuple[int, int]) -> list[str]:
-    """The reasons to refuse a registration, each with value, bound and key; empty when it is to be believed.
+    """The reasons to refuse a registration, each with value, bound and key; empty when it is accepted.
 
     With `transform: none` the slices are declared registered, and nothing is refused.
     """

@@ -24,7 +24,9 @@ PEAK_MARGIN_PX = 3  # about a peak, left out of the noise that it is compared wi
 
 @dataclass(frozen=True)
 class Upright:
-    """One of the eight ways to put a rectangle upright: mirrored left to right or not, then quarter turns."""
+    """One of the eight orientations of a rectangle: mirrored left to right or not, then rotated by multiples of 90
+    degrees.
+    """
 
     mirrored: bool = False
     quarters: int = 0  # counter-clockwise

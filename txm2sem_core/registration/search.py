@@ -119,7 +119,7 @@ def rough_starts(
     max_shift_px: float,
     min_overlap: float,
 ) -> list[Matrix]:
-    """Candidate matrices between two small slices, from a grid of turns and scales and all whole shifts.
+    """Candidate matrices between two small slices, from a grid of rotations and scales and all whole-pixel shifts.
 
     Two features are correlated, grey levels and gradient magnitudes: the first is steadier under noise, the second
     holds where the contrast of some phases is inverted and of others not. The best of each are returned.
@@ -236,7 +236,7 @@ def best_start(
     for start in ranked[:STARTS_REFINED]:
         try:
             matrix = refine(fixed, moving, start, kind, levels=1, min_step_px=COARSE_MIN_STEP_PX)
-        except RuntimeError:  # the images parted company: not a start
+        except RuntimeError:  # the images no longer overlap: not a start
             continue
         value = _start_similarity(fixed, moving, matrix, min_overlap)
         if value > best_similarity:

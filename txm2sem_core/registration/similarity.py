@@ -1,4 +1,4 @@
-"""How alike two slices of different contrast are, and how alike unrelated ones would look."""
+"""The similarity of two slices of different contrast, and that of unrelated ones."""
 
 # mypy: disable-error-code="no-untyped-call"
 # (scikit-image carries types in part)

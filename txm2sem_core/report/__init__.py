@@ -1,7 +1,7 @@
 """The report of a run, gathered from the results of all samples.
 
 - `gather`: all of it
-- `inputs`: what the workflow tells it
+- `inputs`: its inputs from the workflow
 - `tables`: tables of `metrics/` as they are shown
 - `volumes`: what the viewer of slices holds
 - `stated`: settings that the results state

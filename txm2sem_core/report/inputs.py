@@ -1,4 +1,4 @@
-"""What the report is told by the workflow: each sample's results, and the settings."""
+"""Inputs of the report from the workflow: each sample's results, and the settings."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def read_tables(folder: Path, names: Sequence[str]) -> list[TableEntry]:
 
 
 def read_paired(folder: Path, names: Sequence[str]) -> list[PairedTest]:
-    """The paired tests of `pairs.csv`, for the answer; none where there is no such table or it has other columns."""
+    """The paired tests of `pairs.csv`, for the verdict; none where there is no such table or it has other columns."""
     path = folder / "pairs.csv"
     if path.name not in names or not path.exists():
         return []

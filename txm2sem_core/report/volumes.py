@@ -150,7 +150,7 @@ class _View:
     sem_levels: tuple[float, float] = (0.0, 1.0)
 
     def planes(self, positions: Sequence[int]) -> Iterator[np.ndarray]:
-        """The slices [Y, X] at some places along z, in growing order; NaN where nothing was measured."""
+        """The slices [Y, X] at some positions along z, in ascending order; NaN where nothing was measured."""
         plane_bytes = max(1, self.volume.shape[1] * self.volume.shape[2] * self.volume.dtype.itemsize)
         block = int(np.clip(_SLAB_BYTES // plane_bytes, 1, _SLAB_SLICES))
         for first in range(0, self.shape[0], block):

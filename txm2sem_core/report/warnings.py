@@ -28,13 +28,13 @@ def warn_of(
     spectra: pd.DataFrame,
     voxel_size_nm: Sequence[float | None],
 ) -> list[str]:
-    """Warnings of one sample, the weightiest first; refused pairs are told elsewhere.
+    """Warnings of one sample, the most important first; refused pairs are reported elsewhere.
 
     Args:
         summary: rows of the comparison.
         quality: the registration's table.
         index: the patches' table, with `split` and `pair`.
-        volumes: the predicted volumes, whose metadata hold warnings of their own.
+        volumes: the predicted volumes; their metadata hold further warnings.
         spectra: power of the test patches, `metrics/spectra.csv`.
         voxel_size_nm: Z, Y, X of the pairs; None where it is not known.
     """
@@ -151,7 +151,7 @@ def _of_factors(summary: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _of_volumes(volumes: Sequence[VolumeEntry]) -> list[str]:
-    """What the predictions wrote into their volumes; what several say is told once."""
+    """Warnings that the predictions wrote into their volumes; repeated ones are given once."""
     sayings: dict[str, list[str]] = {}
     for volume in volumes:
         for text in _written(Path(volume["path"])):

@@ -27,9 +27,9 @@ _USERS_OWN = (
 def keep_freed_memory() -> None:
     """Keep freed memory in this process instead of giving it back to the system each time.
 
-    glibc maps each large block anew and gives it back when it is freed. The kernel then clears every page of it before
-    its first use, which took up to a third of the time of a network on a CPU. Where the C library is another one, or
-    the user has chosen how memory is allocated, nothing is changed.
+    glibc maps each large block separately and returns it to the system when it is freed. The kernel then clears every
+    page of it before its first use, which took up to a third of the time of a network on a CPU. Where the C library is
+    another one, or the user has chosen how memory is allocated, nothing is changed.
     """
     library = _glibc()
     if library is not None and not any(name in os.environ for name in _USERS_OWN):

@@ -34,7 +34,7 @@ def choose_device(device: str) -> torch.device:
     keeps the memory that it frees from now on (`allocator`).
 
     Raises:
-        ConfigError: the device that was asked for by name is not there.
+        ConfigError: the named device does not exist.
     """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
@@ -57,7 +57,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def _take(number: int) -> int:
-    """The GPU that was asked for; where another process has it, they share it."""
+    """The named GPU; where another process has it, they share it."""
     if number not in _leases and not _lease(number):
         print(f"GPU {number} is taken ({_holder(number)}) and was asked for by name: sharing it.", file=sys.stderr)
     return number
@@ -112,7 +112,7 @@ def _lock_folder() -> Path:
     Raises:
         ConfigError: a hundred names are taken.
     """
-    # TMPDIR is not asked: snakemake and schedulers give each job its own, and the jobs would not see each other
+    # TMPDIR is not used: snakemake and schedulers give each job its own, and the jobs would not see each other
     shared = Path("/tmp")
     parent = shared if shared.is_dir() else Path(tempfile.gettempdir())
     name = f"txm2sem-gpus-{os.getuid()}"

@@ -8,8 +8,8 @@
 - `feasibility`: whether a sample has what its variants need
 - `stated_sizes`: voxel sizes that contradict each other
 - `pixel_checks`: phases, thresholds and ranges against the pixels
-- `slice_place`: whether a slice is the one of the volume that it is said to be
-- `warnings`: what makes pairs and splits doubtful, in sentences
+- `slice_place`: whether a slice is the slice of the volume at the stated z
+- `warnings`: warnings about pairs and splits
 - `preflight`: a whole configuration, checked
 """
 

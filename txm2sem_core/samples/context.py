@@ -16,10 +16,10 @@ AUTO_CONTEXT = 2  # the best of 0 to 3 that was measured: docs/evidence/z-contin
 
 
 def widest_context(samples: Iterable[Sample], pair_every: int, results: Path) -> int:
-    """What `context: auto` means: TXM slices that a network sees below and above a pair, at most `AUTO_CONTEXT`.
+    """What `context: auto` means: TXM slices that a network is given below and above a pair, at most `AUTO_CONTEXT`.
 
     As many as the pairs of every sample have between them without sharing one, so that no pair has to be left out
-    where the splits meet; 0 where a sample does not say where its pairs stand in a TXM volume.
+    where the splits meet; 0 where a sample does not give the positions of its pairs in a TXM volume.
 
     Args:
         samples: one, as each has its own context, or several that are to share it.

@@ -1,4 +1,4 @@
-"""Whether a sample has what is asked of it: pairs for every split, slices and masks. Told before a job has run.
+"""Whether a sample has everything that is needed: pairs for every split, slices and masks. Checked before any job runs.
 
 Registration may still refuse pairs, or crop them: what is refused here cannot work, however well that goes.
 """
@@ -184,7 +184,7 @@ def _check_masks(config: Config, sample: Sample, pairs: _Pairs) -> None:
 
 
 def _check_stack(config: Config, sample: Sample, pairs: _Pairs) -> None:
-    """That of `z_penalty.stack`; a sample without a volume is told elsewhere."""
+    """That of `z_penalty.stack`; a sample without a volume is reported elsewhere."""
     if pairs.volume is None:
         return
     depth, *plane = pairs.volume

@@ -64,7 +64,7 @@ class SampleFiles:
     # --- results
 
     def store(self, factor: int = 1) -> str:
-        """Folder of the patch store whose TXM images are so many times coarser."""
+        """Folder of the patch store with TXM images coarser by this factor."""
         return f"{self.folder}/patches" + ("" if factor == 1 else f"_x{factor}")
 
     def models(self, runs: tuple[Run, ...], file: str) -> list[str]:
@@ -148,13 +148,15 @@ class SampleFiles:
         return json.dumps(self.config.measure.model_dump(mode="json", include=set(keys)), sort_keys=True)
 
     def phase_settings(self, *keys: str) -> str:
-        """What tells phases apart, and these keys; the settings of the forest only where there is one."""
+        """The settings of the segmentation, and these keys; the settings of the forest only where there is one."""
         forest = ["forest"] * (self.config.measure.segmentation == "forest")
         return self.measure_settings("phases", "segmentation", "thresholds", *forest, *keys)
 
     @property
     def labels(self) -> str:
-        """Folder of the label images on the registered slices, where phases are parted by them; or nothing."""
+        """Folder of the label images on the registered slices, where they are used to separate the phases; or
+        nothing.
+        """
         return "" if self.config.measure.segmentation == "thresholds" else f"{self.folder}/labels"
 
     def row(self) -> str:

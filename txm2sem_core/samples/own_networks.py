@@ -14,7 +14,7 @@ def check_own_networks(config: Config) -> None:
     What ours can take is known without (`config.fitting`).
 
     Raises:
-        ConfigError: a file or network fails, or its answer has another shape than the FIB-SEM patches.
+        ConfigError: a file or network fails, or its output has another shape than the FIB-SEM patches.
     """
     own = {name: config.variant(name) for name in config.variants}
     own = {

@@ -1,4 +1,4 @@
-"""What only the pixels of a sample's images tell, before a job has run: whether phases, thresholds and ranges fit them.
+"""Checks of the pixels of a sample's images, before any job runs: whether phases, thresholds and ranges fit them.
 
 Images are read only as far as a question needs: as a rule a single FIB-SEM slice, and the user's few label images.
 """
@@ -49,7 +49,7 @@ def check_pixels(config: Config, sample: Sample, raw: Path) -> list[str]:
     if (volume := open_sample_volume(sample, raw)) is not None:
         io.check_share(volume)
     _check_types(config.measure, sample, pairs[0].sem)
-    has_volume = volume is not None  # only volumes are parted into phases
+    has_volume = volume is not None  # only volumes are segmented into phases
     if has_volume and config.measure.thresholds:
         _check_thresholds(config.measure, sample, pairs)
     _check_levels(config, sample, pairs, has_volume=has_volume)
@@ -85,7 +85,7 @@ class _Needed:
 
 
 def _check_levels(config: Config, sample: Sample, pairs: list[RawPair], *, has_volume: bool) -> None:
-    """Grey levels for the phases that are to be parted, of volumes or of validation patches."""
+    """Enough grey levels for the phases of volumes or of validation patches."""
     settings, wanted = config.measure, []
     if has_volume and settings.segmentation == "thresholds" and not settings.thresholds:
         remedy = "Set measure.phases to {}, or give measure.thresholds"
@@ -134,7 +134,7 @@ def _check_thresholds(settings: MeasureSettings, sample: Sample, pairs: list[Raw
 
 
 def _check_range(settings: MeasureSettings, sample: Sample, pair: RawPair) -> list[str]:
-    """The data range against a slice: one that does not hold it is refused, one far wider is told."""
+    """The data range against a slice: one that does not contain it is refused, one far wider gives a warning."""
     sem, file = pair.read_sem(), pair.sem
     pixels = sem.image[sem.mask]
     if settings.data_range != "auto":
@@ -162,7 +162,7 @@ def _check_range(settings: MeasureSettings, sample: Sample, pair: RawPair) -> li
 
 
 def _check_labels(settings: MeasureSettings, sample: Sample, raw: Path) -> None:
-    """Label images: each fits its slice, and together they hold the phases that are asked for, and no others."""
+    """Label images: each fits its slice, and together they hold the configured phases, and no others."""
     files = label_files(sample)
     if sample.source == "pairs":
         pairs = {pair.pair: pair for pair in list_pairs(sample, raw)}

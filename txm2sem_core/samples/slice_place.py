@@ -24,7 +24,7 @@ _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 @dataclass(frozen=True)
 class SlicePlace:
-    """How a pair's TXM slice compares with the volume's slices around the place that the table names.
+    """How a pair's TXM slice compares with the volume's slices around the position that the table gives.
 
     Attributes:
         pair: its name.
@@ -103,7 +103,7 @@ def compare_place(pair: str, z: int, of_pair: Slice, neighbours: dict[int, Slice
 
 
 def _best(agreement: dict[int, float], z: int) -> int:
-    """The place of greatest agreement; `z` among equal ones."""
+    """The position of greatest agreement; `z` among equal ones."""
     return max(agreement, key=lambda place: (np.nan_to_num(agreement[place], nan=-1.0), place == z))
 
 
@@ -134,7 +134,7 @@ def check_places(places: Sequence[SlicePlace], source: str) -> list[str]:
     """Refuse what is another slice, and say what may be one; of all pairs of a sample.
 
     Args:
-        places: of every pair whose place in the volume is known.
+        places: of every pair with a known position in the volume.
         source: the volume, for messages.
 
     Returns:

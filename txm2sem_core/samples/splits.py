@@ -1,6 +1,6 @@
 """Which pairs are for training, validation and test, and which slices of a volume lie nearest to those for training.
 
-Numbers alone, so that it can be told before a job has run.
+Uses numbers alone, so that it can be computed before any job runs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ def pair_slices(depth: int, every: int) -> list[int]:
 
 
 def split_places(z: ArrayLike, validation: float, test: float, context: int) -> list[str | None]:
-    """The split of each pair, by place in z (by order where z is not known), as blocks: train, validation, test.
+    """The split of each pair, by position in z (by order where z is not known), as blocks: train, validation, test.
 
     Args:
-        z: place of each pair, NaN where it is not known.
+        z: position of each pair, NaN where it is not known.
         validation: share of the pairs, at least one.
         test: the same.
         context: k, see `apart`.
@@ -38,9 +38,10 @@ def split_places(z: ArrayLike, validation: float, test: float, context: int) -> 
 
 
 def apart(z: ArrayLike, splits: Sequence[str | None], context: int) -> list[str | None]:
-    """The same splits without pairs (None) at their borders, until no two that see a common slice are left.
+    """The same splits without pairs (None) at their borders, until no two of them use a common slice.
 
-    With context k, a pair at z sees the slices from z - k to z + k. Training gives way first: it has the most pairs.
+    With context k, a pair at z uses the slices from z - k to z + k. Training pairs are dropped first, as there are
+    most.
     """
     places, kept = np.asarray(z, dtype=float), list(splits)
     for name in SPLITS if context else ():

@@ -1,6 +1,6 @@
 """What a sample's table and files say of the size of its voxels, and where they contradict each other.
 
-Less than 1 % apart is what formats and people round, and is not told. Of slices the size along z is not looked at: a
+Differences of less than 1 % come from rounding, and are not reported. Of slices the size along z is not looked at: a
 single slice has none of its own. Sizes of FIB-SEM slices may be others than the TXM's, as registration scales them, but
 not by a power of ten that it would not find.
 """

@@ -33,7 +33,7 @@ def _little_margin(quality: pd.DataFrame) -> list[str]:
 
 
 def _odd_scale(quality: pd.DataFrame) -> list[str]:
-    """Pairs whose slices match at another scale than their files' pixel sizes say."""
+    """Pairs with slices that match at another scale than that of their files' pixel sizes."""
     if not {"accepted", "scale", "stated_scale"} <= set(quality.columns):
         return []
     used = quality[quality["accepted"].astype(bool)]
@@ -49,7 +49,7 @@ def _odd_scale(quality: pd.DataFrame) -> list[str]:
 
 
 def adjacent_slices(pairs: pd.DataFrame) -> list[str]:
-    """Test pairs whose TXM slice lies directly beside one that was trained on.
+    """Test pairs with a TXM slice directly beside a training slice.
 
     Args:
         pairs: columns `pair`, `split` and `z` (NaN where it is not known).

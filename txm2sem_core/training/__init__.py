@@ -1,11 +1,11 @@
 """Train one model variant on one patch store.
 
-- `batches`: which patches, in which order, turned how
+- `batches`: which patches, in which order, in which rotation
 - `neighbours`: slices of the TXM volume, for the `stack` penalty
 - `volume_fit`: whether that volume is the one of the patches
 - `schedules`: the learning rate over the epochs
 - `validation`: scores of the validation patches
-- `trainer`: epochs, steps, checkpoints, the best weights; what a step is, the variant's family says (`families`)
+- `trainer`: epochs, steps, checkpoints, the best weights; the variant's family defines a step (`families`)
 - `loop`: what is checked before, and what is left of a training: weights, description, history
 """
 

@@ -1,4 +1,4 @@
-"""Batches of patches: drawn, turned and mirrored as one array, repeatable from a seed."""
+"""Batches of patches: drawn, rotated and mirrored as one array, repeatable from a seed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def epoch_batches(
     stacks: Iterator[np.ndarray] | None = None,
     start: int = 0,
 ) -> Iterator[Batch]:
-    """Every training patch once, in an order and with flips and turns that follow from (seed, epoch) alone.
+    """Every training patch once, in an order and with flips and rotations that follow from (seed, epoch) alone.
 
     Each has one of `stacks` beside it, if given. The first `start` are left out.
     """
@@ -67,14 +67,14 @@ def _gather(store: PatchStore, context: int, rows, mirrored: np.ndarray, turns: 
 
 
 def orient(patch: np.ndarray, mirror: int, turns: int) -> np.ndarray:
-    """Mirror [C, Y, X] along x if `mirror` is 1, then turn it by `turns` quarter turns in the plane."""
+    """Mirror [C, Y, X] along x if `mirror` is 1, then rotate it by `turns` times 90 degrees in the plane."""
     if mirror:
         patch = patch[..., ::-1]
     return np.rot90(patch, turns, axes=(-2, -1))
 
 
 def training_spread(store: PatchStore) -> Spread:
-    """How the intensities of the training pairs' TXM slices are spread, where the pairs can be used."""
+    """The distribution of intensities of the training pairs' TXM slices, where the pairs can be used."""
     slices = []
     for pair in dict.fromkeys(store.of_split("train")["pair"]):
         images = store.pairs[str(pair)]

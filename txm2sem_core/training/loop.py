@@ -57,7 +57,7 @@ def train_model(
     """Train one variant and leave `generator.safetensors`, `model.json` and `history.csv` in `output`.
 
     Beside them stand `best.safetensors` and `last.safetensors`, the weights of the best epoch and of the last one;
-    `generator.safetensors` is the one that `settings.select` chooses. A training that is killed goes on from its last
+    `generator.safetensors` is the one that `settings.select` chooses. A killed training resumes from its last
     checkpoint, if settings, seed and patches are the same, and ends with the same bytes.
 
     Args:
@@ -76,7 +76,7 @@ def train_model(
         ConfigError: patches, volume and settings do not fit, or the device is not there.
         InputError: the volume cannot be read, has no slices to draw from, or is not that of the patches; or something
             else stands in `output` (see `io.check_output`).
-        TrainingError: a loss is not finite or too large, or the process was asked to end.
+        TrainingError: a loss is not finite or too large, or the process was told to end.
         OutOfMemoryError: a step does not fit into memory.
     """
     io.check_output([patches, volume, measured], files=[output / file for file in MODEL_FILES])

@@ -21,7 +21,7 @@ class NeighbourSlices:
     """Draws patches of 2 k + 2 consecutive TXM slices: the input of one prediction, and that of the next along z."""
 
     def __init__(self, volume: Volume, store: PatchStore, context: int) -> None:
-        """Find the places along z that may be drawn from.
+        """Find the positions along z that may be drawn.
 
         Args:
             volume: TXM volume [Z, Y/f, X/f] at the store's factor f.
@@ -29,7 +29,7 @@ class NeighbourSlices:
             context: k.
 
         Raises:
-            InputError: the volume is smaller than a patch, too thin, or no place is left.
+            InputError: the volume is smaller than a patch, too thin, or no position is left.
         """
         self._volume, self._context = volume, context
         self._field = FieldOfView(volume)
@@ -50,11 +50,11 @@ class NeighbourSlices:
             )
 
     def fingerprint(self) -> str:
-        """A digest that tells volumes apart."""
+        """A digest that distinguishes volumes."""
         return volume_digest(self._volume)
 
     def of_epoch(self, count: int, seed: int, epoch: int) -> Iterator[NDArray[np.float32]]:
-        """`count` patches [2 k + 2, size/f, size/f] in [-1, 1]; place and orientation follow from (seed, epoch)."""
+        """`count` patches [2 k + 2, size/f, size/f] in [-1, 1]; position and orientation follow from (seed, epoch)."""
         rng = np.random.default_rng([seed, epoch, 1])
         chosen = np.sort(rng.choice(self.places, min(PLACES_AN_EPOCH, self.places.size), replace=False))
         k = self._context

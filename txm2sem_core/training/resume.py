@@ -44,7 +44,7 @@ class Reached:
 
 
 def state_key(store: PatchStore, neighbours: NeighbourSlices | None, settings: TrainSettings, seed: int) -> str:
-    """What must be the same for a training to go on where another one stopped."""
+    """What must be the same for a training to resume where another one stopped."""
     own = dict.fromkeys([plugin_file(settings.generator.name), family_file(settings.family)])
     code = code_digest("training:train_model", *(file for file in own if file is not None))
     text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
@@ -53,7 +53,7 @@ def state_key(store: PatchStore, neighbours: NeighbourSlices | None, settings: T
 
 
 class Checkpoint:
-    """The one file that a killed training goes on from; replaced by a newer one only when that is whole."""
+    """The file from which a killed training resumes; replaced by a newer one only when that is complete."""
 
     def __init__(
         self, learner: Learner, schedulers: list[LRScheduler | ReduceLROnPlateau], output: Path, key: str
@@ -128,7 +128,7 @@ def place_of(reached: Reached) -> str:
 def random_state() -> dict[str, Any]:
     """The state of torch's global generators, which dropout draws from: the CPU's, and that of the GPU in use.
 
-    Only that one: a training may go on on another GPU, or on a machine with fewer of them.
+    Only that GPU's: a training may resume on another GPU, or on a machine with fewer of them.
     """
     on_gpu = torch.cuda.is_available()
     return {"cpu": torch.get_rng_state(), "cuda": [torch.cuda.get_rng_state()] if on_gpu else []}

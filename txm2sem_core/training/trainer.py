@@ -47,7 +47,7 @@ class Plan:
         family: what is trained, with its settings.
         seed: decides the initial weights, the order of the patches and the noise.
         output: the model's folder.
-        key: what must be the same for a training to go on where another one stopped.
+        key: what must be the same for a training to resume where another one stopped.
         name: what the progress calls it.
         tensorboard: write TensorBoard logs to `output/tensorboard`.
     """
@@ -63,7 +63,7 @@ class Plan:
 
 
 class Trainer:
-    """Trains one variant, as its family says; what it has reached goes on from the last checkpoint.
+    """Trains one variant, as its family defines; it resumes from the last checkpoint.
 
     Attributes:
         learner: the networks, which the last step has left.

@@ -33,7 +33,7 @@ def check_volume(store: PatchStore, volume: Volume) -> list[str]:
     sizes: their grey levels are not the volume's.
 
     Args:
-        store: patches; pairs without a place along z are passed over.
+        store: patches; pairs without a position along z are skipped.
         volume: [Z, Y/f, X/f].
 
     Returns:

@@ -1,6 +1,6 @@
-# What rules run, and how what they depend on is compared by content. Of the code one digest is a param of the rule: by
-# the directive `script` it would run again whenever a file is merely touched, and with files of code as inputs whenever
-# one of them is reworded.
+# What rules run, and how their dependencies are compared by content. One digest of the code is a param of the rule.
+# With the directive `script` a rule would rerun whenever a file is merely touched, and with files of code as inputs
+# whenever one of them is reworded.
 import base64
 import inspect
 import zlib

@@ -1,4 +1,4 @@
-# PSNR and SSIM of the test patches, figures of the volumes, and the tables that collect them.
+# PSNR and SSIM of the test patches, metrics of the volumes, and the tables that collect them.
 
 
 rule measure_patches:

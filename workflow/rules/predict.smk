@@ -1,6 +1,6 @@
 # Predict the test patches and slices, and the whole TXM volume. What is large (weights, images, volumes) is `ancient` as
 # an input, with a small file beside it that Snakemake compares by content: results that were copied without their times
-# are as good as before.
+# stay valid.
 
 
 rule predict_test:
@@ -78,7 +78,7 @@ rule predict_slab:
         f"{KEEP_RECORD}"
 
 
-# Makes the units that no slab made, which is all of them with predict.jobs = 1, and closes the volume.
+# Makes the units that no slab made (all of them with predict.jobs = 1), and finishes the volume.
 rule predict_volume:
     input:
         weights=ancient("<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors"),

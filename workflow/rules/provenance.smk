@@ -1,5 +1,5 @@
 # Where the results come from: one record of the run, and the results as a Workflow Run RO-Crate. It looks at what the
-# other rules left, at the end of the road, and nothing depends on it.
+# other rules left, at the end of the pipeline, and nothing depends on it.
 
 
 rule write_provenance:

@@ -1,6 +1,6 @@
-# Every result knows what it was made with. Each job of ours leaves a record of its rule's settings beside the results,
-# and in the plan a job whose record tells of other settings runs again: also where Snakemake does not know, since its
-# folder .snakemake was removed or results_dir moved, or does not look, with --rerun-triggers mtime.
+# The settings of every result are recorded. Each job of ours writes its rule's settings beside the results, and a job
+# with a record of other settings reruns: also where Snakemake does not know, since its folder .snakemake was removed or
+# results_dir moved, or does not compare, with --rerun-triggers mtime.
 from snakemake.iocontainers import Wildcards
 
 from txm2sem_core.provenance.records import changes, expected_text, record_of, record_text

@@ -1,4 +1,4 @@
-# Bring each FIB-SEM slice onto its TXM slice, crop to what both cover, and refuse pairs that could not be registered.
+# Register each FIB-SEM slice to its TXM slice, crop to what both cover, and refuse pairs that could not be registered.
 
 
 rule register_pairs:

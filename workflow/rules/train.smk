@@ -1,6 +1,6 @@
-# Train each variant with each seed. The state of a training that was killed lies beside its outputs, and it goes on
-# from there. When a job's time is up SLURM sends SIGTERM to all of its processes, and the job is over as soon as its
-# shell has ended: so the shell waits for the training, which saves its state, and tee writes down what it says to that.
+# Train each variant with each seed. The state of a killed training is beside its outputs, and the training resumes from
+# it. At a job's time limit SLURM sends SIGTERM to all of its processes, and the job is over as soon as its shell has
+# ended: so the shell waits for the training, which saves its state, and tee logs its last messages.
 
 
 rule train_model:

@@ -3,7 +3,7 @@
 - `phases`: grey levels to phases, and their fractions
 - `streaming`: a volume slice by slice; `cells`, `chords`, `crossings`: what is counted on the way
 - `geometry`, `local_thickness`: sizes of pores
-- `connectivity`, `two_point`: what hangs together
-- `diffusivity`, `permeability`, `stokes`: what flows
+- `connectivity`, `two_point`: connected pores and spatial correlation
+- `diffusivity`, `permeability`, `stokes`: transport through the pores
 - `summary`: all of them for one volume
 """

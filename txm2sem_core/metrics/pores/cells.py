@@ -15,7 +15,7 @@ KINDS = tuple(itertools.product((0, 1), repeat=3))  # voxel, pairs along x, y, .
 class CellMeter:
     """Counts, in slices `[Y, X]` given in the order of z, where 1, 2, 4 or 8 voxels that share a cell are all pore.
 
-    Voxels that share a side hang together, so the pores are a complex of points (voxels), edges (pairs), squares and
+    Voxels that share a side are connected, so the pores are a complex of points (voxels), edges (pairs), squares and
     cubes of them. Each kind has its own number of places in the volume, and what is counted over these is unbiased in a
     stationary rock, whatever the volume cuts: its faces are no wall (Ohser and Muecklich, Statistical Analysis of
     Microstructures in Materials Science (2000), chapter 4). Holds one slice.
@@ -45,7 +45,7 @@ class CellMeter:
         return sum((-1) ** sum(kind) * found for kind, found in self._found.items())
 
     def euler_per_voxel(self) -> float:
-        """Per volume of a rock that goes on beyond; NaN where the volume has one voxel along an axis."""
+        """Per volume of a rock that continues beyond the faces; NaN where the volume has one voxel along an axis."""
         if not all(self._places.values()):
             return math.nan
         return sum((-1) ** sum(kind) * found / self._places[kind] for kind, found in self._found.items())

@@ -1,4 +1,4 @@
-"""Which pores hang together, and checks that the measures of a pore space share.
+"""Which pores are connected, and checks shared by the metrics of a pore space.
 
 Voxels are neighbours where they share a side (6-connectivity): flow and diffusion on voxels cross sides only.
 """
@@ -59,5 +59,5 @@ def percolating(pore: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
 
 
 def connected_porosity(pore: NDArray[np.bool_], axis: int) -> float:
-    """Share of the volume in pores that join the two faces of an axis; see `percolating`."""
+    """Share of the volume in pores that connect the two faces of an axis; see `percolating`."""
     return float(percolating(pore, axis).mean())

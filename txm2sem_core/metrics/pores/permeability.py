@@ -30,7 +30,7 @@ NANODARCY_M2 = 9.869233e-22  # one darcy is 9.869233e-13 m^2
 
 @dataclass(frozen=True)
 class Permeability:
-    """A permeability, and how far the solver came.
+    """A permeability, and the solver's convergence.
 
     Attributes:
         permeability_m2: along the axis; 0.0 where no pore connects the two faces.
@@ -94,10 +94,10 @@ def solve_permeability(
 
     Boundaries: the pressure is uniform on the two faces of the axis, and flow crosses them at right angles, which is
     the same as flow through the volume and its mirror image in turn. The four sides are planes of symmetry
-    (`mirrored`: exact for channels that go on beyond them and for cubic arrays) or walls (`sealed`). Pores that do not
-    join the two faces through common sides of voxels are filled first.
+    (`mirrored`: exact for channels that continue beyond them and for cubic arrays) or walls (`sealed`). Pores that do
+    not connect the two faces through common sides of voxels are filled first.
 
-    Memory: 0.9 to 1.2 kB a connected pore voxel (0.5 GB for 128 cubed, 2.9 GB for 256 cubed, 0.19 of them).
+    Memory: 0.9 to 1.2 kB per connected pore voxel (0.5 GB for 128 cubed, 2.9 GB for 256 cubed, 0.19 of them).
     Runs in float64 on one core of the CPU.
 
     Args:

@@ -20,7 +20,7 @@ from txm2sem_core.metrics.masks import check_mask
 
 
 class Segmenter(Protocol):
-    """Parts the phases of an image: `[Y, X]` grey levels to phase numbers of the same shape, 0 the darkest."""
+    """Segments an image into phases: `[Y, X]` grey levels to phase numbers of the same shape, 0 the darkest."""
 
     @property
     def phases(self) -> int:
@@ -112,7 +112,7 @@ def two_point_probability(
 
     Torquato, Random Heterogeneous Materials (2002), section 2.2. Every pair of pixels inside the array counts and none
     across its borders: `S2[r]` is (pairs `i`, `i + r` both in the phase) / (pairs), exact up to the last division.
-    `S2[0]` is the phase's share; `S2` falls to about its square where the phase forgets itself.
+    `S2[0]` is the phase's share; `S2` falls to about its square where the points are no longer correlated.
 
     Args:
         phase: boolean, True in the phase.

@@ -172,7 +172,7 @@ class PoreMeter:
 
 
 class ConnectedMeter:
-    """Porosity that joins opposite faces, exactly, from slabs `[Z, Y, X]` in the order of z; see `percolating`.
+    """Porosity that connects opposite faces, exactly, from slabs `[Z, Y, X]` in the order of z; see `percolating`.
 
     Each slab is labelled alone; pores that meet across its first face are one. Of a pore that does not reach the last
     slice so far nothing can change any more: it is counted and forgotten. Held: the labels of
@@ -227,7 +227,7 @@ class ConnectedMeter:
         return touching[1:]
 
     def _close(self, face: NDArray[np.int64]) -> None:
-        """Count the pores that do not meet the last slice and forget them; number the others anew."""
+        """Count and drop the pores that do not reach the last slice; renumber the others."""
         sizes, touches = self._sizes, self._touches
         alive, renumbered = np.unique(face, return_inverse=True)
         alive = alive[alive > 0]

@@ -1,4 +1,4 @@
-"""All figures of the pores of a volume, gathered slice by slice."""
+"""All metrics of the pores of a volume, computed slice by slice."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def rock_figures(
         slices: `[Y, X]` grey levels, in the order of z.
         shape: of the volume, Z, Y, X.
         voxel_size_nm: z, y, x; None leaves out all that has a unit.
-        segmenter: parts the phases.
+        segmenter: separates the phases.
         cube_px: voxels along each side of the block; 0 for the whole volume, which is then held.
         flow: whether diffusivity and permeability are solved.
-        gaps: takes the measures that fail, whose figures are left out; without it their failure is raised.
+        gaps: collects the metrics that fail, which are left out; without it their failure is raised.
 
     Returns:
         Figures with units in their names (see results/README.md), NaN where there is no such thing or the solver did

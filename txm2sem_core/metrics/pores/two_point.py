@@ -42,7 +42,7 @@ class TwoPointMeter:
 def two_point_errors(prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, float]:
     """Mean absolute difference of two results of `TwoPointMeter` over the distances that both span, for z, y and x.
 
-    Distance 0, the phase's share, is left out: it has a figure of its own.
+    Distance 0, the phase's share, is left out: it is a metric of its own.
     """
     return {
         f"two_point_error_{axis}": float(np.nanmean(np.abs(prediction[row, 1:] - truth[row, 1:])))

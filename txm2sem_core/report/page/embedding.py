@@ -1,4 +1,4 @@
-"""Images as data that stands in the page itself: figures, and slices of volumes."""
+"""Images as data embedded in the page itself: figures, and slices of volumes."""
 
 from __future__ import annotations
 
