@@ -134,7 +134,7 @@ def for_user(error: BaseException, target: Path | None = None) -> Txm2semError |
 
 
 @contextmanager
-def told_to_user() -> Iterator[None]:
+def report_user_errors() -> Iterator[None]:
     """End the program with the message alone on a user's mistake, on stderr as logs may be silent."""
     try:
         yield

@@ -247,7 +247,7 @@ class MeasureSettings(Settings):
     rock: RockSettings = RockSettings()
 
     @model_validator(mode="after")
-    def _one_way_to_part_phases(self) -> MeasureSettings:
+    def _one_segmentation(self) -> MeasureSettings:
         if any(not math.isfinite(level) for level in self.thresholds) or any(
             low >= high for low, high in itertools.pairwise(self.thresholds)
         ):

@@ -23,7 +23,7 @@ _POLL_S = 0.1
 _END = object()
 
 
-class Ahead(Generic[Item]):
+class Prefetcher(Generic[Item]):
     """Runs an iterator in a thread of its own, at most `ahead` items before its reader; an error comes out where due.
 
     To be used as a context, whose end stops the thread.
@@ -71,7 +71,7 @@ class Ahead(Generic[Item]):
         return False
 
 
-class Behind(Generic[Item]):
+class BackgroundWriter(Generic[Item]):
     """Does `work` in a thread of its own, on one item at a time: `put` waits until the item before it is done.
 
     To be used as a context, whose end waits for the last item. An error of the work is raised by what comes next.
@@ -178,6 +178,6 @@ def with_neighbours(
             yield SliceOfUnit(unit, z, np.stack([held[n].plane for n in wanted]), held[z].mask)
 
 
-def sources(field: FieldOfView, units: list[Unit], context: int, preparation: Preparation) -> Ahead[PreparedSlice]:
+def sources(field: FieldOfView, units: list[Unit], context: int, preparation: Preparation) -> Prefetcher[PreparedSlice]:
     """`prepared_slices` in a thread of their own."""
-    return Ahead(prepared_slices(field, units, context, preparation), _WAITING)
+    return Prefetcher(prepared_slices(field, units, context, preparation), _WAITING)

@@ -32,13 +32,13 @@ from txm2sem_core.inference.input_checks import histogram_warnings
 from txm2sem_core.inference.outputs import Answer, Prediction, WithUncertainty, uncertainty_file
 from txm2sem_core.inference.parallel import side_by_side
 from txm2sem_core.inference.predictor import Predictor
-from txm2sem_core.inference.streaming import Behind, SliceOfUnit, sources, with_neighbours
+from txm2sem_core.inference.streaming import BackgroundWriter, SliceOfUnit, sources, with_neighbours
 from txm2sem_core.io import UnitStore, Volume
 from txm2sem_core.io.field_of_view import FieldOfView
 from txm2sem_core.io.units import Unit, plan_slab
 from txm2sem_core.metrics import Calibration
 from txm2sem_core.provenance import versions
-from txm2sem_core.runtime.allocator import empty_apart, give_back_freed_memory
+from txm2sem_core.runtime.allocator import empty_unpooled, give_back_freed_memory
 from txm2sem_core.runtime.progress import progress
 
 _MOST_REMEMBERED = 256 * 2**20  # bytes of slices that are looked at several times before the prediction begins
@@ -300,7 +300,7 @@ class _VolumeJob:
             part.on_progress(done, total)
         with (
             sources(self.field, missing, predictor.context, predictor.preparation) as ahead,
-            Behind(self._write) as behind,
+            BackgroundWriter(self._write) as behind,
             closing(
                 side_by_side(
                     self._answered,
@@ -332,7 +332,7 @@ class _VolumeJob:
     def _empty(self, unit: Unit) -> np.ndarray:
         several = len(self.answer.channels)
         shape = (unit.z1 - unit.z0, *self.shape[1:])
-        return empty_apart((several, *shape) if several else shape, self.answer.predictor.sem_dtype)
+        return empty_unpooled((several, *shape) if several else shape, self.answer.predictor.sem_dtype)
 
     def _write(self, item: tuple[Unit, np.ndarray, dict[str, Any]]) -> None:
         self.store.write(*item)

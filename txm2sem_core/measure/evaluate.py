@@ -116,7 +116,7 @@ def evaluate_files(
     full = 255.0 if full_range is None else full_range
     size = voxel_size_nm or _stated_size(predicted, measured)
     under = _Masked.of(predicted, measured, io.with_mask(measured, mask).mask)
-    _tell_levels(under, full)
+    _warn_of_levels(under, full)
     result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape), **under.seen.figures()}
     if size is not None:
         result["voxel_size_nm"] = list(size)
@@ -155,7 +155,7 @@ def evaluate_files(
     return result
 
 
-def _tell_levels(under: _Masked, full: float) -> None:
+def _warn_of_levels(under: _Masked, full: float) -> None:
     """Warn of grey levels in the middle slices that scores cannot be taken of: of two kinds, or not of the range."""
     predicted, measured = under.predicted, under.measured
     z = measured.shape[0] // 2

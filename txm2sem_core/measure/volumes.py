@@ -67,7 +67,7 @@ def measure_volume(
             with gaps.of("continuity"):
                 figures |= _own_figures(seen.boxed(0), meters[0])
         else:
-            _tell_sizes(*volumes)
+            _warn_of_sizes(*volumes)
             segmenter: Segmenter | None = None
             with gaps.of("phases"):
                 segmenter = fit_segmenter(store, settings, labels)
@@ -80,7 +80,7 @@ def measure_volume(
     io.write_json(output, with_gaps(finite, gaps))
 
 
-def _tell_sizes(predicted: io.Volume, true: io.Volume) -> None:
+def _warn_of_sizes(predicted: io.Volume, true: io.Volume) -> None:
     """Warn of voxel sizes that differ."""
     if differing := differing_axes(predicted.voxel_size_nm or UNKNOWN, true.voxel_size_nm or UNKNOWN):
         warnings.warn(

@@ -27,7 +27,7 @@ from txm2sem_core.patches.duplicates import PlacedSlice, duplicates
 from txm2sem_core.samples.pairs import DENSITIES
 from txm2sem_core.samples.slice_place import REACH, SlicePlace, check_places, compare_place, nearby, slices_around
 from txm2sem_core.samples.splits import SPLITS, apart, split_places
-from txm2sem_core.samples.warnings import adjacent_slices, doubtful_registration
+from txm2sem_core.samples.warnings import adjacent_slices, registration_warnings
 
 FEW_LEVELS = 16  # a slice of fewer grey levels is nearly a segmentation
 _NARROW = 64  # 8-bit slices of a smaller span have 12 dB of PSNR more than by their own range
@@ -162,7 +162,7 @@ def extract_patches(
 def _registration_doubts(registered: Path) -> list[str]:
     """Of the quality table, where it is there: folders made by hand have none."""
     path = registered / "quality.csv"
-    return doubtful_registration(io.read_csv(path)) if path.is_file() else []
+    return registration_warnings(io.read_csv(path)) if path.is_file() else []
 
 
 def _check_types(pairs: dict[str, PairImages]) -> None:

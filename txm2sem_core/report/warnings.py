@@ -13,7 +13,7 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.metrics.gaps import NOT_MEASURED
 from txm2sem_core.report.page import VolumeEntry
-from txm2sem_core.samples.warnings import doubtful_registration
+from txm2sem_core.samples.warnings import registration_warnings
 
 FEWEST_PATCHES = 30
 FEWEST_SLICES = 4  # with fewer, Student's interval is more than three standard errors to either side
@@ -39,7 +39,7 @@ def warn_of(
         voxel_size_nm: Z, Y, X of the pairs; None where it is not known.
     """
     found = [
-        *doubtful_registration(quality),
+        *registration_warnings(quality),
         *_of_patches(summary, index),
         *_of_neighbours(index, spectra, voxel_size_nm),
     ]

@@ -45,7 +45,7 @@ def give_back_freed_memory() -> None:
         library.malloc_trim(0)
 
 
-def empty_apart(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def empty_unpooled(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An array in a mapping of its own, which the system has back with it: for what lives long beside a network.
 
     Among the blocks that a network frees and asks for again, it would cut up what is kept of them.

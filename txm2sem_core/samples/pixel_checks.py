@@ -202,11 +202,11 @@ def _check_extent(volume: io.Volume | None, pairs: list[RawPair]) -> list[str]:
             continue
         given = None if volume.mask is None else volume.mask.read(pair.z, pair.z + 1)[0]
         plane = Slice(volume.read(pair.z, pair.z + 1)[0], given)
-        return _told_extent(pair.txm, pair.read_txm(), plane, f"slice z = {pair.z} of {volume.source}")
+        return _extent_messages(pair.txm, pair.read_txm(), plane, f"slice z = {pair.z} of {volume.source}")
     return []
 
 
-def _told_extent(file: Path, of_pair: Slice, plane: Slice, where: str) -> list[str]:
+def _extent_messages(file: Path, of_pair: Slice, plane: Slice, where: str) -> list[str]:
     height, width = (min(a, b) for a, b in zip(of_pair.shape, plane.shape, strict=True))
     own, other = (each.corner(height, width) for each in (of_pair, plane))
     if correlation(own.image, other.image, own.mask & other.mask) >= MIN_AGREEMENT:

@@ -97,17 +97,17 @@ def _of_masks(sample: Sample, pairs: Sequence[RawPair], sizes: dict[Path, VoxelS
         for mask, image in [(pair.txm_measured, pair.txm), *((mask, pair.sem) for mask in on_sem)]:
             if mask is not None:
                 found += _compared(sample, sizes[image], str(image), [(mask, _in_plane(mask))])
-    return _told_once(found)
+    return _unique(found)
 
 
 def _of_volume_mask(sample: Sample, volume: io.Volume, used: VoxelSize) -> list[Contradiction]:
     """The same of the volume's mask; one that is a single slice has no size along z."""
     if volume.mask is None or volume.mask.voxel_size_nm is None:
         return []
-    return _told_once(_compared(sample, used, volume.source, [(Path(volume.mask.source), volume.mask.voxel_size_nm)]))
+    return _unique(_compared(sample, used, volume.source, [(Path(volume.mask.source), volume.mask.voxel_size_nm)]))
 
 
-def _told_once(found: Sequence[Contradiction]) -> list[Contradiction]:
+def _unique(found: Sequence[Contradiction]) -> list[Contradiction]:
     """The first, which tells enough; never refused, as nothing is computed with it."""
     return [Contradiction(each.text, 1.0, each.stated) for each in found[:1]]
 

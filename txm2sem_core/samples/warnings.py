@@ -10,7 +10,7 @@ DOUBTFUL_DISAGREEMENT_PX = 1.0
 DOUBTFUL_SCALE = 0.05  # of the scale that was found, to that of the pixel sizes which the files state
 
 
-def doubtful_registration(quality: pd.DataFrame) -> list[str]:
+def registration_warnings(quality: pd.DataFrame) -> list[str]:
     """Pairs that passed the registration with little margin, or at an odd scale; `quality` is its table."""
     return [*_little_margin(quality), *_odd_scale(quality)]
 

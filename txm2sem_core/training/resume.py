@@ -31,7 +31,7 @@ SAVE_SECONDS_VARIABLE = "TXM2SEM_SAVE_SECONDS"  # changes no result, so it is no
 
 
 @dataclass
-class Reached:
+class Progress:
     """How far a training has come, beside the learner's own state."""
 
     epoch: int = 0  # epochs that are complete
@@ -64,7 +64,7 @@ class Checkpoint:
         self._saved_at = time.monotonic()
         self._place = "none yet"
 
-    def load(self, reached: Reached, name: str) -> None:
+    def load(self, reached: Progress, name: str) -> None:
         """Take up what an earlier run has left, if there is anything; says so on stderr."""
         if not self.path.exists():
             return
@@ -80,7 +80,7 @@ class Checkpoint:
         self._place = place_of(reached)
         print(f"train {name}: goes on after {self._place}.", file=sys.stderr)
 
-    def save(self, reached: Reached) -> None:
+    def save(self, reached: Progress) -> None:
         """Write the state.
 
         Raises:
@@ -96,7 +96,7 @@ class Checkpoint:
         checkpoint.save_training_state(self.path, state)
         self._saved_at, self._place = time.monotonic(), place_of(reached)
 
-    def check_weights(self, reached: Reached) -> None:
+    def check_weights(self, reached: Progress) -> None:
         """Refuse weights that are not finite: the losses of a step are of the weights before it.
 
         Raises:
@@ -106,7 +106,7 @@ class Checkpoint:
             if not torch.isfinite(value).all():
                 raise TrainingError(f"{place_of(reached)}: the weights {key} are not finite any more. {self.remedy()}")
 
-    def save_if_due(self, reached: Reached) -> None:
+    def save_if_due(self, reached: Progress) -> None:
         """Write the state if the last one is some minutes old."""
         if time.monotonic() - self._saved_at >= self._seconds:
             self.save(reached)
@@ -120,7 +120,7 @@ class Checkpoint:
         )
 
 
-def place_of(reached: Reached) -> str:
+def place_of(reached: Progress) -> str:
     """In words, counted from 1."""
     return f"epoch {reached.epoch + 1}, step {reached.step}" if reached.step else f"epoch {reached.epoch}"
 

@@ -22,7 +22,7 @@ from txm2sem_core.networks import ImageGenerator, inference
 from txm2sem_core.runtime.progress import progress
 from txm2sem_core.training.batches import epoch_batches, evaluation_batches
 from txm2sem_core.training.neighbours import NeighbourSlices
-from txm2sem_core.training.resume import Checkpoint, Reached, place_of, termination
+from txm2sem_core.training.resume import Checkpoint, Progress, place_of, termination
 from txm2sem_core.training.schedules import build_scheduler
 from txm2sem_core.training.validation import validate
 
@@ -73,7 +73,7 @@ class Trainer:
     def __init__(self, plan: Plan, device: torch.device) -> None:
         self.plan, self.settings = plan, plan.family.settings
         self.learner: Learner = plan.family.learner(plan.seed, device)
-        self.reached = Reached()
+        self.reached = Progress()
         self._source: BatchSource = plan.family.batches(plan.store)
         self._threshold = pore_threshold(plan.store)
         self._schedulers = [build_scheduler(one, self.settings.schedule) for one in self.learner.optimisers]
@@ -194,7 +194,7 @@ class Trainer:
             yield batch, self.learner.discriminator is None or number % settings.critic_steps == 0
 
 
-def _check_losses(terms: dict[str, torch.Tensor], limit: float, reached: Reached, checkpoint: Checkpoint) -> None:
+def _check_losses(terms: dict[str, torch.Tensor], limit: float, reached: Progress, checkpoint: Checkpoint) -> None:
     values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))  # a GPU is waited for once
     if all(abs(value) <= limit for value in values.values()):  # false for what is not a number, too
         return

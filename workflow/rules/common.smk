@@ -27,7 +27,7 @@ os.environ.update(PYTHONSAFEPATH="1")
 from txm2sem_core.catalogue.targets import sample_targets, suffixes
 from txm2sem_core.config import Runs
 from txm2sem_core.config.families import TASKS
-from txm2sem_core.errors import told_to_user
+from txm2sem_core.errors import report_user_errors
 from txm2sem_core.io import read_yaml
 from txm2sem_core.io.locks import hold_run
 from txm2sem_core.io.results import check_results
@@ -35,7 +35,7 @@ from txm2sem_core.report.failures import print_failures
 from txm2sem_core.samples.files import SampleFiles
 from txm2sem_core.samples.preflight import before_planning, check_run
 
-with told_to_user():
+with report_user_errors():
     RUNNING = hold_run(Path(".snakemake"), works=not workflow.dryrun) if workflow.is_main_process else None
     for file in workflow.configfiles:
         read_yaml(file)  # as strictly as ours: snakemake takes the last of two equal keys without a word

@@ -28,7 +28,7 @@ def made_again(own, params, wildcards):
     output = str(own.output[0].apply_wildcards(wildcards))
     if not workflow.is_main_process or not os.path.lexists(output):
         return []
-    with told_to_user():
+    with report_user_errors():
         values = values_of(params, wildcards)
     record = Path(record_of(output, RESULTS))
     told = changes(record, values, RESULTS)
@@ -71,7 +71,7 @@ def expected_records():
     for file in reported_results():
         own, params = next((own, params) for own, params in COMPARED if own.is_producer(file))
         wildcards = Wildcards(fromdict=own.get_wildcards(file))
-        with told_to_user():
+        with report_user_errors():
             values = values_of(params, wildcards)
         records[record_of(str(own.output[0].apply_wildcards(wildcards)), RESULTS)] = values
     return expected_text(records, RESULTS)

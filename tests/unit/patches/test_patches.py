@@ -15,7 +15,7 @@ from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings, parse_settings
 from txm2sem_core.errors import InputError
 from txm2sem_core.patches.extract import SPLITS, acceptable_positions, extract_patches, side_by_side, split_pairs
-from txm2sem_core.samples.warnings import adjacent_slices, doubtful_registration
+from txm2sem_core.samples.warnings import adjacent_slices, registration_warnings
 
 SIZE_NM = (40.0, 20.0, 10.0)
 
@@ -97,7 +97,7 @@ def test_a_doubtful_registration_goes_into_the_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("stated", "told"), [(np.nan, False), (0.98, False), (2.0, True), (0.5, True)])
 def test_pixel_sizes_that_do_not_fit_the_slices_are_told(stated: float, told: bool) -> None:
     quality = pd.DataFrame({"pair": ["000", "001"], "accepted": True, "scale": 1.01, "stated_scale": [1.0, stated]})
-    assert [text[:30] for text in doubtful_registration(quality)] == ["The files of 1 of 2 pairs stat"] * told
+    assert [text[:30] for text in registration_warnings(quality)] == ["The files of 1 of 2 pairs stat"] * told
 
 
 # --- positions

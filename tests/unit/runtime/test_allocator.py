@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from txm2sem_core.runtime.allocator import empty_apart
+from txm2sem_core.runtime.allocator import empty_unpooled
 
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep its memory")
 PAGES = 64 * 2**20 // 4096
@@ -57,7 +57,7 @@ def test_the_users_own_choice_stands() -> None:
 
 
 def test_an_array_apart_is_given_back_with_its_last_view() -> None:
-    array = empty_apart((3, 16, 2**20), np.dtype(np.uint16))  # 96 MiB
+    array = empty_unpooled((3, 16, 2**20), np.dtype(np.uint16))  # 96 MiB
     array[...] = 7
     view, full = array[1], resident()
     assert view.sum() == 7 * view.size
@@ -69,7 +69,7 @@ def test_an_array_apart_is_given_back_with_its_last_view() -> None:
 
 def test_too_large_an_array_apart_is_a_memory_error() -> None:
     with pytest.raises(MemoryError, match="of shape"):
-        empty_apart((2**50,), np.dtype(np.uint8))
+        empty_unpooled((2**50,), np.dtype(np.uint8))
 
 
 def resident() -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from txm2sem_core.io.guards import Handle
 from txm2sem_core.io.tiff import to_kept
-from txm2sem_core.runtime.allocator import empty_apart
+from txm2sem_core.runtime.allocator import empty_unpooled
 
 Reader = tuple[Callable[[int, int], np.ndarray], Callable[[], None]]
 
@@ -29,7 +29,7 @@ def side_by_side(path: Path, offset: int, shape: tuple[int, int, int], dtype: np
     handle: Handle[FileIO] = Handle(partial(FileIO, path), lambda file: file.close())
 
     def read(z0: int, z1: int) -> np.ndarray:
-        slab = empty_apart((z1 - z0, height, width), dtype)
+        slab = empty_unpooled((z1 - z0, height, width), dtype)
         with handle.use() as file:
             file.seek(offset + z0 * height * width * dtype.itemsize)
             found = _read_into(file, slab)
