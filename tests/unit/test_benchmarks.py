@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import importlib
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -143,3 +146,22 @@ def test_the_machine_is_described_where_the_package_is_not_installed(monkeypatch
 
     monkeypatch.setattr(report, "version", absent)
     assert f"txm2sem {__version__}, torch 1.0" in report.machine(argparse.Namespace(device="cpu", threads=2))
+
+
+GPU = sorted((BENCHMARKS / "gpu").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", GPU, ids=lambda script: script.stem)
+def test_what_is_run_on_a_gpu_imports_what_is_there(script: Path) -> None:
+    """It is run in the few minutes that a machine is lent: a name that was moved would cost them."""
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("txm2sem_core"):
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                assert hasattr(module, alias.name) or importlib.import_module(f"{node.module}.{alias.name}")
+
+
+def test_the_tests_for_a_gpu_are_there() -> None:
+    named = set(re.findall(r"tests/[\w/]+\.py", (BENCHMARKS / "gpu/on_gpu.sh").read_text()))
+    assert len(named) > 10
+    assert all((BENCHMARKS.parent / name).is_file() for name in named)
