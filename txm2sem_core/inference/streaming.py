@@ -97,8 +97,9 @@ class BackgroundWriter(Generic[Item]):
     def put(self, item: Item) -> None:
         """Give the next item to the thread."""
         self.wait()
-        self._thread = threading.Thread(target=self._run, args=(item,), name="writer", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=(item,), name="writer", daemon=True)
+        thread.start()  # which fails where memory is short; only one that runs is waited for
+        self._thread = thread
 
     def wait(self) -> None:
         """Until nothing is being done."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from small_volumes import make_model
 
 from txm2sem_core.inference import predict_volume
+from txm2sem_core.inference.streaming import BackgroundWriter
 from txm2sem_core.io import Volume, read_json
 
 
@@ -63,3 +65,12 @@ def test_a_prediction_and_a_blank_volume_are_told_as_no_txm_volume(
     assert "all have the one grey level 9" in capsys.readouterr().err
     attributes = read_json(tmp_path / "b.ome.zarr/zarr.json")["attributes"]["txm2sem"]
     assert any("one grey level 9" in text for text in attributes["warnings"])
+
+
+def test_a_thread_that_cannot_start_is_what_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fails)
+    with pytest.raises(RuntimeError, match="can't start new thread"), BackgroundWriter(print) as writer:
+        writer.put("a")
