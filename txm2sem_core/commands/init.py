@@ -7,13 +7,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
+from txm2sem_core.commands.options import Kind
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import make_parent, told
 
-Kind = Literal["volume", "pairs", "reference", "demo"]
-"""What data a project begins with: pairs and a TXM volume, pairs alone, the published layout, or a synthetic rock."""
 KINDS = get_args(Kind)
 
 SNAKEFILE = """\

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import typer
 
 from txm2sem_core.errors import ConfigError
+
+Kind = Literal["volume", "pairs", "reference", "demo"]
+"""What data a project begins with: pairs and a TXM volume, pairs alone, the published layout, or a synthetic rock."""
 
 
 def to_write(help: str) -> Any:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from txm2sem_core.commands.app import app
+from txm2sem_core.commands.options import Kind
 
 
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="New folder, which is made.")],
     kind: Annotated[
-        Literal["volume", "pairs", "reference", "demo"],
+        Kind,
         typer.Option("--from", help="What you have: pairs and a volume, pairs alone, the published layout, nothing."),
     ] = "volume",
 ) -> None:

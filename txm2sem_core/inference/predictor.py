@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import gc
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,8 @@ from txm2sem_core.inference.tiling import plan_tiles
 from txm2sem_core.intensity import IntensityRange, Preparation, Spread
 from txm2sem_core.io.units import padded_length
 from txm2sem_core.networks import ImageGenerator, inference
-from txm2sem_core.runtime.allocator import give_back_freed_memory
 from txm2sem_core.runtime.device import choose_device
-from txm2sem_core.runtime.out_of_memory import memory_remedy, ran_out_of_memory
+from txm2sem_core.runtime.out_of_memory import made_if_it_fits, memory_remedy
 
 _SMALLEST_TILE = 256
 _LAST_RESORT = 64  # the smallest tile that is tried where memory does not suffice; its halo already costs far more
@@ -200,14 +199,8 @@ class Predictor:
             if rows <= FEWEST_ROWS:
                 with memory_remedy(f"a plane of {max(height, width)} pixels", _MEMORY_REMEDY):
                     return self._by_rows(unit, rows)
-            try:
-                return self._by_rows(unit, rows)
-            except (MemoryError, RuntimeError) as error:
-                if not ran_out_of_memory(error):
-                    raise
-            # from here on the error no longer holds what was allocated, nor do the layers that were at work
-            gc.collect()
-            give_back_freed_memory()
+            if (plane := made_if_it_fits(partial(self._by_rows, unit, rows))) is not None:
+                return plane
             self.budget = self._bytes(rows * width) - 1
             fewer = rows_at_once(height, width, self._bytes(1), self.budget)
             print(
@@ -243,14 +236,9 @@ class Predictor:
             if self.whole_planes or not _LAST_RESORT <= smaller < tile:
                 with memory_remedy(f"a {'plane' if self.whole_planes else 'tile'} of {tile} pixels", _MEMORY_REMEDY):
                     return self._by_tiles(unit, tile)
-            try:
-                return self._by_tiles(unit, tile)
-            except (MemoryError, RuntimeError) as error:
-                if not ran_out_of_memory(error):
-                    raise
-            # from here on the error no longer holds what was allocated
+            if (plane := made_if_it_fits(partial(self._by_tiles, unit, tile))) is not None:
+                return plane
             self._fitting_tile = min(smaller, self._fitting_tile or smaller)
-            give_back_freed_memory()
             print(
                 f"warning: a tile of {tile} pixels needs more memory than there is; tiles of {smaller} are used from "
                 f"here on, which change no voxel by more than rounding. predict.tile_px = {smaller} begins with them.",

@@ -31,7 +31,7 @@ INFRASTRUCTURE = {
     "runtime.progress": "passes items through and counts them",
     "runtime.garbage": "how seldom garbage is looked for",
     "runtime.allocator": "what becomes of freed memory",
-    "runtime.out_of_memory": "the message where memory runs out",
+    "runtime.out_of_memory": "the message where memory runs out, and whether a smaller attempt follows",
     "runtime.flock": "who waits for whom",
     "runtime.device": "which device computes: chosen anew for each run and recorded, and never a reason to run again",
     "io.atomic": "how a file comes to its place, not what stands in it",

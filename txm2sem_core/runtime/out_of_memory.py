@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
 from txm2sem_core.errors import OutOfMemoryError
+from txm2sem_core.runtime.allocator import give_back_freed_memory
+
+Made = TypeVar("Made")
 
 # what torch and its library of convolutions say on a CPU, and torch on Apple's GPU: plain RuntimeErrors
 _TEXTS = (
@@ -23,6 +28,19 @@ def ran_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _TEXTS)
+
+
+def made_if_it_fits(make: Callable[[], Made]) -> Made | None:
+    """What is made, or None where memory did not suffice; what can be freed is free then, for a smaller attempt."""
+    try:
+        return make()
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out_of_memory(error):
+            raise
+    # from here on the error no longer holds what was allocated, nor do the layers that were at work
+    gc.collect()
+    give_back_freed_memory()
+    return None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
 # (of this file, as the Snakefile may be a module of another workflow)
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
-INSTALLED = (ROOT.parent / "project").is_dir() and ROOT.parent.name == "txm2sem_core"  # within the package of a wheel
+INSTALLED = ROOT.parts[-2:] == ("txm2sem_core", "project")  # within the package of a wheel
 if not INSTALLED and not (ROOT / "txm2sem_core").is_dir():
     sys.exit(f"txm2sem: error: {ROOT}: a module's jobs run its files. Copy the workflow to this machine, and name it.")
 if INSTALLED and workflow.deployment_settings.deployment_method:
