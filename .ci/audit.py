@@ -66,8 +66,8 @@ def _audit(command: str, requirements: str, what: str) -> bool:
         return False
     known = [(package, fault) for package in audited for fault in package["vulns"]]
     for package, fault in known:
-        mended = ", ".join(fault["fix_versions"]) or "no version yet"
-        print(f"audit: {package['name']} {package['version']}: {fault['id']}, mended in {mended}")
+        fixed = ", ".join(fault["fix_versions"]) or "no version yet"
+        print(f"audit: {package['name']} {package['version']}: {fault['id']}, fixed in {fixed}")
     print(f"audit: {what}: {len(audited)} of {len(packages)} packages looked up, {len(known)} known vulnerabilities.")
     return bool(known)
 

@@ -49,7 +49,7 @@ def imports_of(job: str) -> str:
             tree = ast.parse(script.read_text(encoding="utf-8"))
             return "\n".join(ast.unparse(line) for line in tree.body if isinstance(line, (ast.Import, ast.ImportFrom)))
     module = next(module for rule, module in COMMANDS.items() if job.startswith(rule))
-    begin = "from txm2sem_core.runtime.garbage import collect_seldom\ncollect_seldom()"  # as the command does
+    begin = "from txm2sem_core.runtime.garbage import reduce_garbage_collection\nreduce_garbage_collection()"
     return f"{begin}\nimport txm2sem_core.cli, txm2sem_core.{module}"
 
 

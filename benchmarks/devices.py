@@ -18,18 +18,26 @@ WARM_UP = {"cpu": 3, "cuda": 20}  # steps before the clock starts, in which a GP
 MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
 COPIED_BYTES = {"cpu": 2**28, "cuda": 2**30}  # beyond all caches
 TIMES = 7
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "processor": time.process_time}
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """The argument `--device`, and `--threads` of a CPU."""
     parser.add_argument("--device", choices=WARM_UP, default="cpu", help="of several GPUs the first visible one")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="of planes: `processor` with one thread alone")
 
 
 def chosen_device(chosen: argparse.Namespace) -> torch.device:
     """The device of `add_device`, with so many threads of the CPU."""
     torch.set_num_threads(chosen.threads)
     return torch.device(chosen.device)
+
+
+def chosen_clock(chosen: argparse.Namespace) -> Clock:
+    """The clock of `add_device`: seconds that pass, or those that the processor works for this process."""
+    return CLOCKS[chosen.clock]
 
 
 def add_compute(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +63,7 @@ def peak_bytes(device: torch.device) -> int:
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else process_memory.peak_bytes()
 
 
-def matrix_rate(device: torch.device, precision: str = "float32") -> float:
+def matrix_rate(device: torch.device, precision: str = "float32", clock: Clock = time.perf_counter) -> float:
     """Floating-point operations a second of a matrix product, the median of seven.
 
     On a GPU that of float32 is as convolutions of float32 are there: by TF32, unless that was switched off.
@@ -65,23 +73,33 @@ def matrix_rate(device: torch.device, precision: str = "float32") -> float:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
     a, b = torch.randn(2, side, side, device=device).to(getattr(torch, precision))
     made = torch.mm(a, b)
-    return 2 * side**3 / _median_seconds(lambda: torch.mm(a, b, out=made), device)
+    return 2 * side**3 / _median_seconds(lambda: torch.mm(a, b, out=made), device, clock)
 
 
-def memory_rate(device: torch.device) -> float:
+def memory_rate(device: torch.device, clock: Clock = time.perf_counter) -> float:
     """Bytes a second that are read and written by a copy, the median of seven."""
     values = COPIED_BYTES[device.type] // 4
     source, target = torch.zeros(values, device=device), torch.zeros(values, device=device)
-    return 2 * 4 * values / _median_seconds(lambda: target.copy_(source), device)
+    return 2 * 4 * values / _median_seconds(lambda: target.copy_(source), device, clock)
 
 
-def _median_seconds(work: Callable[[], object], device: torch.device) -> float:
+def seconds_of(predict: Callable[[], object], times: int, clock: Clock = time.perf_counter) -> float:
+    """Of one call that leaves nothing to do on a device: the median, which other work on the machine disturbs least."""
+    seconds = []
+    for _ in range(times):
+        begun = clock()
+        predict()
+        seconds.append(clock() - begun)
+    return statistics.median(seconds)
+
+
+def _median_seconds(work: Callable[[], object], device: torch.device, clock: Clock) -> float:
     work()
     seconds = []
     for _ in range(TIMES):
         finish(device)
-        begun = time.perf_counter()
+        begun = clock()
         work()
         finish(device)
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(clock() - begun)
     return statistics.median(seconds)

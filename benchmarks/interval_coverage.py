@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from marked_pages import print_or_put
 
 from txm2sem_core.metrics import summarise
 
@@ -91,12 +92,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=4000, help="simulations of each figure")
     parser.add_argument("--write", type=Path, help="page with the two marks")
     chosen = parser.parse_args()
-    made = table(chosen.runs)
-    if chosen.write is None:
-        print(made)
-        return
-    before, _, rest = chosen.write.read_text(encoding="utf-8").partition(BEGIN)
-    chosen.write.write_text(f"{before}{BEGIN}\n{made}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    print_or_put(table(chosen.runs), chosen.write, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
 """Time of predicting single planes with the published networks, by the published code or by ours.
 
-    python benchmarks/predict_planes.py --who published ...    leaves weights and an answer in --folder
+    python benchmarks/predict_planes.py --who export ...       leaves the published network in --folder, and its answer
+    python benchmarks/predict_planes.py --who published ...    predicts with the published code
     python benchmarks/predict_planes.py --who ours ...         reads the weights, and compares its answer
 
 The published code runs in evaluation mode without gradients, which is the fastest it offers. The last line on stdout is
 a JSON object: seconds a plane, from and to the processor's memory; the rates of a matrix product and of memory in the
-same process; peak bytes; and of the published code the operations of a plane and the values that they read and write.
+same process; peak bytes; the greatest difference to the answer that was left, where there is one. Of the export: the
+operations of a plane and the values that they read and write.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,28 +23,58 @@ import torch
 from devices import (
     add_compute,
     add_device,
+    chosen_clock,
     chosen_compute,
     chosen_device,
-    finish,
     matrix_rate,
     memory_rate,
     peak_bytes,
+    seconds_of,
 )
 from torch import Tensor, nn
 
+ANSWER = "answer.npy"
 LARGEST_SHARE = 1 / 8  # of the measured plane that the operations are counted on
 
 
 def published_network(chosen: argparse.Namespace) -> nn.Module:
-    """The published generator with the weights that a fresh one has, saved as the published code saves them."""
+    """The published generator with the weights that a fresh one has."""
     from models import networks  # type: ignore[import-not-found]
 
     torch.manual_seed(0)
     network: nn.Module = networks.define_G(
         1, 1, chosen.width, chosen.generator, "batch", False, "normal", 0.02, [], chosen.factor
     )
-    torch.save(network.state_dict(), chosen.folder / "latest_net_G.pth")
     return network.eval()
+
+
+def export(network: nn.Module, chosen: argparse.Namespace) -> dict[str, float]:
+    """Leave the weights as the published code saves them, the network for other engines, and its answer."""
+    torch.save(network.state_dict(), chosen.folder / "latest_net_G.pth")
+    side = chosen.side
+    if not chosen.no_answer:
+        program = torch.export.export(network, (torch.zeros(1, 1, side, side),))
+        torch.export.save(program, chosen.folder / "network.pt2")
+        with torch.no_grad():
+            np.save(chosen.folder / ANSWER, network(torch.from_numpy(plane_of(side))[None, None])[0, 0].numpy())
+    return work_of(network, side)
+
+
+def plane_of(side: int) -> np.ndarray:
+    """The plane that all predict, [Y, X] in [-1, 1]."""
+    return np.random.default_rng(0).uniform(-1, 1, (side, side)).astype(np.float32)
+
+
+def published_plane(network: nn.Module, device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
+    """The published prediction of a plane [Y, X] in [-1, 1]."""
+    network.to(device)
+
+    def predict(plane: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            made: np.ndarray = network(torch.from_numpy(plane)[None, None].to(device))[0, 0].cpu().numpy()
+        return made
+
+    return predict
 
 
 def our_plane(chosen: argparse.Namespace) -> Callable[[np.ndarray], np.ndarray]:
@@ -99,42 +130,34 @@ def work_of(network: nn.Module, side: int) -> dict[str, float]:
 def main() -> None:
     """Predict the same plane so many times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--who", choices=["published", "ours"], required=True)
+    parser.add_argument("--who", choices=["export", "published", "ours"], required=True)
     for name in ("family", "generator"):
         parser.add_argument(f"--{name}", required=True)
-    for name in ("factor", "width", "side", "planes"):
+    for name in ("factor", "width", "side"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--planes", type=int, required=True, help="after two to warm up; 1: the first one")
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--no-answer", action="store_true", help="export weights alone, for what memory cannot hold")
     add_compute(parser)
     add_device(parser)
     chosen = parser.parse_args()
-    device, side = chosen_device(chosen), chosen.side
-    plane = np.random.default_rng(0).uniform(-1, 1, (side, side)).astype(np.float32)
-    said: dict[str, float | str] = {"torch": torch.__version__}
-    answer = chosen.folder / "answer.npy"
-    predict: Callable[[np.ndarray], np.ndarray]
-    if chosen.who == "published":
-        network = published_network(chosen)
-        said |= work_of(network, side)
-        network.to(device)
-
-        def predict(plane: np.ndarray) -> np.ndarray:
-            with torch.no_grad():
-                made: np.ndarray = network(torch.from_numpy(plane)[None, None].to(device))[0, 0].cpu().numpy()
-            return made
-
-        np.save(answer, predict(plane))
-    else:
-        predict = our_plane(chosen)
-        said["difference"] = float(np.abs(predict(plane) - np.load(answer)).max())
-    rates = {"matrix_rate": matrix_rate(device, chosen.precision), "memory_rate": memory_rate(device)}
-    predict(plane)
-    finish(device)
-    begun = time.perf_counter()
-    for _ in range(chosen.planes):
+    device = chosen_device(chosen)
+    if chosen.who == "export":
+        print(json.dumps(export(published_network(chosen), chosen)))
+        return
+    is_ours = chosen.who == "ours"
+    predict = our_plane(chosen) if is_ours else published_plane(published_network(chosen), device)
+    plane, answer, clock = plane_of(chosen.side), chosen.folder / ANSWER, chosen_clock(chosen)
+    begun = clock()
+    made = predict(plane)
+    said: dict[str, float | str] = {"torch": torch.__version__, "seconds": clock() - begun}
+    if answer.exists():
+        said["difference"] = float(np.abs(made - np.load(answer)).max())
+    rates = {"matrix_rate": matrix_rate(device, chosen.precision, clock), "memory_rate": memory_rate(device, clock)}
+    if chosen.planes > 1:
         predict(plane)
-    seconds = (time.perf_counter() - begun) / chosen.planes
-    print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(device), **rates, **said}))
+        said["seconds"] = seconds_of(lambda: predict(plane), chosen.planes, clock)
+    print(json.dumps({"peak_bytes": peak_bytes(device), **rates, **said}))
 
 
 if __name__ == "__main__":

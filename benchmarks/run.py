@@ -1,7 +1,7 @@
 """Measure ours beside its rivals, in turns on this machine, and write what was found as docs/evidence/benchmarks.md.
 
     make benchmark PUBLISHED=... JACOBIAN=... RIVALS=...      see benchmarks/README.md
-    ... BENCHMARK_OPTIONS="--device cuda"                     on a GPU, as docs/benchmarks-gpu.md
+    ... BENCHMARK_OPTIONS="--device cuda"                     on a GPU, as docs/evidence/benchmarks-gpu.md
 
 Every measurement is a process of its own. A figure is the median over the rounds; a ratio is one of medians.
 """
@@ -9,6 +9,7 @@ Every measurement is a process of its own. A figure is the median over the round
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
@@ -22,16 +23,28 @@ import shale_images
 import torch
 import volume_inputs
 import zarr
-from cases import PATCH_PX, PENALTY, WAYS, Case, plane_cases, training_cases
+from benchmark_cases import (
+    ENGINE_WAYS,
+    ENGINES,
+    LARGE_PLANES,
+    OURS_ALONE,
+    PATCH_PX,
+    PENALTY,
+    WAYS,
+    Case,
+    plane_cases,
+    training_cases,
+)
 from devices import WARM_UP
 from report import write_report
+from sections import PUBLISHED
 from stage_sizes import STAGES
 from turns import KEEP, Contender, python_path, run, take_turns
 
 from txm2sem_core import io
 
 HERE = Path(__file__).resolve().parent
-SHOWN = {"cpu": Path("docs/evidence/benchmarks.md"), "cuda": Path("docs/benchmarks-gpu.md")}
+SHOWN = {"cpu": Path("docs/evidence/benchmarks.md"), "cuda": Path("docs/evidence/benchmarks-gpu.md")}
 GENERATORS = ["resnet_6blocks", "unet_128"]  # of whole volumes
 VOLUME_WIDTH = 16
 WITH_NETWORKS = ["training", "planes", "volumes"]
@@ -46,11 +59,15 @@ class Bench:
     def __init__(self, chosen: argparse.Namespace, work: Path) -> None:
         self.chosen, self.work = chosen, work
         self.rounds: int = 1 if chosen.quick else chosen.rounds
-        self.on = ("--device", chosen.device, "--threads", str(chosen.threads))
-        self.ways = WAYS[chosen.device]
-        self.kept = (False, True) if chosen.device == "cpu" else (False,)  # a GPU's memory is kept by PyTorch
+        self.on: tuple[str, ...] = ("--device", chosen.device, "--threads", str(chosen.threads))
+        self.on += ("--clock", "processor") if chosen.shared else ()
+        self.ways = {"ours": ()} if chosen.shared else WAYS[chosen.device]
+        both = chosen.device == "cpu" and not chosen.shared  # a GPU's memory is kept by PyTorch
+        self.kept = (False, True) if both else (False,)
         self.rival_python = chosen.rivals
         self.absent = self._absent()
+        is_known = chosen.results is not None and chosen.results.exists()
+        self.known: dict[str, Found] = json.loads(chosen.results.read_text(encoding="utf-8")) if is_known else {}
         self.published = {"PYTHONPATH": python_path(chosen.published, chosen.jacobian)}
 
     @property
@@ -59,7 +76,7 @@ class Bench:
         return not {"the published code", "its Jacobian penalty"} & set(self.absent)
 
     def _absent(self) -> list[str]:
-        packages = {"MONAI": "monai", "CAREamics": "careamics", "the published code": "torchvision"}
+        packages = {"MONAI": "monai", "CAREamics": "careamics", "the published code": "torchvision", **ENGINES}
         absent = [name for name, package in packages.items() if not self._rivals_have(package)]
         named = {"the published code": self.chosen.published, "its Jacobian penalty": self.chosen.jacobian}
         return list(dict.fromkeys([*absent, *(name for name, place in named.items() if not place.is_dir())]))
@@ -102,8 +119,7 @@ class Bench:
         contenders = {}
         if self.has_published:
             for keep in self.kept:
-                label = "published, memory kept" if keep else "published"
-                contenders[label] = self.rival("train_published.py", *theirs, keep=keep, where=images)
+                contenders[PUBLISHED[keep]] = self.rival("train_published.py", *theirs, keep=keep, where=images)
         own = [*network, "--patches", store, "--weight", PENALTY]
         if penalised:
             for penalty in ("projection", "perturbation"):
@@ -116,20 +132,56 @@ class Bench:
     def planes(self) -> Found:
         """Seconds of a plane of each network."""
         found: Found = {}
-        for name, (case, side) in plane_cases(self.chosen.device).items() if self.has_published else ():
-            folder = self.work / "planes" / name.replace(" ", "_")
-            folder.mkdir(parents=True)
-            network = ["--family", case.family, "--generator", case.generator, "--factor", case.factor]
-            network += ["--width", case.width, "--side", side, "--planes", self.chosen.planes, "--folder", folder]
+        cases = plane_cases(self.chosen.device) if self.has_published else {}
+        for name, (case, side) in cases.items():
+            if not self.chosen.planes_of or {name, *name.split(", ")[1:]} & set(self.chosen.planes_of):
+                print(f"plane, {name}", file=sys.stderr, flush=True)
+                found[name] = self._planes_of(name, case, side)
+                self._remember("planes", found)
+        return self.known.get("planes", {}) | found
+
+    def _remember(self, kind: str, found: Found) -> None:
+        """Keep what was found, so that a part can be measured anew, and the page be written anew."""
+        if self.chosen.results is not None:
+            self.known[kind] = self.known.get(kind, {}) | found
+            self.chosen.results.write_text(json.dumps(self.known, indent=1), encoding="utf-8")
+
+    def _planes_of(self, name: str, case: Case, side: int) -> dict[str, list[dict[str, Any]]]:
+        """Those of one network; of large planes the published code and ours alone, once a turn."""
+        folder = self.work / "planes" / name.replace(" ", "_")
+        folder.mkdir(parents=True)
+        is_large = name in LARGE_PLANES
+        network = ["--family", case.family, "--generator", case.generator, "--factor", case.factor]
+        network += ["--width", case.width, "--side", side, "--folder", folder]
+        network += ["--planes", 1 if is_large and self.chosen.device == "cpu" else self.chosen.planes]
+        script = "predict_planes.py"
+        kept = self.kept[:1] if is_large else self.kept
+        if name in OURS_ALONE:
+            exported = run(self.rival(script, "--who", "export", "--no-answer", *network))
             contenders = {}
-            for keep in self.kept:
-                label = "published, memory kept" if keep else "published"
-                contenders[label] = self.rival("predict_planes.py", "--who", "published", *network, keep=keep)
-            for label, way in self.ways.items():
-                contenders[label] = self.ours("predict_planes.py", "--who", "ours", *network, *way)
-            print(f"plane, {name}", file=sys.stderr, flush=True)
-            found[name] = take_turns(contenders, self.rounds)
-        return found
+        else:
+            exported = run(self.rival(script, "--who", "export", *network))
+            contenders = {
+                PUBLISHED[keep]: self.rival(script, "--who", "published", *network, keep=keep) for keep in kept
+            }
+        for label, way in self.ways.items():
+            if label == "ours" or not is_large:
+                contenders[label] = self.ours(script, "--who", "ours", *network, *way)
+        if not is_large and self.chosen.device == "cpu":
+            contenders |= self._engines(folder, side)
+        runs = take_turns(contenders, 1 if is_large and self.chosen.shared else self.rounds)
+        shutil.rmtree(folder)
+        return {"export": [exported], **runs}
+
+    def _engines(self, folder: Path, side: int) -> dict[str, Contender]:
+        """The engines that are there, with the network converted for them."""
+        own = ["--folder", folder, "--side", side, "--planes", self.chosen.planes]
+        ways = {label: way for label, way in ENGINE_WAYS.items() if label.partition(",")[0] not in self.absent}
+        if len(self.ways) == 1:  # float32 alone
+            ways = {label: way for label, way in ways.items() if "bfloat16" not in label}
+        if ways:
+            run(self.rival("predict_engine.py", "--convert", *next(iter(ways.values())), *own))
+        return {label: self.rival("predict_engine.py", *way, *own) for label, way in ways.items()}
 
     def volumes(self, depth: int, rounds: int) -> Found:
         """Seconds and memory of a volume of `depth` slices, from TIFF to zarr."""
@@ -217,11 +269,16 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1024, help="of whole volumes, in pixels")
     parser.add_argument("--depths", type=int, nargs=2, default=[32, 256], help="slices of the volumes")
     parser.add_argument("--quick", action="store_true", help="one round of everything, and only the thinner volume")
-    parser.add_argument("--only", nargs="+", choices=KINDS, help="leave the others out")
+    parser.add_argument("--only", nargs="+", choices=KINDS, help="leave the others as the page has them")
+    parser.add_argument("--planes-of", nargs="+", help="planes by their names, or what follows in these")
+    parser.add_argument("--results", type=Path, help="JSON of the planes found so far, which is added to")
+    parser.add_argument("--shared", action="store_true", help="planes alone, by the processor's seconds of one thread")
     parser.add_argument("--output", type=Path, help=f"the page; {told(SHOWN)}")
     chosen = parser.parse_args()
     if chosen.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: no GPU is there, or this PyTorch is built without CUDA")
+    if chosen.shared:  # seconds that pass would be those of other work on the machine as well
+        chosen.only, chosen.threads = ["planes"], 1
     chosen.steps = chosen.steps or STEPS[chosen.device]
     chosen.planes = chosen.planes or PLANES[chosen.device]
     chosen.output = chosen.output or SHOWN[chosen.device]

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from benchmark_cases import ENGINE_WAYS, LARGE_PLANES
 from devices import MATRIX_SIDE
 from turns import median_of, spread_of
 
@@ -25,18 +26,24 @@ Patches a second, one patch of 128 x 128 SEM pixels a step (the published batch)
 said, with batch norm and no dropout, data loading included: the published loader with its four processes, ours with its
 patch store. `projection` is the published penalty; `perturbation`, at every fourth step with four times the weight,
 estimates the same norm without differentiating twice, and is the default of `preset: corrected`. Both programs make the
-same losses and weights (docs/agreement.md). bfloat16 (`compute.precision`) is another computation, shown for those who
-can use it{ways}.
+same losses and weights ([agreement.md](agreement.md)). bfloat16 (`compute.precision`) is another computation, shown for
+those who can use it{ways}.
 
 """
 PLANES = """## Prediction of a plane
 
-The same weights and plane in both; greatest difference of the output, which is in [-1, 1]. The rate is that of the
-plain convolutions' operations, as a share of what a {side} x {side} matrix product of the same precision reaches in the
-same process; it can be above 100 %, as ours computes some convolutions with fewer operations (docs/method/method.md,
-"On a CPU"). "Of the memory's": every convolution's input, output and weights, moved once, as a share of the rate of a
-copy. bfloat16 is `predict.compute.precision`. The peak is of the process, on a GPU of PyTorch's memory there; planes
-that take more than 2 GiB ours computes by rows (docs/guides/volumes.md, "Geometry").
+The same weights and plane in all programs; greatest difference to the published code's output, which is in [-1, 1]. The
+rate is that of the plain convolutions' operations, as a share of what a {side} x {side} matrix product of the same
+precision reaches in the same process; it can be above 100 %, as some convolutions are computed with fewer operations
+([method.md](../method/method.md#on-a-cpu)). "Of the memory's": every convolution's input, output and weights, moved
+once, as a share of the rate of a copy. bfloat16 is `predict.compute.precision`, and OpenVINO's own default on such a
+processor. The peak is of the process, on a GPU of PyTorch's memory there; planes that take more than 2 GiB ours
+computes by rows ([volumes.md](../guides/volumes.md#geometry)).{engines}
+
+"""
+ENGINES = """
+OpenVINO and ONNX Runtime run the published network, exported as ONNX for planes of exactly that size."""
+AGAINST_ENGINES = """How many times as long as ours the engines take, in the same precision:
 
 """
 STAGES = """## Cost against size, without a network
@@ -60,7 +67,7 @@ windows of 256, overlap 0.25, Gaussian; CAREamics: the steps of its own predicti
 the same network, traced from plain layers. Theirs stitch windows whose overlap is smaller than the network's receptive
 field, so seams are expected: "unlike" is the share of voxels that differ from ours by more than one grey level. Ours
 writes a pyramid, checksums and metadata as well. The weights are random, and the answers swing as those of trained
-networks do not: docs/method/method.md ("Prediction") says by how much bfloat16 changes those.
+networks do not: [method.md](../method/method.md#prediction) says by how much bfloat16 changes those.
 
 """
 
@@ -128,29 +135,45 @@ def goals_on_gpu(found: dict[str, Runs]) -> list[list[str]]:
 
 def planes(found: dict[str, Runs], device: str) -> str:
     """Seconds of a plane, ratios, and the shares of the rates of matrix products and of memory."""
-    rivals = PUBLISHED if device == "cpu" else PUBLISHED[:1]
     rows = []
     for name, runs in found.items():
-        operations, values = runs["published"][0]["operations"], runs["published"][0]["values"]
         for label, ones in runs.items():
-            seconds = median_of(ones, "seconds")
-            moved = values * (2 if "bfloat16" in label else 4)
-            shares = [operations / seconds / median_of(ones, "matrix_rate")]
-            shares.append(moved / seconds / median_of(ones, "memory_rate"))
-            ratio = difference = goal = ""
-            if label.startswith("ours"):
-                ratio = " / ".join(f"{median_of(runs[rival], 'seconds') / seconds:.2f}" for rival in rivals)
-                difference = f"{ones[0]['difference']:.0e}"
-            if label == "ours" or (label.startswith("ours") and device == "cuda"):
-                by_ratio = device == "cpu" and name.startswith("unet")
-                goal = f"{GOAL_UNET} x published" if by_ratio else f"{GOAL_RATE[device]:.0%}"
-            shown = [f"{share:.0%}" for share in shares]
-            peak = f"{median_of(ones, 'peak_bytes') / 2**20:.0f}"
-            rows.append([name, label, spread_of(ones, "seconds", 3), *shown, peak, ratio, difference, goal])
+            if label != "export":
+                rows.append([name, label, *_plane(name, label, ones, runs, device)])
     against = "against published" + (" / with memory kept" if device == "cpu" else "")
     rates = ["of the matrix rate", "of the memory's"]
     head = ["network", "program", "s a plane", *rates, "peak, MiB", against, "difference", "goal"]
-    return PLANES.format(side=MATRIX_SIDE[device]) + table(head, rows)
+    engines = against_engines(found)
+    text = PLANES.format(side=MATRIX_SIDE[device], engines=ENGINES if engines else "") + table(head, rows)
+    return text + (AGAINST_ENGINES + table(["network", "engine", "times", "difference"], engines) if engines else "")
+
+
+def _plane(name: str, label: str, ones: list[dict[str, Any]], runs: Runs, device: str) -> list[str]:
+    """What a row shows of a program."""
+    work, seconds = runs["export"][0], median_of(ones, "seconds")
+    moved = work["values"] * (2 if "bfloat16" in label else 4)
+    shares = [work["operations"] / seconds / median_of(ones, "matrix_rate")]
+    shares.append(moved / seconds / median_of(ones, "memory_rate"))
+    ratio = difference = goal = ""
+    if label not in PUBLISHED:
+        ratio = " / ".join(f"{median_of(runs[rival], 'seconds') / seconds:.2f}" for rival in PUBLISHED if rival in runs)
+        difference = f"{ones[0]['difference']:.0e}" if "difference" in ones[0] else ""
+    if (label == "ours" and name not in LARGE_PLANES) or (label.startswith("ours") and device == "cuda"):
+        by_ratio = device == "cpu" and name.startswith("unet")
+        goal = f"{GOAL_UNET} x published" if by_ratio else f"{GOAL_RATE[device]:.0%}"
+    peak = f"{max(one['peak_bytes'] for one in ones) / 2**20:.0f}"
+    return [spread_of(ones, "seconds", 3), *(f"{share:.0%}" for share in shares), peak, ratio, difference, goal]
+
+
+def against_engines(found: dict[str, Runs]) -> list[list[str]]:
+    """Inference engines beside ours of the same precision."""
+    rows = []
+    for name, runs in found.items():
+        for label in filter(runs.__contains__, ENGINE_WAYS):
+            ours = "ours, bfloat16" if "bfloat16" in label else "ours"
+            ratio = median_of(runs[label], "seconds") / median_of(runs[ours], "seconds")
+            rows.append([name, label, f"{ratio:.2f}", f"{runs[label][0]['difference']:.0e}"])
+    return rows
 
 
 def volumes(thin: dict[str, Runs], thick: dict[str, Runs], chosen: argparse.Namespace, width: int) -> str:

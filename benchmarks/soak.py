@@ -43,7 +43,8 @@ from txm2sem_core.config import (
     parse_settings,
 )
 from txm2sem_core.inference import Predictor, predict_test, predict_volume
-from txm2sem_core.measure.evaluate import RockOptions, evaluate_files
+from txm2sem_core.measure.evaluate import evaluate_files
+from txm2sem_core.measure.evaluate_rock import RockOptions
 from txm2sem_core.measure.patches import measure_patches
 from txm2sem_core.measure.volumes import measure_volume
 from txm2sem_core.patches.extract import extract_patches

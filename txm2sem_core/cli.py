@@ -18,6 +18,7 @@ from txm2sem_core.commands.options import (
     CalibrationFile,
     Device,
     DigestFile,
+    Draw,
     DropoutSeed,
     Models,
     Overwrite,
@@ -39,20 +40,20 @@ from txm2sem_core.commands.options import (
 )
 from txm2sem_core.errors import ConfigError, Txm2semError, for_user, warn_in_one_line
 from txm2sem_core.runtime.allocator import keep_freed_memory
-from txm2sem_core.runtime.garbage import collect_seldom
+from txm2sem_core.runtime.garbage import reduce_garbage_collection
 
 
 def main() -> None:
     """Run the command. A mistake of the user's ends with its message and exit code 1, without a traceback."""
-    collect_seldom()
+    reduce_garbage_collection()
     warn_in_one_line()
     try:
         app()
     except (Txm2semError, OSError, MemoryError, RuntimeError) as error:
-        told = for_user(error)
-        if told is None:
+        reported = for_user(error)
+        if reported is None:
             raise
-        print(f"txm2sem: error: {shown(str(told))}", file=sys.stderr)
+        print(f"txm2sem: error: {shown(str(reported))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("txm2sem: stopped.", file=sys.stderr)
@@ -81,6 +82,7 @@ def predict(
     precision: Precision = None,
     voxel_size_nm: VoxelSize = None,
     measured: VolumeMeasured = None,
+    draw: Draw = 1,
     samples: Samples = 0,
     seed: DropoutSeed = 0,
     calibration: CalibrationFile = None,
@@ -134,15 +136,15 @@ def predict(
     source = open_volume(input)
     set_threads(threads)
     load_plugins(plugin)
-    predictor: inference.Predictor | inference.SpreadPredictor
+    predictor: inference.Predictor | inference.EnsemblePredictor
     if not several:
         if calibration is not None:
             raise ConfigError(
                 "--calibration: one model has no spread to calibrate. Give several by --model, or --samples."
             )
-        predictor = inference.Predictor(load_model(model[0]), chosen, device)
+        predictor = inference.Predictor(load_model(model[0]), chosen, device, draw=draw)
     else:
-        predictor = inference.load_spread_predictor(model, chosen, device, samples, seed)
+        predictor = inference.load_ensemble(model, chosen, device, samples, seed)
     source = with_mask(source, measured, predictor.factor)
     check_share(source)
     result = inference.predict_volume(
@@ -197,7 +199,7 @@ def predict_test_patches(
         predictor = inference.Predictor(load_model(model[0]), chosen, device)
         inference.predict_test(predictor, patches, output, name=name, overwrite=overwrite)
     else:
-        several = inference.load_spread_predictor(model, chosen, device, samples, seed)
+        several = inference.load_ensemble(model, chosen, device, samples, seed)
         inference.predict_test_with_uncertainty(several, patches, output, name=name, overwrite=overwrite)
     if digest is not None:
         from txm2sem_core.io import MARK, write_json
@@ -281,6 +283,10 @@ def register(
     ] = None,
     fixed_measured: SliceMeasured = None,
     moving_measured: SliceMeasured = None,
+    landmarks: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Points marked by hand in both slices, as BigWarp exports them."),
+    ] = None,
     settings: SettingsJson = "{}",
     overwrite: Overwrite = False,
 ) -> None:
@@ -289,7 +295,8 @@ def register(
     from txm2sem_core.registration import register_files
 
     chosen, measured = parse_settings(RegisterSettings, settings), (fixed_measured, moving_measured)
-    register_files(fixed, moving, output, chosen, mask, measured=measured, overwrite=overwrite)
+    options: dict[str, Any] = {"measured": measured, "landmarks": landmarks, "overwrite": overwrite}
+    register_files(fixed, moving, output, chosen, mask, **options)
     print(output / "registered.tif")
 
 
@@ -323,6 +330,22 @@ def import_reference(
 
 
 @app.command()
+def export(
+    model: Annotated[Path, typer.Option(help="Folder of a trained or imported model.")],
+    output: Annotated[Path, to_write("The file; of a bioimageio package a ZIP.")],
+    form: Annotated[str, typer.Option("--format", help="bioimageio, onnx or torchscript.")] = "bioimageio",
+    plugin: Plugins = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a model for other programs: the BioImage Model Zoo, ONNX, TorchScript."""
+    from txm2sem_core.export import export_model
+
+    load_plugins(plugin)
+    export_model(model, form, output, overwrite=overwrite)
+    print(output)
+
+
+@app.command()
 def evaluate(
     prediction: Annotated[Path, typer.Option(help="Image, volume (TIFF stack, folder) or OME-Zarr.")],
     target: Annotated[Path, typer.Option(help="The measured image or volume of the same shape.")],
@@ -340,27 +363,52 @@ def evaluate(
         typer.Option(metavar="Z Y X", help="Voxel size in nanometres; that of the files if not given."),
     ] = None,
     phases: Annotated[
-        int, typer.Option(min=0, max=5, help="Of the rock, parted by thresholds of the target; 0 leaves it out.")
+        int, typer.Option(min=0, max=5, help="Of the rock, separated by thresholds of the target; 0 leaves it out.")
     ] = 4,
     threshold: Annotated[
         Optional[list[float]],  # noqa: UP045
         typer.Option(help="Grey level that parts two phases; once for each, ascending, instead of --phases."),
     ] = None,
     flow: Annotated[
-        bool, typer.Option("--flow", help="Solve diffusivity and permeability too, in a block from the middle.")
+        bool, typer.Option("--flow", help="Solve diffusivity and permeability too, in blocks spread over the volume.")
     ] = False,
-    cube_px: Annotated[int, typer.Option(min=0, help="Side of that block in voxels; 0 = the whole volume.")] = 128,
+    cube_px: Annotated[int, typer.Option(min=0, help="Side of those blocks in voxels; 0 = the whole volume.")] = 128,
+    blocks: Annotated[int, typer.Option(min=1, help="At most so many of them.")] = 8,
+    other: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="The same volume by another training, once for each: the rock gets 90 % intervals."),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Measure how close a prediction is to what was measured: two images or two volumes."""
-    from txm2sem_core.measure.evaluate import RockOptions, evaluate_files, readable
+    from txm2sem_core.measure.evaluate import evaluate_files, readable
+    from txm2sem_core.measure.evaluate_rock import RockOptions
 
     check_voxel_size(voxel_size_nm)
     if phases == 1:
         raise ConfigError("--phases: one phase is no rock to measure. Give 2 to 5, or 0 to leave it out.")
-    rock = RockOptions(phases, tuple(threshold or ()), flow, cube_px)
+    rock = RockOptions(phases, tuple(threshold or ()), flow, cube_px, blocks, tuple(other or ()))
     options: dict[str, Any] = {"voxel_size_nm": voxel_size_nm, "rock": rock, "overwrite": overwrite}
     print(readable(evaluate_files(prediction, target, mask, data_range, output, **options)))
+
+
+@app.command()
+def laboratory(
+    volume: Annotated[Path, typer.Option(help="FIB-SEM volume: OME-Zarr, TIFF stack or folder.")],
+    threshold: Annotated[float, typer.Option(help="A grey level that is not above it is pore.")],
+    output: Annotated[Path, to_write("JSON file for the results.")],
+    voxel_size_nm: Annotated[
+        Optional[tuple[float, float, float]],  # noqa: UP045
+        typer.Option(metavar="Z Y X", help="Voxel size in nanometres; that of the file if not given."),
+    ] = None,
+    cube_px: Annotated[int, typer.Option(min=0, help="Side of the block from the middle; 0 = the whole volume.")] = 128,
+    overwrite: Overwrite = False,
+) -> None:
+    """Mercury intrusion, pores and throats of a volume, by PoreSpy: pip install porespy."""
+    from txm2sem_core.measure.laboratory import laboratory_text, measure_laboratory
+
+    check_voxel_size(voxel_size_nm)
+    print(laboratory_text(measure_laboratory(volume, threshold, output, voxel_size_nm, cube_px, overwrite=overwrite)))
 
 
 @app.command()

@@ -18,22 +18,22 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# what a terminal obeys, or what reorders or hides what stands around it: controls, formats (bidirectional marks among
-# them), surrogates, breaks of lines and paragraphs
-_OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# categories of characters that control a terminal, or reorder or hide the text around them: control, format
+# (bidirectional marks among them), surrogate, line and paragraph separator
+_CONTROLLING = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def printable(text: object) -> str:
-    r"""Text in one line as a terminal may show it: names from files and folders may hold what it would obey.
+    r"""Text in one line that a terminal can show safely: names of files and folders may hold control characters.
 
     What is escaped is written as Python does (`\x1b`, `\u202e`); everything else, other scripts too, stays.
     """
-    return "".join(_escaped(sign) if unicodedata.category(sign) in _OBEYED else sign for sign in str(text))
+    return "".join(_escaped(sign) if unicodedata.category(sign) in _CONTROLLING else sign for sign in str(text))
 
 
-def print_warnings(job: str, told: Iterable[str]) -> None:
-    """Tell the log of what could mislead, one line each."""
-    for warning in told:
+def print_warnings(job: str, texts: Iterable[str]) -> None:
+    """Write warnings to the log, one line each."""
+    for warning in texts:
         print(printable(f"{job}: warning: {warning}"), file=sys.stderr, flush=True)
 
 
@@ -110,13 +110,13 @@ def for_user(error: BaseException, target: Path | None = None) -> Txm2semError |
     if number not in _FULL + _FORBIDDEN:
         return None
     named = getattr(error, "filename", None)
-    place = Path(os.fsdecode(named)) if isinstance(named, (str, bytes)) else None
+    file = Path(os.fsdecode(named)) if isinstance(named, (str, bytes)) else None
     if number in _FORBIDDEN:
-        target = target if place is None or (target and place.is_relative_to(target.parent)) else place
+        target = target if file is None or (target and file.is_relative_to(target.parent)) else file
         if target is None:  # of something that is no file
             return None
     reason = os.strerror(number)
-    target = target or place
+    target = target or file
     if target is None:
         return InputError(
             f"a disk is full ({reason}). Make space where the output lies and where temporary files do (TMPDIR), and "
@@ -139,9 +139,9 @@ def report_user_errors() -> Iterator[None]:
     try:
         yield
     except (Txm2semError, OSError) as error:
-        if (told := for_user(error)) is None:
+        if (reported := for_user(error)) is None:
             raise
-        sys.exit(f"txm2sem: error: {told}")
+        sys.exit(f"txm2sem: error: {reported}")
 
 
 def _error_number(error: BaseException) -> int:
@@ -155,5 +155,5 @@ def _error_number(error: BaseException) -> int:
 
 def free_mib(folder: Path) -> str:
     """MiB that are free where `folder` is, or is to be, for messages."""
-    there = next((place for place in (folder, *folder.parents) if place.exists()), Path("."))
+    there = next((path for path in (folder, *folder.parents) if path.exists()), Path("."))
     return f"{shutil.disk_usage(there).free / 2**20:.1f}"

@@ -6,6 +6,7 @@ numbers, so the centre of the top left pixel is (0, 0).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ Matrix = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 EDGE_TOLERANCE_PX = 1e-6  # so that rounding in a matrix does not uncover the outermost row
+FINER = 1.25  # moving pixels along a fixed one from which a fixed pixel is a mean over its area
+POINTS_AT_ONCE = 2**23
 
 
 class Crop(NamedTuple):
@@ -31,6 +34,17 @@ class Crop(NamedTuple):
         return image[self.y0 : self.y1, self.x0 : self.x1]
 
 
+def centred(length: int, most: int) -> slice:
+    """The middle of an axis, at most so many pixels of it."""
+    start = max(length - most, 0) // 2
+    return slice(start, min(start + most, length))
+
+
+def relative_length(one_nm: float | None, other_nm: float | None) -> float:
+    """The ratio of two edges of a voxel; 1, as of a cube, where one is not known."""
+    return 1.0 if one_nm is None or other_nm is None else one_nm / other_nm
+
+
 def _moving_coordinates(matrix: Matrix, fixed_shape: tuple[int, int]) -> NDArray[np.float64]:
     """For every fixed pixel the moving (y, x) that lands on it, [2, Y, X]."""
     inverse = np.linalg.inv(matrix)
@@ -43,24 +57,52 @@ def _moving_coordinates(matrix: Matrix, fixed_shape: tuple[int, int]) -> NDArray
     )
 
 
-def _inside(coordinates: NDArray[np.float64], moving_shape: tuple[int, int]) -> Mask:
+def _footprint(matrix: Matrix) -> NDArray[np.float64]:
+    """Moving (y, x) from a fixed pixel's centre to each point that stands for its area, [points, 2].
+
+    One point, the centre, where moving pixels are about as large as fixed ones or larger; otherwise a grid of points at
+    most one moving pixel apart.
+    """
+    finer = 1 / abs(scale(matrix))
+    count = 1 if finer < FINER else int(np.ceil(finer - EDGE_TOLERANCE_PX))
+    steps = (np.arange(count) + 0.5) / count - 0.5
+    offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
+    inverse = np.linalg.inv(matrix)
+    return np.asarray(offsets @ inverse[:2, :2][::-1, ::-1].T)
+
+
+def _inside(coordinates: NDArray[np.float64], moving_shape: tuple[int, int], footprint: NDArray[np.float64]) -> Mask:
+    """Which coordinates [2, Y, X] have their whole footprint between moving pixel centres."""
     last = np.array(moving_shape, dtype=np.float64).reshape(2, 1, 1) - 1
-    within = (coordinates >= -EDGE_TOLERANCE_PX) & (coordinates <= last + EDGE_TOLERANCE_PX)
+    low, high = (edge.reshape(2, 1, 1) for edge in (footprint.min(axis=0), footprint.max(axis=0)))
+    within = (coordinates + low >= -EDGE_TOLERANCE_PX) & (coordinates + high <= last + EDGE_TOLERANCE_PX)
     return np.asarray(within.all(axis=0))
 
 
 def coverage(matrix: Matrix, moving_shape: tuple[int, int], fixed_shape: tuple[int, int]) -> Mask:
     """Which fixed pixels the moving image covers, bool [Y, X]: those that fall between moving pixel centres."""
-    return _inside(_moving_coordinates(matrix, fixed_shape), moving_shape)
+    return _inside(_moving_coordinates(matrix, fixed_shape), moving_shape, _footprint(matrix))
 
 
 def covered_by(mask: Mask, matrix: Matrix, fixed_shape: tuple[int, int]) -> Mask:
-    """Which fixed pixels the True pixels of the moving `mask` [Y, X] cover, bool [Y, X]; by nearest neighbour."""
-    return coverage(matrix, mask.shape, fixed_shape) if mask.all() else warp(mask, matrix, fixed_shape)
+    """Which fixed pixels the True pixels of the moving `mask` [Y, X] cover, bool [Y, X]; by nearest neighbour.
+
+    Where moving pixels are finer, all of those within the fixed pixel must be True.
+    """
+    covered = coverage(matrix, mask.shape, fixed_shape)
+    return covered if mask.all() else covered & ~touched_by(~mask, matrix, fixed_shape)
+
+
+def touched_by(mask: Mask, matrix: Matrix, fixed_shape: tuple[int, int]) -> Mask:
+    """Which fixed pixels at least one True pixel of the moving `mask` [Y, X] reaches, bool [Y, X]."""
+    return _resampled(mask.astype(np.uint8), matrix, fixed_shape, 0, lambda points: points.max(axis=0)) > 0
 
 
 def warp(moving: Array, matrix: Matrix, shape: tuple[int, int], order: int = 3, fill: float = 0) -> Array:
     """Resample `moving` [Y, X] onto the fixed grid.
+
+    Where moving pixels are clearly finer than fixed ones, a fixed pixel is the mean over its area, so that nothing is
+    aliased (of `order` 0: the value of most of it).
 
     Args:
         moving: image of any integer, float or bool type; bool is always resampled by nearest neighbour. NaN stays
@@ -74,20 +116,44 @@ def warp(moving: Array, matrix: Matrix, shape: tuple[int, int], order: int = 3, 
         [Y, X] of the moving image's type. Integers are rounded, and kept within the moving image's own range: a
         cubic spline overshoots at edges.
     """
-    from scipy import ndimage  # here, not above: heavy, and imported with this module by every prediction
-
-    coordinates = _moving_coordinates(matrix, shape)
-    outside = ~_inside(coordinates, moving.shape)
     if moving.dtype == np.bool_:
         order = 0
-    last = np.array(moving.shape, dtype=np.float64).reshape(2, 1, 1) - 1
     source = moving.astype(np.float64)
-    values = ndimage.map_coordinates(source, np.clip(coordinates, 0, last), order=order, mode="mirror")
+    points = len(_footprint(matrix))
+    if order == 0:  # the lower median is the value of most, and never one that is not there
+        values = _resampled(
+            source, matrix, shape, 0, lambda of: np.partition(of, (points - 1) // 2, axis=0)[(points - 1) // 2]
+        )
+    else:
+        values = _resampled(source, matrix, shape, order if points == 1 else 1, lambda of: of.mean(axis=0))
     values = np.clip(values, np.nanmin(source), np.nanmax(source))
     if np.issubdtype(moving.dtype, np.integer):
         values = np.rint(values)
-    values[outside] = fill
+    values[~coverage(matrix, moving.shape, shape)] = fill
     return values.astype(moving.dtype)
+
+
+def _resampled(
+    source: Array, matrix: Matrix, shape: tuple[int, int], order: int, summary: Callable[[Array], Array]
+) -> Array:
+    """`summary` [Y, X] of the values [points, Y, X] at each fixed pixel's footprint; beyond its edge the image's edge.
+
+    Taken by bands of rows, so that the points of a much finer image need little memory.
+    """
+    from scipy import ndimage  # here, not above: heavy, and imported with this module by every prediction
+
+    footprint, coordinates = _footprint(matrix), _moving_coordinates(matrix, shape)
+    last = np.array(source.shape, dtype=np.float64).reshape(2, 1, 1) - 1
+    if len(footprint) == 1:
+        clipped = np.clip(coordinates, 0, last)
+        return np.asarray(ndimage.map_coordinates(source, clipped, order=order, mode="mirror"))
+    rows = max(1, POINTS_AT_ONCE // (len(footprint) * max(1, shape[1])))
+    bands = []
+    for y in range(0, shape[0], rows):
+        here = coordinates[:, y : y + rows]
+        at = [np.clip(here + offset.reshape(2, 1, 1), 0, last) for offset in footprint]
+        bands.append(summary(np.stack([ndimage.map_coordinates(source, each, order=order) for each in at])))
+    return np.concatenate(bands) if bands else np.zeros(shape, dtype=source.dtype)
 
 
 def common_crop(covered: Mask) -> Crop:
@@ -147,8 +213,12 @@ def _centre_xy(shape: tuple[int, int]) -> NDArray[np.float64]:
 
 
 def rotation_deg(matrix: Matrix) -> float:
-    """The rotation nearest to the matrix, in degrees, x towards y positive."""
-    return float(np.rad2deg(np.arctan2(matrix[1, 0] - matrix[0, 1], matrix[0, 0] + matrix[1, 1])))
+    """The rotation nearest to the matrix, in degrees, x towards y positive.
+
+    Of a mirrored image that which follows once it is mirrored left to right.
+    """
+    sign = -1.0 if np.linalg.det(matrix[:2, :2]) < 0 else 1.0
+    return float(np.rad2deg(np.arctan2(sign * matrix[1, 0] - matrix[0, 1], sign * matrix[0, 0] + matrix[1, 1])))
 
 
 def scale(matrix: Matrix) -> float:

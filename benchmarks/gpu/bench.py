@@ -50,7 +50,7 @@ def main() -> None:
     import cases
     import run as bench_run
     import turns
-    from cases import Case
+    from benchmark_cases import Case
     from report import write_report
 
     kind = DEVICE.type

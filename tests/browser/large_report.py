@@ -63,6 +63,21 @@ def _row(variant: str, kind: str, psnr: float, ssim: float) -> dict[str, Any]:
 
 def write_large_report(folder: Path) -> Path:
     """Write it, and give its path."""
+    write_report(folder / "report.html", large_report(folder))
+    return folder / "report.html"
+
+
+def write_report_of_two(folder: Path) -> Path:
+    """Write a report of two samples: the index, which is given, and a page of each."""
+    report = large_report(folder)
+    (sample,) = report["samples"]
+    report["samples"] = [{**sample, "name": name} for name in ("one rock", "another")]
+    write_report(folder / "report.html", report)
+    return folder / "report.html"
+
+
+def large_report(folder: Path) -> ReportData:
+    """What is in it; its files lie in the folder."""
     sources = [
         Source("TXM", "txm", _stack(folder / "txm.ome.zarr", rings)),
         Source("ramp", "prediction", _stack(folder / "ramp.ome.zarr", ramp)),
@@ -103,12 +118,10 @@ def write_large_report(folder: Path) -> Path:
         "warnings": ["Every learned variant was trained with a single seed.", HOSTILE],
         "viewer": embed_volumes(sources, (LOW, HIGH), VOXEL_NM, most_bytes=20e6),
     }
-    report: ReportData = {
+    return {
         "title": "A large report",
         "created_by": "TXM2SEM",
         "samples": [sample],  # type: ignore[typeddict-item]
         "settings_yaml": HOSTILE,
         "versions": {"python": "3"},
     }
-    write_report(folder / "report.html", report)
-    return folder / "report.html"

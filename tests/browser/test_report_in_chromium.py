@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from chromium_page import set_size
-from large_report import HIGH, HOSTILE, LOW, SHAPE, level
+from large_report import HIGH, HOSTILE, LOW, SHAPE, level, write_report_of_two
 
 pytest.importorskip("selenium", reason="no selenium: make test-browser")
 from selenium.webdriver.common.action_chains import ActionChains
@@ -343,3 +343,20 @@ def test_a_phone_scrolls_down_alone(driver: Any, screenshots: Path) -> None:
     driver.save_screenshot(str(screenshots / "phone-viewer.png"))
     driver.execute_script("document.querySelector('table.sortable').scrollIntoView()")
     driver.save_screenshot(str(screenshots / "phone-table.png"))
+
+
+def test_an_index_leads_to_a_page_of_each_sample_and_back(browser: Any, tmp_path: Path) -> None:
+    index = write_report_of_two(tmp_path)
+    browser.get_log("browser")
+    browser.get(index.as_uri())
+    assert [link.text for link in browser.find_elements(By.CSS_SELECTOR, ".overview a")] == ["one rock", "another"]
+    assert not browser.find_elements(By.CSS_SELECTOR, ".stage")
+    find(browser, ".overview a").click()
+    WebDriverWait(browser, 10).until(lambda page: page.title == "one rock – A large report")
+    assert find(browser, ".stage canvas").is_displayed()
+    find(browser, ".plate .enlarge").click()
+    assert find(browser, "#lightbox").is_displayed()
+    find(browser, "#lightbox .close").click()
+    find(browser, "header a").click()
+    WebDriverWait(browser, 10).until(lambda page: page.title == "A large report")
+    assert browser.get_log("browser") == []

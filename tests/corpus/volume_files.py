@@ -150,7 +150,8 @@ FOLDERS: dict[str, Case] = {
     ),
     "an empty slice": Case(folder(NAMES, extra=lambda p: (p / "s5.tif").touch()), refused=("s5.tif", "0 bytes")),
     "a colour slice": Case(
-        folder(NAMES, extra=lambda p: pillow([Image.new("RGB", (17, 12))], "s5.tif")(p)), refused=("s5.tif", "colour")
+        folder(NAMES, extra=lambda p: pillow([Image.new("RGB", (17, 12), (9, 8, 7))], "s5.tif")(p)),
+        refused=("s5.tif", "colour"),
     ),
     "a cut slice": Case(
         folder(NAMES, extra=lambda p: (p / "s2.tif").write_bytes((p / "s2.tif").read_bytes()[:300])),
@@ -229,7 +230,7 @@ def several_images(root: Path) -> Path:
 
 
 def appended(zarr_format: int) -> Make:
-    """Slices were appended, the unit of z and its scale mended, after the metadata had been consolidated."""
+    """Slices were appended, the unit of z and its scale corrected, after the metadata had been consolidated."""
 
     def make(root: Path) -> Path:
         path = root / "v.zarr"
@@ -242,11 +243,11 @@ def appended(zarr_format: int) -> Make:
         array = zarr.open_array(path / "a/0", mode="r+")
         array.resize(STACK.shape)
         array[2:] = STACK[2:]
-        mended = ome_attributes(zarr_format, "micrometer", 0.5)
+        corrected = ome_attributes(zarr_format, "micrometer", 0.5)
         if zarr_format == 2:
-            (path / ".zattrs").write_text(json.dumps(mended))
+            (path / ".zattrs").write_text(json.dumps(corrected))
         else:
-            edit_json("zarr.json", lambda entries: entries.update(attributes=mended))(path)
+            edit_json("zarr.json", lambda entries: entries.update(attributes=corrected))(path)
         return path
 
     return make

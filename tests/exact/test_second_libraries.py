@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rocks
@@ -10,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from txm2sem_core import io
+from txm2sem_core.measure.laboratory import laboratory_text, measure_laboratory
 from txm2sem_core.metrics import ms_ssim, psnr, ssim
 from txm2sem_core.metrics.pores.chords import chord_lengths
 from txm2sem_core.metrics.pores.connectivity import connected_porosity
 from txm2sem_core.metrics.pores.geometry import specific_surface
+from txm2sem_core.metrics.pores.laboratory import mercury_intrusion, pore_network
 
 SEEDS = st.integers(0, 10_000)
 
@@ -72,3 +77,46 @@ def test_surfaces_are_near_those_of_marching_cubes(seed: int, sigma: float, poro
     vertices, faces, *_ = marching_cubes(pore.astype(np.float32), 0.5)
     theirs = measure.mesh_surface_area(verts=vertices, faces=faces) / (len(pore) - 1) ** 3
     assert 0.88 < specific_surface(pore, 1.0) * 1e-9 / theirs < 0.94
+
+
+def test_mercury_fills_cracks_at_their_width_and_wide_pores_behind_throats_at_the_throats() -> None:
+    """A crack of 7 and one of 3 voxels; then two balls of 20 voxels behind a channel of 5."""
+    pytest.importorskip("porespy", reason="make test-second installs PoreSpy")
+    pore = np.zeros((40, 40, 40), bool)
+    pore[:, 10:17] = pore[:, 25:28] = True
+    curve = mercury_intrusion(pore, 10)
+    assert curve["diameter_nm"].tolist() == [70, 30]
+    assert curve["saturation"].tolist() == pytest.approx([0.7, 1])
+    assert curve["pressure_mpa"].tolist() == pytest.approx([21.23, 49.54], rel=1e-3)
+    bottle = two_balls()
+    curve = mercury_intrusion(bottle, 10)
+    assert curve["diameter_nm"].max() == 50
+    bottle[:, :, :3] = False  # nothing leads in any more
+    assert mercury_intrusion(bottle, 10).empty
+
+
+def test_a_network_of_two_pores_and_a_throat() -> None:
+    pytest.importorskip("porespy", reason="make test-second installs PoreSpy")
+    found = pore_network(two_balls(), 10)
+    assert (found["pores"], found["throats"], found["coordination_mean"]) == (2, 1, 1)
+    assert found["pore_diameter_nm_median"] == pytest.approx(190, abs=15)
+    assert found["throat_diameter_nm_median"] == pytest.approx(50, abs=15)
+    assert found["pores_per_um3"] == pytest.approx(2 / (30 * 30 * 60 * 1e-6))
+
+
+def test_the_command_measures_a_block_of_a_volume(tmp_path: Path) -> None:
+    pytest.importorskip("porespy", reason="make test-second installs PoreSpy")
+    io.write_tiff(tmp_path / "v.tif", np.where(two_balls(), 20, 200).astype(np.uint8), (10.0, 10.0, 10.0))
+    found = measure_laboratory(tmp_path / "v.tif", 100, tmp_path / "l.json", cube_px=0)
+    assert (found["pores"], found["block_px"]) == (2, [30, 30, 60])
+    assert found["mercury_half_filled_mpa"] == pytest.approx(29.72, rel=1e-3)
+    assert io.read_json(tmp_path / "l.json")["mercury"]["diameter_nm"][0] == 50
+    assert "pressure that fills half of them / MPa   29.72" in laboratory_text(found)
+
+
+def two_balls() -> np.ndarray:
+    """Balls of 20 voxels, joined by a channel of 5 that leads to one face."""
+    z, y, x = np.ogrid[:30, :30, :60]
+    pore = ((z - 15) ** 2 + (y - 15) ** 2 + (x - 15) ** 2 < 100) | ((z - 15) ** 2 + (y - 15) ** 2 + (x - 40) ** 2 < 100)
+    pore[13:18, 13:18, :40] = True
+    return pore

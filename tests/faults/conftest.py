@@ -18,7 +18,7 @@ from undisturbed import Mount, Undisturbed, fingerprint, make_workflow, start
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """The whole road, run once and left alone."""
+    """The whole pipeline, run once and left alone."""
     folder = make_workflow(tmp_path_factory.mktemp("reference") / "w")
     begun = time.monotonic()
     assert start(folder).wait() == 0, (folder / "output.txt").read_text()

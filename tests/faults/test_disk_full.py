@@ -1,4 +1,4 @@
-"""A full disk is told in one message and leaves nothing; after space is made the same call goes through."""
+"""A full disk is reported in one message and leaves nothing; after space is made the same call goes through."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def _tensor() -> object:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk_is_told_and_leaves_nothing(mount: Mount, tmp_path: Path, name: str) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(mount: Mount, tmp_path: Path, name: str) -> None:
     disk = tmp_path / "disk"
     mount(disk, "1m")
-    with pytest.raises(InputError, match=r"no space left .* MiB are free\). Make space there") as told:
+    with pytest.raises(InputError, match=r"no space left .* MiB are free\). Make space there") as message:
         WRITERS[name](disk / name)
-    assert str(told.value).startswith(f"{disk / name}: ")
+    assert str(message.value).startswith(f"{disk / name}: ")
     assert list(disk.iterdir()) == []
     mount(disk, "8m")
     WRITERS[name](disk / name)
@@ -76,7 +76,7 @@ def run(arguments: list[object]) -> None:
         cli.main()
     except SystemExit as end:
         if end.code == 1:
-            raise InputError("told") from end
+            raise InputError("reported") from end
     finally:
         sys.argv = before
 
@@ -121,13 +121,13 @@ def test_a_stage_on_a_full_disk(
     capsys.readouterr()
     with pytest.raises(InputError) as raised:
         stage(begin, disk / "out")
-    told = f"{raised.value}\n{capsys.readouterr().err}"
-    assert "No space left on device" in told
-    assert "MiB are free" in told
-    assert "Make space there" in told
-    assert str(disk / "out") in told
-    assert ".part." not in told
-    assert "Traceback" not in told
+    message = f"{raised.value}\n{capsys.readouterr().err}"
+    assert "No space left on device" in message
+    assert "MiB are free" in message
+    assert "Make space there" in message
+    assert str(disk / "out") in message
+    assert ".part." not in message
+    assert "Traceback" not in message
     left = visible(disk)
     assert last not in {Path(file).relative_to("out").as_posix() for file in left}
     assert {file: digest for file, digest in left.items() if expected[file.removeprefix("out/")] != digest} == {}
@@ -169,10 +169,10 @@ def test_the_last_weights_on_a_full_disk(
 
 
 @pytest.mark.skipif(not ALL, reason="minutes: set TXM2SEM_FAULTS=all, or run `make test-faults`")
-@pytest.mark.slow  # the whole road, twice
+@pytest.mark.slow  # the whole pipeline, twice
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("share", [0.3, 0.7])
-def test_the_road_on_a_full_disk(undisturbed: Undisturbed, mount: Mount, tmp_path: Path, share: float) -> None:
+def test_the_pipeline_on_a_full_disk(undisturbed: Undisturbed, mount: Mount, tmp_path: Path, share: float) -> None:
     folder = make_workflow(tmp_path / "w")
     results = folder / "results"
     mount(results, str(int(share * undisturbed.size)))

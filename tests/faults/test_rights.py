@@ -1,4 +1,4 @@
-"""What may not be read or written is told in a message; what is only read is never written."""
+"""What may not be read or written is reported in a message; what is only read is never written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from small_stages import make_start
-from undisturbed import ALL, ROAD, make_workflow, start
+from undisturbed import ALL, PIPELINE, make_workflow, start
 from without_rights import INPUTS, commands, run
 
 from txm2sem_core import io
@@ -57,13 +57,15 @@ def outcomes(begin: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tupl
 
 
 @pytest.mark.parametrize(("closed", "command"), CASES)
-def test_missing_rights_are_told(outcomes: dict[tuple[str, str], dict[str, Any]], closed: str, command: str) -> None:
+def test_missing_rights_are_reported(
+    outcomes: dict[tuple[str, str], dict[str, Any]], closed: str, command: str
+) -> None:
     outcome = outcomes[closed, command]
     assert outcome["code"] in (1, 2), outcome["code"]
-    message = outcome["told"].splitlines()[-1]
-    assert outcome["closed"] in message
-    assert any(words in message for words in ("Permission denied", "is not readable", "cannot be written to"))
-    assert "Traceback" not in outcome["told"]
+    last_line = outcome["message"].splitlines()[-1]
+    assert outcome["closed"] in last_line
+    assert any(words in last_line for words in ("Permission denied", "is not readable", "cannot be written to"))
+    assert "Traceback" not in outcome["message"]
     assert outcome["left"] == []
 
 
@@ -81,8 +83,8 @@ def test_what_is_only_read_is_never_written(begin: Path, tmp_path: Path) -> None
     before = state(begin)
     assert len(before) > 80
     for arguments in commands(begin, tmp_path / "output").values():
-        code, told = run(arguments)
-        assert code == 0, told
+        code, message = run(arguments)
+        assert code == 0, message
     assert state(begin) == before
     (begin / "txm.tif").touch()
     assert state(begin) != before
@@ -98,14 +100,14 @@ def test_what_is_written_has_the_rights_that_the_user_gives_to_files(begin: Path
 
 
 @on_demand
-@pytest.mark.slow  # a road
-def test_the_road_never_writes_its_inputs_and_needs_no_right_to(tmp_path: Path) -> None:
+@pytest.mark.slow  # a pipeline
+def test_the_pipeline_never_writes_its_inputs_and_needs_no_right_to(tmp_path: Path) -> None:
     inputs = tmp_path / "inputs"
-    code, told = run(["phantom", "--output", inputs, "--shape", 24, 128, 128])
-    assert code == 0, told
+    code, message = run(["phantom", "--output", inputs, "--shape", 24, 128, 128])
+    assert code == 0, message
     columns = {"sample": "own", "source": "pairs", "pair_z": "4:24:8"}
     columns |= {kind: str(inputs / kind) for kind in ("txm", "sem", "charge", "txm_volume")}
-    config = ROAD | {"variants": {"pointwise": ROAD["variants"]["pointwise"]}}
+    config = PIPELINE | {"variants": {"pointwise": PIPELINE["variants"]["pointwise"]}}
     samples = "\t".join(columns) + "\n" + "\t".join(columns.values()) + "\n"
     folder = make_workflow(tmp_path / "w", config, samples)
     for path in [*inputs.rglob("*"), inputs]:

@@ -1,4 +1,4 @@
-"""The whole road on tiny data, run as a user does, and what is compared of its results."""
+"""The whole pipeline on tiny data, run as a user does, and what is compared of its results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 Mount = Callable[[Path, str], None]  # the fixture `mount`
 WORKFLOW_COPY = Path(__file__).resolve().parents[1] / "workflow/conftest.py"
 ALL = os.environ.get("TXM2SEM_FAULTS") == "all"
-ROAD: dict[str, Any] = {
+PIPELINE: dict[str, Any] = {
     "samples": "samples.tsv",
     "figures": "figures.yaml",
     "phantom": {"shape": [24, 128, 128], "pair_every": 4, "max_rotation_deg": 1, "max_shift_px": 3},
@@ -35,15 +35,15 @@ TIMED = ("logs", "benchmarks", "provenance.json", "ro-crate-metadata.json", "cra
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """Seconds that the road takes, the fingerprint of its results, and their size in bytes."""
+    """Seconds that the pipeline takes, the fingerprint of its results, and their size in bytes."""
 
     seconds: float
     expected: dict[str, str]
     size: int
 
 
-def make_workflow(folder: Path, config: dict[str, Any] = ROAD, samples: str = SAMPLES) -> Path:
-    """A copy of the workflow, by default with the tiny road's settings."""
+def make_workflow(folder: Path, config: dict[str, Any] = PIPELINE, samples: str = SAMPLES) -> Path:
+    """A copy of the workflow, by default with the tiny pipeline's settings."""
     spec = importlib.util.spec_from_file_location("workflow_copy", WORKFLOW_COPY)
     assert spec is not None
     assert spec.loader is not None

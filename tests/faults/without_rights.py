@@ -46,15 +46,15 @@ INPUTS = {
 def run(arguments: list[object]) -> tuple[int | str, str]:
     """The command's exit code, or its traceback, and what it said."""
     sys.argv = ["txm2sem", *map(str, arguments)]
-    told = streams.StringIO()
-    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(streams.StringIO()):
+    message = streams.StringIO()
+    with contextlib.redirect_stderr(message), contextlib.redirect_stdout(streams.StringIO()):
         try:
             cli.main()
         except SystemExit as end:
-            return int(end.code or 0), told.getvalue()
+            return int(end.code or 0), message.getvalue()
         except BaseException:
-            return traceback.format_exc(), told.getvalue()
-    return 0, told.getvalue()
+            return traceback.format_exc(), message.getvalue()
+    return 0, message.getvalue()
 
 
 def tried(begin: Path, output: Path, name: str, closed: Path, mode: int) -> dict[str, Any]:
@@ -62,11 +62,11 @@ def tried(begin: Path, output: Path, name: str, closed: Path, mode: int) -> dict
     before = closed.stat().st_mode
     closed.chmod(mode)
     try:
-        code, told = run(commands(begin, output)[name])
+        code, message = run(commands(begin, output)[name])
     finally:
         closed.chmod(before)
     left = sorted(path.name for path in output.iterdir())
-    return {"command": name, "closed": str(closed), "code": code, "told": told, "left": left}
+    return {"command": name, "closed": str(closed), "code": code, "message": message, "left": left}
 
 
 def main() -> None:

@@ -100,7 +100,7 @@ def end_processes(processes: Sequence[psutil.Process]) -> None:
     """Kill them, whether or not they are still there."""
     for process in processes:
         try:
-            process.kill()  # psutil compares the time of the start, so that a number used anew is never hit
+            process.kill()  # psutil compares the time of the start: a later process of the same number is safe
         except psutil.NoSuchProcess:
             continue
     psutil.wait_procs(processes, timeout=5)

@@ -9,13 +9,18 @@ import json
 import re
 import subprocess
 import sys
+import time
+from functools import partial
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+import kernels
 import pytest
 import report
 import sections
+from benchmark_cases import Case
+from kernel_switches import SWITCHES
 from predict_planes import work_of
 from shale_images import write_store
 from torch import nn
@@ -146,6 +151,71 @@ def test_the_machine_is_described_where_the_package_is_not_installed(monkeypatch
 
     monkeypatch.setattr(report, "version", absent)
     assert f"txm2sem {__version__}, torch 1.0" in report.machine(argparse.Namespace(device="cpu", threads=2))
+
+
+def test_sections_that_are_not_measured_now_stay_as_the_page_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one part can be measured anew, by another version or on another machine, which its section names."""
+    page = tmp_path / "page.md"
+    old = ["# Benchmarks\n\nan old head", "Whole volumes\n\nold volumes", "Training\n\nold training"]
+    page.write_text("\n\n## ".join([*old, "Training, on another machine\n\nkept"]) + "\n")
+    monkeypatch.setattr(report, "training", lambda found, device: "## Training\n\nnew training\n\n")
+    chosen = argparse.Namespace(output=page, device="cpu", threads=2, quick=False, rounds=3, shared=True)
+    report.write_report({"training": {}}, ["MONAI"], chosen, 16)
+    head, training, kept, volumes = page.read_text().split("## ")
+    assert "old head" not in head
+    assert "not measured: MONAI." in head
+    assert training.startswith("Training\n\nMeasured 20")
+    assert f"txm2sem {__version__}" in training
+    assert "rounds: 3. As other\nwork" in training
+    assert training.endswith("new training\n\n")
+    assert kept == "Training, on another machine\n\nkept\n\n"
+    assert volumes == "Whole volumes\n\nold volumes\n"
+
+
+def test_links_of_the_page_lead_to_files() -> None:
+    texts = report.HEAD, sections.TRAINING, sections.PLANES, sections.VOLUMES
+    links = [link for text in texts for link in re.findall(r"\]\(([^)#]+)", text)]
+    assert len(links) > 5
+    assert all((BENCHMARKS.parent / "docs/evidence" / link).is_file() for link in links)
+
+
+def test_planes_beside_engines() -> None:
+    def program(seconds: float, **more: float) -> list[dict[str, Any]]:
+        return [{"seconds": seconds, "matrix_rate": 1e9, "memory_rate": 1e9, "peak_bytes": 2**20, **more}]
+
+    runs = {
+        "export": [{"operations": 1e9, "values": 1e8}],
+        "published": program(4.0, difference=0.0),
+        "ours": program(2.0, difference=1e-7),
+        "OpenVINO": program(3.0, difference=2e-7),
+    }
+    alone = {"export": runs["export"], "ours": program(8.0)}
+    text = sections.planes({"unet_128": runs, "resnet_9blocks, 4096 x 4096": alone}, "cpu")
+    assert "| unet_128 | ours | 2.000 | 50% | 20% | 1 | 2.00 | 1e-07 | 2.0 x published |" in text
+    assert "| unet_128 | OpenVINO | 3.000 | 33% | 13% | 1 | 1.33 | 2e-07 |  |" in text
+    assert "| resnet_9blocks, 4096 x 4096 | ours | 8.000 | 12% | 5% | 1 |  |  |  |" in text
+    assert "| unet_128 | OpenVINO | 1.50 | 2e-07 |" in text
+
+
+@pytest.mark.parametrize("side", [0, 64], ids=["step", "plane"])
+def test_kernels_are_measured_one_by_one(side: int, tmp_path: Path) -> None:
+    """The network without a kernel computes the same, and otherwise; afterwards the kernel is there again."""
+    write_store(tmp_path, 32, 1, 2)
+    work = kernels.Work(Case("feedforward", "resnet_1blocks", width=4), side)
+    switches = [switch for switch in SWITCHES if switch.touches(work)]
+    make = partial(kernels.plane_of, work) if side else partial(kernels.step_of, work, tmp_path)
+    before = {switch: [_named(target, name) for target, name, _ in switch.patches] for switch in SWITCHES}
+    gains = kernels.measured(work, switches, make, 2, time.perf_counter)
+    assert len(gains) == len(switches) > 4
+    assert all(0 < gain.median < 1e3 and gain.difference < 1e-4 for gain in gains)
+    assert before == {switch: [_named(target, name) for target, name, _ in switch.patches] for switch in SWITCHES}
+    assert all(gain.switch.name in kernels.written(gains) for gain in gains)
+
+
+def _named(target: Any, name: Any) -> object:
+    return target[name] if isinstance(target, dict) else getattr(target, name)
 
 
 GPU = sorted((BENCHMARKS / "gpu").glob("*.py"))

@@ -39,9 +39,9 @@ def test_what_is_no_matter_of_the_users_stays_as_it_is(tmp_path: Path) -> None:
 )
 def test_a_full_disk_names_what_was_written(tmp_path: Path, error: Exception) -> None:
     target = tmp_path / "not" / "there" / "a.tif"
-    told = str(for_user(error, target))
-    assert told.startswith(f"{target}: cannot be written, {target.parent} has no space left (")
-    assert "MiB are free). Make space there, and run the same again." in told
+    message = str(for_user(error, target))
+    assert message.startswith(f"{target}: cannot be written, {target.parent} has no space left (")
+    assert "MiB are free). Make space there, and run the same again." in message
 
 
 def test_a_full_disk_of_which_nothing_is_known() -> None:
@@ -56,15 +56,15 @@ def test_missing_rights_name_the_file_that_lacks_them(tmp_path: Path) -> None:
 
 
 def test_no_memory() -> None:
-    told = for_user(MemoryError("Unable to allocate 3.00 TiB for an array"))
-    assert isinstance(told, OutOfMemoryError)
-    assert "Unable to allocate 3.00 TiB" in str(told)
+    message = for_user(MemoryError("Unable to allocate 3.00 TiB for an array"))
+    assert isinstance(message, OutOfMemoryError)
+    assert "Unable to allocate 3.00 TiB" in str(message)
 
 
 def test_no_thread() -> None:
-    told = for_user(RuntimeError("can't start new thread"))  # as Python says it where memory or processes are bounded
-    assert isinstance(told, OutOfMemoryError)
-    assert "ulimit" in str(told)
+    message = for_user(RuntimeError("can't start new thread"))  # as Python says where memory is bounded
+    assert isinstance(message, OutOfMemoryError)
+    assert "ulimit" in str(message)
     assert for_user(RuntimeError("shape mismatch")) is None
 
 

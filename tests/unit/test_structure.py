@@ -1,4 +1,4 @@
-"""The house: floors of imports, who may touch formats, sizes of files, rules and environments of the workflow."""
+"""The structure: layers of imports, who may touch formats, sizes of files, rules and environments of the workflow."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 from workflow_rules import REPOSITORY, RULES, rules, scripts_in, section
+
+from txm2sem_core.costs.memory import MEMORY, kind_of
+from txm2sem_core.costs.work import SECONDS
 
 PACKAGE = REPOSITORY / "txm2sem_core"
 LONGEST_FILE = 450
@@ -28,7 +31,18 @@ MIDDLE = {
     "provenance",
     "plotting",
 }
-STAGES = {"phantom", "registration", "patches", "training", "inference", "measure", "figures", "report"}
+STAGES = {
+    "phantom",
+    "registration",
+    "patches",
+    "training",
+    "inference",
+    "measure",
+    "figures",
+    "report",
+    "export",
+    "costs",
+}
 TOP = {"cli", "commands", "__main__"}
 FLOORS = [GROUND, MIDDLE, STAGES, TOP]
 BESIDE = {("__main__", "cli"), ("cli", "commands")}
@@ -215,16 +229,34 @@ def test_every_rule_has_a_log_a_benchmark_an_environment_and_known_resources(nam
     assert not re.search(r"\b(?:temp|protected)\(", text)
 
 
+def test_only_the_volumes_that_pass_are_removed_with_the_reports_of_their_slabs() -> None:
+    """What a job made is kept otherwise (`predict.keep`)."""
+    found = {path.name for path in RULES if re.search(r"\b(?:temp|protected)\(", path.read_text())}
+    assert found == {"predict_passing.smk"}
+    text = (REPOSITORY / "workflow/rules/predict_passing.smk").read_text()
+    bodies = re.split(r"^use rule \w+ as predict_passing_\w+ with:$", text, flags=re.MULTILINE)[1:]
+    assert len(bodies) == len(re.findall(r"^use rule|^rule", text, re.MULTILINE)) == text.count("temp(")
+    assert all(re.search(r"(volume=temp\(directory|report=temp\()", body) for body in bodies)
+    assert not re.search(r"digest=temp", text)
+
+
 @pytest.mark.parametrize(("name", "text"), rules(), ids=[name for name, _ in rules()])
 def test_memory_and_time_grow_with_every_attempt(name: str, text: str) -> None:
     resources = section(text, "resources") or ""
-    assert re.search(r"^ {8}mem_mb=grows\(\d+\),$", resources, flags=re.MULTILINE), name
-    assert re.search(r"^ {8}runtime=grows\(\d+\),$", resources, flags=re.MULTILINE), name
+    assert re.search(rf'^ +mem_mb=memory_of\(f?"{name}"\),$', resources, flags=re.MULTILINE), name
+    assert re.search(rf'^ +runtime=minutes_of\(f?"{name}"\),$', resources, flags=re.MULTILINE), name
+    assert kind_of(name) in MEMORY.keys() & SECONDS.keys()
 
 
 def test_the_cluster_profile_sends_the_rules_that_use_a_gpu_to_one_place_and_knows_every_rule_that_it_names() -> None:
     profile = yaml.safe_load((REPOSITORY / "profiles/slurm/config.yaml").read_text())
     on_gpu = {name for name, text in rules() if re.search(r"^ {8}gpu=", section(text, "resources") or "", re.MULTILINE)}
+    whole = "".join(path.read_text() for path in RULES)
+    for base, name, text in re.findall(
+        r"^use rule (\w+) as (\w+) with:\n(.*?)(?=^\S|\Z)", whole, re.MULTILINE | re.DOTALL
+    ):
+        if base in on_gpu and "\n    resources:" not in text:
+            on_gpu.add(name)
     assert set(profile["set-resources"]) == on_gpu
     first, *others = profile["set-resources"].values()
     assert all(other is first for other in others), "written once, and referred to"

@@ -1,4 +1,4 @@
-"""A copy of the workflow in a folder of its own, and one tiny run of the whole road that many tests look at."""
+"""A copy of the workflow in a folder of its own, and one tiny run of the whole pipeline that many tests look at."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def shared_run(tmp_path_factory: pytest.TempPathFactory, worker: str, name: str,
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workflow:
-    """The whole road, run once on a tiny phantom. Takes about a minute: some forty jobs that each start Python.
+    """The whole pipeline, run once on a tiny phantom. Takes about a minute: some forty jobs that each start Python.
 
     `trace/` tells which files of the package had a part in each job (`traced/sitecustomize.py`).
     """
@@ -127,12 +127,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workfl
         result = workflow.run(PYTHONPATH=str(Path(__file__).parent / "traced"), **trace)
         (folder / "output.txt").write_text(result.stdout)
         assert result.returncode == 0, result.stdout
+        # other processes plan in the folder, whose marks come and go: copies are taken of one that nobody works in
+        shutil.copytree(folder, _untouched(workflow), symlinks=True)
 
     return shared_run(tmp_path_factory, worker_id, "finished", make)
+
+
+def _untouched(finished: Workflow) -> Path:
+    return finished.folder.with_name(f"{finished.folder.name}-untouched")
 
 
 @pytest.fixture
 def changed(finished: Workflow, tmp_path: Path) -> Workflow:
     """A copy of the finished run (times of change kept) that a test may change."""
-    shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    shutil.copytree(_untouched(finished), tmp_path / "copy", symlinks=True)
     return Workflow(tmp_path / "copy")

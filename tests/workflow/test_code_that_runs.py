@@ -1,4 +1,4 @@
-"""What really runs in the jobs of the road is part of the code that their rules state."""
+"""What really runs in the jobs of the pipeline is part of the code that their rules state."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Workflow
+from conftest import COPIED, ROOT, Workflow
 
 PAGE = (ROOT / "docs/start/command.md").read_text()
 REPAIR = {
@@ -40,6 +40,10 @@ def test_every_command_of_the_page_does_its_work(finished: Workflow, tmp_path: P
     for name in ("feedforward", "feedforward_z"):
         shutil.copytree(made / "models/feedforward/seed0", demo / f"models/{name}/seed0")
     shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "results/.txm2sem-results").touch()  # they are ours
+    for name in COPIED:  # the workflow, which `txm2sem plan` asks
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "tests/fixtures/reference/resnet6_instance_net_G.pth", tmp_path / "latest_net_G.pth")
     repair = "results/side-tasks/demo/models/repair/seed0"
     settings = json.dumps(REPAIR)

@@ -1,4 +1,4 @@
-"""One variant whose training fails: the others are made, the failure is told last, and the run can go on without it."""
+"""One variant whose training fails: the others are made, the failure is reported, and the run can go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tiny road where every name that a user chooses holds spaces, quotes, accents and commands for a shell.
+"""The tiny pipeline where every name that a user chooses holds spaces, quotes, accents and commands for a shell.
 
 The same run shows that raw files are never written, and that the record of its provenance is whole and reruns nothing.
 """
@@ -121,7 +121,7 @@ def write_table(path: Path, *rows: list[str]) -> None:
 
 
 @pytest.mark.slow  # some forty jobs that each start Python
-def test_the_road_with_names_that_are_commands(tmp_path: Path) -> None:
+def test_the_pipeline_with_names_that_are_commands(tmp_path: Path) -> None:
     raw = tmp_path / RAW
     phantom = PhantomSettings.model_validate(TINY["phantom"])
     made = tmp_path / "made"

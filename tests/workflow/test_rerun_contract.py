@@ -50,14 +50,18 @@ TABLES = one("summarise_metrics", "summarise_volumes")
 TRUE_ROCK = one("measure_true_rock", "summarise_rock")
 ROCK = {f"measure_rock sample=tiny, variant={variant}, seed=0" for variant in VARIANTS} | TRUE_ROCK
 CHARTS = one("draw_spectra")
-PORES = one("draw_distributions")
+PORES = one("draw_distributions", "draw_rock")
 MAPS = one("draw_phases", "draw_pore_space")
+SUMMARY = one("summarise_consistency")
+MEASURED = ("measure_volume", "measure_rock", "measure_consistency")  # of volumes
+FORWARD = one("learn_forward_model", "measure_true_consistency") | SUMMARY
 FACTOR = {f"{rule} sample=tiny, factor=2" for rule in ("downsample_patches", "downsample_volume")}
 
 
 def after_prediction(variants: tuple[str, ...]) -> set[str]:
     measured = jobs_of("measure_patches", variants) | jobs_of("measure_volume", variants)
     measured |= jobs_of("measure_rock", variants) | one("summarise_rock")
+    measured |= jobs_of("measure_consistency", variants) | SUMMARY
     maps = MAPS if set(variants) & set(LEARNED) else set()
     return measured | TABLES | MONTAGE | sections(variants) | one("draw_comparison") | CHARTS | PORES | maps | REPORT
 
@@ -70,12 +74,15 @@ def after_training(variants: tuple[str, ...]) -> set[str]:
 
 # what shows several variants side by side
 COMPARED = TABLES | MONTAGE | one("summarise_rock", "draw_comparison", "draw_curves") | CHARTS | PORES | MAPS | REPORT
+COMPARED |= SUMMARY
 AFTER_MEASURE = (
     jobs_of("measure_patches") | jobs_of("measure_volume") | TABLES | MONTAGE | one("draw_comparison") | CHARTS | REPORT
 )
 AFTER_ROCK = ROCK | PORES | REPORT
 AFTER_PHASES = jobs_of("measure_volume") | one("summarise_volumes") | CHARTS | MAPS | AFTER_ROCK
-ALL_FROM_PATCHES = one("extract_patches") | TRUE_ROCK | FACTOR | jobs_of("train_model") | after_training(VARIANTS)
+ALL_FROM_PATCHES = (
+    one("extract_patches") | TRUE_ROCK | FORWARD | FACTOR | jobs_of("train_model") | after_training(VARIANTS)
+)
 ALL_FROM_REGISTER = ALL_FROM_PATCHES | one("register_pairs", "draw_registration")
 EVERYTHING = ALL_FROM_REGISTER | one("make_phantom")
 PICTURES = MONTAGE | sections() | one("draw_registration", "draw_curves", "draw_comparison")
@@ -90,6 +97,8 @@ NEW_SEED = (
     | jobs_of("measure_patches", LEARNED, 1)
     | jobs_of("measure_volume", LEARNED, 1)
     | jobs_of("measure_rock", LEARNED, 1)
+    | jobs_of("measure_consistency", LEARNED, 1)
+    | SUMMARY
     | one("summarise_rock")
     | TABLES
     | one("draw_curves", "draw_comparison")
@@ -97,6 +106,10 @@ NEW_SEED = (
     | PORES
     | REPORT
 )
+
+
+OF_VOLUMES = {job for rule in MEASURED for job in jobs_of(rule, LEARNED, 1)} | SUMMARY | PORES
+OF_VOLUMES |= one("summarise_volumes", "summarise_rock")
 
 
 def uncertain(rule: str, run: str) -> set[str]:
@@ -109,12 +122,14 @@ def ensemble(rule: str, variants: tuple[str, ...] = LEARNED) -> set[str]:
 
 SLABS = {f"{job}, slab={slab}, slabs=2" for job in jobs_of("predict_slab") for slab in (1, 2)}
 AFTER_VOLUMES = jobs_of("measure_volume") | jobs_of("measure_rock") | one("summarise_volumes", "summarise_rock")
+AFTER_VOLUMES |= jobs_of("measure_consistency") | SUMMARY
 AFTER_VOLUMES |= sections() | CHARTS | PORES | MAPS | REPORT
 UNCERTAIN_RULES = ("predict_test_uncertainty", "predict_volume_uncertainty", "measure_uncertainty", "draw_uncertainty")
 ENSEMBLES = (
     {job for rule in UNCERTAIN_RULES for name in LEARNED for job in uncertain(rule, f"{name}/ensemble")}
     | ensemble("measure_ensemble_patches")
     | ensemble("measure_ensemble_volume")
+    | ensemble("measure_ensemble_consistency")
     | one("summarise_uncertainty")
 )
 DROPOUT = (
@@ -123,7 +138,7 @@ DROPOUT = (
     | after_prediction(("feedforward",))
 )
 # what a key needs beside it to mean anything
-ALSO: dict[str, dict[str, Any]] = {"predict.uncertainty.ensemble": {"seeds": [0, 1]}}
+ALSO: dict[str, dict[str, Any]] = {key: {"seeds": [0, 1]} for key in ("predict.uncertainty.ensemble", "measure.seeds")}
 
 # key, new value, jobs; `variant:` keys are of the variant `feedforward`
 KEYS: list[tuple[str, Any, set[str]]] = [
@@ -146,16 +161,20 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("phantom.psf_fwhm_nm", [100, 90, 90], EVERYTHING),
     ("phantom.photons", 1000, EVERYTHING),
     ("phantom.sem_electrons", 90, EVERYTHING),
+    ("phantoms", {"tiny": {"seed": 1}}, EVERYTHING),
     ("register.transform", "affine", ALL_FROM_REGISTER),
     ("register.median_px", 5, ALL_FROM_REGISTER),
     ("register.smooth_px", 1.5, ALL_FROM_REGISTER),
     ("register.levels", 3, ALL_FROM_REGISTER),
     ("register.max_rotation_deg", 12, ALL_FROM_REGISTER),
     ("register.max_scale_percent", 12, ALL_FROM_REGISTER),
+    ("register.scales", [0.5, 1.5], ALL_FROM_REGISTER),
+    ("register.mirrored", False, ALL_FROM_REGISTER),
     ("register.max_shift_fraction", 0.3, ALL_FROM_REGISTER),
     ("register.max_disagreement_px", 3, ALL_FROM_REGISTER),
     ("register.min_overlap", 0.4, ALL_FROM_REGISTER),
     ("register.min_similarity", 0.01, ALL_FROM_REGISTER),
+    ("register.landmarks", "exact", ALL_FROM_REGISTER),
     ("register.refused", "stop", ALL_FROM_REGISTER),
     ("patches.size_px", 48, ALL_FROM_PATCHES),
     ("patches.train", 12, ALL_FROM_PATCHES),
@@ -200,18 +219,24 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("predict.uncertainty.ensemble", True, NEW_SEED | ENSEMBLES),
     ("predict.uncertainty.dropout_samples", 2, DROPOUT),
     ("predict.uncertainty.seed", 1, REPORT),  # of the dropout, which is off here
+    ("predict.samples", 3, REPORT),  # which no variant draws here: test_drawn_samples.py
+    ("predict.coherence", 0.5, REPORT),
+    ("predict.keep", "shown", set()),
     ("tiff_volumes", True, jobs_of("export_volume")),
     ("measure.data_range", 200, AFTER_MEASURE),
     ("measure.phases", 3, AFTER_PHASES),
     ("measure.thresholds", [90], AFTER_PHASES),
     ("measure.segmentation", "labels", AFTER_PHASES | one("place_labels")),
+    ("measure.seeds", "first", NEW_SEED - OF_VOLUMES),  # the volume of the other seed is predicted, but not measured
     ("measure.forest.trees", 20, REPORT),  # of the forest, which is not chosen here
     ("measure.forest.depth", 8, REPORT),
     ("measure.forest.largest_px", 4, REPORT),
     ("measure.forest.pixels", 500, REPORT),
     ("measure.forest.seed", 1, REPORT),
     ("measure.rock.cube_px", 64, AFTER_ROCK),
+    ("measure.rock.blocks", 2, AFTER_ROCK),
     ("measure.rock.flow", True, AFTER_ROCK),
+    ("measure.rock.axes", ["x"], REPORT),  # of the flow, which is off here
 ]
 
 
@@ -295,6 +320,7 @@ def touched(file: Path) -> None:
 
 TRAINED_AGAIN = jobs_of("train_model") | after_training(VARIANTS)
 PREDICTED_AGAIN = jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)
+OF_METRICS = one("summarise_metrics", "draw_comparison", "draw_rock")
 FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/training/trainer.py", edited, TRAINED_AGAIN),
     ("txm2sem_core/training/trainer.py", touched, set()),
@@ -313,8 +339,13 @@ FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
         jobs_of("measure_volume") | one("summarise_volumes") | CHARTS | REPORT,
     ),
     ("txm2sem_core/metrics/scores.py", edited, AFTER_MEASURE - MONTAGE),
-    ("txm2sem_core/catalogue/metrics.py", edited, one("summarise_metrics", "draw_comparison") | CHARTS | REPORT),
+    ("txm2sem_core/catalogue/metrics.py", edited, (OF_METRICS | CHARTS | REPORT) - one("draw_rock")),
     ("txm2sem_core/metrics/pores/permeability.py", edited, AFTER_ROCK),
+    (
+        "txm2sem_core/metrics/point_spread.py",
+        edited,
+        FORWARD | jobs_of("measure_consistency") | REPORT,
+    ),
     ("txm2sem_core/phantom/stage.py", edited, EVERYTHING),
     ("txm2sem_core/plotting/montage.py", edited, MONTAGE | REPORT),
     ("txm2sem_core/plotting/phases.py", edited, one("draw_phases") | REPORT),
@@ -378,8 +409,8 @@ def test_predictions_of_another_content_are_measured_again(changed: Workflow) ->
     os.utime(digest, (time.time() + 5,) * 2)
     assert changed.planned() == set()
     digest.write_text(digest.read_text().replace('"sha256": "', '"sha256": "0'))
-    expected = {f"{rule} sample=tiny, variant=feedforward, seed=0" for rule in ("measure_volume", "measure_rock")}
-    expected |= one("summarise_volumes", "summarise_rock") | CHARTS | PORES | MAPS | REPORT
+    expected = {f"{rule} sample=tiny, variant=feedforward, seed=0" for rule in MEASURED}
+    expected |= one("summarise_volumes", "summarise_rock") | SUMMARY | CHARTS | PORES | MAPS | REPORT
     assert changed.planned() - {"draw_sections sample=tiny, variant=feedforward"} == expected
 
 
@@ -402,7 +433,7 @@ def test_labels_run_only_measures_again(changed: Workflow) -> None:
 
 
 def test_the_users_raw_files_count_by_content(finished: Workflow, tmp_path: Path) -> None:
-    """A touched or copied raw file runs nothing again; other pixels run the sample's road again."""
+    """A touched or copied raw file runs nothing again; other pixels run the sample's pipeline again."""
     raw = tmp_path / "raw"
     shutil.copytree(finished.folder / "results" / "tiny" / "raw", raw)
     samples = f"sample\tsource\ttxm\tsem\tcharge\ttxm_volume\tpair_z\nown\tpairs\t{raw}/txm\t{raw}/sem\t{raw}/charge"

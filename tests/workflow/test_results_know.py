@@ -58,7 +58,7 @@ def test_touch_takes_results_for_those_of_the_present_settings(changed: Workflow
     assert changed.planned() == set()
 
 
-def test_the_report_tells_of_results_of_other_settings_and_of_those_without_a_record(changed: Workflow) -> None:
+def test_the_report_warns_of_results_of_other_settings_and_of_those_without_a_record(changed: Workflow) -> None:
     report = changed.folder / "results/report.html"
     assert "Made with other settings" not in report.read_text()
     assert "No record says" not in report.read_text()

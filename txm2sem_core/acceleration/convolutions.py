@@ -10,12 +10,10 @@ library's. Weights, and their names, are those of the layer that each is derived
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
 FEW_PIXELS = 64  # of a batch, on the smaller side of the layer: below it reading the weights takes the time
@@ -23,28 +21,28 @@ FEW_CHANNELS = 4  # made of many
 BLOCK = 4  # side of the blocks that they are made in
 
 
-def as_written(x: Tensor) -> bool:
-    """Whether x is computed on a CPU, and as it is written, not compiled."""
+def on_cpu_uncompiled(x: Tensor) -> bool:
+    """Whether x is computed on a CPU, by Python code that is not being compiled."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def in_plain_float(x: Tensor) -> bool:
-    """The same, in the precision that it has."""
-    return as_written(x) and not torch.is_autocast_enabled("cpu")
+def on_cpu_without_autocast(x: Tensor) -> bool:
+    """Whether, in addition, x is computed in its own precision, without autocast."""
+    return on_cpu_uncompiled(x) and not torch.is_autocast_enabled("cpu")
 
 
-def innermost_as_written(x: Tensor) -> bool:
-    """As `as_written`, of images with channels innermost in memory.
+def on_cpu_channels_last(x: Tensor) -> bool:
+    """As `on_cpu_uncompiled`, for images with channels innermost in memory.
 
-    They do not lie so where the input's own gradient is wanted (`channels_innermost`), so that `torch.func`, for which
-    our gradients are not made, takes the library's way.
+    Images have another layout where the gradient of the input is needed (`channels_innermost`), so that `torch.func`,
+    which our gradients do not support, uses the library's layers.
     """
-    return as_written(x) and x.stride(1) == 1
+    return on_cpu_uncompiled(x) and x.stride(1) == 1
 
 
 def by_own_gradients(x: Tensor) -> bool:
-    """Whether gradients are taken, and by a layer's own way: of such images it is made for."""
-    return torch.is_grad_enabled() and innermost_as_written(x)
+    """Whether gradients are computed by a layer's own code, which needs images with channels innermost."""
+    return torch.is_grad_enabled() and on_cpu_channels_last(x)
 
 
 def pixels(x: Tensor) -> int:
@@ -74,7 +72,7 @@ class FewPixelConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
         batch, (height, width) = x.shape[0], self._size(x)
-        if not (as_written(x) and batch * height * width <= FEW_PIXELS):
+        if not (on_cpu_uncompiled(x) and batch * height * width <= FEW_PIXELS):
             return super().forward(x)
         with torch.autocast("cpu", enabled=False):
             x = x.to(self.weight.dtype)
@@ -94,7 +92,7 @@ class FewPixelConvTranspose2d(nn.ConvTranspose2d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
         batch, _, height, width = x.shape
-        if not (as_written(x) and batch * height * width <= FEW_PIXELS and output_size is None):
+        if not (on_cpu_uncompiled(x) and batch * height * width <= FEW_PIXELS and output_size is None):
             return super().forward(x, output_size)
         with torch.autocast("cpu", enabled=False):
             pixels = x.to(self.weight.dtype).transpose(0, 1).flatten(1)
@@ -118,14 +116,13 @@ class FewChannelConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, in_channels, Y, X]` to `[B, out_channels, Y', X']`, as the parent's."""
-        if not (in_plain_float(x) and self.out_channels <= FEW_CHANNELS):
+        if not (on_cpu_without_autocast(x) and self.out_channels <= FEW_CHANNELS):
             return super().forward(x)
         return self.inside(bordered(self, x))
 
     def inside(self, x: Tensor) -> Tensor:
         """The same of an image that has its border already; `[B, in_channels, Y + 2 padding, X + 2 padding]`."""
-        run: Callable[[Tensor, Tensor], Tensor] = _FewChannels.apply if by_own_gradients(x) else _by_blocks
-        made = run(x, self.weight)
+        made = _by_blocks(x, self.weight)
         return made if self.bias is None else made + self.bias[:, None, None]
 
 
@@ -143,32 +140,6 @@ def _by_blocks(x: Tensor, weight: Tensor) -> Tensor:
     return functional.pixel_shuffle(blocks, side)
 
 
-class _FewChannels(torch.autograd.Function):
-    """`_by_blocks` with gradients of its own, for channels innermost in memory.
-
-    The gradient of the image is a convolution of few channels to many; that of the weights is the weight gradient of
-    that one, with the image for its output's gradient. Those of the blocks' convolution would take twice the products.
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return _by_blocks(x, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
-        ky, kx = weight.shape[2:]
-        around = functional.pad(gradients[0], (kx - 1, kx - 1, ky - 1, ky - 1))
-        # laid out so, or the library would copy the image into the layout of few channels
-        turned = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
-        ones, none = (1, 1), (0, 0)
-        of_weight = torch.ops.aten.convolution_backward(
-            x, around, turned, None, ones, none, ones, False, none, 1, (False, True, False)
-        )[1]
-        return functional.conv2d(around, turned), of_weight.flip(2, 3).transpose(0, 1)
-
-
 class FewChannelConvTranspose2d(nn.ConvTranspose2d):
     """`nn.ConvTranspose2d` (kernel of twice the stride, no groups, no dilation) that makes few channels out of many.
 
@@ -182,7 +153,7 @@ class FewChannelConvTranspose2d(nn.ConvTranspose2d):
 
     def joined(self, images: Sequence[Tensor]) -> Tensor:
         """What `forward` makes of images `[B, channels, Y, X]` side by side, in_channels together, without a copy."""
-        if not (in_plain_float(images[0]) and self.out_channels <= FEW_CHANNELS):
+        if not (on_cpu_without_autocast(images[0]) and self.out_channels <= FEW_CHANNELS):
             return super().forward(images[0] if len(images) == 1 else torch.cat(list(images), dim=1))
         s, (py, px) = self.stride[0], _padding(self)
         batch, _, height, width = images[0].shape

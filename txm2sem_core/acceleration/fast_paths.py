@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from txm2sem_core.networks.flow import parts
+
 Forward = TypeVar("Forward", bound=Callable[[Any, Tensor], Tensor])
 
 
@@ -40,15 +42,16 @@ def fast_path(kind: type[nn.Module], *, weights_innermost: bool = False) -> Call
 
 
 def path_of(network: nn.Module) -> FastPath | None:
-    """What is registered for the network's class."""
+    """The fast path that is registered for the network's class."""
     return _paths.get(type(network))
 
 
 def take_over(network: nn.Module) -> None:
-    """Let the path of the network's class, if there is one, compute it from now on."""
-    path = path_of(network)
-    if path is not None:
-        network.forward = MethodType(path.forward, network)
+    """Let the path of the network's class, if there is one, compute it from now on; of a flow, that of its parts."""
+    for part in parts(network):
+        path = path_of(part)
+        if path is not None:
+            part.forward = MethodType(path.forward, part)
 
 
 def channels_innermost(x: Tensor) -> Tensor:

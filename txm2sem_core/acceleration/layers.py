@@ -1,4 +1,4 @@
-"""Layers in the place of the library's, with the same weights under the same names."""
+"""Layers that replace PyTorch's, with the same weights under the same names."""
 
 from __future__ import annotations
 

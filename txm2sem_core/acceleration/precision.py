@@ -1,4 +1,4 @@
-"""How networks compute, where it need not be plain float32: half precision, compiled, channels last."""
+"""How networks run on a device: half precision, compiled, in the memory format channels last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from txm2sem_core.errors import ConfigError
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class Compute:
+class Accelerator:
     """Places networks and batches on a device, and runs networks as the settings say; losses stay in float32."""
 
     def __init__(self, settings: ComputeSettings, device: torch.device) -> None:

@@ -1,8 +1,8 @@
 """The first and the last layers of a ResNet by bands of rows, for prediction on a CPU.
 
-At full resolution these layers make the network's largest images, each of which only the next layer reads. Of a large
-plane they are made by bands, so that no such image is ever whole, which takes less memory and as much time. Results
-agree within rounding: the library may choose another order of sums for another size.
+At full resolution these layers compute the network's largest images, each of which only the next layer reads. For a
+large plane they are computed in bands, so that no such image is ever whole: this takes less memory and as much time.
+Results agree within rounding: PyTorch may sum in another order for another size.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BAND_ROWS = 64  # of the full resolution, a multiple of 4
 
 
 def bands_pay(x: Tensor, channels: int) -> bool:
-    """Whether layers that make an image of so many channels out of x are to be computed by bands."""
+    """Whether layers that compute an image of so many channels from x are to be computed in bands."""
     return in_plain_prediction(x) and pixels(x) * channels >= BANDED_VALUES
 
 

@@ -1,17 +1,17 @@
-"""Layers that are given an image by bands of rows, from top to bottom, and make theirs as soon as they can.
+"""Layers that get an image in bands of rows, from top to bottom, and compute their rows as soon as possible.
 
-    rows of the input     ....|....|....|          each layer makes what its input suffices for, keeps the few rows
-    first layer            ...|....|....|.         that its kernel still needs, and hands on what it has made; so
-    second layer            ..|....|....|..        that every value of every layer is computed once, and of a large
-    skip                       waiting|            image only some rows of each layer are in memory at a time
+    rows of the input     ....|....|....|          each layer computes the rows that its input allows, keeps the few
+    first layer            ...|....|....|.         input rows that its kernel still needs, and passes its rows on. So
+    second layer            ..|....|....|..        every value of every layer is computed once, and only some rows of
+    skip                       waiting|            each layer are in memory at a time
 
-Layers are generators that ask the one before for its next band. A skip connection waits in a `RowQueue`. A norm that
-needs statistics of the whole image lets all of it wait before it goes on. Results are those of the whole image, at its
-borders as well, but for rounding: the library may choose another order of sums for another size.
+A layer is a generator that asks the layer before it for the next band. The rows of a skip connection wait in a
+`RowQueue`. A norm that needs statistics of the whole image first stores all of its rows. Results equal those of the
+whole image, also at its borders, except for rounding: PyTorch may sum in another order for another size.
 
-What is handed on is an image, and what waited beside it: the receiver puts them together (adds, joins) where it writes
-or reads them, so that no image is made only to be copied. A layer that waits for its next turn holds no image: it lets
-go of what it was given (`del`), and of what it hands on (`pop`).
+A layer passes on an image together with the waiting rows of a skip connection. The next layer adds or joins them while
+it reads or writes them, which saves a copy. A layer that waits for its next band holds no image: it releases its input
+(`del`) and its output (`pop`).
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from txm2sem_core.acceleration.convolutions import FewChannelConv2d, FewChannelConvTranspose2d, in_plain_float
+from txm2sem_core.acceleration.convolutions import FewChannelConv2d, FewChannelConvTranspose2d, on_cpu_without_autocast
 from txm2sem_core.acceleration.padded import write_activated
 from txm2sem_core.acceleration.row_queue import RowQueue, WaitingMemory
 from txm2sem_core.acceleration.winograd import SIDE, WinogradConv2d
+from txm2sem_core.networks.residual_unet import enlarge
 
 Images = tuple[Tensor, ...]
 """Rows of an image, `[B, C, rows, X]`, and the same rows of one that waited, if any, in pieces."""
@@ -80,14 +81,14 @@ def activated(activation: nn.Module, dropout: nn.Module | None = None) -> Write:
 
 
 def convolved(layer: nn.Module, rows: Rows, height: int, write: Write, waiting: RowQueue | None = None) -> Rows:
-    """What a convolution (no dilation) makes of an image of `height` rows.
+    """The output of a convolution (no dilation) for an image of `height` rows, band by band.
 
     Args:
         layer: pads by zeros or by reflection.
-        rows: what it is given.
-        height: rows of all of it.
-        write: what of that it reads.
-        waiting: what it reads is put there as well.
+        rows: its input.
+        height: rows of the whole input.
+        write: how the input is read.
+        waiting: a queue that gets a copy of all rows that are read.
     """
     assert isinstance(layer, nn.Conv2d)
     reach = _Reach(layer, height)
@@ -113,14 +114,14 @@ def convolved(layer: nn.Module, rows: Rows, height: int, write: Write, waiting: 
 
 
 class _Reach:
-    """Which rows of its input a convolution has, and how many of its own it can make of them.
+    """Which input rows a convolution has, and how many output rows it can compute from them.
 
     Rows are those of the input within its border, the border's first row is 0.
 
     Attributes:
-        first: the first row that is needed for what is to be made next.
-        end: behind the last that is there.
-        margin: columns of the border on each side that are made here; zeros are left to the layer.
+        first: the first row that the next output row needs.
+        end: one after the last row that has come.
+        margin: columns of the border that are added here on each side; the layer itself pads with zeros.
     """
 
     def __init__(self, layer: nn.Conv2d, height: int) -> None:
@@ -132,17 +133,17 @@ class _Reach:
         self._together = SIDE if isinstance(layer, (FewChannelConv2d, WinogradConv2d)) else 1  # else much slower
 
     def count(self) -> int:
-        """Rows that can be made, and are made now."""
+        """The number of output rows that can be computed now."""
         count = max((self.end - self.first - self.kernel) // self.stride + 1, 0)
         is_last = self.end == self.height + 2 * self.border
         return count if is_last else count // self._together * self._together
 
     def advance(self, count: int) -> None:
-        """So many rows have been made."""
+        """Note that so many output rows were computed."""
         self.first += count * self.stride
 
     def framed(self, kept: Tensor | None, images: Images, write: Write) -> tuple[Tensor, Tensor]:
-        """Rows `first` to `end` once more have come, with their borders; and of these the new ones, without.
+        """Rows `first` to `end`, with their borders, once further rows have come; and the new rows without borders.
 
         `kept` are rows that were there before.
         """
@@ -167,7 +168,7 @@ class _Reach:
         return frame, image
 
     def _add_top(self, frame: Tensor, end: int) -> None:
-        """The border above, as long as it is needed; made anew until all that it reflects is there."""
+        """The border above, as long as it is needed; made again until all rows that it reflects are there."""
         border = self.border - self.first
         if border > 0:
             for row in range(border):
@@ -189,7 +190,7 @@ def _without_border(layer: nn.Conv2d, margin: int) -> Callable[[Tensor], Tensor]
         return bare
 
     def run(x: Tensor) -> Tensor:
-        made: Tensor = layer.inside(x) if in_plain_float(x) else bare(x)
+        made: Tensor = layer.inside(x) if on_cpu_without_autocast(x) else bare(x)
         return made
 
     return run
@@ -222,6 +223,28 @@ def enlarged(layer: nn.Module, rows: Rows, height: int) -> Rows:
         top += count
         if ready[0].shape[2]:
             yield (ready.pop(),)
+
+
+def interpolated(rows: Rows) -> Rows:
+    """Images with twice as many pixels along Y and X, by linear interpolation, as `residual_unet.enlarge` makes them.
+
+    Two rows of the result need the row above or below theirs: the last row waits for the next band.
+    """
+    kept: Tensor | None = None  # the last two rows, or the one if there are no more
+    done = 0  # rows of the result
+    top = 0  # row of the input with which `kept` begins
+    for (image,) in rows:
+        frame = image if kept is None else torch.cat([kept, image], dim=2)
+        del image
+        stop = 2 * (top + frame.shape[2]) - 1  # the row after it depends on what comes
+        made = [enlarge(frame)[:, :, done - 2 * top : stop - 2 * top]]
+        done = stop
+        kept = frame[:, :, -2:].clone()
+        top += frame.shape[2] - kept.shape[2]
+        del frame
+        yield (made.pop(),)
+    assert kept is not None, "an image has rows"
+    yield (enlarge(kept)[:, :, done - 2 * top :],)
 
 
 def _for_joining(layer: nn.ConvTranspose2d, rows: Rows) -> Rows:

@@ -13,7 +13,7 @@ from txm2sem_core.networks.unet import UNet
 
 @fast_path(UNet)
 def unet(network: UNet, x: Tensor) -> Tensor:
-    """As `UNet.forward`; with gradients, which would be slower in this layout, that itself."""
+    """As `UNet.forward`; where gradients are needed, `UNet.forward` itself, which is faster then."""
     if torch.is_grad_enabled() or x.device.type != "cpu":
         return UNet.forward(network, x)
     network.check_input(x)

@@ -1,8 +1,8 @@
 r"""Convolutions with fewer products, on a CPU: minimal filtering (Winograd 1980; Lavin and Gray 2015).
 
 A tile of 4 x 4 output pixels of a 3 x 3 convolution depends on 6 x 6 input pixels and 9 weights. Instead of 144
-products for each pair of channels, as many as the layer has taps in the tile, both are transformed, multiplied at 36
-points, and transformed back (arXiv 1509.09308, equation 8, here with both of its one-dimensional transforms in one
+products for each pair of channels (9 weights for each of 16 pixels), both are transformed, multiplied at 36 points, and
+transformed back (arXiv 1509.09308, equation 8, here with both of its one-dimensional transforms in one
 matrix):
 
     output = A ((G weights) * (B input)),    A = A1 x A1, G = G1 x G1, B = B1 x B1 (Kronecker products)
@@ -11,6 +11,9 @@ The products at a point are a matrix product over channels. The result differs f
 points below by 1.2e-6 of its root mean square in float32, where the library's sums are off by 0.6e-6.
 
 A 2 x 2 convolution, as which `strided` computes a U-Net's layers, has 25 points instead of 64 products.
+
+Fewer products gain time only where a matrix product reaches the rate of the library's convolutions
+(`products_keep_up`). docs/evidence/speed.md has what was measured.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -35,7 +40,6 @@ POINTS = {  # by the kernel's side, and infinity; small whole numbers round twic
 }
 FEWEST_PIXELS = 1024  # of a batch: below it transforming the weights takes as long as is gained
 FEWEST_CHANNELS = 48  # inner * outer / (inner + outer): below it transforming the images does
-KEPT_VALUES = 2**21  # of a transformed image: larger ones are transformed once more for gradients
 TILES_AT_ONCE = 512  # of a band: what they are transformed into stays in the cache, without too many calls
 
 
@@ -123,8 +127,22 @@ def are_enough(pixels: int, inner: int, outer: int, fewest_pixels: int, fewest_c
 
 
 def can_be_filtered(x: Tensor) -> bool:
-    """Whether an image is on a CPU in the precision that it has, with channels innermost in memory."""
-    return convolutions.in_plain_float(x) and convolutions.innermost_as_written(x) and x.dtype in DTYPES
+    """Whether an image is on a CPU in the precision that it has, with channels innermost, and filtering gains time."""
+    innermost = convolutions.on_cpu_without_autocast(x) and convolutions.on_cpu_channels_last(x)
+    return innermost and x.dtype in DTYPES and products_keep_up()
+
+
+@cache
+def products_keep_up() -> bool:
+    """Whether matrix products reach the rate of the library's convolutions on this processor.
+
+    PyTorch multiplies matrices by Intel's MKL, which uses AVX2 on AMD's processors, and convolves by oneDNN, which uses
+    AVX-512 where there is some: 105 against 250 GFLOP/s a core (EPYC of family 26). Filtering then takes as long as the
+    library or longer.
+    """
+    about = Path("/proc/cpuinfo")
+    is_amd = about.exists() and "AuthenticAMD" in about.read_text(encoding="utf-8")
+    return not (is_amd and torch.backends.cpu.get_cpu_capability() == "AVX512")
 
 
 def winograd(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -152,14 +170,11 @@ def winograd(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return made.flatten(1, 2).flatten(2, 3).permute(0, 3, 1, 2)
 
 
-def by_bands(
-    x: Tensor, weight: Tensor, bias: Tensor | None, made: Tensor | None = None, points: Tensor | None = None
-) -> Tensor:
+def by_bands(x: Tensor, weight: Tensor, bias: Tensor | None, made: Tensor | None = None) -> Tensor:
     """Output tiles `[B, down, 4, across, 4, C']` of an image `[B, Y + taps - 1, X + taps - 1, C]`.
 
     Band after band of them in the same memory, which stays in the cache. Channels may have more than one dimension, in
-    the image and in `made`, which is written into where it is given. So is `points` `[seen^2, tiles, C]`, what an image
-    of one band is transformed into.
+    the image and in `made`, which is written into where it is given.
     """
     filtering, outer = FILTERINGS[weight.shape[2], weight.dtype], weight.shape[0]
     batch, down, across = filtering.count(x.shape)
@@ -169,8 +184,7 @@ def by_bands(
     rows = -(-down // bands)
     tiles, side, channels = batch * rows * across, filtering.seen, made.shape[5:]
     seen = x.new_empty(side, side, batch, rows, across, *x.shape[3:])
-    if points is None:
-        points = x.new_empty(filtering.points(tiles, weight.shape[1]))
+    points = x.new_empty(filtering.points(tiles, weight.shape[1]))
     multiplied = x.new_empty(filtering.points(tiles, outer))
     pixels = x.new_empty(SIDE, SIDE, batch, rows, across, *channels)
     kernels = filtering.transformed(weight).transpose(1, 2)
@@ -188,7 +202,7 @@ def by_bands(
 class _Kept(threading.local):
     """Memory of this thread for transformed weights, four to six times as large as the weights, needed for one product.
 
-    Freed after every layer it would leave gaps that smaller images cut up: 90 MB in the training of `resnet_9blocks`.
+    Freed after every layer, it would leave gaps, cut up by smaller images: 90 MB in the training of `resnet_9blocks`.
     """
 
     memory = torch.empty(0)
@@ -207,32 +221,23 @@ _kept = _Kept()
 
 
 class _Winograd(torch.autograd.Function):
-    """`by_bands` with gradients, and gradients of those.
-
-    It keeps the image and the weights for them, as the library does, and what a small image was transformed into.
-    """
+    """`by_bands` with gradients, and gradients of those; it keeps the image and the weights, as the library does."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        filtering = FILTERINGS[weight.shape[2], weight.dtype]
-        tiles = math.prod(filtering.count(x.shape))
-        shape = filtering.points(tiles, weight.shape[1])
-        kept = tiles <= TILES_AT_ONCE and math.prod(shape) <= KEPT_VALUES
-        points = x.new_empty(shape) if kept else None
-        ctx.save_for_backward(x, weight, points)
-        return by_bands(x, weight, None, points=points)
+        ctx.save_for_backward(x, weight)
+        return by_bands(x, weight, None)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        x, weight, points = ctx.saved_tensors
+        x, weight = ctx.saved_tensors
         (outer, inner, taps), filtering = weight.shape[:3], FILTERINGS[weight.shape[2], weight.dtype]
         points_of_tile = filtering.seen**2
         of_pixels = gradients[0].permute(2, 4, 0, 1, 3, 5).reshape(SIDE**2, -1)
         of_products = (filtering.to_pixels.t() @ of_pixels).view(points_of_tile, -1, outer)
         of_points = torch.bmm(of_products, filtering.transformed(weight)).view(points_of_tile, -1)
-        if points is None or torch.is_grad_enabled():  # gradients of gradients are wanted, through the image
-            points = filtering.from_pixels @ filtering.windows(x).reshape(points_of_tile, -1)
-            points = points.view(points_of_tile, -1, inner)
+        points = filtering.from_pixels @ filtering.windows(x).reshape(points_of_tile, -1)
+        points = points.view(points_of_tile, -1, inner)
         made = _kept.out(weight.dtype, points_of_tile, outer, inner)
         of_kernels = torch.bmm(of_products.transpose(1, 2), points, out=made).transpose(0, 1)
         of_weight = (filtering.from_weights.t() @ of_kernels).view(outer, taps, taps, inner).permute(0, 3, 1, 2)

@@ -8,17 +8,29 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Literal
 
+from txm2sem_core.catalogue.metrics import METRICS
 from txm2sem_core.config.figures import FigureSettings
 from txm2sem_core.samples.files import SampleFiles
 
 Values = Mapping[str, str]  # of the parts of a file's name that differ from figure to figure
 Files = str | Sequence[str]
+ROCK_SHOWN = (
+    "porosity",
+    "porosity_connected_x",
+    "porosity_connected_z",
+    "specific_surface_per_um",
+    "euler_per_um3",
+    "mean_chord_z_nm",
+    "pore_diameter_nm_median",
+    "permeability_x_nd",
+    "permeability_z_nd",
+)
 Raw = Literal["pairs", "volume", "truth", "labels"]
 
 
 @dataclass(frozen=True)
 class Caption:
-    """What is said of a figure."""
+    """Title and text of a figure's caption."""
 
     title: str
     text: str
@@ -68,7 +80,6 @@ class Figure:
         values: what stands there, of each figure of a sample; none where there is nothing to draw.
         style: group of `config/figures.yaml`.
         log: its log and benchmark, as `file`.
-        memory_mb, minutes: of its job.
     """
 
     name: str
@@ -81,8 +92,6 @@ class Figure:
     values: Callable[[SampleFiles, FigureSettings], list[dict[str, Any]]] = _once
     style: str = ""
     log: str = ""
-    memory_mb: int = 4000
-    minutes: int = 60
 
     def __post_init__(self) -> None:
         for key, default in (("file", self.name), ("style", self.name)):
@@ -97,6 +106,11 @@ class Figure:
 def _variants(here: SampleFiles, values: Values) -> str:
     """Names of the variants in charts and maps."""
     return json.dumps([run.variant for run in here.runs.drawn])
+
+
+def _rock_headings(here: SampleFiles, values: Values) -> str:
+    """Headings of the metrics in the figure of the rock."""
+    return json.dumps({metric: METRICS[metric].heading for metric in ROCK_SHOWN})
 
 
 def _maps(here: SampleFiles, values: Values) -> Sources:
@@ -140,8 +154,6 @@ FIGURES = (
         sources=lambda here, values: Sources(
             tables={"summary": here.metrics("summary.csv"), "patches": here.metrics("patches.csv")}
         ),
-        memory_mb=2000,
-        minutes=30,
     ),
     Figure(
         name="montage",
@@ -164,7 +176,6 @@ FIGURES = (
         },
         file="montage_{number}",
         values=lambda here, style: [{"number": number + 1} for number in range(style.montage.patches)],
-        minutes=30,
     ),
     Figure(
         name="sections",
@@ -195,7 +206,7 @@ FIGURES = (
         captions={
             "phases": Caption(
                 "Phases",
-                "The middle slice of every volume, parted by one segmentation for all (measure.segmentation); Dice "
+                "The middle slice of every volume, separated by one segmentation for all (measure.segmentation); Dice "
                 "coefficients of the darkest phase are against the truth. Thresholds know grey levels, not minerals. "
                 "What was not measured is white.",
             )
@@ -221,6 +232,25 @@ FIGURES = (
         values=_with_volume,
     ),
     Figure(
+        name="rock",
+        function="figures.rock:rock_figure",
+        captions={
+            "rock": Caption(
+                "Rock",
+                "Metrics of the rock by variant: mean over its volumes (seeds and samples), small points the volumes; "
+                "thick the 90 % interval of this volume, thin that of the rock that it is a piece of, both of two "
+                "seeds "
+                "at least. The line is the true volume, the band its rock, by its finite size alone.",
+            )
+        },
+        sources=lambda here, values: Sources(
+            tables={"volumes": here.metrics("rock.csv"), "intervals": here.metrics("rock_intervals.csv")}
+        ),
+        params={"variants": _variants, "headings": _rock_headings},
+        values=_with_volume,
+        style="comparison",
+    ),
+    Figure(
         name="distributions",
         function="figures.distributions:distributions_figure",
         captions={
@@ -229,14 +259,12 @@ FIGURES = (
                 "Probability that two points so far apart both lie in the pores, along each axis; share of chords "
                 "through pores that are no longer (below 1: the rest is longer than the volume shows); share of the "
                 "pores' volume that no wider ball fits into, which is about a voxel too small for round pores. Bands: "
-                "the range over seeds.",
+                "the range over seeds and samples.",
             )
         },
         sources=lambda here, values: Sources(tables={"distributions": here.metrics("rock_distributions.csv")}),
         params={"variants": _variants},
         values=_with_volume,
-        memory_mb=2000,
-        minutes=30,
     ),
     Figure(
         name="uncertainty",
@@ -300,8 +328,6 @@ FIGURES = (
             }
         ),
         params={"variants": _variants},
-        memory_mb=2000,
-        minutes=30,
     ),
     Figure(
         name="curves",
@@ -316,8 +342,6 @@ FIGURES = (
         sources=lambda here, values: Sources(tables={"histories": here.models(here.runs.trained, "history.csv")}),
         params={"runs": lambda here, values: json.dumps([(run.variant, run.seed) for run in here.runs.trained])},
         values=lambda here, style: [{}] if here.runs.trained else [],
-        memory_mb=2000,
-        minutes=30,
     ),
     Figure(
         name="registration",
@@ -337,7 +361,6 @@ FIGURES = (
         ),
         params={"sample": lambda here, values: here.row()},
         raw=("pairs",),
-        minutes=30,
     ),
 )
 

@@ -30,7 +30,7 @@ class Metric:
         decimals: in the report.
         lower_is_better: as of an error.
         of_patches: it is taken of every test patch, and `summary.csv` has its mean over slices.
-        decides: the report's answer, whether the best learned variant beats the best baseline, rests on it.
+        decides: the report's verdict, whether the best learned variant beats the best baseline, rests on it.
         paper: its column in the table for a paper. Differences of these between variants are tested.
     """
 
@@ -50,6 +50,7 @@ class Metric:
         return f"{self.title} / {self.unit}" if self.unit else self.title
 
 
+_PHASES = ("Darkest phase", "Second phase", "Third phase", "Fourth phase", "Fifth phase")
 _METRICS = (
     # of test patches
     Metric(
@@ -147,12 +148,25 @@ _METRICS = (
     Metric("spectrum_high_z", meaning="share of high frequencies along z: 1/2 of independent slices"),
     Metric("spectrum_high_plane", meaning="the same in the plane"),
     Metric("spectrum_high_ratio", meaning="the one over the other: 1 if isotropic"),
+    Metric(
+        "txm_residual_rms",
+        "Residual of the TXM",
+        "noise",
+        meaning="root mean square of measured less expected TXM, in units of its noise",
+        decimals=2,
+        lower_is_better=True,
+    ),
+    Metric(
+        "txm_residual_beyond_3",
+        "Share beyond 3",
+        meaning="share of the voxels whose residual is beyond 3 units",
+        decimals=4,
+        lower_is_better=True,
+    ),
+    Metric("txm_residual_judged_share", "Share judged", meaning="share of the voxels that could be judged"),
     # of the rock
-    Metric("fraction_0", "Darkest phase"),
     Metric("porosity", "Porosity", meaning="share of the darkest phase"),
-    Metric("porosity_connected_z", "Connected, z"),
-    Metric("porosity_connected_y", "Connected, y"),
-    Metric("porosity_connected_x", "Connected, x"),
+    *(Metric(f"porosity_connected_{axis}", f"Connected, {axis}") for axis in "zyx"),
     Metric("specific_surface_per_um", "Surface", "µm⁻¹", meaning="wall of the pores per volume, 1/um"),
     Metric(
         "euler_per_um3",
@@ -160,8 +174,7 @@ _METRICS = (
         "µm⁻³",
         meaning="Euler number of the pores per volume, 1/um^3; noise shifts it",
     ),
-    Metric("mean_chord_z_nm", "Mean chord z", "nm"),
-    Metric("mean_chord_x_nm", "Mean chord x", "nm"),
+    *(Metric(f"mean_chord_{axis}_nm", f"Mean chord {axis}", "nm") for axis in "zyx"),
     Metric("block_porosity", meaning="porosity of the block for pore sizes and flow"),
     Metric(
         "pore_diameter_nm_median",
@@ -169,13 +182,11 @@ _METRICS = (
         "nm",
         meaning="of the local thickness, nm; round pores a voxel too small",
     ),
-    Metric("diffusivity_z_relative", "Diffusivity z, relative"),
-    Metric("diffusivity_x_relative", "Diffusivity x, relative"),
-    Metric("formation_factor_z", "Formation factor z"),
-    Metric("formation_factor_x", "Formation factor x"),
-    Metric("permeability_z_nd", "Permeability z", "nD"),
-    Metric("permeability_y_nd", "Permeability y", "nD"),
-    Metric("permeability_x_nd", "Permeability x", "nD"),
+    *(Metric(f"diffusivity_{axis}_relative", f"Diffusivity {axis}, relative") for axis in "zyx"),
+    *(Metric(f"tortuosity_{axis}", f"Tortuosity {axis}") for axis in "zyx"),
+    *(Metric(f"formation_factor_{axis}", f"Formation factor {axis}") for axis in "zyx"),
+    *(Metric(f"permeability_{axis}_nd", f"Permeability {axis}", "nD") for axis in "zyx"),
+    *(Metric(f"fraction_{phase}", title) for phase, title in enumerate(_PHASES)),
     # of the uncertainty
     Metric("within_1", "Covered by 1 s.d. (0.683)"),
     Metric("within_2", "Covered by 2 s.d. (0.954)"),

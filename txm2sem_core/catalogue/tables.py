@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from txm2sem_core.catalogue.metrics import METRICS
 from txm2sem_core.metrics.gaps import NOT_MEASURED
 from txm2sem_core.samples.files import SampleFiles
+
+if TYPE_CHECKING:  # plans read this module, and need no table
+    import pandas as pd
 
 
 def _always(here: SampleFiles) -> bool:
@@ -15,6 +20,28 @@ def _always(here: SampleFiles) -> bool:
 
 def _with_volume(here: SampleFiles) -> bool:
     return here.has_volume
+
+
+def _all_rows(table: pd.DataFrame) -> pd.DataFrame:
+    return table
+
+
+def _one_each(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `rock.csv`: of a variant with several volumes the row of their means alone."""
+    if "seed" not in table:
+        return table
+    averaged = table.loc[table["seed"].astype(str) == "all", "variant"]
+    return table[~table["variant"].isin(averaged) | (table["seed"].astype(str) == "all")]
+
+
+def _of_several(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `rock_intervals.csv`: the truth and the variants with several volumes, metric by metric as they are listed."""
+    if "n" not in table:
+        return table
+    several = table[(table["n"] > 1) | (table["variant"] == "truth")]
+    several = several[several["metric"] != "fraction_0"]  # it is the porosity
+    order = {metric: place for place, metric in enumerate(METRICS)}
+    return several.sort_values("metric", key=lambda names: names.map(order), kind="stable")
 
 
 @dataclass(frozen=True)
@@ -29,6 +56,8 @@ class Table:
         columns: those that the report shows, where they are there; without, all.
         label: columns that name a row and are joined into one.
         headings: of columns that mean something else here than in other tables.
+        rows: those that the report shows.
+        significant: digits of each number that the report shows; 0 for those after the point that its metric has.
         made: whether a sample has it.
         forms: suffixes of its files.
         asked: whether a run is asked for it, and the report shows it; else it is only left beside others.
@@ -41,6 +70,8 @@ class Table:
     columns: tuple[str, ...] = ()
     label: tuple[str, ...] = ("variant",)
     headings: Mapping[str, str] = field(default_factory=dict)
+    rows: Callable[[pd.DataFrame], pd.DataFrame] = _all_rows
+    significant: int = 0
     made: Callable[[SampleFiles], bool] = _always
     forms: tuple[str, ...] = (".csv",)
     asked: bool = True
@@ -75,7 +106,7 @@ TABLES = (
     ),
     Table(
         "table",
-        "mean and standard error over slices as a table for a paper, with the published figure marked as theirs",
+        "mean and standard error over slices as a table for a paper, with the published number marked as such",
         forms=(".md", ".tex", ".csv"),
     ),
     Table(
@@ -100,13 +131,11 @@ TABLES = (
         "jitter and change within the plane are of the largest box that was measured wholly.",
         columns=(
             "seed",
-            "slices",
             "psnr",
             "ssim",
             "mae",
             "continuity_ratio",
             "continuity_explained",
-            "continuity_error",
             "neighbour_ssim_z",
             "neighbour_ssim_z_truth",
             "jitter_z",
@@ -127,18 +156,43 @@ TABLES = (
         made=_with_volume,
     ),
     Table(
+        "consistency",
+        "one row a volume, the truth first: how far the measured TXM is from what the volume should show, in units of "
+        "its noise ([`docs/method/measures.md`](../docs/method/measures.md)); `metrics/forward_model.json` is what was "
+        "learnt for it",
+        title="Does it explain the TXM?",
+        note="What the TXM shows of FIB-SEM grey levels was learnt from the training pairs. 1 is a residual as large "
+        "as the TXM's noise with what that model leaves open. A volume far above the truth's, or above 1 where none is "
+        "known, cannot be right; one near it can still be wrong in all that the TXM blurs. Voxels near the volume's "
+        "faces are not judged.",
+        columns=(
+            "seed",
+            "txm_residual_rms",
+            "txm_residual_beyond_3",
+            "txm_residual_judged_share",
+            NOT_MEASURED,
+        ),
+        made=_with_volume,
+    ),
+    Table(
         "rock",
-        "one row a volume, the truth first: figures of the rock, units in the names, `inf` where no path leads through "
-        "the pores, empty where nothing is known ([`docs/method/measures.md`](../docs/method/measures.md)); "
+        "one row a volume, the truth first, and where a variant has several (seeds, samples) one of their means "
+        "(`seed` is "
+        "`all`) with the 90 % interval of each metric (`..._low`, `..._high`): metrics of the rock, units in the "
+        "names, "
+        "`inf` where no path leads through the pores, empty where nothing is known "
+        "([`docs/method/measures.md`](../docs/method/measures.md)); "
         "`metrics/{variant}/seed{seed}/rock.json` and `metrics/truth/rock.json` are its parts",
         title="Rock",
-        note="Pores are the darkest phase, by one segmentation for all. Connected: joins the two faces along the axis. "
-        "Pore sizes and flow are of a block from the middle; a formation factor is ∞ where no path leads through the "
-        "pores. Thin volumes read too connected, noise shifts the Euler number, round pores read a voxel too small, "
+        note="Of a variant with several volumes the mean, with its 90 % interval where it is known. Pores are the "
+        "darkest "
+        "phase, by one segmentation for all. Connected: joins the two faces along the axis. "
+        "Pore sizes and flow are of blocks spread over the volume; a formation factor is ∞ where no path leads through "
+        "the pores. Thin volumes read too connected, noise shifts the Euler number, round pores read a voxel too "
+        "small, "
         "and surfaces too small where pores are hardly wider than a voxel's longest edge. Where a part was not "
         "measured, porosity is of the rest, and all other figures of the largest box that was measured wholly.",
         columns=(
-            "seed",
             "porosity",
             "porosity_connected_z",
             "porosity_connected_y",
@@ -148,9 +202,8 @@ TABLES = (
             "mean_chord_z_nm",
             "mean_chord_x_nm",
             "pore_diameter_nm_median",
-            "diffusivity_z_relative",
-            "diffusivity_x_relative",
             "formation_factor_z",
+            "formation_factor_y",
             "formation_factor_x",
             "permeability_z_nd",
             "permeability_y_nd",
@@ -158,6 +211,8 @@ TABLES = (
             *MEASURED,
             NOT_MEASURED,
         ),
+        rows=_one_each,
+        significant=3,
         made=_with_volume,
     ),
     Table(
@@ -169,15 +224,63 @@ TABLES = (
     ),
     Table(
         "rock_intervals",
-        "of each variant and figure over n seeds, each one's own volume measured: mean, std, Student's 95 % interval "
-        "(`low`, `high`), least and greatest; `without_path` seeds have no path through their pores, and count with "
-        "conductance 0",
-        title="Rock, over the seeds",
-        note="Each figure over n trainings of a variant that differ by their seed, each one's own volume measured: "
-        "mean, standard deviation, Student's 95 % interval of the mean over the seeds, least and greatest. They know "
-        "of trainings only: not of other rock, nor of what no training can tell. Tortuosity and formation factor are "
-        "of the mean conductance, to which a volume without a path through its pores adds 0.",
-        headings={**_INTERVAL, "n": "Seeds", "without_path": "Of them without a path"},
+        "of each variant and metric of the rock over n volumes (seeds, and samples where it draws them), each "
+        "measured by "
+        "itself: mean, std, 90 % interval of the volume (`low`, `high`) and of the rock that it is a piece of "
+        "(`rock_low`, "
+        "`rock_high`), the standard deviations that they are made of (`trainings`, `samples`, `finite_size`), least "
+        "and "
+        "greatest; `without_path` of them have no path through their pores, and count with conductance 0; the truth "
+        "where "
+        "it is known, and whether the interval of the volume holds it",
+        title="The rock as intervals",
+        note="Means over the volumes of a variant, one for each seed and sample: a mean of volumes is smooth, and is "
+        "no "
+        "rock. This volume: 90 % interval of what one more training would find in it. This rock: of the rock that the "
+        "volume is a piece of, as if it were alike everywhere. Each interval needs two seeds at least; the truth has "
+        "no "
+        "trainings. Trainings, samples, size: the standard deviations that they are made of; the greatest dominates. "
+        "No interval knows what no training saw. Tortuosity and formation factor are of the mean conductance, to "
+        "which a "
+        "volume without a path through its pores adds 0.",
+        columns=(
+            "n",
+            "mean",
+            "low",
+            "high",
+            "rock_low",
+            "rock_high",
+            "trainings",
+            "samples",
+            "finite_size",
+            "truth",
+            "holds",
+        ),
+        label=("metric", "variant"),
+        headings={
+            "n": "Volumes",
+            "low": "This volume, from",
+            "high": "to",
+            "rock_low": "This rock, from",
+            "rock_high": "to",
+            "trainings": "Trainings",
+            "samples": "Samples",
+            "finite_size": "Size",
+            "truth": "Truth",
+            "holds": "Volume's holds it",
+            "label": "Metric, variant",
+        },
+        rows=_of_several,
+        significant=3,
+        made=_with_volume,
+    ),
+    Table(
+        "rock_sizes",
+        "the representative volume: of each volume and metric (`of` is `blocks`) mean and std over `blocks` blocks of "
+        "`block_z_px`, `block_y_px`, `block_x_px` voxels, in two sizes, or those in which pore sizes and flow are "
+        "taken; and "
+        "(`of` is `volume`) the estimated std of the whole volume's metric about the rock's, with its `degrees` of "
+        "freedom",
         made=_with_volume,
         asked=False,
     ),

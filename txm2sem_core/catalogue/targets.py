@@ -14,10 +14,12 @@ def _model_files(here: SampleFiles) -> list[str]:
 
 
 def _volume_files(here: SampleFiles) -> list[str]:
-    """Every predicted volume of a sample, with those as TIFF that are wanted."""
+    """Every predicted volume of a sample that stays, with all as TIFF where that is wanted."""
+    passing = set(here.volumes(here.runs.passing))
     files = []
     for volume in here.volumes(here.runs.measured):
-        files += [volume, *([_tiff(volume)] if here.config.tiff_volumes else [])]
+        files += [] if volume in passing else [volume]
+        files += [_tiff(volume)] if here.config.tiff_volumes else []
     if here.config.tiff_volumes:
         files += [_tiff(volume, "_uncertainty") for volume in here.volumes(here.runs.uncertain)]
     return files

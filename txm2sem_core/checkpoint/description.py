@@ -1,4 +1,4 @@
-"""What `model.json` may say: checked before any of it is used, as it may come from a stranger."""
+"""The allowed content of `model.json`, checked before any of it is used, as it may come from a stranger."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Prepared(Settings):
     contrast: Positive = 1.0
 
 
-class SpreadOf(Settings):
-    """How the intensities of the training slices are spread (see `intensity.Spread`)."""
+class DistributionValues(Settings):
+    """The distribution of the training slices' intensities (see `intensity.TrainingDistribution`)."""
 
     model_config = STRICT
 
@@ -68,7 +68,7 @@ class Histograms(Settings):
 
     model_config = STRICT
 
-    txm: SpreadOf
+    txm: DistributionValues
 
 
 class Generator(BaseModel):
@@ -85,6 +85,7 @@ class Generator(BaseModel):
     dropout: bool = False
     init: Text = "normal"
     init_gain: Positive = 0.02
+    flow_steps: Annotated[int, Field(ge=0, le=100)] = 0
     seed: Seed | None = None
 
 
@@ -118,7 +119,7 @@ class Description(BaseModel):
 
 
 class Checked(dict[str, Any]):
-    """A description whose missing keys are the user's to mend, not a fault of ours."""
+    """A description; a missing key is the user's mistake, not a fault of ours."""
 
     def __init__(self, values: dict[str, Any], path: Path) -> None:
         super().__init__(values)

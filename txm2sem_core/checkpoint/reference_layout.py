@@ -53,7 +53,7 @@ def _unet(state: State) -> tuple[Architecture, ModuleNames]:
     names: ModuleNames = {}
     for level in range(depth):
         inside = "model.model" + (".1.model" if level else "") + ".3.model" * (level - 1)
-        names |= {f"{module}.{level}": f"{inside}.{place}" for module, place in _unet_places(level, depth).items()}
+        names |= {f"{module}.{level}": f"{inside}.{index}" for module, index in _unet_indices(level, depth).items()}
     first, last = names["down_convs.0"], names["up_convs.0"]
     architecture = {
         "name": f"unet_{2**depth}",
@@ -67,8 +67,8 @@ def _unet(state: State) -> tuple[Architecture, ModuleNames]:
     return architecture, names
 
 
-def _unet_places(level: int, depth: int) -> dict[str, int]:
-    """Places inside a level: activation, down, norm, the next level, activation, up, norm; less at both ends."""
+def _unet_indices(level: int, depth: int) -> dict[str, int]:
+    """Indices inside a level: activation, down, norm, the next level, activation, up, norm; less at both ends."""
     if level == 0:
         return {"down_convs": 0, "up_convs": 3}
     if level == depth - 1:
@@ -199,16 +199,16 @@ def _count_blocks(state: State) -> int:
 
 
 def _has_block_dropout(state: State, first_block: int) -> bool:
-    """Dropout moves the block's second convolution from place 5 to 6, where else its norm is."""
+    """Dropout moves the block's second convolution from index 5 to 6, which is otherwise that of its norm."""
     weight = state.get(f"model.{first_block}.conv_block.6.weight")
     return weight is not None and weight.ndim == 4
 
 
 def _block_names(blocks: int, first_block: int, dropout: bool) -> ModuleNames:
     second = 6 if dropout else 5
-    places = {"conv1": 1, "norm1": 2, "activation": 3, "conv2": second, "norm2": second + 1}
+    indices = {"conv1": 1, "norm1": 2, "activation": 3, "conv2": second, "norm2": second + 1}
     return {
-        f"blocks.{block}.{module}": f"model.{first_block + block}.conv_block.{place}"
+        f"blocks.{block}.{module}": f"model.{first_block + block}.conv_block.{index}"
         for block in range(blocks)
-        for module, place in places.items()
+        for module, index in indices.items()
     }

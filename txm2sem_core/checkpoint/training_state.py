@@ -79,14 +79,14 @@ def load_training_state(path: str | Path) -> dict[str, Any]:
     return state
 
 
-def _plain(value: Any, place: str) -> Any:
+def _plain(value: Any, where: str) -> Any:
     """Copy `value` with plain containers and detached tensors, or say what in it cannot be loaded again safely."""
     if isinstance(value, Tensor):
         return value.detach()
     if isinstance(value, Mapping):
-        return {_plain(key, f"{place} key"): _plain(item, f"{place}[{key!r}]") for key, item in value.items()}
+        return {_plain(key, f"{where} key"): _plain(item, f"{where}[{key!r}]") for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_plain(item, f"{place}[{index}]") for index, item in enumerate(value))
+        return type(value)(_plain(item, f"{where}[{index}]") for index, item in enumerate(value))
     if value is None or type(value) in (bool, int, float, str):  # a numpy float is a float, but does not load safely
         return value
-    raise TypeError(f"{place}: {type(value).__name__} cannot be saved; turn it into tensors, numbers or text")
+    raise TypeError(f"{where}: {type(value).__name__} cannot be saved; turn it into tensors, numbers or text")

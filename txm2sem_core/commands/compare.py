@@ -18,7 +18,10 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.io.litter import files_below, is_litter
 
 # what holds times, or repeats what does, and the folder's own description; hidden files are Snakemake's, or a cache
-_LEFT_OUT = {"logs", "benchmarks", "crate", "provenance.json", "ro-crate-metadata.json", "report.html", "README.md"}
+_LEFT_OUT = {"logs", "benchmarks", "crate", "provenance.json", "ro-crate-metadata.json", "README.md"}
+_REPORT = "report.html"  # the whole run's, or a sample's page
+_SLABS = "slabs"  # folder of what the jobs of a volume report, which is as many as there were jobs
+_VOLUME, _DIGEST = ".ome.zarr", ".digest"
 _KINDS = {"models": "models", "volumes": "volumes", "predictions": "predictions", "metrics": "tables"}
 _KINDS |= {"figures": "figures", "figures_data": "figures"}
 OTHERS = "data"  # raw, registered, patches: what is before the networks
@@ -85,12 +88,27 @@ def agreement_text(compared: list[Compared]) -> str:
 
 
 def _results(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Files by their path; a zarr volume, which is a folder, is one. Digests beside what is compared are left out."""
+    """Files by their path; a zarr volume, which is a folder, is one. Digests beside what is compared are left out.
+
+    That of a volume which was not kept (`predict.keep`) stands for it.
+    """
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         inside = any(part.endswith(".zarr") for part in name.parts[:-1])
         hidden = any(part.startswith(".") for part in name.parts)
-        if name.parts[0] in _LEFT_OUT or inside or hidden or name.suffix == ".digest" or is_litter(path.name):
+        if (
+            name.parts[0] in _LEFT_OUT
+            or inside
+            or hidden
+            or name.name == _REPORT
+            or _SLABS in name.parts[:-1]
+            or is_litter(path.name)
+        ):
+            continue
+        if name.suffix == _DIGEST:
+            volume = name.with_suffix(_VOLUME)
+            if "volumes" in name.parts[1:2] and not (folder / volume).exists():
+                yield volume.as_posix(), path
             continue
         if path.is_file() or path.name.endswith(".zarr"):
             yield name.as_posix(), path
@@ -102,6 +120,10 @@ def _compare(name: str, first: Path | None, second: Path | None) -> Compared:
     kind = "scores" if kind == "tables" and parts[2] == SCORES else kind
     if first is None or second is None:
         return Compared(name, kind, False, np.inf, missing=True)
+    if _DIGEST in (first.suffix, second.suffix):  # one of the two was not kept, or neither
+        stated = _digest(first), _digest(second)
+        missing = None in stated
+        return Compared(name, kind, not missing and stated[0] == stated[1], np.inf if missing else None, missing)
     if _bytes(first) == _bytes(second):
         return Compared(name, kind, True)
     if name.endswith(".csv"):
@@ -109,6 +131,15 @@ def _compare(name: str, first: Path | None, second: Path | None) -> Compared:
     if kind in ("volumes", "predictions") and Path(name).suffix in (".zarr", ".tif"):
         return Compared(name, kind, False, _voxel_difference(first, second))
     return Compared(name, kind, False)
+
+
+def _digest(volume: Path) -> str | None:
+    """What the job that made a volume left beside it, and which is equal for equal bytes; None where that is not."""
+    beside = volume if volume.suffix == _DIGEST else volume.with_name(volume.name.removesuffix(_VOLUME) + _DIGEST)
+    try:
+        return str(io.read_json(beside)["sha256"])
+    except (InputError, KeyError, TypeError):
+        return None
 
 
 def _bytes(path: Path) -> dict[str, str]:

@@ -153,18 +153,18 @@ def _limits(found: Diagnosis) -> None:
 
 
 def _folder(found: Diagnosis, folder: Path) -> None:
-    place = folder.absolute()
-    while not place.is_dir() and place != place.parent:
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    found.facts["results"] = f"{place}, {free / _GIB:.1f} GiB free"
+    existing = folder.absolute()
+    while not existing.is_dir() and existing != existing.parent:
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    found.facts["results"] = f"{existing}, {free / _GIB:.1f} GiB free"
     if free < 10 * _GIB:
         found.slow.append(f"{free / _GIB:.1f} GiB are free for results; a predicted volume of 2048^3 takes up to 8")
     if free < 2 * _PROBE_BYTES:
-        found.faults.append(f"{place}: the disk is full. Make space, or set results_dir to another disk.")
+        found.faults.append(f"{existing}: the disk is full. Make space, or set results_dir to another disk.")
         return
     try:
-        speed = write_speed(place)
+        speed = write_speed(existing)
     except InputError as error:
         found.faults.append(str(error))
         return
@@ -224,5 +224,5 @@ def screen(found: Diagnosis) -> str:
         lines.append(f"{name.replace('_', ' '):>16}  {value}")
     for title, entries in (("slow", found.slow), ("missing extra", found.missing), ("FAULT", found.faults)):
         lines += [f"{title:>16}  {entry}" for entry in entries]
-    lines.append(f"{'':>16}  {'Ready.' if found.usable else 'Not usable until the faults are mended.'}")
+    lines.append(f"{'':>16}  {'Ready.' if found.usable else 'Not usable until the faults are corrected.'}")
     return "\n".join(lines)

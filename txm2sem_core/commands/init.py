@@ -11,7 +11,7 @@ from typing import get_args
 
 from txm2sem_core.commands.options import Kind
 from txm2sem_core.errors import InputError
-from txm2sem_core.io.atomic import make_parent, told
+from txm2sem_core.io.atomic import explain_write_errors, make_parent
 
 KINDS = get_args(Kind)
 
@@ -70,7 +70,7 @@ def workflow_folder() -> Path:
     for folder in (package / "project", package.parent):
         if (folder / "Snakefile").is_file() and (folder / "workflow/rules").is_dir():
             return folder
-    raise InputError(f"{package}: the workflow does not lie here. Install txm2sem anew, from its clone or its wheel.")
+    raise InputError(f"{package}: the workflow does not lie here. Install txm2sem again, from its clone or its wheel.")
 
 
 def make_project(folder: str | Path, kind: Kind) -> None:
@@ -103,7 +103,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
     make_parent(folder)
     made = folder.parent / f".{folder.name}.{os.getpid()}"
     try:
-        with told(folder):
+        with explain_write_errors(folder):
             made.mkdir()
             yield made
             os.replace(made, folder)

@@ -34,7 +34,13 @@ Models = Annotated[
     typer.Option("--model", help="Folder with generator.safetensors and model.json; several times for an ensemble."),
 ]
 Samples = Annotated[
-    int, typer.Option(min=0, help="Passes with active dropout, for the uncertainty; 0 = none, the network as it is.")
+    int,
+    typer.Option(
+        min=0, help="Passes with active dropout, or samples of a flow, for the uncertainty; 0 = none, one prediction."
+    ),
+]
+Draw = Annotated[
+    int, typer.Option(min=1, help="Number of the sample, of a model of the family flow: another number, another rock.")
 ]
 DropoutSeed = Annotated[int, typer.Option("--seed", min=0, help="Of the dropout.")]
 Plugins = Annotated[

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from txm2sem_core.costs.disk import volume_bytes, volume_files
 from txm2sem_core.errors import ConfigError
-from txm2sem_core.io.units import plan_blocks, plan_slab, plan_units
-from txm2sem_core.io.zarr_levels import SHARD_YX, UNIT_Z, level_shapes
+from txm2sem_core.io.units import plan_slab, plan_units
+from txm2sem_core.io.zarr_levels import UNIT_Z, level_shapes
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,10 @@ def plan_prediction(
         input_voxels=math.prod(shape),
         input_bytes=math.prod(shape) * input_bytes,
         output_voxels=voxels,
-        output_bytes=sum(map(math.prod, levels)) * channels * output_bytes,
+        output_bytes=volume_bytes(levels[0], channels, output_bytes),
         levels=len(levels),
         units=len(units),
-        files=sum(len(plan_units(z, UNIT_Z)) * len(plan_blocks((y, x), SHARD_YX)) for z, y, x in levels)
-        + len(levels)
-        + 1,
+        files=volume_files(levels[0]),
         jobs=jobs,
         units_a_job=most,
         gpu_hours=seconds / 3600,

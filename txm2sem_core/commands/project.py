@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from txm2sem_core.commands.app import app
-from txm2sem_core.commands.options import Kind
+from txm2sem_core.commands.options import Device, Kind
 
 
 @app.command()
@@ -28,6 +28,20 @@ def init(
 
 @app.command()
 def plan(
+    config: Annotated[Path, typer.Argument(help="Configuration of the run.")] = Path("config/config.yaml"),
+    whole: Annotated[bool, typer.Option("--whole", help="Count what is there already, too.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Say what a run will take before anything of it runs: hours, memory, disk and files, by stage."""
+    from txm2sem_core.commands.planned import plan_run
+    from txm2sem_core.costs.forecast import lines
+
+    stages = plan_run(config, whole=whole, device=device)
+    print("\n".join(lines(stages)) if stages else "Nothing is left to do.")
+
+
+@app.command()
+def plan_volume(
     shape: Annotated[tuple[int, int, int], typer.Option(help="Z Y X of the TXM volume in voxels.")],
     voxels_per_second: Annotated[float, typer.Option(help="Predicted voxels that one GPU makes in a second.")],
     jobs: Annotated[int, typer.Option(help="Into how many the volume is split: predict.jobs.")] = 1,

@@ -34,8 +34,8 @@ Text = Annotated[str, Field(max_length=4096), AfterValidator(one_line)]
 _VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\})")
 
 
-def _as_written(text: str) -> str:
-    """A path that means what stands there: jobs may run where `~` and variables mean something else."""
+def _without_expansion(text: str) -> str:
+    """A path without `~` and variables, which could mean something else where a job runs."""
     if not text.strip() or text != text.strip():
         raise ValueError("a path is needed, without blanks before and after it")
     if not (text.startswith("~") or _VARIABLE.search(text)):
@@ -49,7 +49,7 @@ def _as_written(text: str) -> str:
     raise ValueError(f"~ and $VARIABLES in paths are not expanded, as a job may run where they differ{known}. {remedy}")
 
 
-UserPath = Annotated[Text, AfterValidator(_as_written)]  # as the operating system is given it
+UserPath = Annotated[Text, AfterValidator(_without_expansion)]  # as the operating system is given it
 
 
 def _without_patterns(text: str) -> str:
@@ -71,7 +71,9 @@ def _in_one_spelling(text: str) -> str:
 
 def _without_separator(text: str) -> str:
     if os.pathsep in text:
-        raise ValueError(f"a file without {os.pathsep} in its path is needed, which parts the files for the commands")
+        raise ValueError(
+            f"a file without {os.pathsep} in its path is needed, which separates the files for the commands"
+        )
     return text
 
 

@@ -1,4 +1,4 @@
-"""What each family of models is, before anything of it runs: read from the calls of `register_family`.
+"""The rules of each family of models, read from the calls of `register_family` without running any family.
 
 A family is one file: ours lie in `families/`, a user's are named under `plugins`. The keywords of its `register_family`
 are the fields of `FamilyRules`, and stand there as plain values, so that a configuration is checked without running
@@ -25,13 +25,15 @@ _FOLDER = Path(__file__).parents[1] / "families"
 
 @dataclass(frozen=True)
 class FamilyRules:
-    """What can be said of a family before it runs.
+    """The rules of a family that are known before its file runs.
 
     Attributes:
         task: what its models are for. `translation` of TXM to FIB-SEM has volumes, tables and ensembles; `repair` (of
-            charged places) and `segmentation` (by density) see one slice, and have tables and figures of their own.
+            charged areas) and `segmentation` (by density) see one slice, and have tables and figures of their own.
         trained: by epochs, from seeds and presets; else fitted at once (baselines).
         enlarges: whether the factor must be greater than 1, or 1; None for any.
+        samples: whether it draws samples, of which there may be many, and not one prediction.
+        penalised: whether z-penalties can be added to its losses.
         adversarial: whether a discriminator is trained, so that `critic_steps` and `discriminator` are used.
         settings: its values where neither `train:` nor the variant says otherwise, in every preset.
         paper_settings: the same over them in `preset: paper`.
@@ -41,6 +43,8 @@ class FamilyRules:
     task: Task = "translation"
     trained: bool = True
     enlarges: bool | None = False
+    samples: bool = False
+    penalised: bool = True
     adversarial: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     paper_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -93,7 +97,7 @@ def check_family_name(name: str, plugins: Iterable[str], where: str) -> None:
 
 
 def unknown_family(name: str, known: Iterable[str]) -> str:
-    """That there is no such family, and which there are."""
+    """The message that there is no such family, with the known ones."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     remedy = f"Did you mean {near[0]!r}? " if near else ""

@@ -113,7 +113,7 @@ class ChartStyle(Settings):
 
 
 class PhasesStyle(Settings):
-    """Maps of the phases that prediction and truth are parted into."""
+    """Maps of the phases that prediction and truth are separated into."""
 
     columns: Literal[1, 2] = 2
     scale_bar_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.3

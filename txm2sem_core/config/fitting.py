@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from txm2sem_core.config.generators import BASELINES, TAKES
+from txm2sem_core.config.generators import BASELINES, TAKES, VELOCITY, Takes
 from txm2sem_core.config.stages import PatchesSettings
 from txm2sem_core.config.train import DiscriminatorSettings, TrainSettings
 from txm2sem_core.errors import ConfigError
@@ -44,6 +44,8 @@ def _check_generator(name: str, variant: TrainSettings, patches: PatchesSettings
             raise ConfigError(f"{where}: {generator!r} is no baseline. Choose one of {', '.join(BASELINES)}.")
         raise ConfigError(f"{where}: {generator!r} is fitted, not trained. Give it the family baseline.")
     takes = TAKES.get(generator)
+    if variant.rules.samples:
+        takes = _both(takes or Takes(), TAKES[VELOCITY])
     if takes is None:
         return
     if takes.factors is not None and variant.factor not in takes.factors:
@@ -59,6 +61,12 @@ def _check_generator(name: str, variant: TrainSettings, patches: PatchesSettings
             f"{variant.factor}): a multiple of {takes.multiple}, at least {takes.minimum}, is needed. "
             f"{_sizes(patches.size_px, step, takes.minimum * variant.factor)}, or another generator."
         )
+
+
+def _both(one: Takes, other: Takes) -> Takes:
+    """What two networks can be given that see the same patches."""
+    multiple, minimum = math.lcm(one.multiple, other.multiple), max(one.minimum, other.minimum)
+    return Takes(multiple, minimum, one.factors)
 
 
 def _check_discriminator(name: str, settings: DiscriminatorSettings, patches: PatchesSettings) -> None:

@@ -28,10 +28,12 @@ TAKES = {
     **{name: Takes(factors=(1,) if name == "identity" else None) for name in BASELINES},
     **{name: Takes() for name in FILTERS},
     **{f"unet_{2**depth}": Takes(2**depth, 2**depth) for depth in range(5, 10)},
+    "residual_unet": Takes(4, 8),
     **{f"resnet_{blocks}blocks": Takes(4, 8) for blocks in BLOCKS},
     **{f"sr_resnet_{blocks}blocks": Takes(1, 5, (1, 2, 4, 8)) for blocks in BLOCKS},
 }
 BUILT_IN = frozenset(TAKES)
+VELOCITY = "residual_unet"  # what a flow's velocity is like, whatever its mean is
 
 
 def registered_names(file: Path) -> set[str]:

@@ -69,6 +69,11 @@ class Config(Settings):
     )
     tensorboard: bool = setting(False, "write TensorBoard logs into the models' folders", reruns="nothing")
     phantom: PhantomSettings = PhantomSettings()
+    phantoms: dict[Name, dict[str, Any]] = setting(
+        {},
+        "where samples are different phantoms: the keys of `phantom` in which each differs, by the sample's name",
+        reruns="those phantoms and all after them",
+    )
     register_: RegisterSettings = Field(default=RegisterSettings(), alias="register")
     patches: PatchesSettings = PatchesSettings()
     downsample: DownsampleSettings = DownsampleSettings()
@@ -77,7 +82,7 @@ class Config(Settings):
     predict: PredictSettings = PredictSettings()
     measure: MeasureSettings = MeasureSettings()
 
-    _neighbours: int = PrivateAttr(default=0)  # what `context: auto` means for the sample at hand
+    _auto_context: int = PrivateAttr(default=0)  # what `context: auto` means for the sample at hand
     _context_is_set: bool = PrivateAttr(default=True)
 
     @model_validator(mode="after")
@@ -85,6 +90,11 @@ class Config(Settings):
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ from one another, they are {list(self.seeds)}")
         return self
+
+    def phantom_of(self, sample: str) -> PhantomSettings:
+        """The phantom that a sample is."""
+        merged = merge(self.phantom.model_dump(mode="json"), self.phantoms.get(sample, {}))
+        return validated(PhantomSettings, merged, f"phantoms.{sample}")
 
     def variant(self, name: str) -> TrainSettings:
         """The settings of one variant: preset, then family, then `train:`, then its own keys."""
@@ -108,7 +118,7 @@ class Config(Settings):
         if values.get("context") != "auto":
             return values
         family = rules_of(str(values.get("family"))) or FamilyRules()
-        return {**values, "context": self._neighbours if family.translates else 0}
+        return {**values, "context": self._auto_context if family.translates else 0}
 
     def _rules_of(self, name: str) -> FamilyRules:
         """Those of a variant's family; for an unknown one, which is reported elsewhere, the usual."""
@@ -155,13 +165,13 @@ class Config(Settings):
         return tuple(sorted({self.variant(name).factor for name in self.variants} - {1}))
 
 
-def load_config(values: Mapping[str, Any], where: str = "the configuration", neighbours: int = 0) -> Config:
+def load_config(values: Mapping[str, Any], where: str = "the configuration", auto_context: int = 0) -> Config:
     """Check a parsed configuration and return it complete.
 
     Args:
         values: the parsed YAML.
         where: its name in messages.
-        neighbours: what `context: auto` stands for, from `samples.widest_context`.
+        auto_context: what `context: auto` stands for, from `samples.widest_context`.
 
     Raises:
         ConfigError: names the first wrong key, its value, the rule, and for an unknown key the nearest known one.
@@ -176,15 +186,17 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
     config = validated(Config, values, "", where)
     declare_plugins(config.plugins)
     given = "context" in config.patches.model_fields_set
-    config._neighbours = min(neighbours, config.patches.context) if given else neighbours
+    config._auto_context = min(auto_context, config.patches.context) if given else auto_context
     validated(TrainSettings, config._with_context(merge({"family": STAND_IN}, config.train)), "train", where)
     if not given:
         needed = max(config.variant(name).context for name in config.variants)
         config = config.model_copy(update={"patches": config.patches.model_copy(update={"context": needed})})
-        config._neighbours = neighbours
-    neighbours = config._neighbours
+        config._auto_context = auto_context
+    auto_context = config._auto_context
     config = _without_left_out(config)  # now, so that the patches stay those of all variants
-    config._neighbours, config._context_is_set = neighbours, given
+    config._auto_context, config._context_is_set = auto_context, given
+    for name in config.phantoms:
+        config.phantom_of(name)
     for name in config.variants:
         variant = config.variant(name)
         check_family_name(variant.family, config.plugins, f"variants.{name}.family")
@@ -195,6 +207,7 @@ def load_config(values: Mapping[str, Any], where: str = "the configuration", nei
     _check_device(config)
     _check_names(config)
     _check_uncertainty(config)
+    _check_measured_seeds(config)
     if not config.translations:
         raise ConfigError(
             f"{where}: all variants are side tasks ({', '.join(config.variants)}). Add one that translates, if only a "
@@ -276,6 +289,19 @@ def _check_names(config: Config) -> None:
                 f"variants.{name}: another variant has this name in capitals or small letters, and on some file "
                 "systems both would have one folder. Rename one."
             )
+
+
+def _check_measured_seeds(config: Config) -> None:
+    """A list of seeds whose volumes are measured."""
+    chosen = config.measure.seeds
+    if isinstance(chosen, str):
+        return
+    unknown = [seed for seed in chosen if seed not in config.seeds]
+    if unknown or chosen[0] != config.seeds[0] or len(set(chosen)) < len(chosen):
+        raise ConfigError(
+            f"measure.seeds: {list(chosen)} must be some of seeds, {list(config.seeds)}, each once, and begin with its "
+            f"first, {config.seeds[0]}, which figures show. Or choose all, or first."
+        )
 
 
 def _check_uncertainty(config: Config) -> None:

@@ -21,6 +21,7 @@ class Run:
     generator: str
     factor: int
     models: int = 1  # more than one: an ensemble
+    draw: int = 1  # which sample it is, of a variant that has several
 
     @property
     def kind(self) -> str:
@@ -30,7 +31,8 @@ class Run:
     @property
     def name(self) -> str:
         """The run among those of its variant."""
-        return "ensemble" if self.models > 1 else f"seed{self.seed}"
+        further = f"_sample{self.draw}" if self.draw > 1 else ""
+        return "ensemble" if self.models > 1 else f"seed{self.seed}{further}"
 
     @property
     def folder(self) -> str:
@@ -92,6 +94,22 @@ class Runs:
         return self.single + self.ensembles
 
     @cached_property
+    def measured_volumes(self) -> tuple[Run, ...]:
+        """Those whose volumes are measured: the seeds of `measure.seeds`, then the ensembles."""
+        return tuple(run for run in self.single if self._in_volumes(run)) + self.ensembles
+
+    @cached_property
+    def rocks(self) -> tuple[Run, ...]:
+        """Those whose rock is measured: the volumes of the same seeds, then their further samples."""
+        return tuple(run for run in self.single + self.further_samples if self._in_volumes(run))
+
+    def _in_volumes(self, run: Run) -> bool:
+        chosen = self.config.measure.seeds
+        if chosen == "first":
+            return run.seed == self.config.seeds_of(run.variant)[0]
+        return chosen == "all" or run.seed in chosen
+
+    @cached_property
     def first(self) -> tuple[Run, ...]:
         """Each variant with its first seed."""
         return tuple(run for run in self.single if run.seed == self.config.seeds_of(run.variant)[0])
@@ -102,6 +120,13 @@ class Runs:
         return self.first + self.ensembles
 
     @cached_property
+    def passing(self) -> tuple[Run, ...]:
+        """Those whose volumes are removed when all that reads them is done (`predict.keep`)."""
+        if self.config.predict.keep == "all":
+            return ()
+        return tuple(run for run in self.single + self.further_samples if run not in self.shown)
+
+    @cached_property
     def trained(self) -> tuple[Run, ...]:
         """Those that have training curves: baselines are fitted at once."""
         return tuple(run for run in self.single if run.variant in self.config.trained)
@@ -110,6 +135,17 @@ class Runs:
     def drawn(self) -> tuple[Run, ...]:
         """Those in charts and maps of the rock, each with its first seed: what is learned; or all where nothing is."""
         return tuple(run for run in self.first if run.kind == "learned") or self.first
+
+    @cached_property
+    def sampled(self) -> tuple[Run, ...]:
+        """Each seed of the variants that draw samples, with its first sample."""
+        return tuple(run for run in self.single if self.config.variant(run.variant).rules.samples)
+
+    @cached_property
+    def further_samples(self) -> tuple[Run, ...]:
+        """The samples after the first, of each seed."""
+        draws = range(2, self.config.predict.samples + 1)
+        return tuple(replace(run, draw=draw) for run in self.sampled for draw in draws)
 
     @cached_property
     def uncertain(self) -> tuple[Run, ...]:

@@ -48,11 +48,26 @@ class RegisterSettings(Settings):
     )
     smooth_px: NonNegative = setting(1.0, "sigma of the Gaussian filter before the search")
     levels: Annotated[int, Field(ge=1, le=6)] = setting(4, "coarse-to-fine levels, each half the size of the next")
-    max_rotation_deg: NonNegative = setting(15.0, "bound of the search; a larger result is refused")
-    max_scale_percent: NonNegative = setting(15.0, "bound of the search; a larger result is refused")
-    max_shift_fraction: Fraction = setting(0.35, "bound of the shift, as a share of the TXM slice's shorter side")
-    min_overlap: Fraction = setting(
-        0.5, "share of what was measured of the TXM slice that the FIB-SEM slice must cover"
+    max_rotation_deg: Annotated[float, Field(ge=0, le=180)] = setting(
+        180.0,
+        "how far a FIB-SEM slice may be turned; turns of more than 15 degrees are tried only where none below is "
+        "accepted",
+    )
+    max_scale_percent: NonNegative = setting(
+        15.0, "how far the scale may lie from 1 or from that which the pixel sizes state, before `scales` are tried"
+    )
+    scales: tuple[Positive, Positive] = setting(
+        (0.1, 2.0),
+        "least and greatest width of a FIB-SEM pixel, in TXM pixels, where neither fits; `[1, 1]`: no others",
+    )
+    mirrored: bool = setting(True, "whether a FIB-SEM slice may be mirrored; tried only where it is refused as it is")
+    max_shift_fraction: Fraction = setting(
+        1.0, "bound of the centre's shift, as a share of the TXM slice's shorter side; 1 = anywhere"
+    )
+    min_overlap: Annotated[float, Field(gt=0, le=1)] = setting(
+        0.04,
+        "share of what was measured of the TXM slice that the FIB-SEM slice must cover; less than half is tried only "
+        "where no more is accepted",
     )
     min_similarity: NonNegative = setting(
         0.02,
@@ -61,13 +76,24 @@ class RegisterSettings(Settings):
     max_disagreement_px: Positive = setting(
         2.0, "greatest corner distance between the whole slice's transform and that of its better half alone"
     )
+    landmarks: Literal["start", "exact"] = setting(
+        "start",
+        "points marked by hand (column `landmarks` of the sample table): the search starts from their transform, or it "
+        "is taken as it is and not judged",
+    )
     refused: Literal["exclude", "stop"] = setting(
         "exclude", "a pair that is refused: left out and named in `quality.csv`, or the end of the run"
     )
 
+    @model_validator(mode="after")
+    def _scales_rise(self) -> RegisterSettings:
+        if self.scales[0] > self.scales[1]:
+            raise ValueError(f"scales must be the least and then the greatest, not {self.scales[0]}, {self.scales[1]}")
+        return self
+
 
 class SplitSettings(Settings):
-    """Shares of the pairs, by place in z: the first go to training, then validation, then test."""
+    """Shares of the pairs, by position in z: the first go to training, then validation, then test."""
 
     train: Fraction = setting(0.7, "share of the pairs for training, the first along z")
     validation: Fraction = setting(0.15, "share that follows")
@@ -179,11 +205,28 @@ class PredictSettings(Settings):
         0, "side of a tile in TXM pixels; 0 = no tiles: whole planes, large ones by rows"
     )
     overlap_px: Annotated[int, Field(ge=0)] = setting(32, "width over which neighbouring tiles are blended")
+    samples: Annotated[int, Field(ge=1, le=1000)] = setting(
+        5,
+        "volumes that are drawn for each seed of a variant of the family `flow`; the first is its prediction, and the "
+        "rock of all is measured",
+        reruns="further or fewer samples, their rock metrics, report",
+    )
+    coherence: Annotated[float, Field(ge=0, le=10)] | Literal["auto"] = setting(
+        "auto",
+        "of samples: how far the noise holds together along z, as a share of its size in the plane; `auto`: so far "
+        "that samples change from slice to slice as much as FIB-SEM slices do in their plane over the same distance",
+    )
     jobs: Annotated[int, Field(ge=1, le=1000)] = setting(
         1,
         "a volume is predicted by so many jobs, each a slab of whole units of 16 slices, and then "
         "closed by one more; the same bytes whatever the number",
         reruns="volumes and all after them",
+    )
+    keep: Literal["all", "shown"] = setting(
+        "all",
+        "which volumes stay; `shown`: those of each variant's first seed and of ensembles, the others are removed when "
+        "what is measured of them is there",
+        reruns="nothing; from `shown` to `all` the volumes of seeds that were removed, and their measures",
     )
     compute: ComputeSettings = ComputeSettings()
     uncertainty: UncertaintySettings = UncertaintySettings()
@@ -196,12 +239,32 @@ class RockSettings(Settings):
 
     cube_px: Annotated[int, Field(ge=0)] = setting(
         128,
-        "side of the block, from the middle of the volume, in which pore sizes and flow are taken; 0 "
-        "= the whole volume",
+        "side of the blocks in which pore sizes and flow are taken; 0 = the whole volume",
     )
-    flow: bool = setting(
-        False, "diffusivity, tortuosity and permeability along z, y and x; minutes for 128 cubed voxels"
+    blocks: Annotated[int, Field(ge=1)] = setting(
+        8,
+        "of those, as many as fit without overlap, at most so many, spread evenly over the volume; 1 = from its middle",
     )
+    flow: bool | Literal["samples"] = setting(
+        False,
+        "diffusivity, tortuosity and permeability, minutes for 128 cubed voxels; `samples`: in the volumes of variants "
+        "that draw samples and in the truth alone",
+    )
+    axes: Annotated[tuple[Literal["z", "y", "x"], ...], Field(min_length=1)] = setting(
+        ("x", "y", "z"), "along which flow is solved; the first is the axis of flow that the report begins with"
+    )
+
+    @model_validator(mode="after")
+    def _axes_differ(self) -> RockSettings:
+        if len(set(self.axes)) < len(self.axes):
+            raise ValueError(f"axes must differ from one another, they are {list(self.axes)}")
+        return self
+
+    def of_volume(self, *, samples: bool) -> RockSettings:
+        """What the jobs of a volume depend on, which is a sample or the truth, or is none."""
+        flow = self.flow is True or (self.flow == "samples" and samples)
+        axes = tuple(axis for axis in ("z", "y", "x") if axis in self.axes or not flow)
+        return self.model_copy(update={"flow": flow, "axes": axes})
 
 
 class ForestSettings(Settings):
@@ -235,13 +298,20 @@ class MeasureSettings(Settings):
         "thresholds",
         "how phases are separated: `labels`: by the thresholds that best separate the pixels of the "
         "sample's label images; `forest`: by a random forest on grey level, edges and texture, "
-        "trained on them ([which to choose](../docs/method/measures.md#parting-the-phases))",
+        "trained on them ([which to choose](../docs/method/measures.md#separating-the-phases))",
         reruns="placing the labels, metrics of the volumes and of the rock, report",
     )
     thresholds: tuple[float, ...] = setting(
         (),
         "SEM grey levels, ascending, that separate the phases of volumes, of `segmentation: "
         "thresholds`; empty: multi-Otsu on the training SEM images",
+    )
+    seeds: Literal["all", "first"] | Annotated[tuple[Seed, ...], Field(min_length=1)] = setting(
+        "all",
+        "whose volumes are measured, with their rock and consistency: of all seeds, which intervals over trainings "
+        "need; of the `first` alone; or of a list that begins with it. Test patches are scored of all seeds in any "
+        "case ([what it saves](../docs/method/measures.md#measuring-volumes))",
+        reruns="metrics of the volumes that are measured now and were not before; tables, figures, report",
     )
     forest: ForestSettings = ForestSettings()
     rock: RockSettings = RockSettings()
@@ -253,7 +323,9 @@ class MeasureSettings(Settings):
         ):
             raise ValueError(f"thresholds must be ascending grey levels, they are {list(self.thresholds)}")
         if len(self.thresholds) >= MOST_PHASES:
-            raise ValueError(f"thresholds: at most {MOST_PHASES - 1}, which part {MOST_PHASES} phases, can be drawn")
+            raise ValueError(
+                f"thresholds: at most {MOST_PHASES - 1}, which separate {MOST_PHASES} phases, can be drawn"
+            )
         if self.thresholds and self.segmentation != "thresholds":
             raise ValueError(
                 f"thresholds are given, but segmentation is {self.segmentation}: leave them out, or choose thresholds"

@@ -1,6 +1,6 @@
 """What is said of every setting, made of the settings themselves: the tables of `config/README.md`, the JSON Schema.
 
-`python -m txm2sem_core.config.tables config` writes both anew into that folder; editors complete and check a
+`python -m txm2sem_core.config.tables config` writes both into that folder; editors complete and check a
 configuration by the schema.
 """
 
@@ -46,7 +46,9 @@ def json_schema() -> dict[str, Any]:
     schema["$defs"]["TrainSettings"] = variant
     schema["properties"]["train"] = {"$ref": "#/$defs/TrainSettings"}
     schema["properties"]["variants"] |= {"additionalProperties": {"$ref": "#/$defs/TrainSettings"}}
-    schema["properties"]["variants"].pop("patternProperties", None)
+    schema["properties"]["phantoms"] |= {"additionalProperties": {"$ref": "#/$defs/PhantomSettings"}}
+    for free in ("variants", "phantoms"):
+        schema["properties"][free].pop("patternProperties", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "TXM2SEM"}
 
 
@@ -97,6 +99,8 @@ def values(schema: Mapping[str, Any]) -> str:
     if schema["type"] == "array":
         items = schema.get("prefixItems")
         return f"{len(items)} of: {values(items[0])}" if items else f"list of: {values(schema['items'])}"
+    if schema["type"] == "object":
+        return "map of names to maps"
     kind = {"integer": "whole number", "number": "number", "boolean": "`true`, `false`", "string": "text"}
     return ", ".join(filter(None, [kind[schema["type"]], _bounds(schema)]))
 
@@ -152,7 +156,7 @@ def table(group: str) -> str:
 
 
 def with_tables(page: str) -> str:
-    """The page with every table between `<!-- settings: GROUP -->` and `<!-- end -->` made anew."""
+    """The page with every table between `<!-- settings: GROUP -->` and `<!-- end -->` generated."""
     return _TABLE.sub(lambda found: found[1] + table(found[2]) + found[3], page)
 
 

@@ -34,7 +34,9 @@ class GeneratorSettings(Settings):
     width: Width = setting(64, "channels of the first layer")
     norm: Literal["batch", "instance", "none"] = setting("batch", "normalisation of its layers")
     dropout: bool = setting(False, "whether it has layers of dropout")
-    init: Literal["normal", "xavier", "kaiming", "orthogonal"] = setting("normal", "distribution of the first weights")
+    init: Literal["normal", "xavier", "kaiming", "orthogonal"] = setting(
+        "normal", "distribution of the first weights; `residual_unet` has its own"
+    )
     init_gain: Positive = setting(0.02, "scale of the first weights")
 
     @property
@@ -74,6 +76,14 @@ class ZPenaltySettings(Settings):
         """Those that are on."""
         each = {"projection": self.projection, "perturbation": self.perturbation, "stack": self.stack}
         return {name: weight for name, weight in each.items() if weight > 0}
+
+
+class FlowSettings(Settings):
+    """How samples are drawn, of the family `flow`."""
+
+    steps: Annotated[int, Field(ge=1, le=100)] = setting(
+        3, "of the integration from noise to image, with two passes through the network each"
+    )
 
 
 class OptimiserSettings(Settings):
@@ -135,6 +145,12 @@ class TrainSettings(Settings):
     pixel_weight: NonNegative = setting(1.0, "of the pixel loss")
     mask_loss: bool = setting(True, "charged pixels do not count in the pixel loss")
     z_penalty: ZPenaltySettings = ZPenaltySettings()
+    flow: FlowSettings = FlowSettings()
+    denoise: NonNegative = setting(
+        0.0,
+        "strength with which noise is removed from the training FIB-SEM slices, by non-local means; 0 = off; 1.3 is "
+        "that of `flow`, since a sample would show the noise as rock",
+    )
     optimiser: OptimiserSettings = OptimiserSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     batch_size: PositiveInt = setting(4, "patches a step")
@@ -177,6 +193,8 @@ class TrainSettings(Settings):
             raise ValueError(f"factor must be 1 for family {self.family}; use {enlarging} for factor {self.factor}")
         if not family.translates and (self.context or self.z_penalty.weights):
             raise ValueError(f"context and z_penalty must be 0 for family {self.family}, which sees one slice")
+        if self.z_penalty.weights and not family.penalised:
+            raise ValueError(f"z_penalty must be 0 for family {self.family}, which has no use for it")
         if not 0 < self.damage[0] < self.damage[1] <= 1:
             raise ValueError(f"damage must be 0 < least < greatest <= 1, not {self.damage[0]}, {self.damage[1]}")
         if family.enlarges and self.generator.name in SAME_SIZE:

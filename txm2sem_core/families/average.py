@@ -14,8 +14,8 @@ def weight_average(generator: nn.Module, decay: float) -> AveragedModel:
 
     `average = d average + (1 - d) weights` after each step, with `d = min(decay, (1 + t) / (10 + t))` at step t, so
     that the first steps do not weigh for long (Polyak and Juditsky 1992; the start is TensorFlow's). Running statistics
-    of batch norm are means already, and are copied. `module` of what is returned is the generator,
-    `update_parameters(generator)` takes in the weights that a step has left.
+    of batch norm are copied, and taken anew before the average is used (`training.norm_statistics`). `module` of what
+    is returned is the generator, `update_parameters(generator)` takes in the weights that a step has left.
     """
 
     def mean(averages: Sequence[Tensor], weights: Sequence[Tensor], _: Tensor | int) -> None:

@@ -17,7 +17,7 @@ from txm2sem_core.families.scores import ImageMeter, Meter, criterion
 from txm2sem_core.geometry import Mask
 from txm2sem_core.intensity import IntensityRange
 from txm2sem_core.io import PatchStore
-from txm2sem_core.networks import build_generator
+from txm2sem_core.networks import ImageGenerator, build_generator
 
 
 class Family:
@@ -93,6 +93,18 @@ class Family:
         """
         raise ConfigError(f"family {self.name}: it has no step, as it is fitted and not trained.")
 
+    def training_pass(self, learner: Learner, generator: ImageGenerator, batch: Batch, noise: torch.Generator) -> None:
+        """Let a batch go through all parts of a generator as in a step, without a loss.
+
+        Args:
+            learner: whose precision and device are used.
+            generator: of the kind of its own.
+            batch: on the CPU.
+            noise: random numbers of the step.
+        """
+        with learner.compute.precision():
+            self.alone(generator, learner.compute.batch(batch.txm))
+
     def meter(self, store: PatchStore, threshold: float | None) -> Meter:
         """What scores the validation patches, the foremost score first.
 
@@ -106,6 +118,9 @@ class Family:
         """The score of an epoch by `select`, more being better; the worst of all where it is not a number."""
         return criterion(scores, self.settings.select)
 
+    def complete(self, generator: ImageGenerator, store: PatchStore) -> None:
+        """Set what a trained network needs beside its weights, in place; called once, at the end of training."""
+
     # --- prediction, in training and after it
 
     def predict(self, network: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
@@ -115,13 +130,17 @@ class Family:
         """
         return network(given)
 
+    def alone(self, generator: ImageGenerator, given: Tensor) -> Tensor:
+        """What the network makes of the images of a batch in training, on which `predict` builds."""
+        return generator(given)
+
     @property
     def predicts_by_the_network_alone(self) -> bool:
         """Whether `predict` is left as it is here: then a large plane can go through the network by rows."""
         return type(self).predict is Family.predict
 
     def given(self, images: Images, txm_range: IntensityRange, sem_range: IntensityRange) -> np.ndarray:
-        """What the network is given of a place: `[in_channels, Y, X]` in [-1, 1]; ConfigError where something lacks."""
+        """What the network is given: `[in_channels, Y, X]` in [-1, 1]; ConfigError where something lacks."""
         return txm_range.to_unit(images.txm)
 
     def image(self, output: np.ndarray, images: Images, sem_range: IntensityRange) -> np.ndarray:

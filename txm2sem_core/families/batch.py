@@ -1,4 +1,4 @@
-"""What goes into a family: batches of patches in training, images of one place in prediction."""
+"""What goes into a family: batches of patches in training, images of one position in prediction."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Images:
-    """What is there of one place, in intensities: TXM [C, Y, X], and where known SEM [Y, X] and where it is charged."""
+    """The images of one position, in intensities: TXM [C, Y, X], and where known SEM [Y, X] and where it is charged.
+
+    `noise` [Y, X], of unit variance, is what a sample is drawn by.
+    """
 
     txm: np.ndarray
     sem: np.ndarray | None = None
     charged: np.ndarray | None = None
+    noise: np.ndarray | None = None
 
 
 class BatchSource:

@@ -34,8 +34,8 @@ class Feedforward(Family):
         if not update_generator:
             return losses
         stack = None if batch.stack is None or "stack" not in weights else compute.batch(batch.stack)
-        answered = predicted if plain else network(batch.txm)
-        penalties = z_penalty.terms(settings, weights, network, (batch.txm, answered, stack), learner.noise)
+        penalised = predicted if plain else network(batch.txm)
+        penalties = z_penalty.terms(settings, weights, network, (batch.txm, penalised, stack), learner.noise)
         content = self.settings.pixel_weight * self.content_loss(learner, predicted, batch)
         terms = {"loss_pixel": content} | self.adversarial_terms(learner, batch, predicted) | penalties
         return losses | learner.update_generator(terms)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from txm2sem_core.acceleration import Compute, accelerate
+from txm2sem_core.acceleration import Accelerator, accelerate
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.families.average import weight_average
@@ -40,7 +40,7 @@ class Learner:
     ) -> None:
         self.settings = settings
         self.device = device
-        self.compute = Compute(settings.compute, device)
+        self.compute = Accelerator(settings.compute, device)
         self.noise = torch.Generator(device="cpu").manual_seed(seed)
         self.updates = 0
         self._step = step

@@ -107,8 +107,8 @@ class _Damaged(BatchSource):
 def repair_input(txm: Tensor, sem: Tensor, mask: Tensor) -> Tensor:
     """What a repair network is given: `[B, C + 2, Y, X]` of TXM `[B, C, ...]`, SEM and mask `[B, 1, ...]`.
 
-    The SEM is white under the mask, whatever it was: the charge itself tells nothing, and is of another size in every
-    place. The mask is 1 where the SEM is to be repaired and -1 elsewhere.
+    The SEM is white under the mask, whatever it was: the charge itself tells nothing, and its size differs
+    everywhere. The mask is 1 where the SEM is to be repaired and -1 elsewhere.
     """
     masked = mask.bool()
     white = torch.full_like(sem, WHITE)
@@ -116,12 +116,12 @@ def repair_input(txm: Tensor, sem: Tensor, mask: Tensor) -> Tensor:
 
 
 def composed(output: Tensor, given: Tensor) -> Tensor:
-    """The repaired image: the network's output under the mask of what it was given, the SEM elsewhere, unchanged."""
+    """The repaired image: the network's output under the mask of its input, elsewhere the unchanged SEM."""
     return output.where(given[:, -1:] > 0, given[:, -2:-1])
 
 
 class DamageBank:
-    """Charged places of the training slices, to be laid over places that are not charged."""
+    """Charged areas of the training slices, to be laid over areas that are not charged."""
 
     def __init__(self, store: PatchStore, share: tuple[float, float]) -> None:
         """Find out whether there are any.
@@ -131,18 +131,18 @@ class DamageBank:
             share: least and greatest part of a patch that damage covers.
 
         Raises:
-            InputError: no place in the training slices is charged so much.
+            InputError: no patch of the training slices is charged so much.
         """
         self._size, self._share = store.size_px, share
         names = store.of_split("train")["pair"].unique()
         self._charged = [store.pairs[name].charged for name in names]
         greatest = 0.0
-        self._places: list[NDArray[np.int64]] = []
+        self._positions: list[NDArray[np.int64]] = []
         for charged in self._charged:
             shares = window_share(charged, self._size)
             greatest = max(greatest, float(shares.max()))
-            self._places.append(np.argwhere((shares >= share[0]) & (shares <= share[1])))
-        if not any(len(places) for places in self._places):
+            self._positions.append(np.argwhere((shares >= share[0]) & (shares <= share[1])))
+        if not any(len(positions) for positions in self._positions):
             raise InputError(
                 f"repair: no patch of {self._size} pixels in the training slices is charged by {share[0]:.0%} to "
                 f"{share[1]:.0%}; the most is {greatest:.1%}. Give charge masks (column charge of the sample table), "
@@ -150,10 +150,10 @@ class DamageBank:
             )
 
     def draw(self, rng: np.random.Generator) -> Mask:
-        """A mask `[s, s]`, True where damaged: evenly from all places of a slice that has any."""
-        slices = [number for number, places in enumerate(self._places) if len(places)]
+        """A mask `[s, s]`, True where damaged: evenly from all positions in a slice that has any."""
+        slices = [number for number, positions in enumerate(self._positions) if len(positions)]
         number = slices[int(rng.integers(len(slices)))]
-        y, x = self._places[number][int(rng.integers(len(self._places[number])))]
+        y, x = self._positions[number][int(rng.integers(len(self._positions[number])))]
         return self._charged[number][y : y + self._size, x : x + self._size]
 
     def for_evaluation(self, count: int) -> list[Mask]:

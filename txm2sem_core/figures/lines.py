@@ -20,15 +20,15 @@ _MEASURED: tuple[tuple[str, str, Role], ...] = (
 
 
 def lines_of(table: pd.DataFrame, variants: Sequence[str], x: str, y: str, *, cumulative: bool = False) -> list[Line]:
-    """What was measured once (FIB-SEM, truth, TXM), then a line a variant over its seeds."""
-    lines = []
+    """What was measured once (FIB-SEM, truth, TXM), then a line a variant over its seeds and samples."""
+    lines, of_run = [], [key for key in ("seed", "sample") if key in table]
     for source, name, role in _MEASURED:
         own = table[table["source"] == source]
         if len(own):
             lines.append(_line(name, [own], x, y, role, cumulative=cumulative))
     predicted = table[table["source"] == "prediction"]
     for variant in variants:
-        runs = [run for _, run in predicted[predicted["variant"] == variant].groupby("seed", sort=False)]
+        runs = [run for _, run in predicted[predicted["variant"] == variant].groupby(of_run, sort=False)]
         if runs:
             lines.append(_line(variant.replace("_", " "), runs, x, y, "variant", cumulative=cumulative))
     return lines
@@ -37,12 +37,12 @@ def lines_of(table: pd.DataFrame, variants: Sequence[str], x: str, y: str, *, cu
 def _line(label: str, runs: Sequence[pd.DataFrame], x: str, y: str, role: Role, *, cumulative: bool) -> Line:
     """Bring the runs to one x: seeds may differ in which lengths occur."""
     curves = [run.sort_values(x, kind="stable")[[x, y]].to_numpy(dtype=np.float64).T for run in runs]
-    places = np.unique(np.concatenate([own_x for own_x, _ in curves]))
+    positions = np.unique(np.concatenate([own_x for own_x, _ in curves]))
     values = []
     for own_x, own_y in curves:
         if cumulative:
             reached = np.concatenate([[0.0], np.cumsum(own_y)])
-            values.append(reached[np.searchsorted(own_x, places, side="right")])
+            values.append(reached[np.searchsorted(own_x, positions, side="right")])
         else:
-            values.append(np.interp(places, own_x, own_y))
-    return Line(label, places * (_PER_UM if x == "frequency_per_nm" else 1.0), np.stack(values), role)
+            values.append(np.interp(positions, own_x, own_y))
+    return Line(label, positions * (_PER_UM if x == "frequency_per_nm" else 1.0), np.stack(values), role)

@@ -40,15 +40,15 @@ def montage_figure(
     for variant, images, folder in zip(variants, predicted, patches, strict=True):
         store = io.read_patch_store(folder)
         test = store.of_split("test")
-        place = round((number - 0.5) * len(test) / style.patches - 0.5)
-        patch = test.iloc[place]
+        index = round((number - 0.5) * len(test) / style.patches - 0.5)
+        patch = test.iloc[index]
         target = store.sem_patch(patch["pair"], int(patch["y"]), int(patch["x"]))
         txm = store.txm_patch(patch["pair"], int(patch["y"]), int(patch["x"]), 0)[0]
-        prediction = io.open_volume(images).read(place, place + 1)[0]
+        prediction = io.open_volume(images).read(index, index + 1)[0]
         mask = store.mask_patch(patch["pair"], int(patch["y"]), int(patch["x"]))
         full_range = store.data_range(measure.data_range)
         note = "not measured"
-        with Gaps("draw_montage").of(f"scores of patch {place}"):
+        with Gaps("draw_montage").of(f"scores of patch {index}"):
             scores = psnr(prediction, target, full_range, mask), ssim(prediction, target, full_range, mask)
             note = f"{scores[0]:.2f} dB, SSIM {scores[1]:.3f}"
         rows.append(MontageRow(variant.replace("_", " "), txm, prediction, target, store.pixel_size_nm, note))

@@ -41,10 +41,10 @@ def registration_figure(
     folder = quality.parents[1] / "raw"
     table, placed = io.read_csv(quality), io.read_json(transforms)
     drawn = table[table["pair"].isin(placed)].sort_values("correlation_after", key=np.abs, kind="stable")
-    places = np.unique(np.linspace(0, len(drawn) - 1, min(style.slices, len(drawn))).round().astype(int))
+    indices = np.unique(np.linspace(0, len(drawn) - 1, min(style.slices, len(drawn))).round().astype(int))
     raw = {pair.pair: pair for pair in list_pairs(sample, folder)}
     size = plane_pixel_size_nm(sample, folder)
-    views = [_registration_view(row, raw[row["pair"]], placed, size) for _, row in drawn.iloc[places].iterrows()]
+    views = [_registration_view(row, raw[row["pair"]], placed, size) for _, row in drawn.iloc[indices].iterrows()]
     save(draw_registration(views, style, common), outputs, common)
 
 

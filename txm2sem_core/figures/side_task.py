@@ -40,12 +40,12 @@ def side_task_figure(
 
 def _repair(patches: Path, store: io.PatchStore, style: MontageStyle, common: CommonStyle) -> Figure:
     """Test patches of a repair: TXM, damaged, repaired, measured; the damage is white, as in the network's input."""
-    places, rows = _shown_patches(store, style)
+    positions, rows = _shown_patches(store, style)
     repaired, damages = (io.open_volume(path) for path in (patches, patches.with_name("damage.tif")))
-    true = [store.sem_patch(*place) for place in places]
+    true = [store.sem_patch(*position) for position in positions]
     laid = [damages.read(row, row + 1)[0] > 0 for row in rows]
     columns = [
-        Column("TXM", [store.txm_patch(*place, 0)[0] for place in places], "txm"),
+        Column("TXM", [store.txm_patch(*position, 0)[0] for position in positions], "txm"),
         Column("Damaged", [np.where(d, store.sem_range.high, t) for d, t in zip(laid, true, strict=True)]),
         Column("Repaired", [repaired.read(row, row + 1)[0] for row in rows]),
         Column("Interpolated", [interpolated(t, d) for d, t in zip(laid, true, strict=True)]),
@@ -56,12 +56,12 @@ def _repair(patches: Path, store: io.PatchStore, style: MontageStyle, common: Co
 
 def _segmentation(patches: Path, store: io.PatchStore, style: MontageStyle, common: CommonStyle) -> Figure:
     """Test patches of a segmentation: TXM, FIB-SEM, predicted and true classes."""
-    places, rows = _shown_patches(store, style)
+    positions, rows = _shown_patches(store, style)
     predicted = io.open_volume(patches)
-    classes = [store.class_patch(*place) for place in places]
+    classes = [store.class_patch(*position) for position in positions]
     columns = [
-        Column("TXM", [store.txm_patch(*place, 0)[0] for place in places], "txm"),
-        Column("FIB-SEM", [store.sem_patch(*place) for place in places]),
+        Column("TXM", [store.txm_patch(*position, 0)[0] for position in positions], "txm"),
+        Column("FIB-SEM", [store.sem_patch(*position) for position in positions]),
         Column("Predicted", [predicted.read(row, row + 1)[0] for row in rows], ""),
         Column("True", [own for own in classes if own is not None], ""),
     ]
@@ -73,5 +73,5 @@ def _shown_patches(store: io.PatchStore, style: MontageStyle) -> tuple[list[tupl
     test = store.of_split("test")
     count = min(max(style.patches, 3), len(test))
     rows = [round((number + 0.5) * len(test) / count - 0.5) for number in range(count)]
-    places = [(str(test["pair"][row]), int(test["y"][row]), int(test["x"][row])) for row in rows]
-    return places, rows
+    positions = [(str(test["pair"][row]), int(test["y"][row]), int(test["x"][row])) for row in rows]
+    return positions, rows

@@ -1,4 +1,4 @@
-"""Several predictions of the same image: their mean, and their standard deviation (spread) as its uncertainty.
+"""Several predictions of the same image: their mean, and their standard deviation as its uncertainty.
 
 Several models of one architecture, trained from different seeds, disagree where the training data leave the answer
 open (deep ensembles, Lakshminarayanan et al. 2017). Passes of one model with dropout active do so too (Gal and
@@ -19,17 +19,18 @@ from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.families import family_of_model
 from txm2sem_core.inference.predictor import Predictor
-from txm2sem_core.networks import has_dropout
+from txm2sem_core.networks import Flow, has_dropout
 
 
-class SpreadPredictor:
-    """Models that differ only in their networks; each predicts once, or `samples` times with dropout active.
+class EnsemblePredictor:
+    """Models that differ only in their networks; each predicts once, or `samples` times: a flow that many samples,
+    another network with dropout active.
 
     The n-th pass of a model has the same random numbers for every plane of one size: it is one thinned network for the
     whole volume, so that dropout adds no jitter along z.
     """
 
-    least_is_a_class = False  # models of classes have no ensemble
+    predicts_classes = False  # models of classes have no ensemble
 
     def __init__(self, members: Sequence[Predictor], samples: int = 0, seed: int = 0) -> None:
         self.members = tuple(members)
@@ -39,16 +40,16 @@ class SpreadPredictor:
         self.factor, self.context = first.factor, first.context
         self.txm_range, self.sem_dtype = first.txm_range, first.sem_dtype
         self.preparation = first.preparation
-        self.txm_spread = first.txm_spread
+        self.txm_distribution = first.txm_distribution
         self.description = first.description
 
-    def predict_plane(self, txm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict_plane(self, txm: np.ndarray, z: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of a plane [C, Y, X]: [Y * factor, X * factor], float32 SEM intensities."""
-        return mean_and_spread(self._each(lambda member: member.predict_plane(txm)))
+        return mean_and_deviation(self._each(lambda member: member.predict_plane(txm, z)))
 
     def predict_patches(self, txm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same of patches [B, C, Y, X]: [B, Y * factor, X * factor]."""
-        return mean_and_spread(self._each(lambda member: member.predict_patches(txm)))
+        return mean_and_deviation(self._each(lambda member: member.predict_patches(txm)))
 
     @property
     def warnings(self) -> list[str]:
@@ -72,7 +73,7 @@ class SpreadPredictor:
         """Nothing: every slice has the same random numbers."""
 
     def describe(self) -> dict[str, Any]:
-        """What made the spread, for files that hold it."""
+        """How the standard deviation was made, for the files that hold it."""
         return {"models": len(self.members), "samples": self.samples, "seed": self.seed}
 
     def _each(self, predict: Callable[[Predictor], np.ndarray]) -> Iterator[np.ndarray]:
@@ -80,10 +81,14 @@ class SpreadPredictor:
             for sample in range(max(self.samples, 1)):
                 words = np.random.SeedSequence([self.seed, number, sample]).generate_state(1)
                 torch.manual_seed(int(words[0]))
+                if member.noise is not None:
+                    member.draw(self.seed + sample + 1)
                 yield predict(member)
+            if member.noise is not None:
+                member.draw(1)  # its identity is that of before
 
 
-def mean_and_spread(images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def mean_and_deviation(images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (of n - 1) of at least two images, float32; one at a time is held (Welford 1962)."""
     mean = squares = np.zeros(())
     for count, image in enumerate(images, start=1):
@@ -93,9 +98,9 @@ def mean_and_spread(images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarra
     return mean.astype(np.float32), np.sqrt(squares / (count - 1)).astype(np.float32)
 
 
-def load_spread_predictor(
+def load_ensemble(
     models: Sequence[Path], settings: PredictSettings, device: str = "auto", samples: int = 0, seed: int = 0
-) -> SpreadPredictor:
+) -> EnsemblePredictor:
     """Load the models of an ensemble, or one model that predicts with dropout active; or several, each with dropout.
 
     Args:
@@ -106,7 +111,7 @@ def load_spread_predictor(
         seed: of the dropout.
 
     Raises:
-        ConfigError: one prediction has no spread, a model is given twice or does not fit the first, or has no dropout.
+        ConfigError: there is only one prediction, a model is given twice or does not fit the first, or has no dropout.
         InputError: a model cannot be read.
     """
     if len({path.resolve() for path in models}) < len(models):
@@ -119,16 +124,17 @@ def load_spread_predictor(
         family = family_of_model(loaded.description)
         if not family.rules.translates:
             raise ConfigError(f"{path}: a model of the family {family.name} has no ensemble. Give it alone.")
-        if samples and not has_dropout(loaded.generator):
+        if samples and not (has_dropout(loaded.generator) or isinstance(loaded.generator, Flow)):
             raise ConfigError(
-                f"{path}: --samples needs a network with dropout, this one has none. Train it with generator.dropout, "
+                f"{path}: --samples needs a network with dropout or a flow, this one is neither. Train it with "
+                "generator.dropout, "
                 "or give the models of several seeds by --model."
             )
         evaluation = loaded.description["inference_mode"] == "evaluation"
         member = Predictor(loaded, settings, device, mode="dropout" if samples and evaluation else None)
         _check_alike(models[0], members[0] if members else member, path, member)
         members.append(member)
-    return SpreadPredictor(members, samples, seed)
+    return EnsemblePredictor(members, samples, seed)
 
 
 def _check_alike(first_path: Path, first: Predictor, path: Path, member: Predictor) -> None:

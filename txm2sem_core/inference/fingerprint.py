@@ -25,7 +25,7 @@ def job_digest(model: Mapping[str, Any], source: Volume, output: Mapping[str, An
     The device and the number of slabs are no part of it.
 
     Args:
-        model: what `Predictor.identity` or `SpreadPredictor.identity` says.
+        model: what `Predictor.identity` or `EnsemblePredictor.identity` says.
         source: the TXM volume.
         output: what else decides what is written, as JSON values.
     """

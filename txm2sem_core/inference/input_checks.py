@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core import io
-from txm2sem_core.inference.ensemble import SpreadPredictor
+from txm2sem_core.inference.ensemble import EnsemblePredictor
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.intensity import IntensityRange
-from txm2sem_core.intensity.histograms import Histogram, Spread
-from txm2sem_core.io.field_of_view import FieldOfView, sampled_places
+from txm2sem_core.intensity.histograms import Histogram, TrainingDistribution
+from txm2sem_core.io.field_of_view import FieldOfView, sampled_slices
 from txm2sem_core.io.voxel_sizes import differing_axes
 
 _FAR_BEYOND = 1.2  # in units where the training intensities span -1 to 1
@@ -22,7 +22,7 @@ _UNIT_SHARE = 0.1  # of a volume's parts that may differ, as ends of a sample do
 
 
 def input_warnings(
-    predictor: Predictor | SpreadPredictor, field: FieldOfView, voxel_size_nm: io.VoxelSize
+    predictor: Predictor | EnsemblePredictor, field: FieldOfView, voxel_size_nm: io.VoxelSize
 ) -> list[str]:
     """Intensities that the model never saw, an unknown voxel size, a setting that is not used.
 
@@ -32,8 +32,8 @@ def input_warnings(
     warnings, source = predictor.warnings, field.volume
     if source.channels > 1:
         warnings.append(f"{source.source} has {source.channels} channels; the first is taken for the TXM volume.")
-    places = sampled_places(source)
-    z = places[len(places) // 2]
+    positions = sampled_slices(source)
+    z = positions[len(positions) // 2]
     plane = source.read(z, z + 1)[0]
     mask = field.of(plane, z)
     prepared = predictor.preparation.apply(field.filled(plane, mask))
@@ -63,8 +63,8 @@ def share_far_beyond(pixels: np.ndarray, trained: IntensityRange) -> float:
     return float(np.mean(np.abs(trained.to_unit(pixels)) > _FAR_BEYOND)) if pixels.size else 0.0
 
 
-def size_warnings(predictor: Predictor | SpreadPredictor, source: str, voxel_size_nm: io.VoxelSize) -> list[str]:
-    """Voxels of another size than the training slices': along z only where the network sees neighbours."""
+def size_warnings(predictor: Predictor | EnsemblePredictor, source: str, voxel_size_nm: io.VoxelSize) -> list[str]:
+    """Voxels of another size than the training slices': along z only where the network has a context."""
     trained = predictor.description.get("voxel_size_nm") or (None, None, None)
     factors = (1, predictor.factor, predictor.factor)  # recorded is that of the SEM, which is the finer one
     differing = [
@@ -82,24 +82,26 @@ def size_warnings(predictor: Predictor | SpreadPredictor, source: str, voxel_siz
     ]
 
 
-def histogram_warnings(spread: Spread | None, marks: Mapping[str, Mapping[str, Any]], source: str) -> list[str]:
-    """Whether the TXM volume's histogram is that of the training slices (see `intensity.Spread`).
+def histogram_warnings(
+    trained: TrainingDistribution | None, marks: Mapping[str, Mapping[str, Any]], source: str
+) -> list[str]:
+    """Whether the TXM volume's histogram is that of the training slices (see `intensity.TrainingDistribution`).
 
     Args:
-        spread: of the training slices, or None where the model does not say.
+        trained: of the training slices, or None where the model does not say.
         marks: of all units of the volume, each with its `histogram`.
         source: the volume's name.
     """
-    if spread is None or not marks:
+    if trained is None or not marks:
         return []
     each = [Histogram.from_text(str(mark["histogram"])) for mark in marks.values()]
-    whole = spread.distance(sum(each, Histogram.empty()))
-    beyond = sum(spread.distance(one) > spread.limit for one in each) / len(each)
-    if whole <= spread.limit and beyond <= _UNIT_SHARE:
+    whole = trained.distance(sum(each, Histogram.empty()))
+    beyond = sum(trained.distance(one) > trained.limit for one in each) / len(each)
+    if whole <= trained.limit and beyond <= _UNIT_SHARE:
         return []
     return [
         f"the histogram of {source} is not that of the training TXM slices: they lie {whole:.2f} apart (Wasserstein "
-        f"distance, the training intensities span -1 to 1), at most {spread.limit:.2f} is expected, and {beyond:.0%} "
+        f"distance, the training intensities span -1 to 1), at most {trained.limit:.2f} is expected, and {beyond:.0%} "
         "of the volume's parts differ by more. The model has not learnt such images: compare the exposure, the "
         "reconstruction's scaling and the rock, and crop what is no sample."
     ]

@@ -1,4 +1,4 @@
-"""What is written of a predicted volume: the prediction alone, or its uncertainty beside it."""
+"""What a predicted volume holds: the prediction alone, or the prediction and its uncertainty."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from txm2sem_core.inference.ensemble import SpreadPredictor
+from txm2sem_core.inference.ensemble import EnsemblePredictor
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.intensity import deviation_to_dtype, to_dtype
 from txm2sem_core.io import Channel
@@ -19,40 +19,41 @@ UNCERTAINTY = Channel("uncertainty", colour="E69F00", shown=False, from_zero=Tru
 SPREAD = Channel("spread", colour="56B4E9", shown=False, from_zero=True)
 
 
-class Answer(Protocol):
-    """What a volume's voxels are."""
+class VolumeOutput(Protocol):
+    """What is predicted for each slice of a volume, and what its metadata say."""
 
     @property
-    def predictor(self) -> Predictor | SpreadPredictor:
-        """The network or networks behind it."""
+    def predictor(self) -> Predictor | EnsemblePredictor:
+        """The network, or the networks of an ensemble."""
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """Of an axis before z, or none."""
+        """Channels along an axis before z; empty for none."""
 
-    def plane(self, txm: np.ndarray) -> tuple[np.ndarray, int]:
+    def plane(self, txm: np.ndarray, z: int) -> tuple[np.ndarray, int]:
         """[Y, X], or [C, Y, X] with channels, in the SEM's dtype, and how many voxels were clipped to its bounds.
 
         Args:
-            txm: [2 context + 1, Y, X], a slice with its neighbours.
+            txm: [2 context + 1, Y, X], a slice with its context.
+            z: its number.
         """
 
     def describe(self) -> dict[str, Any]:
-        """What decides the voxels beside the predictor, as JSON values."""
+        """All that decides the voxels except the predictor, as JSON values."""
 
     def attributes(self, warnings: Sequence[str]) -> dict[str, Any]:
-        """What stands in an OME-Zarr's metadata beside the OME ones."""
+        """The metadata of ours in an OME-Zarr."""
 
     @property
-    def doubts(self) -> list[str]:
-        """Warnings of how it is made."""
+    def warnings(self) -> list[str]:
+        """Warnings about the method of prediction."""
 
     def files(self, target: Path) -> list[Path]:
-        """The TIFF of every channel."""
+        """The TIFF files, one for each channel."""
 
 
 def uncertainty_file(target: Path) -> Path:
-    """Where the uncertainty goes that belongs to the TIFF `target`."""
+    """The file for the uncertainty of the TIFF `target`."""
     return target.with_stem(f"{target.stem}_uncertainty")
 
 
@@ -64,57 +65,55 @@ class Prediction:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
-    def plane(self, txm: np.ndarray) -> tuple[np.ndarray, int]:
-        """See `Answer`."""
-        return to_dtype(self.predictor.predict_plane(txm), self.predictor.sem_dtype)
+    def plane(self, txm: np.ndarray, z: int) -> tuple[np.ndarray, int]:
+        """See `VolumeOutput`."""
+        return to_dtype(self.predictor.predict_plane(txm, z), self.predictor.sem_dtype)
 
     def describe(self) -> dict[str, Any]:
-        """See `Answer`."""
+        """See `VolumeOutput`."""
         return {}
 
     def attributes(self, warnings: Sequence[str]) -> dict[str, Any]:
-        """See `Answer`."""
+        """See `VolumeOutput`."""
         return {"txm2sem": {"warnings": list(warnings)}}
 
     @property
-    def doubts(self) -> list[str]:
-        """See `Answer`."""
+    def warnings(self) -> list[str]:
+        """See `VolumeOutput`."""
         return []
 
     def files(self, target: Path) -> list[Path]:
-        """See `Answer`."""
+        """See `VolumeOutput`."""
         return [target]
 
 
-class WithUncertainty:
-    """The mean of several predictions, its uncertainty, and with a calibration the standard deviation (spread) behind
-    it.
-    """
+class PredictionWithUncertainty:
+    """The mean of several predictions, its uncertainty, and with a calibration their standard deviation (`spread`)."""
 
-    def __init__(self, predictor: SpreadPredictor, calibration: Calibration | None, *, several_files: bool) -> None:
-        """With `several_files` the spread is left out: TIFFs are of the prediction and of its uncertainty."""
+    def __init__(self, predictor: EnsemblePredictor, calibration: Calibration | None, *, several_files: bool) -> None:
+        """With `several_files` the channel `spread` is left out: TIFFs hold the prediction and its uncertainty."""
         self.predictor, self.calibration = predictor, calibration
         shown = (PREDICTION, UNCERTAINTY)
         self.channels = (*shown, SPREAD) if calibration is not None and not several_files else shown
 
-    def plane(self, txm: np.ndarray) -> tuple[np.ndarray, int]:
-        """See `Answer`."""
+    def plane(self, txm: np.ndarray, z: int) -> tuple[np.ndarray, int]:
+        """See `VolumeOutput`."""
         dtype = self.predictor.sem_dtype
-        mean, spread = self.predictor.predict_plane(txm)
-        deviations = [spread] if self.calibration is None else [self.calibration.apply(spread), spread]
+        mean, deviation = self.predictor.predict_plane(txm, z)
+        deviations = [deviation] if self.calibration is None else [self.calibration.apply(deviation), deviation]
         kept = deviations[: len(self.channels) - 1]
-        stored = [to_dtype(mean, dtype), *(deviation_to_dtype(deviation, dtype) for deviation in kept)]
+        stored = [to_dtype(mean, dtype), *(deviation_to_dtype(one, dtype) for one in kept)]
         return np.stack([plane for plane, _ in stored]), sum(clipped for _, clipped in stored)
 
     def describe(self) -> dict[str, Any]:
-        """See `Answer`."""
+        """See `VolumeOutput`."""
         return {
             "channels": [channel.label for channel in self.channels],
             "calibration": None if self.calibration is None else self.calibration.as_dict(),
         }
 
     def attributes(self, warnings: Sequence[str]) -> dict[str, Any]:
-        """See `Answer`; how the uncertainty was made stands there too."""
+        """See `VolumeOutput`; with how the uncertainty was made."""
         made = {
             **self.predictor.describe(),
             "meaning": "standard deviation in grey levels",
@@ -123,8 +122,8 @@ class WithUncertainty:
         return {"txm2sem": {"warnings": list(warnings), "uncertainty": made}}
 
     @property
-    def doubts(self) -> list[str]:
-        """See `Answer`."""
+    def warnings(self) -> list[str]:
+        """See `VolumeOutput`."""
         if self.calibration != UNCALIBRATED:
             return []
         return [
@@ -133,5 +132,5 @@ class WithUncertainty:
         ]
 
     def files(self, target: Path) -> list[Path]:
-        """See `Answer`."""
+        """See `VolumeOutput`."""
         return [target, uncertainty_file(target)]

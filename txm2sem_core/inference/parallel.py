@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def side_by_side(work: Callable[[Item], Made], items: Iterable[Item], at_once: int) -> Generator[Made, None, None]:
+def parallel_map(work: Callable[[Item], Made], items: Iterable[Item], at_once: int) -> Generator[Made, None, None]:
     """`map`, with `at_once` items worked on at the same time; results come in order.
 
     Threads that share one plane wait for each other at the end of every layer; threads with a plane each do not.

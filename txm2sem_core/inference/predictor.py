@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import copy
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from txm2sem_core.acceleration import Compute, accelerate, path_of
+from txm2sem_core.acceleration import Accelerator, accelerate, path_of
 from txm2sem_core.acceleration.network_streams import by_rows, has_row_stream
 from txm2sem_core.acceleration.row_queue import WaitingMemory
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings
-from txm2sem_core.errors import InputError
+from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.families import Images, family_of_model
+from txm2sem_core.families.voxel_noise import VoxelNoise
 from txm2sem_core.inference.fingerprint import network_digest
 from txm2sem_core.inference.memory_budget import FEWEST_ROWS, activation_bytes, memory_budget, rows_at_once
 from txm2sem_core.inference.tiling import plan_tiles
-from txm2sem_core.intensity import IntensityRange, Preparation, Spread
+from txm2sem_core.intensity import IntensityRange, Preparation, TrainingDistribution
 from txm2sem_core.io.units import padded_length
-from txm2sem_core.networks import ImageGenerator, inference
+from txm2sem_core.networks import Flow, ImageGenerator, inference
 from txm2sem_core.runtime.device import choose_device
 from txm2sem_core.runtime.out_of_memory import made_if_it_fits, memory_remedy
 
@@ -41,29 +43,37 @@ class Predictor:
     Attributes:
         generator: the network as it was trained.
         network: the same, ready to predict.
-        whole_planes: the network normalises by statistics of what it is given (instance norm, or batch norm in the mode
-            `batch_statistics`), so that a tile would not give what the whole plane gives. It is never tiled then.
+        whole_planes: the network normalises by statistics of its input (instance norm, or batch norm in the mode
+            `batch_statistics`), so that a tile would differ from the whole plane. Then planes are never tiled.
         family: what it was trained in, which says how it predicts.
         budget: bytes that a plane or tile may take in the network (`memory_budget`); less once they did not suffice.
-        least_is_a_class: what it predicts are numbers of classes from 0 on, and no grey levels.
+        predicts_classes: what it predicts are numbers of classes from 0 on, and no grey levels.
+        noise: what its samples are drawn by; None for a model that predicts one image.
     """
 
     def __init__(
-        self, model: LoadedModel, settings: PredictSettings, device: str = "auto", mode: str | None = None
+        self,
+        model: LoadedModel,
+        settings: PredictSettings,
+        device: str = "auto",
+        mode: str | None = None,
+        draw: int = 1,
     ) -> None:
         self.settings = settings
         self.description = dict(model.description)
         self.device = choose_device(device)
-        self.compute = Compute(settings.compute, self.device)
+        self.compute = Accelerator(settings.compute, self.device)
         self.generator: ImageGenerator = model.generator.to(self.device)
         description: dict[str, Any] = model.description
         self.family = family_of_model(description)
-        self.least_is_a_class = bool(self.family.classes)
+        self.predicts_classes = bool(self.family.classes)
+        self.noise: VoxelNoise | None = None
+        self.draw(draw)
         ranges = [IntensityRange(**description["normalisation"][which]) for which in ("txm", "sem")]
         self._trained_range, self.sem_range = ranges
         self.txm_range = self.family.input_range(*ranges)
         known = (description.get("histograms") or {}).get("txm")
-        self.txm_spread = None if known is None else Spread.from_dict(known)
+        self.txm_distribution = None if known is None else TrainingDistribution.from_dict(known)
         self.preparation = Preparation(**description.get("preparation", {}))
         self.sem_dtype = self.family.dtype(np.dtype(description["sem_dtype"]))
         self.mode: str = mode or description["inference_mode"]
@@ -98,6 +108,30 @@ class Predictor:
             f"({why}), and tiles would show. Where whole planes need too much memory, crop the volume in y and x."
         ]
 
+    def draw(self, number: int) -> None:
+        """From now on predict the sample of this number, from 1 on; ConfigError for another than 1 where none are."""
+        if isinstance(self.generator, Flow):
+            if self.noise is None:
+                self.noise = VoxelNoise(number, 0.0 if self.settings.coherence == "auto" else self.settings.coherence)
+            elif self.noise.number != number:
+                self.noise = VoxelNoise(number, self.noise.coherence, self.noise.pixels_per_slice)
+        elif number != 1:
+            raise ConfigError(
+                f"--draw {number}: a model of the family {self.family.name} predicts one image, and draws no samples. "
+                "Leave it out, or give a model of the family flow."
+            )
+
+    def hold_together(self, coherence: float, pixels_per_slice: float) -> None:
+        """From now on draw samples by noise that holds together so far along z (see `VoxelNoise`)."""
+        if self.noise is not None:
+            self.noise = VoxelNoise(self.noise.number, coherence, pixels_per_slice)
+
+    def relative_change(self, pixels: float) -> float:
+        """`Flow.relative_changes` over so many pixels."""
+        assert isinstance(self.generator, Flow)
+        changes = self.generator.relative_changes.tolist()
+        return float(np.interp(pixels, range(1, len(changes) + 1), changes))
+
     def identity(self) -> dict[str, Any]:
         """All that a prediction depends on beside its input, as JSON values; not the device."""
         return {
@@ -105,6 +139,7 @@ class Predictor:
             "network": network_digest(self.generator),
             "description": self.description,
             "mode": self.mode,
+            **({} if self.noise is None else {"sample": self.noise.number, "coherence": self.settings.coherence}),
             "tile_px": self.settings.tile_px,
             "overlap_px": self.settings.overlap_px,
             "compute": self.settings.compute.model_dump(),
@@ -135,19 +170,26 @@ class Predictor:
         """Begin slice `z` of a volume: its random numbers, if any, are its own, whichever slices came before."""
         torch.manual_seed(z)
 
-    def predict_plane(self, txm: np.ndarray) -> np.ndarray:
+    def predict_plane(self, txm: np.ndarray, z: int = 0) -> np.ndarray:
         """Predict a plane of any size.
 
         Args:
             txm: [C, Y, X], the slice with its neighbours in z, in TXM intensities.
+            z: its number, from which the noise of samples follows.
 
         Returns:
             [Y * factor, X * factor], float32 SEM intensities.
         """
-        return self.predict(Images(txm))
+        return self.predict(self.with_noise(Images(txm), (z, 0, 0)))
+
+    def with_noise(self, images: Images, position: tuple[int, int, int]) -> Images:
+        """The images with the noise of their position (z, y, x of the first voxel), where samples are drawn by it."""
+        if self.noise is None:
+            return images
+        return replace(images, noise=self.noise.plane(*position, *images.txm.shape[1:]))
 
     def predict(self, images: Images) -> np.ndarray:
-        """Predict a place of any size, as the model's family does it: an image [Y * factor, X * factor].
+        """Predict images of any size, as the model's family does it: an image [Y * factor, X * factor].
 
         Raises:
             ConfigError: the family needs more than `images` has.
@@ -156,7 +198,7 @@ class Predictor:
         return self.family.image(output, images, self.sem_range)
 
     def given(self, images: Images) -> np.ndarray:
-        """What the network is given of a place: [C, Y, X] in [-1, 1]."""
+        """What the network is given: [C, Y, X] in [-1, 1]."""
         return self.family.given(images, self._trained_range, self.sem_range)
 
     def network_plane(self, unit: np.ndarray) -> np.ndarray:
@@ -274,7 +316,7 @@ class Predictor:
 
     def predict_patches(self, txm: np.ndarray) -> np.ndarray:
         """Predict patches [B, C, Y, X], each in one pass as in training; returns [B, Y * factor, X * factor]."""
-        return np.stack([self.predict_patch(Images(patch)) for patch in txm])
+        return np.stack([self.predict_patch(self.with_noise(Images(one), (n, 0, 0))) for n, one in enumerate(txm)])
 
     def predict_patch(self, images: Images) -> np.ndarray:
         """Predict a patch in one pass, as in training."""
@@ -301,7 +343,7 @@ class Predictor:
             precision = self.settings.compute.precision
             remedy = "Predict by float32" if precision != "float32" else "Look at its history.csv, and train it again"
             raise InputError(
-                f"the network answers with values that are not finite (precision {precision}), which are no grey "
+                f"the network predicts values that are not finite (precision {precision}), which are no grey "
                 f"levels. {remedy}."
             )
         return made

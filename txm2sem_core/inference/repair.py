@@ -9,7 +9,7 @@ import numpy as np
 from txm2sem_core import io
 from txm2sem_core.errors import ConfigError, InputError, print_warnings
 from txm2sem_core.families import Images
-from txm2sem_core.inference.foreign import depth_warnings, range_warnings
+from txm2sem_core.inference.compatibility import depth_warnings, range_warnings
 from txm2sem_core.inference.input_checks import size_warnings
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.intensity import to_dtype
@@ -69,11 +69,11 @@ def repair_files(repairer: Predictor, txm: Path, sem: Path, mask: Path, output: 
         )
     prepared = repairer.preparation.apply(images["TXM"])
     looked_at = repairer.family.settings.repair_from != "sem"
-    doubts = depth_warnings(repairer, images["TXM"].dtype, str(txm)) if looked_at else []
-    doubts += range_warnings(prepared, repairer.txm_range, str(txm), "TXM") if looked_at else []
-    doubts += range_warnings(images["FIB-SEM"][~charged], repairer.sem_range, str(sem), "FIB-SEM")
-    doubts += size_warnings(repairer, str(sem), io.read_voxel_size_nm(sem) or UNKNOWN)
-    print_warnings("repair", doubts)
+    warnings = depth_warnings(repairer, images["TXM"].dtype, str(txm)) if looked_at else []
+    warnings += range_warnings(prepared, repairer.txm_range, str(txm), "TXM") if looked_at else []
+    warnings += range_warnings(images["FIB-SEM"][~charged], repairer.sem_range, str(sem), "FIB-SEM")
+    warnings += size_warnings(repairer, str(sem), io.read_voxel_size_nm(sem) or UNKNOWN)
+    print_warnings("repair", warnings)
     plane, clipped = repair_plane(repairer, prepared, images["FIB-SEM"], charged)
     io.write_tiff(output, plane, io.read_voxel_size_nm(sem), overwrite=overwrite)
     return clipped

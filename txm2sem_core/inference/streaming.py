@@ -24,7 +24,7 @@ _END = object()
 
 
 class Prefetcher(Generic[Item]):
-    """Runs an iterator in a thread of its own, at most `ahead` items before its reader; an error comes out where due.
+    """Runs an iterator in a thread of its own, at most `ahead` items before its reader, which also gets its errors.
 
     To be used as a context, whose end stops the thread.
     """
@@ -91,7 +91,7 @@ class BackgroundWriter(Generic[Item]):
         try:
             self.wait()
         except BaseException:
-            if error is None:  # else that is what is to be told
+            if error is None:  # the first error is reported
                 raise
 
     def put(self, item: Item) -> None:
@@ -121,7 +121,7 @@ class PreparedSlice(NamedTuple):
     """A slice as the network sees it.
 
     Attributes:
-        z: its place.
+        z: its position.
         plane: [Y, X], prepared; filled where nothing was measured.
         mask: [Y, X], where it was measured; None: everywhere.
     """
@@ -135,9 +135,9 @@ class SliceOfUnit(NamedTuple):
     """A slice that is predicted.
 
     Attributes:
-        unit: that it is of.
-        z: its place.
-        txm: [2 context + 1, Y, X], with its neighbours.
+        unit: the unit that it belongs to.
+        z: its position.
+        txm: [2 context + 1, Y, X], the slice with its context.
         mask: [Y, X], where the slice itself was measured; None: everywhere.
     """
 
@@ -163,10 +163,8 @@ def prepared_slices(
         del slab  # before the next is read
 
 
-def with_neighbours(
-    slices: Iterator[PreparedSlice], units: list[Unit], context: int, depth: int
-) -> Iterator[SliceOfUnit]:
-    """Every slice of the units with its neighbours; the outermost are repeated."""
+def with_context(slices: Iterator[PreparedSlice], units: list[Unit], context: int, depth: int) -> Iterator[SliceOfUnit]:
+    """Every slice of the units with its context; at the ends of the volume the outermost slice is repeated."""
     held: dict[int, PreparedSlice] = {}
     for unit in units:
         for z in range(unit.z0, unit.z1):
@@ -179,6 +177,8 @@ def with_neighbours(
             yield SliceOfUnit(unit, z, np.stack([held[n].plane for n in wanted]), held[z].mask)
 
 
-def sources(field: FieldOfView, units: list[Unit], context: int, preparation: Preparation) -> Prefetcher[PreparedSlice]:
+def prefetched_slices(
+    field: FieldOfView, units: list[Unit], context: int, preparation: Preparation
+) -> Prefetcher[PreparedSlice]:
     """`prepared_slices` in a thread of their own."""
     return Prefetcher(prepared_slices(field, units, context, preparation), _WAITING)

@@ -10,8 +10,8 @@ import numpy as np
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.families import Images
-from txm2sem_core.inference.ensemble import SpreadPredictor
-from txm2sem_core.inference.foreign import store_for
+from txm2sem_core.inference.compatibility import store_for
+from txm2sem_core.inference.ensemble import EnsemblePredictor
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.intensity import to_dtype
 from txm2sem_core.metrics import UNCALIBRATED, Calibration, fit_calibration
@@ -33,11 +33,11 @@ def predict_test(
     damage = predictor.family.test_damage(store, len(rows))
     predicted = []
     for number, row in enumerate(progress(rows, f"predict {name} patches", len(rows), "patches")):
-        place = (row["pair"], row["y"], row["x"])
+        position = (row["pair"], row["y"], row["x"])
         laid = None if damage is None else damage[number]
-        images = Images(store.txm_patch(*place, predictor.context), store.sem_patch(*place), laid)
-        made = predictor.predict_patch(images)
-        predicted.append(made if predictor.least_is_a_class else made.astype(np.float32))
+        images = Images(store.txm_patch(*position, predictor.context), store.sem_patch(*position), laid)
+        made = predictor.predict_patch(predictor.with_noise(images, (row["z"], row["y"], row["x"])))
+        predicted.append(made if predictor.predicts_classes else made.astype(np.float32))
     io.write_tiff(output / "patches.tif", np.stack(predicted), store.voxel_size_nm, overwrite=overwrite)
     if damage is not None:
         masks = np.stack(damage).astype(np.uint8) * 255
@@ -45,14 +45,15 @@ def predict_test(
     middle = slice(store.context - predictor.context, store.context + predictor.context + 1)
     with io.atomic_path(output / "slices", overwrite=overwrite) as folder:
         folder.mkdir()
-        for pair in dict.fromkeys(row["pair"] for row in rows):
+        for pair, z in {row["pair"]: row["z"] for row in rows}.items():
             whole = store.pairs[pair]
-            plane = predictor.predict(Images(whole.txm[middle], whole.sem, whole.charged))
+            images = Images(whole.txm[middle], whole.sem, whole.charged)
+            plane = predictor.predict(predictor.with_noise(images, (z, 0, 0)))
             io.write_tiff(folder / f"{pair}.tif", to_dtype(plane, predictor.sem_dtype)[0], store.voxel_size_nm)
 
 
 def predict_test_with_uncertainty(
-    predictor: SpreadPredictor, patches: Path, output: Path, *, name: str, overwrite: bool = True
+    predictor: EnsemblePredictor, patches: Path, output: Path, *, name: str, overwrite: bool = True
 ) -> None:
     """Predict the test patches and slices with their spread, and calibrate it on the validation patches.
 
@@ -77,14 +78,14 @@ def predict_test_with_uncertainty(
     description = {
         **with_gaps(calibration.as_dict(), gaps),
         **predictor.describe(),
-        **_spread_of(predictor),
+        **_ensemble_of(predictor),
         "validation": fitted_on,
         **io.MARK,
     }
     io.write_json(output / "calibration.json", description, overwrite=overwrite)
 
 
-def read_calibration(path: Path, predictor: Predictor | SpreadPredictor | None = None) -> Calibration:
+def read_calibration(path: Path, predictor: Predictor | EnsemblePredictor | None = None) -> Calibration:
     """Read what `predict_test_with_uncertainty` left in `calibration.json`.
 
     Raises:
@@ -96,9 +97,9 @@ def read_calibration(path: Path, predictor: Predictor | SpreadPredictor | None =
         made = {key: values.get(key) for key in ("models", "samples", "model_sha256")}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: this is not a calibration ({error!r}). Give the one of predict-test.") from error
-    if not isinstance(predictor, SpreadPredictor):
+    if not isinstance(predictor, EnsemblePredictor):
         return calibration
-    for key, here in _spread_of(predictor).items():
+    for key, here in _ensemble_of(predictor).items():
         if made[key] not in (None, here):
             raise InputError(
                 f"{path}: it was fitted to a spread of other models or passes ({key} {made[key]}, here {here}), and "
@@ -107,26 +108,26 @@ def read_calibration(path: Path, predictor: Predictor | SpreadPredictor | None =
     return calibration
 
 
-def _spread_of(predictor: SpreadPredictor) -> dict[str, Any]:
-    """What a calibration belongs to: it holds of no other spread."""
+def _ensemble_of(predictor: EnsemblePredictor) -> dict[str, Any]:
+    """The ensemble that a calibration was fitted to: it is valid for no other."""
     made = predictor.describe()
     sha256 = sorted(map(str, predictor.origin()["model_sha256"]))
     return {"models": made["models"], "samples": made["samples"], "model_sha256": sha256}
 
 
-def _calibrated(predictor: SpreadPredictor, store: io.PatchStore, name: str) -> tuple[Calibration, int, Gaps]:
+def _calibrated(predictor: EnsemblePredictor, store: io.PatchStore, name: str) -> tuple[Calibration, int, Gaps]:
     """Calibration on the usable pixels of the validation patches, their number, and why it could not be had."""
     mean, spread = _patches_of(predictor, store, "validation", name)
-    places = [(row["pair"], row["y"], row["x"]) for row in store.of_split("validation").to_dict("records")]
-    target = np.stack([store.sem_patch(*place) for place in places]).astype(np.float32)
-    usable = np.stack([store.mask_patch(*place) for place in places])
+    positions = [(row["pair"], row["y"], row["x"]) for row in store.of_split("validation").to_dict("records")]
+    target = np.stack([store.sem_patch(*position) for position in positions]).astype(np.float32)
+    usable = np.stack([store.mask_patch(*position) for position in positions])
     gaps, calibration = Gaps(f"predict-test {name}"), UNCALIBRATED
     with gaps.of(CALIBRATION):
         calibration = fit_calibration((mean - target)[usable], spread[usable])
     return calibration, int(np.count_nonzero(usable)), gaps
 
 
-def _patches_of(predictor: SpreadPredictor, store: io.PatchStore, split: str, name: str) -> tuple[np.ndarray, ...]:
+def _patches_of(predictor: EnsemblePredictor, store: io.PatchStore, split: str, name: str) -> tuple[np.ndarray, ...]:
     """Mean and spread of the patches of a split, float32 [N, Y, X] each."""
     rows = store.of_split(split).to_dict("records")
     if not rows:

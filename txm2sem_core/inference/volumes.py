@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,21 @@ from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError, print_warnings
-from txm2sem_core.inference.ensemble import SpreadPredictor
+from txm2sem_core.inference.coherence import hold_together
+from txm2sem_core.inference.compatibility import slices_unlike_training, volume_warnings
+from txm2sem_core.inference.ensemble import EnsemblePredictor
 from txm2sem_core.inference.fingerprint import digest_of_units, job_digest, result_digest
-from txm2sem_core.inference.foreign import slices_unlike_training, volume_warnings
-from txm2sem_core.inference.growing import AnsweredSlice, GrowingUnit, add_content, answer_slice, stated_outside
 from txm2sem_core.inference.input_checks import histogram_warnings
-from txm2sem_core.inference.outputs import Answer, Prediction, WithUncertainty, uncertainty_file
-from txm2sem_core.inference.parallel import side_by_side
+from txm2sem_core.inference.outputs import Prediction, PredictionWithUncertainty, VolumeOutput, uncertainty_file
+from txm2sem_core.inference.parallel import parallel_map
 from txm2sem_core.inference.predictor import Predictor
-from txm2sem_core.inference.streaming import BackgroundWriter, SliceOfUnit, sources, with_neighbours
+from txm2sem_core.inference.streaming import BackgroundWriter, prefetched_slices, with_context
+from txm2sem_core.inference.unit_builder import UnitBuilder, add_content, predict_slice, recorded_outside
 from txm2sem_core.io import UnitStore, Volume
 from txm2sem_core.io.field_of_view import FieldOfView
 from txm2sem_core.io.units import Unit, plan_slab
 from txm2sem_core.metrics import Calibration
-from txm2sem_core.provenance import versions
+from txm2sem_core.provenance import know_files, versions
 from txm2sem_core.runtime.allocator import empty_unpooled, give_back_freed_memory
 from txm2sem_core.runtime.progress import progress
 
@@ -90,13 +91,13 @@ class Part:
 
     def __post_init__(self) -> None:
         if self.slab is not None and not 1 <= self.slab[0] <= self.slab[1]:
-            raise ConfigError(f"slab: {self.slab[0]}/{self.slab[1]} is none; slabs are counted from 1/N to N/N.")
+            raise ConfigError(f"slab: {self.slab[0]}/{self.slab[1]} is no slab; slabs are counted from 1/N to N/N.")
         if self.slab is not None and self.only_finish:
             raise ConfigError("slab: a slab is no whole volume. Finish in a call of its own, after all slabs.")
 
 
 def predict_volume(
-    model: str | Path | Predictor | SpreadPredictor,
+    model: str | Path | Predictor | EnsemblePredictor,
     source: str | Path | Volume,
     target: str | Path,
     *,
@@ -119,10 +120,10 @@ def predict_volume(
     Memory does not grow with the number of slices. Reading, computing and writing go on at the same time.
 
     Args:
-        model: folder of a model, or a `Predictor`; of a `SpreadPredictor` the uncertainty is written too: an OME-Zarr
-            then has the axes c, z, y, x and the channels `prediction` and `uncertainty`, a standard deviation in grey
-            levels. With a calibration that is the calibrated one, and a third channel, `spread`, holds that of the
-            predictions as they were. Both are rounded to the SEM's dtype, up to 1 where they are less but not zero.
+        model: folder of a model, or a `Predictor`; of an `EnsemblePredictor` the uncertainty is written too: an
+            OME-Zarr then has the axes c, z, y, x and the channels `prediction` and `uncertainty`, a standard deviation
+            in grey levels. With a calibration that is the calibrated one, and a third channel, `spread`, holds that of
+            the predictions as they were. Both are rounded to the SEM's dtype, up to 1 where they are less but not zero.
             With a TIFF, NAME.tif holds the prediction and NAME_uncertainty.tif the uncertainty.
         source: TXM volume [Z, Y, X], or its path.
         target: what to write, NAME.ome.zarr or NAME.tif; voxels are of the training SEM images' dtype.
@@ -139,7 +140,7 @@ def predict_volume(
         name: what the progress calls it.
         overwrite: an earlier volume of ours in `target` is replaced; else it is refused unless it is the same.
 
-    What could mislead (see `foreign.volume_warnings`) is said on stderr and in the OME-Zarr's metadata.
+    What could mislead (see `compatibility.volume_warnings`) is said on stderr and in the OME-Zarr's metadata.
 
     Raises:
         ConfigError: the suffix of `target`, or the slab, cannot be.
@@ -148,7 +149,7 @@ def predict_volume(
     """
     target = Path(target)
     part = Part(slab, only_finish, on_progress, should_stop)
-    several = isinstance(model, SpreadPredictor)
+    several = isinstance(model, EnsemblePredictor)
     read = [source.source if isinstance(source, Volume) else source, model if isinstance(model, (str, Path)) else None]
     check_volume_output(target, read, several=several)
     if isinstance(source, (str, Path)):
@@ -158,12 +159,12 @@ def predict_volume(
         if tile is not None:
             chosen = chosen.model_copy(update={"tile_px": tile})
         model = Predictor(load_model(model), chosen, device)
-    answer: Answer
-    if isinstance(model, SpreadPredictor):
-        answer = WithUncertainty(model, calibration, several_files=not target.name.endswith(".zarr"))
+    output: VolumeOutput
+    if isinstance(model, EnsemblePredictor):
+        output = PredictionWithUncertainty(model, calibration, several_files=not target.name.endswith(".zarr"))
     else:
-        answer = Prediction(model)
-    job = _VolumeJob(answer, source, target, voxel_size_nm, name, overwrite=overwrite)
+        output = Prediction(model)
+    job = _VolumeJob(output, source, target, voxel_size_nm, name, overwrite=overwrite)
     return job.finished() or job.run(part)
 
 
@@ -188,7 +189,7 @@ def check_volume_output(target: Path, inputs: Iterable[str | Path | None], *, se
 
 
 def predict_volume_with_uncertainty(
-    predictor: SpreadPredictor,
+    predictor: EnsemblePredictor,
     source: Volume,
     output: Path,
     *,
@@ -201,11 +202,11 @@ def predict_volume_with_uncertainty(
 
 
 class _VolumeJob:
-    """One volume: its units, and how they become a file."""
+    """The prediction of one volume: makes its units, and writes the volume from them."""
 
     def __init__(
         self,
-        answer: Answer,
+        output: VolumeOutput,
         source: Volume,
         target: Path,
         voxel_size_nm: io.VoxelSize | None,
@@ -213,21 +214,21 @@ class _VolumeJob:
         *,
         overwrite: bool,
     ) -> None:
-        self.answer, self.source, self.target, self.name, self.overwrite = answer, source, target, name, overwrite
-        predictor = answer.predictor
+        self.output, self.source, self.target, self.name, self.overwrite = output, source, target, name, overwrite
+        predictor = output.predictor
         f = predictor.factor
         depth, height, width = source.shape
         self.shape = (depth, height * f, width * f)
         z_nm, y_nm, x_nm = voxel_size_nm or source.voxel_size_nm or (None, None, None)
         self.size_nm = (z_nm, None if y_nm is None else y_nm / f, None if x_nm is None else x_nm / f)
         self.field = FieldOfView(source.remembering(_MOST_REMEMBERED))
-        self.warnings = [*volume_warnings(predictor, self.field, (z_nm, y_nm, x_nm)), *answer.doubts]
+        self.warnings = [*volume_warnings(predictor, self.field, (z_nm, y_nm, x_nm)), *output.warnings]
         at_first = slices_unlike_training(predictor, self.field)  # all of them are judged at the end
         print_warnings(f"predict {name}", [*self.warnings, *at_first])
         self.field.volume = source
-        digest = job_digest(predictor.identity(), source, answer.describe())
-        self.result = result_digest(predictor.identity(), source, {**answer.describe(), "size_nm": self.size_nm})
-        self.store = UnitStore(target, digest, self.shape, predictor.sem_dtype, answer.channels)
+        digest = job_digest(predictor.identity(), source, output.describe())
+        self.result = result_digest(predictor.identity(), source, {**output.describe(), "size_nm": self.size_nm})
+        self.store = UnitStore(target, digest, self.shape, predictor.sem_dtype, output.channels)
 
     def finished(self) -> PredictedVolume | None:
         """The volume, if it is there and the same; None if it is not there, or to be replaced.
@@ -235,7 +236,7 @@ class _VolumeJob:
         Raises:
             InputError: another stands there, and is not to be replaced.
         """
-        files = self.answer.files(self.target) if self._as_tiff else [self.target]
+        files = self.output.files(self.target) if self._as_tiff else [self.target]
         standing = [file for file in files if os.path.lexists(file)]
         if self.overwrite or not all(self._is_same(io.read_marks(file)) for file in standing):
             for file in standing:
@@ -290,34 +291,37 @@ class _VolumeJob:
         return missing
 
     def _make(self, missing: list[Unit], own: list[Unit], part: Part) -> int:
-        """Predict the missing units; returns how many were made before it was told to stop."""
+        """Predict the missing units; returns how many were made before `should_stop` was True."""
         total = sum(unit.z1 - unit.z0 for unit in own)
         done = total - sum(unit.z1 - unit.z0 for unit in missing)
-        predictor = self.answer.predictor
+        predictor = self.output.predictor
         depth, height, width = self.source.shape
+        members = predictor.members if isinstance(predictor, EnsemblePredictor) else (predictor,)
+        for member in members if missing else ():  # where a volume is only closed, nothing is drawn
+            hold_together(member, self.field, self.size_nm, self.name)
         made = 0
         if part.on_progress is not None:
             part.on_progress(done, total)
         with (
-            sources(self.field, missing, predictor.context, predictor.preparation) as ahead,
-            BackgroundWriter(self._write) as behind,
+            prefetched_slices(self.field, missing, predictor.context, predictor.preparation) as slices,
+            BackgroundWriter(self._write) as writer,
             closing(
-                side_by_side(
-                    self._answered,
-                    with_neighbours(iter(ahead), missing, predictor.context, depth),
+                parallel_map(
+                    partial(predict_slice, self.output),
+                    with_context(iter(slices), missing, predictor.context, depth),
                     predictor.planes_at_once(height, width),
                 )
-            ) as answered,
+            ) as predicted,
         ):
-            growing: GrowingUnit | None = None
-            for slice_ in progress(answered, f"predict {self.name}", total, "slices", done):
+            unit: UnitBuilder | None = None
+            for slice_ in progress(predicted, f"predict {self.name}", total, "slices", done):
                 if part.should_stop is not None and part.should_stop():
                     break
-                growing = growing or GrowingUnit(slice_.unit, self._empty(slice_.unit))
-                growing.add(slice_)
+                unit = unit or UnitBuilder(slice_.unit, self._empty(slice_.unit))
+                unit.add(slice_)
                 if slice_.z == slice_.unit.z1 - 1:
-                    behind.put((growing.unit, growing.voxels, growing.notes()))
-                    growing = None
+                    writer.put((unit.unit, unit.voxels, unit.notes()))
+                    unit = None
                     give_back_freed_memory()  # or gaps between what is kept would grow from unit to unit
                     made += 1
                 done += 1
@@ -325,14 +329,10 @@ class _VolumeJob:
                     part.on_progress(done, total)
         return made
 
-    def _answered(self, slice_: SliceOfUnit) -> AnsweredSlice:
-        """Predict a slice; in a thread of its own where planes are predicted at once."""
-        return answer_slice(self.answer, slice_)
-
     def _empty(self, unit: Unit) -> np.ndarray:
-        several = len(self.answer.channels)
+        several = len(self.output.channels)
         shape = (unit.z1 - unit.z0, *self.shape[1:])
-        return empty_unpooled((several, *shape) if several else shape, self.answer.predictor.sem_dtype)
+        return empty_unpooled((several, *shape) if several else shape, self.output.predictor.sem_dtype)
 
     def _write(self, item: tuple[Unit, np.ndarray, dict[str, Any]]) -> None:
         self.store.write(*item)
@@ -350,7 +350,7 @@ class _VolumeJob:
 
     def _judge_histograms(self, marks: dict[str, dict[str, Any]]) -> None:
         """Compare the histogram of the whole volume, however it was cut into jobs, with the training slices'."""
-        for warning in histogram_warnings(self.answer.predictor.txm_spread, marks, self.source.source):
+        for warning in histogram_warnings(self.output.predictor.txm_distribution, marks, self.source.source):
             self.warnings.append(warning)
             print_warnings(f"predict {self.name}", [warning])
 
@@ -365,7 +365,7 @@ class _VolumeJob:
             self.store.discard()
             raise InputError(
                 f"{self.source.source}: nothing was measured: each of its slices is NaN or has one value, within its "
-                "mask if it has one. Give another volume, export it again, or mend the mask."
+                "mask if it has one. Give another volume, export it again, or correct the mask."
             )
         if share < 1:
             value = self._outside()
@@ -378,20 +378,22 @@ class _VolumeJob:
         return 1 - unmeasured / math.prod(self.source.shape)
 
     def _outside(self) -> int | str:
-        predictor = self.answer.predictor
-        return stated_outside(predictor.sem_dtype, predictor.least_is_a_class)
+        predictor = self.output.predictor
+        return recorded_outside(predictor.sem_dtype, predictor.predicts_classes)
 
     def _close(self, marks: dict[str, dict[str, Any]]) -> None:
         """Turn the units into what was asked for."""
         if self._as_tiff:
-            files, made_from = self.answer.files(self.target), self._marks(marks)
+            files, made_from = self.output.files(self.target), self._marks(marks)
             io.write_volume_tiffs(
                 files, self._planes(), self.size_nm, self.shape[0], marks=made_from, overwrite=self.overwrite
             )
             self.store.discard()
         else:
             self.store.build_pyramid()
+            written = self.store.written()
             self.store.put_in_place(self.size_nm, self._attributes(marks), overwrite=self.overwrite)
+            know_files(self.target, written)
 
     @property
     def _as_tiff(self) -> bool:
@@ -402,9 +404,9 @@ class _VolumeJob:
         """Of the input as it would be read for a prediction, unit by unit as marks have it."""
         units, total = io.volume_units(self.shape), self.shape[0]
         digests = {unit.index: hashlib.sha256() for unit in units}
-        with sources(self.field, units, 0, self.answer.predictor.preparation) as ahead:
-            slices = with_neighbours(iter(ahead), units, 0, total)
-            for slice_ in progress(slices, f"predict {self.name}: is the input the same", total, "slices"):
+        with prefetched_slices(self.field, units, 0, self.output.predictor.preparation) as slices:
+            of_units = with_context(iter(slices), units, 0, total)
+            for slice_ in progress(of_units, f"predict {self.name}: is the input the same", total, "slices"):
                 add_content(digests[slice_.unit.index], slice_.txm[0], slice_.mask)
         return digest_of_units({str(index): digest.hexdigest() for index, digest in digests.items()})
 
@@ -424,9 +426,9 @@ class _VolumeJob:
 
     def _attributes(self, marks: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Where the volume comes from and what makes it doubtful; the same however it was cut into jobs."""
-        attributes = self.answer.attributes(self.warnings)
+        attributes = self.output.attributes(self.warnings)
         attributes["txm2sem"] |= {
-            **self.answer.predictor.origin(),
+            **self.output.predictor.origin(),
             **self._marks(marks),
             "made_with": versions("torch", "numpy", "zarr"),
         }
@@ -436,13 +438,13 @@ class _VolumeJob:
         """Planes [C, Y, X] of the units, C = 1 without channels."""
         for unit in io.volume_units(self.shape):
             voxels = self.store.read(unit)
-            if not self.answer.channels:
+            if not self.output.channels:
                 voxels = voxels[None]
             yield from voxels.swapaxes(0, 1)
 
     def _result(self, whole: bool, made: int, marks: dict[str, dict[str, Any]]) -> PredictedVolume:
         clipped = sum(int(mark.get("clipped", 0)) for mark in marks.values())
         if clipped:
-            dtype = self.answer.predictor.sem_dtype
+            dtype = self.output.predictor.sem_dtype
             print(f"predict {self.name}: {clipped} voxels were clipped to {dtype}.", file=sys.stderr)
         return PredictedVolume(self.target, whole, clipped, made, marks)

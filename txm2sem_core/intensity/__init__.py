@@ -1,6 +1,6 @@
 """Intensities: ranges that are mapped to [-1, 1] and back (`ranges`), and their distributions (`histograms`)."""
 
-from txm2sem_core.intensity.histograms import Histogram, Spread, spread_of
+from txm2sem_core.intensity.histograms import Histogram, TrainingDistribution, distribution_of
 from txm2sem_core.intensity.ranges import (
     DataRangeFit,
     IntensityRange,
@@ -15,9 +15,9 @@ __all__ = [
     "Histogram",
     "IntensityRange",
     "Preparation",
-    "Spread",
+    "TrainingDistribution",
     "deviation_to_dtype",
+    "distribution_of",
     "percentile_range",
-    "spread_of",
     "to_dtype",
 ]

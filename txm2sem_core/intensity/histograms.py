@@ -20,10 +20,10 @@ REACH = 2.5  # bins cover -2.5 to 2.5 in units of the training range; what lies 
 QUANTILES = 64
 MOST_PIXELS = 2**16  # of a plane; larger ones are counted by every n-th row and column
 LEAST_LIMIT = 0.1  # docs/method/what-would-mislead.md says what this and the next were chosen by
-TIMES_SPREAD = 2.0
+WITHIN_FACTOR = 2.0
 
 _EDGES = np.linspace(-REACH, REACH, BINS + 1)
-_PLACES = (np.arange(QUANTILES) + 0.5) / QUANTILES
+_SHARES = (np.arange(QUANTILES) + 0.5) / QUANTILES
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Histogram:
     @classmethod
     def of_pixels(cls, unit: np.ndarray) -> Histogram:
         """Of intensities in which the training range is -1 to 1; any shape."""
-        places = (np.clip(unit.ravel(), -REACH, REACH) + np.float32(REACH)) * np.float32(BINS / (2 * REACH))
-        bins = np.minimum(places.astype(np.int64), BINS - 1)
+        positions = (np.clip(unit.ravel(), -REACH, REACH) + np.float32(REACH)) * np.float32(BINS / (2 * REACH))
+        bins = np.minimum(positions.astype(np.int64), BINS - 1)
         return cls(np.bincount(bins, minlength=BINS).astype(np.int64))
 
     def __add__(self, other: Histogram) -> Histogram:
@@ -60,7 +60,7 @@ class Histogram:
         if self.total == 0:
             return np.full(QUANTILES, np.nan)
         below = np.concatenate([[0.0], np.cumsum(self.counts) / self.total])
-        return np.interp(_PLACES, below, _EDGES)
+        return np.interp(_SHARES, below, _EDGES)
 
     def as_text(self) -> str:
         """The counts in one line, for JSON."""
@@ -82,7 +82,7 @@ def thinned(plane: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Spread:
+class TrainingDistribution:
     """Distribution of the training slices' grey levels, and how much one slice differs from the others.
 
     Attributes:
@@ -95,8 +95,8 @@ class Spread:
 
     @property
     def limit(self) -> float:
-        """The distance beyond which a histogram is another one."""
-        return max(LEAST_LIMIT, TIMES_SPREAD * self.within)
+        """The distance beyond which a histogram is unlike the training's."""
+        return max(LEAST_LIMIT, WITHIN_FACTOR * self.within)
 
     def distance(self, histogram: Histogram) -> float:
         """Wasserstein-1 distance, in units in which the training range spans -1 to 1."""
@@ -107,7 +107,7 @@ class Spread:
         return {"quantiles": list(self.quantiles), "within": self.within}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Spread:
+    def from_dict(cls, values: dict[str, Any]) -> TrainingDistribution:
         """The inverse of `as_dict`."""
         return cls(tuple(values["quantiles"]), values["within"])
 
@@ -117,7 +117,7 @@ def wasserstein(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.abs(first - second).mean())
 
 
-def spread_of(slices: Iterable[np.ndarray]) -> Spread:
+def distribution_of(slices: Iterable[np.ndarray]) -> TrainingDistribution:
     """The distribution of the training slices.
 
     Args:
@@ -126,4 +126,4 @@ def spread_of(slices: Iterable[np.ndarray]) -> Spread:
     each: Sequence[Histogram] = [found for pixels in slices if (found := Histogram.of_pixels(pixels)).total]
     whole = sum(each, Histogram.empty())
     others = [wasserstein(one.quantiles(), (whole - one).quantiles()) for one in each] if len(each) > 1 else [0.0]
-    return Spread(tuple(round(float(q), 5) for q in whole.quantiles()), round(max(others), 5))
+    return TrainingDistribution(tuple(round(float(q), 5) for q in whole.quantiles()), round(max(others), 5))

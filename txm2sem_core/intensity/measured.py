@@ -115,7 +115,7 @@ def _is_constant_corner(image: Array, y: int, x: int) -> bool:
 def corner_values(image: Array, mask: Mask) -> list[float]:
     """The values of the corners of `image` [Y, X] that are constant and, by `mask`, not measured; without NaN."""
     corners = [(y, x) for y in (0, -1) for x in (0, -1) if not mask[y, x] and _is_constant_corner(image, y, x)]
-    return list(dict.fromkeys(float(image[place]) for place in corners))
+    return list(dict.fromkeys(float(image[position]) for position in corners))
 
 
 def _outside(image: Array, value: object, *, known: bool) -> Mask:
@@ -158,17 +158,17 @@ def _convex_hull(mask: Mask) -> Mask:
     return hull
 
 
-def _envelope(places: Array, values: Array, wanted: Array) -> Array:
-    """The greatest convex function that nowhere exceeds `values` at ascending `places`, at the places `wanted`.
+def _envelope(positions: Array, values: Array, wanted: Array) -> Array:
+    """The greatest convex function that nowhere exceeds `values` at ascending `positions`, at the positions `wanted`.
 
     Andrew, Information Processing Letters 9 (1979) 216, the lower half of the hull.
     """
     kept: list[tuple[int, int]] = []
-    for place, value in zip(places.tolist(), values.tolist(), strict=True):
+    for position, value in zip(positions.tolist(), values.tolist(), strict=True):
         while len(kept) > 1:
             (a, at_a), (b, at_b) = kept[-2:]
-            if (at_b - at_a) * (place - a) < (value - at_a) * (b - a):
+            if (at_b - at_a) * (position - a) < (value - at_a) * (b - a):
                 break
             kept.pop()
-        kept.append((place, value))
+        kept.append((position, value))
     return np.interp(wanted, *np.array(kept, dtype=np.float64).T)

@@ -83,8 +83,8 @@ class DataRangeFit:
         return 0 < _WIDE * self.span <= self.full
 
     @property
-    def flattery_db(self) -> float:
-        """How much higher PSNR is than by the grey levels' own span."""
+    def psnr_excess_db(self) -> float:
+        """By how many dB PSNR exceeds that of the grey levels' own span."""
         return 20 * math.log10(self.full / self.span)
 
 
@@ -92,7 +92,7 @@ def percentile_range(pixels: np.ndarray, low: float, high: float) -> IntensityRa
     """The range between two percentiles (0 to 100) of `pixels`.
 
     Raises:
-        ValueError: the pixels are constant, so that no range can be told.
+        ValueError: the pixels are constant, so that they have no range.
     """
     bottom, top = np.percentile(pixels, [low, high])
     if bottom == top:

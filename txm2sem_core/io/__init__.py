@@ -1,13 +1,14 @@
 """Every file format, voxel sizes and atomic writes. No other module opens an image, a table or a volume by itself.
 
 - `atomic`: a file or folder appears whole or not at all
-- `ownership`: what we made, by a mark in it; `outputs`: whether a command may write where it was told to
+- `ownership`: what we made, by a mark in it; `outputs`: whether a command may write to its output
 - `images`: one greyscale plane a file (TIFF, PNG), folders of them
 - `volumes`: open volumes of any size lazily, write them as TIFF; `readers/`: one file a format
 - `given_masks`: what was measured, where the user says it
 - `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
 - `numbers`: the numbers in the names of slices
 - `blocks`: slices one by one from chunks of several
+- `coarse`: a coarser level of a volume of ours, for pictures
 - `ome_zarr`: OME-Zarr 0.5 volumes: metadata, and writing one
 - `zarr_levels`: their arrays: shards, pyramid
 - `unit_store`: a volume while it is made, unit by unit
@@ -30,8 +31,9 @@ from txm2sem_core.io.images import (
     read_voxel_size_nm,
     write_tiff,
 )
+from txm2sem_core.io.landmarks import read_bigwarp, read_napari
 from txm2sem_core.io.locks import exclusive
-from txm2sem_core.io.numbers import NumberedFile, number_files
+from txm2sem_core.io.numbers import NUMBER, NumberedFile, number_by_pattern, number_files
 from txm2sem_core.io.ome_zarr import Channel, write_ome_zarr
 from txm2sem_core.io.outputs import check_apart, check_output, output_path, printable
 from txm2sem_core.io.ownership import MANIFEST, MARK, SOFTWARE, read_marks, record_files
@@ -55,6 +57,7 @@ from txm2sem_core.io.yaml_files import read_yaml
 __all__ = [
     "MANIFEST",
     "MARK",
+    "NUMBER",
     "SOFTWARE",
     "UNMEASURED",
     "WHOLE_SLICES",
@@ -74,17 +77,20 @@ __all__ = [
     "image_kind",
     "list_images",
     "not_zero",
+    "number_by_pattern",
     "number_files",
     "open_volume",
     "output_path",
     "printable",
     "ranges_as_text",
+    "read_bigwarp",
     "read_csv",
     "read_image",
     "read_json",
     "read_marks",
     "read_mask",
     "read_measured",
+    "read_napari",
     "read_patch_store",
     "read_registered",
     "read_slice",

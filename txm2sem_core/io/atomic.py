@@ -1,7 +1,8 @@
 """A file or folder appears whole or not at all, and never in place of what we did not make.
 
-Every result is put in place here. What stands there is judged by `ownership`: what is not ours stays. What is ours is
-replaced, unless the caller says that it is not to be (`overwrite=False`), as commands do without their `--overwrite`.
+Every result is moved to its final path here. An existing file or folder there is checked by `ownership`: one that is
+not ours stays; one of ours is replaced, unless the caller forbids it (`overwrite=False`), as commands do without
+`--overwrite`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from txm2sem_core.errors import InputError, for_user
 from txm2sem_core.io.exchange import exchange
-from txm2sem_core.io.ownership import content, is_same, mark_folder, stranger
+from txm2sem_core.io.ownership import content, first_foreign, is_same, mark_folder
 
 _LEFT_OVER = re.compile(r"\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.(part|old)\.")
 _ELSE = "Or choose another output."
@@ -32,8 +33,8 @@ def atomic_path(target: str | Path, *, overwrite: bool = True) -> Iterator[Path]
     """Yield a path beside `target`; what is written there (a file or a folder) becomes `target` if the block succeeds.
 
     The suffix is kept, because several libraries choose the format by it. If the block fails, nothing is left behind
-    and an earlier `target` stays as it was. What killed processes left in the folder is removed. A folder gets a mark
-    that lists its files.
+    and an earlier `target` stays as it was. Files that killed processes left in the folder are removed. A folder gets a
+    mark that lists its files.
 
     Args:
         target: a new path, or an empty file or folder; or what already holds the same, which then stays.
@@ -53,7 +54,7 @@ def atomic_path(target: str | Path, *, overwrite: bool = True) -> Iterator[Path]
 
 @contextmanager
 def working_path(target: Path) -> Iterator[Path]:
-    """The same of a file in a folder of ours, where no one else has files: whatever stands there is replaced."""
+    """As `atomic_path`, for a file in a folder of ours: an existing file is replaced without any check."""
     with _part(target) as temporary:
         yield temporary
         os.replace(temporary, target)
@@ -66,14 +67,14 @@ def _part(target: Path) -> Iterator[Path]:
     _clear(target.parent.absolute(), os.getpid())
     temporary = _beside(target, "part")
     try:
-        with told(target):
+        with explain_write_errors(target):
             yield temporary
     finally:
         remove(temporary)
 
 
 def named(target: Path) -> Path:
-    """The path with a name of its own where it has none, as `.` and `..`, and without `..` before that.
+    """The path with a last part that is a name (not `.` or `..`), and without `..` before it.
 
     Raises:
         InputError: it is the root of the file system.
@@ -88,7 +89,7 @@ def named(target: Path) -> Path:
 
 
 @contextmanager
-def told(target: Path) -> Iterator[None]:
+def explain_write_errors(target: Path) -> Iterator[None]:
     """Turn a full disk or missing rights, met while `target` is written, into an `InputError`."""
     try:
         yield
@@ -100,7 +101,7 @@ def told(target: Path) -> Iterator[None]:
 
 
 def _final(path: Path) -> Path:
-    """Where what is being written will lie at last, also inside of a folder that is being written."""
+    """The final path of a file that is being written, also within a folder that is being written."""
     return Path(*(_LEFT_OVER.sub("", part) for part in path.parts))
 
 
@@ -121,7 +122,8 @@ def make_parent(target: Path) -> None:
 def put_in_place(source: Path, target: Path, *, overwrite: bool = True) -> None:
     """Let the file or folder `source` become `target`, unless something else stands there (see `atomic_path`).
 
-    What stands there is judged in the same moment: what came or changed meanwhile is noticed before it is removed.
+    An existing target is checked at the moment of the exchange: if it appeared or changed meanwhile, that is noticed
+    before it is removed.
     """
     if is_vacant(target, folder=source.is_dir()) and _move_new(source, target):
         return
@@ -168,7 +170,7 @@ def check_standing(target: Path, *, folder: bool, overwrite: bool) -> None:
         raise InputError(f"{target}: this is {kinds[0]}, but {kinds[1]} is to be written. Choose another output.")
     if target.is_file() and not target.stat().st_size:  # holds nothing: a script may have made it with mktemp
         return
-    first = stranger(target)
+    first = first_foreign(target)
     if first is not None:
         what = "this" if first == target else f"{first.relative_to(target)}, which lies in it,"
         raise InputError(

@@ -1,4 +1,4 @@
-"""Read slices one by one from a store whose chunks hold several: each chunk is decoded once, not once a slice."""
+"""Read slices one by one from a store with several slices per chunk, and decode each chunk once."""
 
 from __future__ import annotations
 

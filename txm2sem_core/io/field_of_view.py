@@ -1,8 +1,8 @@
-"""What of volumes was measured: slice by slice, the share of the voxels, and the largest box that was measured wholly.
+"""Which part of a volume was measured: by slice, as a share of voxels, and the largest box that was fully measured.
 
-`measured.measured` says it of one slice. A volume adds what one slice cannot tell: the value that its program wrote
-outside of the field of view, and, in a volume that TXM2SEM predicted, what the file itself states. A mask that the user
-gave of the volume (`Volume.mask`) stands in the place of all that would be found.
+`measured.measured` decides it for one slice. A volume adds what one slice cannot show: the value that its program wrote
+outside of the field of view, and, in a volume that TXM2SEM predicted, what the file itself states. A mask from the user
+(`Volume.mask`) replaces all of this.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Box(NamedTuple):
 class FieldOfView:
     """Finds what was measured in the slices of a volume; the result for a slice does not depend on earlier calls.
 
-    To be used by one thread at a time: what one slice took to find is kept for the next.
+    To be used by one thread at a time, since results of one slice are kept for the next.
     """
 
     def __init__(self, volume: Volume, *, guess: bool = True) -> None:
@@ -71,9 +71,14 @@ class FieldOfView:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all was measured by the volume's type and what is known of it, so that no voxel need be looked at."""
+        """Whether the volume's type or metadata say that all was measured, so that no voxel need be read."""
         known = not self._guess and self._outside is None and self.volume.mask is None
         return known and self.volume.dtype.kind != "f"
+
+    @property
+    def is_of_values(self) -> bool:
+        """Whether a voxel's own value and slice tell whether it was measured, so that parts of slices will do."""
+        return not self._guess and self.volume.mask is None
 
     def of(self, plane: Array, z: int) -> Mask | None:
         """Where the slice [Y, X] at z of the volume was measured; None where everywhere."""
@@ -104,24 +109,24 @@ class FieldOfView:
         return result
 
 
-def sampled_places(volume: Volume) -> list[int]:
+def sampled_slices(volume: Volume) -> list[int]:
     """The slices that a volume is judged by before all of it is read."""
     return np.unique(np.linspace(0, volume.shape[0] - 1, _SAMPLED).round().astype(int)).tolist()
 
 
 def _sampled(volume: Volume) -> tuple[bool, float | None]:
-    """By some slices: whether their grey levels can tell anything, and the value that most have outside."""
-    places = sampled_places(volume)
+    """From some slices: whether they have grey levels at all, and the value that most of them have outside."""
+    positions = sampled_slices(volume)
     found: Counter[float] = Counter()
     telling = False
-    for z in places:
+    for z in positions:
         plane = volume.read(z, z + 1)[0]
         mask = measured(plane)
         telling |= _has_grey_levels(plane)
         if mask.any():
             found.update(corner_values(plane, mask))
     value, slices = found.most_common(1)[0] if found else (0.0, 0)
-    return telling, value if telling and slices > _MOST * len(places) else None
+    return telling, value if telling and slices > _MOST * len(positions) else None
 
 
 def _has_grey_levels(plane: Array) -> bool:
@@ -133,7 +138,7 @@ def _has_grey_levels(plane: Array) -> bool:
 
 @dataclass(frozen=True)
 class Measured:
-    """What of one volume, or of all of several, was measured.
+    """The measured part of one volume, or the common one of several.
 
     Attributes:
         fields: of each volume.
@@ -238,8 +243,8 @@ class Measured:
 
         return Volume(box.shape, volume.dtype, volume.voxel_size_nm, volume.source, read)
 
-    def figures(self) -> dict[str, float]:
-        """The share that was measured and the box's size in voxels; nothing where all was."""
+    def metrics(self) -> dict[str, float]:
+        """The measured share and the size of the box in voxels; empty where all was measured."""
         if self.is_whole:
             return {}
         sizes = {f"box_{axis}_px": float(n) for axis, n in zip("zyx", self.box.shape, strict=True)}

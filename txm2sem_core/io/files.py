@@ -1,4 +1,4 @@
-"""Files and names that strangers made: which are opened, and where a name that stands in data may lead.
+"""Files and names from strangers: which files are opened, and which paths a name found in data may mean.
 
 Only regular files are opened: a pipe would be waited for, and a device read, without end. A name that is read from
 data (a pair in a patch store, a file in an index, a source in an HDF5 file, a dataset in an OME-Zarr) is a plain one,

@@ -73,7 +73,8 @@ def with_mask(volume: Volume, path: str | Path | None, finer: int = 1) -> Volume
         def read(z0: int, z1: int) -> np.ndarray:
             return np.broadcast_to(of_all, (z1 - z0, height, width))
 
-    return replace(volume, mask=Volume(volume.shape, np.dtype(bool), mask.voxel_size_nm, str(path), read))
+    kind = np.dtype(bool)
+    return replace(volume, mask=Volume(volume.shape, kind, mask.voxel_size_nm, str(path), read, files=mask.files))
 
 
 def check_share(volume: Volume) -> None:
@@ -107,7 +108,7 @@ def _is_inverted(mask: np.ndarray) -> bool:
 def _inverted(path: str, image: str) -> InputError:
     return InputError(
         f"{path}: it marks the corners of {image} as measured and the middle as not, as if it were inverted. A mask of "
-        "what was measured is not zero where it was. Mend it, or give none."
+        "what was measured is not zero where it was. Correct it, or give none."
     )
 
 
@@ -115,5 +116,5 @@ def _too_little(path: str, share: float, image: str) -> InputError:
     marks = f"only {share:.2%}" if share else "nothing"
     return InputError(
         f"{path}: it marks {marks} of {image} as measured, at least {LEAST_MEASURED:.0%} is expected. A mask of what "
-        "was measured is not zero where it was: look whether yours is inverted. Mend it, or give none."
+        "was measured is not zero where it was: look whether yours is inverted. Correct it, or give none."
     )

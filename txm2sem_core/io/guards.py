@@ -1,4 +1,4 @@
-"""What keeps a reader safe: files that change underneath, files that declare more than fits, handles that leak."""
+"""Protection of readers: against files that change while read, files that declare too much, and leaking handles."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Handle(Generic[T]):
 
 
 def available_memory() -> int:
-    """Bytes that can be had without swapping, within the control group's bound where there is one."""
+    """Bytes that can be allocated without swapping, within the limit of the control group where there is one."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -149,7 +149,7 @@ def check_declared(source: str | Path, shape: Sequence[int], itemsize: int, stor
 
 
 def check_pieces(source: str | Path, piece: Sequence[int], whole: Sequence[int], itemsize: int, what: str) -> None:
-    """Refuse chunks or tiles that are larger than the image needs, than the memory, or without number.
+    """Refuse chunks or tiles that are larger than the image or the memory, or too many.
 
     Args:
         source: for the message.

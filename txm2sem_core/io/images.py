@@ -27,7 +27,9 @@ from txm2sem_core.io.tiff import (
     check_whole,
     damaged,
     grey_levels,
+    is_rgb,
     kept_dtype,
+    one_channel,
     opened_tiff,
     page_pixels,
     to_kept,
@@ -70,7 +72,7 @@ def list_images(folder: str | Path) -> list[Path]:
         raise InputError(f"{folder}: there is no image ({', '.join(IMAGE_SUFFIXES)}) in this folder.")
     for path in found:
         if path.is_symlink() and not path.exists():
-            raise InputError(f"{path}: this symbolic link leads nowhere, or in a circle. Mend or remove it.")
+            raise InputError(f"{path}: this symbolic link leads nowhere, or in a circle. Correct or remove it.")
     return sorted((path for path in found if not path.is_dir()), key=natural_key)
 
 
@@ -99,7 +101,7 @@ def read_slice(path: str | Path) -> np.ndarray:
     """
     array = read_plane(path)
     if array.dtype.kind == "f" and not np.isfinite(array).any():
-        raise InputError(f"{path}: {array.size} pixels are NaN or infinite, which is all of it. Save it anew.")
+        raise InputError(f"{path}: {array.size} pixels are NaN or infinite, which is all of it. Save it again.")
     return array
 
 
@@ -129,12 +131,14 @@ def plane_header(path: str | Path) -> PlaneHeader:
         if path.suffix.lower() in TIFF_SUFFIXES:
             with opened_tiff(path) as tiff:
                 page = tiff.pages.first
-                check_grey(path, page)
+                check_grey(path, page, rgb=True)
                 check_description(path, tiff)
                 dtype = kept_dtype(page.dtype) if page.dtype is not None else None
                 if (calibration := imagej_calibration(path, tiff, imagej_lines(tiff))) is not None:
                     dtype = calibration.dtype(np.dtype(page.dtype))
-                return PlaneHeader(page.shape, dtype or np.dtype(page.dtype), len(tiff.pages), tiff_voxel_size_nm(tiff))
+                return PlaneHeader(
+                    page.shape[:2], dtype or np.dtype(page.dtype), len(tiff.pages), tiff_voxel_size_nm(tiff)
+                )
         with _open_png(path) as image:
             wide = image.mode.startswith("I;16")
             dtype = np.dtype({"I": np.int32, "F": np.float32}.get(image.mode, np.uint16 if wide else np.uint8))
@@ -159,7 +163,7 @@ def read_mask(path: str | Path) -> np.ndarray:
 
 
 def not_zero(mask: np.ndarray) -> np.ndarray:
-    """What a mask's file says, wherever masks are read: boolean, True where it is not zero; -1 is not zero either."""
+    """A mask from the pixels of its file, for all readers of masks: True where not zero; -1 is not zero either."""
     return mask != 0
 
 
@@ -174,9 +178,10 @@ def _read_tiff(path: Path) -> np.ndarray:
         check_whole(tiff)
         check_description(path, tiff)
         page = tiff.pages.first
-        check_grey(path, page)
+        check_grey(path, page, rgb=True)
         # a stack may be one page and data behind it, which only the series knows
-        shape = tuple(n for n in tiff.series[0].shape[:-2] if n > 1)
+        whole = tiff.series[0].shape[: -1 if is_rgb(page) else None]
+        shape = tuple(n for n in whole[:-2] if n > 1)
         if len(tiff.pages) > 1 or shape:
             planes = max(len(tiff.pages), int(np.prod(shape)))
             raise InputError(
@@ -184,7 +189,7 @@ def _read_tiff(path: Path) -> np.ndarray:
             )
         check_declared(path, (1, *page.shape), np.dtype(page.dtype).itemsize, tiff.filehandle.size)
         calibration = imagej_calibration(path, tiff, imagej_lines(tiff))
-        levels = grey_levels(page, page_pixels(page))
+        levels = grey_levels(page, one_channel(path, page_pixels(page)))
         return levels if calibration is None else calibration.apply(levels)
 
 

@@ -23,12 +23,12 @@ _FILE, _FOLDER = (re.compile("|".join(names), re.IGNORECASE | re.DOTALL) for nam
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file of this name is no one's, and so no part of what a folder holds."""
+    """Whether a file of this name was left by a program, and is no part of a folder's content."""
     return _FILE.fullmatch(name) is not None
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files below a folder that are someone's; links to folders are not followed."""
-    for place, folders, files in os.walk(folder):
+    """All files below a folder without such files; links to folders are not followed."""
+    for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not _FOLDER.fullmatch(name)]
-        yield from (Path(place, name) for name in files if not is_litter(name))
+        yield from (Path(root, name) for name in files if not is_litter(name))

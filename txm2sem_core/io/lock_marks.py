@@ -1,9 +1,10 @@
 """Marks of who holds a lock, since the file system's locks may hold on one machine alone (Lustre with localflock).
 
-A mark is a file beside the lock; in its name stand the machine since its last start, the process and when it began.
-Whether a process of this machine lives can be asked. Of another machine the locks tell, where they hold for all; else
-the mark, which its process touches once a minute: one that was not touched for half an hour is of a process that was
-killed. Times are compared with those of files that are made now, so that no two clocks are.
+A mark is a file beside the lock. Its name holds an identifier of the machine since its last start, the process, and the
+time when it began. The system knows whether a process of this machine lives. For another machine, its lock shows it
+where locks hold for all machines; otherwise its mark does, which its process touches once a minute: a mark that was not
+touched for half an hour belongs to a killed process. Times are compared with those of files made now, so that different
+clocks do not matter.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Mark:
         return cls(lock, path, shared)
 
     def rivals(self) -> list[Path]:
-        """Marks of processes that may be alive and leave no room for this one; those of ended ones are removed."""
+        """Marks of processes that may be alive and exclude this one; marks of processes that ended are removed."""
         found = []
         for path in sorted(self._lock.parent.iterdir()):
             theirs = _NAME.fullmatch(path.name)
@@ -94,12 +95,12 @@ class Mark:
 
 
 def _short(lock: Path) -> str:
-    """What stands for a lock's name, which may be as long as names can be."""
+    """A short form of a lock's name, which may be as long as file names can be."""
     return hashlib.sha256(os.fsencode(lock.name)).hexdigest()[:16]
 
 
 def boot() -> str:
-    """What tells this machine since its last start from every other; its name where the system does not say."""
+    """An identifier of this machine since its last start; its name where the system gives none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import random
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from txm2sem_core.errors import InputError, printable
-from txm2sem_core.io.atomic import make_parent, named, told
+from txm2sem_core.io.atomic import explain_write_errors, make_parent, named
 from txm2sem_core.io.lock_marks import SILENT_S, Mark, boot, started
 from txm2sem_core.io.mounts import mount_of, shares_flock
 from txm2sem_core.runtime.flock import Lock, lock, open_lock
@@ -27,9 +28,9 @@ _LOOK_AGAIN_S = 2.0
 def folder_lock(folder: Path, *, shared: bool, wait: bool = True) -> Iterator[bool]:
     """Hold the lock of a folder, which is made if need be; yields whether it was got.
 
-    The folder may be removed by who holds its lock alone; who waited then makes it anew. A killed process leaves no
-    lock behind. Where the file system's locks hold on one machine alone, marks tell of other machines' processes (see
-    `lock_marks`). Where it has no locks, all of one machine get it.
+    Only the process that holds the lock may remove the folder; one that waited makes it again. A killed process leaves
+    no lock. Where the file system's locks hold on one machine alone, marks show the processes of other machines
+    (see `lock_marks`). Where it has no locks, all processes get the lock.
 
     Args:
         folder: what is locked.
@@ -61,9 +62,9 @@ def exclusive(folder: str | Path, name: str) -> Iterator[None]:
     folder = named(Path(folder))
     make_parent(folder)
     file = folder.parent / f".{folder.name}.{_NAME}"
-    if file.is_symlink() or (file.exists() and (not file.is_file() or file.stat().st_size)):  # ours are empty files
+    if not _can_be_ours(file):
         raise InputError(f"{file}: this stands where the lock of {folder} is to be. Move it elsewhere.")
-    with told(folder):
+    with explain_write_errors(folder):
         held = _lock_file(file, shared=False, wait=False)
     if held is None:
         text = printable(f"{name}: another process is at work in {folder}; waiting until it ends.")
@@ -75,6 +76,15 @@ def exclusive(folder: str | Path, name: str) -> Iterator[None]:
         file.unlink(missing_ok=True)  # while it is held, so that nobody gets a lock on a file that is gone
         if held is not None:
             held.release()
+
+
+def _can_be_ours(file: Path) -> bool:
+    """Whether a lock of ours, an empty file, or nothing stands there; looked at once, since others remove theirs."""
+    try:
+        status = file.lstat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(status.st_mode) and not status.st_size
 
 
 @dataclass(frozen=True)
@@ -150,11 +160,11 @@ def _lock_here(path: Path, shared: bool, wait: bool) -> int | None:
 def hold_run(folder: Path, *, works: bool = True) -> int | None:
     """Mark a run in Snakemake's `folder` as alive, and remove the lock of one that was killed if no run is alive.
 
-    Snakemake's lock is a file that a killed run leaves behind. Whether a run is alive is told by the system's own lock,
-    which ends with the process, and by a file in whose name the machine and the process stand: where the system's locks
-    hold on one machine alone, that of another machine tells nothing. Where neither tells, Snakemake's lock stays and
-    wants its --unlock. So it does where the folder is a link (None then): nothing of what links lead to is opened to
-    write, emptied or removed.
+    Snakemake's lock is a file that a killed run leaves behind. Two things show whether a run is alive: the system's own
+    lock, which ends with the process, and a file whose name holds the machine and the process. Where the system's locks
+    hold on one machine alone, they show nothing of another machine's runs. Where neither shows it, Snakemake's lock
+    stays until the user gives --unlock. It also stays where the folder is a link (the result is None then): nothing
+    that a link leads to is opened for writing, emptied or removed.
 
     Args:
         folder: `.snakemake`.
@@ -198,9 +208,9 @@ def _is_over(mark: Path, locked: bool) -> bool:
 
 
 def hold_mark(path: Path, when_alone: Callable[[], object]) -> int:
-    """Hold the lock of a file, shared with others, until this process ends; what is called first if nobody else does.
+    """Hold the lock of a file, shared with others, until this process ends; call `when_alone` if nobody else does.
 
-    On a file system without locks it is not called, since nobody can know.
+    On a file system without locks `when_alone` is not called, since nobody can know.
 
     Raises:
         InputError: a link, or something that is no file, stands there.

@@ -1,4 +1,4 @@
-"""On what kind of file system a folder lies, as Linux tells; and what may be expected of it."""
+"""The kind of file system that a folder lies on (Linux only), and whether its locks can be relied on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Mount(NamedTuple):
     options: frozenset[str]
 
 
-def mount_of(place: Path) -> Mount:
+def mount_of(path: Path) -> Mount:
     """The file system of a resolved path."""
     best, found = "", Mount("", frozenset())
     try:
@@ -28,7 +28,7 @@ def mount_of(place: Path) -> Mount:
         before, _, after = line.partition(" - ")
         fields, (kind, *more) = before.split(" "), after.split(" ")
         point = fields[4].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n")
-        if len(point) >= len(best) and place.is_relative_to(point):
+        if len(point) >= len(best) and path.is_relative_to(point):
             options = ",".join([fields[5], more[-1] if more else ""])
             best, found = point, Mount(kind, frozenset(options.split(",")))
     return found

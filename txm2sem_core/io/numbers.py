@@ -1,4 +1,4 @@
-"""The numbers in the names of slices: what counts them, and what belongs to the same place."""
+"""The numbers in the file names of slices: which number counts them, and which files belong to one slice."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from txm2sem_core.errors import InputError
 
 # a point stands between two numbers (slice 7 of series 2 in `2.007`) or, where that makes no sense, before decimals
 # (`z0.25`); a comma between digits always stands before decimals
+NUMBER = "{number}"  # in a pattern of names
 WHOLE, DECIMAL = r"\d+(?:,\d+)?", r"\d+(?:[.,]\d+)?"
 
 
@@ -61,6 +62,27 @@ def number_files(
     return {one.number: one for one in sorted(chosen, key=lambda one: one.number)}
 
 
+def number_by_pattern(files: Sequence[Path], pattern: str) -> dict[Decimal, NumberedFile]:
+    """Number the files whose names are as `pattern` says, lowest first; others are left out.
+
+    Args:
+        files: of one folder.
+        pattern: a file's name, with `{number}` where its number stands, and `*` for what may be anything.
+
+    Raises:
+        InputError: no name is so, or a number stands in two.
+    """
+    parts = [".*".join(re.escape(piece) for piece in part.split("*")) for part in pattern.split(NUMBER)]
+    expression = re.compile(f"({DECIMAL})".join(parts))
+    matches = [(file, match.group(1)) for file in files if (match := expression.fullmatch(file.name)) is not None]
+    if not matches:
+        raise InputError(f"{files[0].parent}: no name of an image there is as {pattern} says, as {files[0].name}.")
+    numbered = sorted((_counted(text, file) for file, text in matches), key=lambda one: one.number)
+    if len({one.number for one in numbered}) < len(numbered):
+        raise _twice(numbered)
+    return {one.number: one for one in numbered}
+
+
 def _readings(files: Sequence[Path]) -> Iterator[list[NumberedFile]]:
     """The files with the numbers that may count them, the usual ones first."""
     whole, decimal = ([_numbered(file, pattern, -1) for file in files] for pattern in (WHOLE, DECIMAL))
@@ -69,13 +91,13 @@ def _readings(files: Sequence[Path]) -> Iterator[list[NumberedFile]]:
         if len({re.sub(pattern, "#", file.stem) for file in files}) > 1:
             continue
         columns = list(zip(*(values(file.stem, pattern) for file in files), strict=True))
-        for place in reversed(range(len(columns))):
-            if len(set(columns[place])) > 1:
-                yield [_numbered(file, pattern, place) for file in files]
+        for column in reversed(range(len(columns))):
+            if len(set(columns[column])) > 1:
+                yield [_numbered(file, pattern, column) for file in files]
 
 
 def _decimals_count(whole: Sequence[NumberedFile], decimal: Sequence[NumberedFile]) -> bool:
-    """Whether points stand before decimals though the digits after them are no number twice (`z_0.5`, `z_1.0`).
+    """Whether points are decimal points, though no number after a point occurs twice (`z_0.5`, `z_1.0`).
 
     They do where the numbers before them differ, and the digits after them would bring the slices into another order;
     and where only so the numbers go up by a constant step.
@@ -89,8 +111,12 @@ def _decimals_count(whole: Sequence[NumberedFile], decimal: Sequence[NumberedFil
     return several and [one.path for one in by_digits] != [one.path for one in by_decimals]
 
 
-def _numbered(file: Path, pattern: str, place: int) -> NumberedFile:
-    text = re.findall(pattern, file.stem)[place].replace(",", ".")
+def _numbered(file: Path, pattern: str, column: int) -> NumberedFile:
+    return _counted(re.findall(pattern, file.stem)[column], file)
+
+
+def _counted(text: str, file: Path) -> NumberedFile:
+    text = text.replace(",", ".")
     before, point, after = text.partition(".")
     return NumberedFile(_value(text), f"{before.zfill(3)}{point}{after}", file)
 
@@ -105,7 +131,8 @@ def _twice(numbered: Sequence[NumberedFile]) -> InputError:
         if one.number in seen:
             return InputError(
                 f"{one.path}: the number {one.name} stands in {seen[one.number].name} too, and no other number in the "
-                "names of this folder tells its images apart. Rename one."
+                "names of this folder tells its images apart. Rename one; or, of slices, say in the columns txm_names "
+                f"or sem_names of the sample table which images are meant, with {NUMBER} where their number stands."
             )
         seen[one.number] = one.path
     raise AssertionError("no number stands there twice")

@@ -11,7 +11,7 @@ from txm2sem_core.io.atomic import check_standing, named
 from txm2sem_core.io.readers.hdf5 import split_dataset
 
 _LONGEST_NAME = 200  # bytes; files that are being written have longer names, and 255 is the most
-_Place = tuple[int, int]  # device and number of a file or folder: the same by whatever path it is reached
+_Identity = tuple[int, int]  # device and number of a file or folder: the same by whatever path it is reached
 
 
 def output_path(text: str) -> Path:
@@ -82,18 +82,18 @@ def check_apart(output: Path, inputs: Iterable[str | Path | None]) -> None:
 def _check_apart(output: Path, given: Path) -> None:
     if not given.exists():
         return
-    place = _place(given)
-    if place == _place(output):
+    identity = _identity(given)
+    if identity == _identity(output):
         raise InputError(f"{output}: the output is the input {given}, which would be lost. Choose another output.")
-    if place in set(_around(output)):
+    if identity in set(_around(output)):
         raise InputError(f"{output}: the output lies within the input {given}. Choose a place outside of it.")
-    if output.exists() and _place(output) in {*_around(given), *_around(given.resolve()), *_linked(given)}:
+    if output.exists() and _identity(output) in {*_around(given), *_around(given.resolve()), *_linked(given)}:
         raise InputError(
             f"{output}: the output holds the input {given}, which would be lost with it. Choose another output."
         )
 
 
-def _place(path: Path) -> _Place | None:
+def _identity(path: Path) -> _Identity | None:
     try:
         status = path.stat()
     except OSError:
@@ -101,17 +101,17 @@ def _place(path: Path) -> _Place | None:
     return status.st_dev, status.st_ino
 
 
-def _around(path: Path) -> Iterator[_Place]:
+def _around(path: Path) -> Iterator[_Identity]:
     """The folders that a path lies in: those that are there, and `path` itself not among them."""
     for folder in (path.parent.resolve(), *path.parent.resolve().parents):
-        if (place := _place(folder)) is not None:
-            yield place
+        if (identity := _identity(folder)) is not None:
+            yield identity
 
 
-def _linked(folder: Path) -> Iterator[_Place]:
+def _linked(folder: Path) -> Iterator[_Identity]:
     """What links in an input folder lead to, with all around it."""
-    for place, folders, files in os.walk(folder):
-        for path in (Path(place, name) for name in (*folders, *files)):
-            if path.is_symlink() and (found := _place(path)) is not None:
+    for root, folders, files in os.walk(folder):
+        for path in (Path(root, name) for name in (*folders, *files)):
+            if path.is_symlink() and (found := _identity(path)) is not None:
                 yield found
                 yield from _around(path.resolve())

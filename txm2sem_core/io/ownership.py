@@ -1,12 +1,13 @@
-"""What TXM2SEM made, known by a mark inside of it and never by its name.
+"""Which files TXM2SEM made: known by a mark in the file, never by its name.
 
 - TIFF: the tag `Software`
 - JSON: the key `software` (`MARK`)
 - safetensors: the same key of its metadata
 - PNG, PDF, SVG, HTML: the text `Software`, the creator, the generator, within the first or last 4 KiB (`_IN_TEXT`)
+- ZIP, so TorchScript, and ONNX: the comment or a property, within the last 4 KiB
 - a file without room for a mark, as CSV: a marked JSON in the same folder lists its SHA-256 by name (`sha256`)
 - a folder that is written as a whole: a marked JSON in it lists all its files so; `MANIFEST` if there is no other
-- OME-Zarr: the key `txm2sem` of the group's attributes; its other files are known by their places in it
+- OME-Zarr: the key `txm2sem` of the group's attributes; its other files are recognised by their paths in it
 
 A folder is ours if all that lies in it is. A symbolic link never is.
 """
@@ -39,6 +40,8 @@ _IN_TEXT = {
     b"%PDF": b"/Creator (TXM2SEM)",
     b"<?xml": b"<dc:title>TXM2SEM</dc:title>",
     b"<!doc": b'<meta name="generator" content="TXM2SEM">',
+    b"PK\x03\x04": b"software TXM2SEM",
+    b"\x08": b"\x12\x07TXM2SEM",  # ONNX begins with its version, and ends with properties
 }
 _TEXT_BYTES = 4096
 _LARGEST_JSON = 64 * 2**20
@@ -46,14 +49,15 @@ _ZARR_PART = re.compile(r"(?:\d+/)?zarr\.json|\d+/c(?:/\d+)+")
 Content = dict[str, tuple[int, ...]]
 
 
-def stranger(target: Path) -> Path | None:
-    """The first of what stands at `target` that we did not make: itself, or something in a folder; None if all is ours.
+def first_foreign(target: Path) -> Path | None:
+    """The first path at or within `target` that we did not make; None if all is ours.
 
-    Of a file the mark is read, or if it has none all of it; of a folder all, but for OME-Zarr only the places.
+    Of a file its mark is read, or, where it has none, the whole file; of a folder all files, but of an OME-Zarr only
+    their paths.
     """
     if target.is_symlink() or not target.is_dir():
         return None if _is_marked(target) or _is_recorded(target) else target
-    volume, records = _is_volume(target), listed_files(target)
+    volume, records = is_own_volume(target), listed_files(target)
     if not volume and records is None:
         return next((path for path in _entries(target) if path.is_symlink() or not path.is_dir()), target)
     for path in _entries(target):
@@ -87,7 +91,7 @@ def mark_folder(folder: Path) -> None:
 
 
 def content(target: Path) -> Content:
-    """What tells whether anything came, went or changed: kind, identity, size and time of every file."""
+    """Kind, identity, size and time of every file, to find out whether anything was added, removed or changed."""
     found = {}
     for path in (target, *_entries(target)):
         status = path.lstat()
@@ -106,7 +110,7 @@ def is_same(new: Path, old: Path) -> bool:
 
 
 def read_marks(target: Path) -> dict[str, Any]:
-    """What the mark of a file or of an OME-Zarr of ours says beside being one; empty if there is no mark.
+    """The values that the mark of a file or OME-Zarr of ours holds; empty if there is no mark.
 
     Of a TIFF these are the words `key=value` of its tag `Software`, of an OME-Zarr the values of `txm2sem`.
     """
@@ -127,9 +131,9 @@ def sha256_file(path: str | Path) -> str:
 
 def _entries(folder: Path) -> Iterator[Path]:
     """All that lies in a folder, in order; links are not followed. Nothing of a file."""
-    for place, folders, files in os.walk(folder):
+    for root, folders, files in os.walk(folder):
         folders.sort()
-        yield from (Path(place, name) for name in sorted([*folders, *files]))
+        yield from (Path(root, name) for name in sorted([*folders, *files]))
 
 
 def _is_marked(file: Path) -> bool:
@@ -142,16 +146,16 @@ def _is_marked(file: Path) -> bool:
         if head[:2] in (b"II", b"MM"):
             with tifffile.TiffFile(stream) as tiff:
                 return str(tiff.pages.first.software).startswith(SOFTWARE)
-        for start, mark in _IN_TEXT.items():
-            if head.lower().startswith(start.lower()):
-                ends = stream.read(_TEXT_BYTES)
-                stream.seek(max(0, file.stat().st_size - _TEXT_BYTES))
-                return mark in ends + stream.read()
         length = int.from_bytes(head[:8], "little")
         if head[8:9] == b"{" and length <= _LARGEST_JSON:  # safetensors
             stream.seek(8)
             header = json.loads(stream.read(length))
             return bool(header.get("__metadata__", {}).get("software") == SOFTWARE)
+        for start, mark in _IN_TEXT.items():
+            if head.lower().startswith(start.lower()):
+                ends = stream.read(_TEXT_BYTES)
+                stream.seek(max(0, file.stat().st_size - _TEXT_BYTES))
+                return mark in ends + stream.read()
     return _marked_json(file) is not None
 
 
@@ -185,7 +189,7 @@ def _marked_json(file: Path) -> dict[str, Any] | None:
     return None
 
 
-def _is_volume(folder: Path) -> bool:
+def is_own_volume(folder: Path) -> bool:
     """Whether it is an OME-Zarr of ours."""
     with suppress(InputError, OSError, ValueError, RecursionError, KeyError, TypeError):
         return "txm2sem" in json.loads(read_bytes(folder / "zarr.json"))["attributes"]

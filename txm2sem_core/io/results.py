@@ -38,8 +38,8 @@ def check_results(folder: Path, samples: Iterable[str]) -> None:
         InputError: a link stands among the results; something stands in their places that no run has left; or lies in
             a folder that is made as a whole. Names it.
     """
-    places = [folder / name for name in (*samples, *_OTHERS)]
-    for path in (found for place in places for found in _entries(place)):
+    paths = [folder / name for name in (*samples, *_OTHERS)]
+    for path in (found for root in paths for found in _entries(root)):
         if path.is_symlink():
             raise InputError(
                 f"{path}: a link stands among the results. A run would write, or remove, what it leads to. Remove the "
@@ -52,7 +52,7 @@ def check_results(folder: Path, samples: Iterable[str]) -> None:
             )
     if _is_marked(folder):
         return
-    first = next((path for place in places for path in _entries(place) if not path.is_dir()), None)
+    first = next((path for root in paths for path in _entries(root) if not path.is_dir()), None)
     if first is not None:
         raise InputError(
             f"{first}: this stands where a run would leave its results, and no run has left it. Move it elsewhere, or "
@@ -107,13 +107,13 @@ def _values(file: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _entries(place: Path) -> Iterator[Path]:
+def _entries(path: Path) -> Iterator[Path]:
     """A path and all below it, but for the chunks of volumes: those are replaced as a whole. No link is followed."""
-    if not os.path.lexists(place):
+    if not os.path.lexists(path):
         return
-    yield place
-    if place.is_symlink() or not place.is_dir():
+    yield path
+    if path.is_symlink() or not path.is_dir():
         return
-    for at, folders, files in os.walk(place):
+    for at, folders, files in os.walk(path):
         yield from (Path(at, name) for name in (*folders, *files))
         folders[:] = [name for name in folders if not name.endswith(".zarr")]

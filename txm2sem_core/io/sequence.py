@@ -98,8 +98,8 @@ def _gap(folder: Path, numbers: Sequence[Decimal]) -> InputError | None:
 
 def _common_step(steps: Sequence[Decimal]) -> Decimal:
     """The largest step of which all are multiples."""
-    places = max(-int(step.as_tuple().exponent) for step in steps)
-    return Decimal(gcd(*(int(step.scaleb(places)) for step in steps))).scaleb(-places)
+    decimals = max(-int(step.as_tuple().exponent) for step in steps)
+    return Decimal(gcd(*(int(step.scaleb(decimals)) for step in steps))).scaleb(-decimals)
 
 
 def _uneven(folder: Path, numbers: Sequence[Decimal]) -> InputError:

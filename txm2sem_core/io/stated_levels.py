@@ -60,7 +60,7 @@ def imagej_calibration(path: Path, tiff: tifffile.TiffFile, lines: Mapping[str, 
         function, offset, factor = float(lines.get("cf") == str(_OPTICAL_DENSITY)) * _OPTICAL_DENSITY, 0.0, 1.0
     if page.dtype not in (np.uint8, np.uint16) or (function, offset, factor) == (_STRAIGHT_LINE, 0, 1):
         return None
-    remedy = "In ImageJ choose Analyze > Calibrate, the function None, and save it anew."
+    remedy = "In ImageJ choose Analyze > Calibrate, the function None, and save it again."
     if 0 < function <= _LAST_FUNCTION or function == _OPTICAL_DENSITY:
         raise InputError(f"{path}: ImageJ calibrated its grey levels by a curve (cf={function:g}). {remedy}")
     if not (function == _STRAIGHT_LINE and math.isfinite(offset) and math.isfinite(factor) and factor):
@@ -83,7 +83,7 @@ def check_upright(path: Path, orientation: int) -> None:
     if orientation not in _UPRIGHT:
         raise InputError(
             f"{path}: it is to be turned or mirrored by its tag Orientation ({orientation}), which some programs do, "
-            "others not. Save it anew as it should lie, without the tag."
+            "others not. Save it again as it should lie, without the tag."
         )
 
 

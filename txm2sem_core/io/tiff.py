@@ -68,7 +68,7 @@ def check_content(path: Path, *expected: str) -> None:
     """
     if not path.is_file():
         if path.is_symlink() and not path.exists():
-            raise InputError(f"{path}: this symbolic link leads nowhere, or in a circle. Mend or remove it.")
+            raise InputError(f"{path}: this symbolic link leads nowhere, or in a circle. Correct or remove it.")
         if path.exists():
             raise InputError(f"{path}: this is not a file, but a folder, a pipe or a device. Check it.")
         raise InputError(f"{path}: there is no such file. Check the path.")
@@ -178,15 +178,28 @@ def _check_planes(path: Path, root: ElementTree.Element, pages: int) -> None:
                 raise InputError(f"{path}: its OME-XML announces more planes along an axis than the file has pages.")
 
 
-def check_grey(path: Path, page: tifffile.TiffPage) -> None:
+def is_rgb(page: tifffile.TiffPage) -> bool:
+    """Whether a page has three channels side by side, as microscopes save grey images at times."""
+    contiguous = page.planarconfig == tifffile.PLANARCONFIG.CONTIG and len(page.shape) == 3
+    return page.photometric == PHOTOMETRIC.RGB and contiguous and page.shape[2] == 3
+
+
+def check_grey(path: Path, page: tifffile.TiffPage, *, rgb: bool = False) -> None:
     """Refuse what is not one channel of grey levels, or unpacks to more than fits.
+
+    Args:
+        path: for messages.
+        page: of a TIFF.
+        rgb: whether three channels are let through, which `one_channel` looks at once they are decoded.
 
     Raises:
         InputError: colour, a palette with colours, pixels of an odd type, an image that is to be turned, a value that
             means "missing", or more than the bound of `check_fits`.
     """
     shape, photometric = page.shape, page.photometric
-    if page.samplesperpixel > 1 or photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR, PHOTOMETRIC.SEPARATED):
+    if rgb and is_rgb(page):
+        pass
+    elif page.samplesperpixel > 1 or photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR, PHOTOMETRIC.SEPARATED):
         raise InputError(
             f"{path}: a colour image of shape {shape}; a grey stack [Z, Y, X] or plane [Y, X] is needed. Convert it to "
             "one grey channel."
@@ -247,6 +260,22 @@ def page_pixels(page: tifffile.TiffPage) -> np.ndarray:
             if isinstance(data, bytes) and declared_pixels(page.compression, data) > max(4 * rows * columns, 2**16):
                 raise tifffile.TiffFileError("a strip or tile holds a codestream of a larger image")
     return page.asarray()
+
+
+def one_channel(path: Path, pixels: np.ndarray) -> np.ndarray:
+    """The first of three channels [Y, X, 3] that are equal; an image [Y, X] as it is.
+
+    Raises:
+        InputError: the channels differ.
+    """
+    if pixels.ndim == 2:
+        return pixels
+    if not (pixels == pixels[..., :1]).all():
+        raise InputError(
+            f"{path}: a colour image of shape {pixels.shape}, whose channels differ; grey levels are needed. Convert "
+            "it to one grey channel, without what the microscope has drawn over it in colour."
+        )
+    return np.ascontiguousarray(pixels[..., 0])
 
 
 def _is_grey_palette(page: tifffile.TiffPage) -> bool:

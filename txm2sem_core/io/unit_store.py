@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from txm2sem_core.errors import InputError, free_mib
-from txm2sem_core.io.atomic import make_parent, put_in_place, remove, sync, told, working_path
+from txm2sem_core.io.atomic import explain_write_errors, make_parent, put_in_place, remove, sync, working_path
 from txm2sem_core.io.files import path_within
 from txm2sem_core.io.locks import folder_lock
 from txm2sem_core.io.ome_zarr import Channel, write_metadata
@@ -66,9 +66,9 @@ class UnitStore:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Write units; others may too. If none was made at all, nothing is left behind."""
-        self._make_place()
+        self._make_folder()
         try:
-            with told(self.target), folder_lock(self.folder, shared=True):
+            with explain_write_errors(self.target), folder_lock(self.folder, shared=True):
                 yield
         finally:
             if not self.is_begun():
@@ -77,15 +77,15 @@ class UnitStore:
     @contextmanager
     def closing(self) -> Iterator[bool]:
         """Be alone, after all others that write; yields whether a unit is there: another may have been faster."""
-        self._make_place()
+        self._make_folder()
         try:
-            with told(self.target), folder_lock(self.folder, shared=False):
+            with explain_write_errors(self.target), folder_lock(self.folder, shared=False):
                 yield self.is_begun()
         finally:
             if not self.is_begun():
                 self._remove(self.folder)
 
-    def _make_place(self) -> None:
+    def _make_folder(self) -> None:
         make_parent(self.target)
         if self.folder.is_symlink():
             raise InputError(f"{self.folder}: this is a symbolic link, and stands in the way. Remove it.")
@@ -141,6 +141,16 @@ class UnitStore:
             for unit in self.missing(levels.units(level), level)[0]:
                 self._write(level, unit, levels.halve(level, unit), {})
 
+    def written(self) -> dict[str, tuple[str, int]]:
+        """SHA-256 of the files of all units that this process wrote or compared, and when each was marked, in ns."""
+        found: dict[str, tuple[str, int]] = {}
+        for level, index in self._checked:
+            unit = self.levels.units(level)[index]
+            with suppress(OSError):
+                marked = self._mark_path(level, unit).stat().st_mtime_ns
+                found |= {name: (digest, marked) for name, digest in self._files(level, unit).items()}
+        return found
+
     def put_in_place(
         self, voxel_size_nm: VoxelSize | None, attributes: Mapping[str, Any], *, overwrite: bool = True
     ) -> None:
@@ -167,7 +177,7 @@ class UnitStore:
             raise InputError(
                 f"{self.target}: slices {unit.z0} to {unit.z1 - 1} of level {level} cannot be written "
                 f"({error.strerror}; {free_mib(self.target.parent)} MiB are free in {self.target.parent}). Make space "
-                f"there or mend what it says, and run the same again: what is done is kept in {self.folder}."
+                f"there or correct what it says, and run the same again: what is done is kept in {self.folder}."
             ) from error
         self._checked.add((level, unit.index))
 

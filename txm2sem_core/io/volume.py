@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -37,6 +38,9 @@ class Volume:
     unmeasured: float | None = None
     whole: tuple[range, ...] = ()
     mask: Volume | None = None
+    thickness: int = 1  # slices that are decoded together
+    files: tuple[Path, ...] = ()  # that it is read from, where these are others than its source says
+    _read_part: Callable[[slice, slice, slice], np.ndarray] | None = None
 
     def read(self, z0: int, z1: int) -> np.ndarray:
         """Slices z0 to z1 - 1 as [z1 - z0, Y, X].
@@ -47,8 +51,23 @@ class Volume:
         """
         if not 0 <= z0 < z1 <= self.shape[0]:
             raise InputError(f"{self.source}: slices {z0} to {z1 - 1} of axis z were asked, it has {self.shape[0]}.")
+        return self._checked(lambda: self._read(z0, z1), z0, z1)
+
+    def read_part(self, z: slice, y: slice, x: slice) -> np.ndarray:
+        """A box [Z, Y, X] within the volume; where the format has chunks, only those that it touches are decoded.
+
+        Raises:
+            UnreadableError: as for `read`.
+        """
+        part = self._read_part
+        if part is not None:
+            return self._checked(lambda: part(z, y, x), z.start, z.stop)
+        blocks = range(z.start, z.stop, self.thickness)  # never more of the volume at once
+        return np.concatenate([self.read(z0, min(z0 + self.thickness, z.stop))[:, y, x].copy() for z0 in blocks])
+
+    def _checked(self, read: Callable[[], np.ndarray], z0: int, z1: int) -> np.ndarray:
         try:
-            slab = self._read(z0, z1)
+            slab = read()
         except InputError as error:
             raise UnreadableError(error) from error
         if slab.dtype.kind == "f" and np.isinf(slab).any():
@@ -68,6 +87,11 @@ class Volume:
         """One slice [Y, X] after the other."""
         for z in range(self.shape[0]):
             yield self.read(z, z + 1)[0]
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether `read_part` decodes less than whole slices."""
+        return self._read_part is not None
 
     def remembering(self, most_bytes: int) -> Self:
         """The same volume, which keeps slices that are read one by one, up to so many bytes; for one thread."""

@@ -59,7 +59,7 @@ def open_volume(path: str | Path, channel: int = 0) -> Volume:
     path, dataset = split_dataset(Path(path))
     if not path.exists():
         if path.is_symlink():
-            raise InputError(f"{path}: this symbolic link leads nowhere, or in a circle. Mend or remove it.")
+            raise InputError(f"{path}: this symbolic link leads nowhere, or in a circle. Correct or remove it.")
         raise InputError(f"{path}: there is no such file or folder. Check the path.")
     if is_zarr(path):
         return _with_statement(open_zarr(path, channel), path) if channel == 0 else open_zarr(path, channel)

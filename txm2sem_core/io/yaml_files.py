@@ -48,9 +48,11 @@ def read_yaml(path: str | Path) -> Any:
         _check_bounds(text, path)
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: this is not YAML ({' '.join(str(error).split())}). Mend it.") from error
+        raise InputError(f"{path}: this is not YAML ({' '.join(str(error).split())}). Correct it.") from error
     except (ValueError, OverflowError, RecursionError) as error:  # dates such as 2020-99-99, numbers of 5,000 digits
-        raise InputError(f"{path}: a value cannot be read ({' '.join(str(error).split())[:200]}). Mend it.") from error
+        raise InputError(
+            f"{path}: a value cannot be read ({' '.join(str(error).split())[:200]}). Correct it."
+        ) from error
 
 
 def _check_bounds(text: str, path: str | Path) -> None:

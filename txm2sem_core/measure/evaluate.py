@@ -1,12 +1,9 @@
-"""`txm2sem evaluate`: all that fits two images or two volumes, as JSON and as a table that can be read."""
+"""`txm2sem evaluate`: all metrics of two images or two volumes, as JSON and as a readable table."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +13,28 @@ from txm2sem_core import io
 from txm2sem_core.catalogue.metrics import meaning_of
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import DataRangeFit
-from txm2sem_core.io.field_of_view import FieldOfView, Measured
 from txm2sem_core.io.voxel_sizes import differing_axes
+from txm2sem_core.measure.compared import Compared
+from txm2sem_core.measure.evaluate_rock import INTERVALS, RockOptions, check_others, intervals_text, rock_of
 from txm2sem_core.metrics import (
     NeighbourMeter,
     ThresholdFit,
     Thresholds,
     compare_volumes,
-    confusion,
-    dice_from_confusion,
     fit_thresholds,
     fourier_correlation,
     self_continuity,
-    shell_figures,
+    shell_metrics,
 )
-from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, told, with_gaps
+from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, reasons_text, with_gaps
 from txm2sem_core.metrics.lags import plane_step
-from txm2sem_core.metrics.pores.summary import rock_figures
 from txm2sem_core.metrics.scores import SCORES, ImagePair
 
-Figures = dict[str, float]
+Metrics = dict[str, float]
 
 # What else the result holds, for its table.
 DESCRIBED = {
-    "voxel_size_nm": "along z, y, x, for all figures with a unit, nm",
+    "voxel_size_nm": "along z, y, x, for all metrics with a unit, nm",
     "counted_share": "share of the pixels that count under the mask",
     "measured_share": "share of the voxels that were measured",
     "thresholds": "grey levels that part the phases, of the truth: a level above one is of the next phase",
@@ -53,21 +48,7 @@ UNMASKED = (
 )
 
 
-@dataclass(frozen=True)
-class RockOptions:
-    """How the rock is measured.
-
-    Attributes:
-        phases: number of phases for multi-Otsu thresholds of the target; 0 leaves out the rock.
-        thresholds: grey levels instead.
-        flow: whether diffusivity and permeability are solved, in a block from the middle.
-        cube_px: side of that block, in which pore sizes are taken too; 0 for the whole volume.
-    """
-
-    phases: int = 4
-    thresholds: tuple[float, ...] = ()
-    flow: bool = False
-    cube_px: int = 128
+MEASURED = RockOptions()
 
 
 def evaluate_files(
@@ -77,27 +58,27 @@ def evaluate_files(
     full_range: float | None,
     output: Path,
     voxel_size_nm: tuple[float, float, float] | None = None,
-    rock: RockOptions = RockOptions(),
+    rock: RockOptions = MEASURED,
     *,
     overwrite: bool = True,
 ) -> dict[str, Any]:
     """Metrics of a predicted image or volume against a measured one, written as JSON to `output` and returned.
 
-    Volumes are read slice by slice, several times over, and at most a slab of 64 slices of each is held. What was not
-    measured of the target, or not predicted, counts nowhere (see `field_of_view`); what needs whole volumes is of the
-    largest box that was.
+    Volumes are read slice by slice, several times over, and at most a slab of 64 slices of each is held. Parts that
+    were not measured in the target, or not predicted, count nowhere (see `field_of_view`); metrics that need whole
+    volumes are of the largest measured box.
 
     Args:
         prediction: image, or volume.
         target: of the same shape.
         mask: of the same shape, or one image for all slices; what is 0 in it counts nowhere (`metrics.masks`). Under a
-            mask that leaves pixels out the figures that need whole volumes are not given, which a warning names.
+            mask that leaves pixels out the metrics that need whole volumes are not given, which a warning names.
         full_range: greatest minus least possible grey level; None for 8-bit data.
         output: JSON.
-        voxel_size_nm: along z, y, x; None for what the files state. Without one there is no resolution and no figure
+        voxel_size_nm: along z, y, x; None for what the files state. Without one there is no resolution and no metric
             of the rock with a unit, and voxels are taken as cubes.
         rock: how the rock is measured.
-        overwrite: earlier figures of ours may be replaced.
+        overwrite: an earlier result of ours may be replaced.
 
     Raises:
         InputError: the output is an input or something of the user's (see `io.check_output`), shapes differ, a file
@@ -105,19 +86,20 @@ def evaluate_files(
             state voxel sizes that differ and none is given. A measure that fails costs no other: `not_measured` says
             why.
     """
-    io.check_output([prediction, target, mask], files=[output])
+    io.check_output([prediction, target, mask, *rock.others], files=[output])
     predicted, measured = io.open_volume(prediction), io.open_volume(target)
     if predicted.shape != measured.shape:
         raise InputError(
             f"{prediction}: shape {predicted.shape} (Z, Y, X), but {target} has {measured.shape}. Crop one of them."
         )
+    check_others(rock.others, predicted)
     if full_range is None and measured.dtype != np.uint8:
         raise InputError(f"{target}: {measured.dtype} data has no range of its own. Give --data-range.")
     full = 255.0 if full_range is None else full_range
     size = voxel_size_nm or _stated_size(predicted, measured)
-    under = _Masked.of(predicted, measured, io.with_mask(measured, mask).mask)
+    under = Compared.of(predicted, measured, io.with_mask(measured, mask).mask)
     _warn_of_levels(under, full)
-    result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape), **under.seen.figures()}
+    result: dict[str, Any] = {"data_range": full, "shape": list(measured.shape), **under.seen.metrics()}
     if size is not None:
         result["voxel_size_nm"] = list(size)
     if not under.seen.is_whole:
@@ -126,8 +108,8 @@ def evaluate_files(
         result["counted_share"] = under.share
         if under.mask is not None and measured.shape[0] > 1:
             warnings.warn(f"{mask}: {UNMASKED}", stacklevel=2)
-    gaps, figures_of = Gaps("evaluate"), _image_figures if measured.shape[0] == 1 else _volume_figures
-    result |= figures_of(under, full, size, gaps)
+    gaps, metrics_of = Gaps("evaluate"), _image_metrics if measured.shape[0] == 1 else _volume_metrics
+    result |= metrics_of(under, full, size, gaps)
     if result.get("mae") == 0:
         warnings.warn(
             f"{prediction} and {target} hold the same grey levels wherever they count: this compares an image with "
@@ -142,10 +124,10 @@ def evaluate_files(
     if levels:
         result["thresholds"] = list(levels)
         with gaps.of("rock"):
-            result |= _rock(under, Thresholds(levels), size, rock, gaps)
+            result |= rock_of(under, Thresholds(levels), size, rock, gaps)
         if rock.thresholds and any(result.get(f"fraction_{phase}_truth") == 1 for phase in range(len(levels) + 1)):
             warnings.warn(
-                f"the thresholds {', '.join(f'{level:g}' for level in levels)} part nothing: all that counts of "
+                f"the thresholds {', '.join(f'{level:g}' for level in levels)} separate nothing: all that counts of "
                 f"{measured.source} is of one phase. Give --threshold in its grey levels.",
                 stacklevel=2,
             )
@@ -155,7 +137,7 @@ def evaluate_files(
     return result
 
 
-def _warn_of_levels(under: _Masked, full: float) -> None:
+def _warn_of_levels(under: Compared, full: float) -> None:
     """Warn of grey levels in the middle slices that scores cannot be taken of: of two kinds, or not of the range."""
     predicted, measured = under.predicted, under.measured
     z = measured.shape[0] // 2
@@ -188,7 +170,7 @@ def _warn_of_levels(under: _Masked, full: float) -> None:
     elif fit.is_far_too_wide:
         warnings.warn(
             f"{measured.source}: slice z = {z} holds grey levels from {fit.least:g} to {fit.greatest:g}, and scores "
-            f"refer to a data range of {full:g}: PSNR is {fit.flattery_db:.0f} dB higher than by their own. "
+            f"refer to a data range of {full:g}: PSNR is {fit.psnr_excess_db:.0f} dB higher than by their own. "
             f"Give --data-range {fit.span:g}, or images with their full range.",
             stacklevel=3,
         )
@@ -209,76 +191,12 @@ def _stated_size(predicted: io.Volume, measured: io.Volume) -> io.VoxelSize | No
     return (z_nm, y_nm, x_nm)
 
 
-@dataclass(frozen=True)
-class _Masked:
-    """What is compared: two volumes of one shape, and which of their pixels count.
-
-    Attributes:
-        seen: prediction and target, images as volumes of a single slice, and what of them was measured.
-        mask: that was given; None where it leaves nothing out.
-        share: of the pixels that count.
-    """
-
-    seen: Measured
-    mask: io.Volume | None
-    share: float = 1.0
-
-    @classmethod
-    def of(cls, predicted: io.Volume, measured: io.Volume, mask: io.Volume | None) -> _Masked:
-        """With how much the mask leaves of what was measured; one that leaves all is none."""
-        # a mask that is given is what was measured: the border of a constant need not be guessed
-        seen = Measured.of(FieldOfView(predicted, guess=False), FieldOfView(measured, guess=mask is None))
-        if mask is None:
-            return cls(seen, None, seen.share)
-        given = sum(int(np.count_nonzero(io.not_zero(plane))) for plane in mask.slices())
-        if not given:
-            raise InputError(f"{mask.source}: the mask is 0 everywhere, so that nothing counts. Was it inverted?")
-        if given == math.prod(mask.shape):
-            return cls(seen, None, seen.share)
-        if seen.is_whole:
-            return cls(seen, mask, given / math.prod(mask.shape))
-        under = cls(seen, mask)
-        counted = sum(int(np.count_nonzero(own)) for own in under._masks())
-        if not counted:
-            raise InputError(f"{mask.source}: nothing was measured where the mask is not 0. Was it inverted?")
-        return cls(seen, mask, counted / math.prod(mask.shape))
-
-    @property
-    def predicted(self) -> io.Volume:
-        """The prediction."""
-        return self.seen.fields[0].volume
-
-    @property
-    def measured(self) -> io.Volume:
-        """The target."""
-        return self.seen.fields[1].volume
-
-    def each(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-        """Slices of the prediction and of the target, and where they count; None: everywhere."""
-        given = iter([None] * self.measured.shape[0]) if self.mask is None else map(io.not_zero, self.mask.slices())
-        for (planes, own), one in zip(self.seen.slices(), given, strict=True):
-            yield planes[0], planes[1], own if one is None else one if own is None else own & one
-
-    def apart(self) -> tuple[Iterator[np.ndarray], Iterator[np.ndarray], Iterator[np.ndarray] | None]:
-        """The same as three iterators that are read side by side; no masks where all counts."""
-        first, second, third = tee(self.each(), 3)
-        masks = (np.ones(own.shape, dtype=bool) if mask is None else mask for own, _, mask in third)
-        return (own for own, _, _ in first), (true for _, true, _ in second), masks if self.share < 1 else None
-
-    def _masks(self) -> Iterator[np.ndarray]:
-        return (np.ones(own.shape, dtype=bool) if mask is None else mask for own, _, mask in self.each())
-
-    def true_levels(self) -> Iterator[np.ndarray]:
-        """The target's grey levels that count, slice by slice."""
-        return (true if mask is None else true[mask] for _, true, mask in self.each())
-
-
-def _fitted(under: _Masked, phases: int, gaps: Gaps) -> ThresholdFit | None:
-    """Thresholds of the target; none where it has fewer grey levels than phases and there is nothing to part."""
+def _fitted(under: Compared, phases: int, gaps: Gaps) -> ThresholdFit | None:
+    """Thresholds of the target; none where it has fewer grey levels than phases."""
     try:
         fit = fit_thresholds(under.true_levels, phases)
     except InputError as error:
-        warnings.warn(f"no figures of the rock: {under.measured.source}: {error}", stacklevel=3)
+        warnings.warn(f"no metrics of the rock: {under.measured.source}: {error}", stacklevel=3)
         gaps.reasons["rock"] = str(error)
         return None
     if fit.remark:
@@ -286,42 +204,19 @@ def _fitted(under: _Masked, phases: int, gaps: Gaps) -> ThresholdFit | None:
     return fit
 
 
-def _rock(under: _Masked, segmenter: Thresholds, size: io.VoxelSize | None, rock: RockOptions, gaps: Gaps) -> Figures:
-    """Shares of the phases and Dice; of whole volumes, where the voxel size is known, all figures of the pores too."""
-    counts = np.zeros((segmenter.phases, segmenter.phases), np.int64)
-    for own, true, mask in under.each():
-        counts += confusion(segmenter(own), segmenter(true), segmenter.phases, mask)
-    figures = {f"dice_{phase}": float(score) for phase, score in enumerate(dice_from_confusion(counts))}
-    shares = counts.sum(axis=0) / counts.sum(), counts.sum(axis=1) / counts.sum()
-    for suffix, own_shares in zip(("", "_truth"), shares, strict=True):
-        figures |= {f"fraction_{phase}{suffix}": float(share) for phase, share in enumerate(own_shares)}
-    if under.measured.shape[0] == 1:
-        return figures
-    if under.mask is not None:
-        return figures | {f"porosity{suffix}": figures[f"fraction_0{suffix}"] for suffix in ("", "_truth")}
-    edges = None if size is None or None in size else [float(edge or 0) for edge in size]
-    shares_of_all = dict(figures) | {f"porosity{suffix}": figures[f"fraction_0{suffix}"] for suffix in ("", "_truth")}
-    for suffix, volume in (("", under.seen.boxed(0)), ("_truth", under.seen.boxed(1))):
-        found, _ = rock_figures(
-            volume.slices(), volume.shape, edges, segmenter, cube_px=rock.cube_px, flow=rock.flow, gaps=gaps
-        )
-        figures |= {f"{name}{suffix}": value for name, value in found.items()}
-    return figures if under.seen.is_whole else figures | shares_of_all
-
-
 def readable(result: dict[str, Any]) -> str:
-    """The result as a table: name, figure, that of the truth where there is one, and what it is."""
+    """The result as a table: name, value, value of the truth where there is one, and meaning."""
     lines = [("", "prediction", "truth", "")]
     for key, value in result.items():
-        if not key.endswith("_truth") and key not in (*io.MARK, NOT_MEASURED):
+        if not key.endswith("_truth") and key not in (*io.MARK, NOT_MEASURED, INTERVALS):
             truth = result.get(f"{key}_truth", "")
             lines.append((key, _text(value), _text(truth), DESCRIBED.get(key) or meaning_of(key)))
     if all(line[2] == "" for line in lines[1:]):
         lines = [(key, value, "", meaning) for key, value, _, meaning in lines[1:]]
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)) for line in lines)
-    failed = [f"Not measured: {told(result[NOT_MEASURED])}"] if NOT_MEASURED in result else []
-    return "\n".join([*(line.rstrip() for line in padded), *failed])
+    failed = [f"Not measured: {reasons_text(result[NOT_MEASURED])}"] if NOT_MEASURED in result else []
+    return "\n".join([*(line.rstrip() for line in padded), *intervals_text(result.get(INTERVALS, {})), *failed])
 
 
 def _text(value: Any) -> str:
@@ -330,38 +225,38 @@ def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _image_figures(under: _Masked, full: float, size: io.VoxelSize | None, gaps: Gaps) -> Figures:
+def _image_metrics(under: Compared, full: float, size: io.VoxelSize | None, gaps: Gaps) -> Metrics:
     own, true, mask = next(under.each())
-    pair, figures = ImagePair(own, true, full, mask), Figures()
+    pair, metrics = ImagePair(own, true, full, mask), Metrics()
     for name, score in SCORES.items():
         with gaps.of(name):
-            figures[name] = score(pair)
+            metrics[name] = score(pair)
     if size is not None and size[1] and size[2]:
         with gaps.of("resolution"):
             curve = fourier_correlation(*pair.given, (size[1], size[2]), mask)
-            figures["resolution_nm"] = curve.resolution_nm()
-            figures["resolution_half_bit_nm"] = curve.resolution_nm(curve.half_bit)
-    return figures
+            metrics["resolution_nm"] = curve.resolution_nm()
+            metrics["resolution_half_bit_nm"] = curve.resolution_nm(curve.half_bit)
+    return metrics
 
 
-def _volume_figures(under: _Masked, full: float, size: io.VoxelSize | None, gaps: Gaps) -> Figures:
+def _volume_metrics(under: Compared, full: float, size: io.VoxelSize | None, gaps: Gaps) -> Metrics:
     """Of all that counts; what needs whole slices, of the box that was measured, unless a mask was given."""
     own_slices, true_slices, masks = under.apart()
     if under.mask is not None:
         return compare_volumes(own_slices, true_slices, full, masks=masks, gaps=gaps)
     predicted, measured, shape = under.seen.boxed(0), under.seen.boxed(1), under.seen.box.shape
     meters = (NeighbourMeter.of_volume(shape, size, full), NeighbourMeter.of_volume(shape, size, full))
-    figures = compare_volumes(predicted.slices(), measured.slices(), full, neighbours=meters, gaps=gaps)
+    metrics = compare_volumes(predicted.slices(), measured.slices(), full, neighbours=meters, gaps=gaps)
     if masks is not None:
-        figures |= compare_volumes(own_slices, true_slices, full, masks=masks, gaps=gaps)
+        metrics |= compare_volumes(own_slices, true_slices, full, masks=masks, gaps=gaps)
     with gaps.of("resolution"):
-        figures |= shell_figures(predicted.slices(), measured.slices(), shape, size)
+        metrics |= shell_metrics(predicted.slices(), measured.slices(), shape, size)
     for suffix, volume in (("", predicted), ("_truth", measured)):
         try:
             own = self_continuity(volume.slices(), plane_step(size))
         except InputError:  # a constant volume, or one too small, of which it says nothing
             continue
-        figures[f"self_continuity_ratio{suffix}"] = own.ratio
-        figures[f"self_continuity_correlation_z{suffix}"] = own.correlation_z
-        figures[f"self_continuity_correlation_plane{suffix}"] = own.correlation_plane
-    return figures
+        metrics[f"self_continuity_ratio{suffix}"] = own.ratio
+        metrics[f"self_continuity_correlation_z{suffix}"] = own.correlation_z
+        metrics[f"self_continuity_correlation_plane{suffix}"] = own.correlation_plane
+    return metrics

@@ -1,4 +1,4 @@
-"""The comparison's table, ready for a paper: our rows, and beside them what the papers give, marked as theirs."""
+"""The comparison as a table for a paper: our rows, and the published numbers, marked as such."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from txm2sem_core.catalogue.metrics import PAPER
 from txm2sem_core.metrics.numerals import plus_minus
 
-# From the paper's abstract (https://www.osti.gov/biblio/1759011); no other figure of it is known to us. Mean over
+# From the paper's abstract (https://www.osti.gov/biblio/1759011); no other number of it is known to us. Mean over
 # patches of 8-bit images of a Vaca Muerta shale: other data, which `psnr_8bit` of ours is the nearest to, no more.
 PUBLISHED = ({"label": "Anderson et al. 2020, best model", "kind": "published", "factor": 1, "psnr": 15.8},)
 SOURCE = (

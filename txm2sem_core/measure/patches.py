@@ -16,7 +16,7 @@ from txm2sem_core.config import MeasureSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore
 from txm2sem_core.metrics import Correlation, CorrelationMeter
-from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, say
+from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, log_gap
 from txm2sem_core.metrics.image import psnr_8bit, ssim_8bit, to_8bit
 from txm2sem_core.metrics.scores import SCORES, ImagePair
 
@@ -63,18 +63,18 @@ def measure_patches(
     table = []
     rings = {source: CorrelationMeter(_pixels(store)) for source in ("prediction", "txm")}
     for row, prediction in zip(rows.to_dict("records"), volume.slices(), strict=True):
-        place = (row["pair"], row["y"], row["x"])
-        target, mask = store.sem_patch(*place), store.mask_patch(*place)
+        position = (row["pair"], row["y"], row["x"])
+        target, mask = store.sem_patch(*position), store.mask_patch(*position)
         with gaps.of(_CURVES):
             rings["prediction"].add(prediction, target, mask)
-            rings["txm"].add(store.txm_patch(*place, context=0)[0], target, mask)
+            rings["txm"].add(store.txm_patch(*position, context=0)[0], target, mask)
         own = Gaps()
         scores = _scores_of(ImagePair(prediction, target, full, mask), (low, high), own)
         here = {key: row[key] for key in ("patch", "pair", "z", "y", "x")}
         table.append({**here, **scores, NOT_MEASURED: own.as_text()})
     failed = Counter(text for row in table if (text := row[NOT_MEASURED]))
     for reason, number in failed.items():
-        say("measure_patches", f"scores of {number} of {len(table)} patches", reason)
+        log_gap("measure_patches", f"scores of {number} of {len(table)} patches", reason)
     io.write_csv(output, pd.DataFrame(table))
     _write_curves(rings, store, spectra, resolution, gaps)
 
@@ -135,6 +135,6 @@ def _resolution_rows(source: str, curve: Correlation, pixel_nm: float) -> pd.Dat
 
 
 def distinct_patches(scores: pd.DataFrame) -> pd.DataFrame:
-    """The rows without those that score a place again: a random set of patches may draw one several times."""
-    place = [name for name in ("variant", "seed", "pair", "y", "x") if name in scores]
-    return scores.drop_duplicates(place)
+    """The rows without repeated positions: a random set of patches may draw one several times."""
+    position = [name for name in ("variant", "seed", "pair", "y", "x") if name in scores]
+    return scores.drop_duplicates(position)

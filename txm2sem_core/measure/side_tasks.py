@@ -1,4 +1,4 @@
-"""Scores of the side tasks, which have tables of their own: they are given what a translation is not."""
+"""Scores of the side tasks, which have tables of their own, since their inputs differ from a translation's."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def measure_repair(predictions: Path, patches: Path, settings: MeasureSettings, 
         raise InputError(f"{predictions}: {repaired.shape[0]} patches, the index has {len(rows)} of the test split.")
     table = []
     for row, prediction, laid in zip(rows, repaired.slices(), damages.slices(), strict=True):
-        place = (row["pair"], row["y"], row["x"])
-        target, damage = store.sem_patch(*place), laid > 0
-        judged = damage & store.mask_patch(*place)
+        position = (row["pair"], row["y"], row["x"])
+        target, damage = store.sem_patch(*position), laid > 0
+        judged = damage & store.mask_patch(*position)
         baseline = interpolated(target, damage)
         own, reference = (scores_under(image, target, full, judged) for image in (prediction, baseline))
         scores = dict(zip(SCORES, (*own, *reference), strict=True))
@@ -51,7 +51,7 @@ def measure_repair(predictions: Path, patches: Path, settings: MeasureSettings, 
 
 
 def measure_segmentation(predictions: Path, patches: Path, output: Path) -> None:
-    """Figures of all test patches together, at uncharged pixels, one row.
+    """Metrics of all test patches together, at uncharged pixels, one row.
 
     Columns: `dice_{class}` (NaN for a class that neither has), `mean_iou` (Jaccard, over the classes that there are),
     `accuracy`, and `accuracy_floor`: the share of the most frequent class, which needs no network.
@@ -61,14 +61,14 @@ def measure_segmentation(predictions: Path, patches: Path, output: Path) -> None
     predicted = io.open_volume(predictions / "patches.tif")
     counts = np.zeros((len(CLASSES), len(CLASSES)), dtype=np.int64)
     for row, classes in zip(rows, predicted.slices(), strict=True):
-        place = (row["pair"], row["y"], row["x"])
-        truth = store.class_patch(*place)
+        position = (row["pair"], row["y"], row["x"])
+        truth = store.class_patch(*position)
         if truth is None:
             raise InputError(f"{patches}: pair {row['pair']} has no masks of density to compare with.")
-        counts += confusion(classes.astype(np.uint8), truth, len(CLASSES), store.mask_patch(*place))
+        counts += confusion(classes.astype(np.uint8), truth, len(CLASSES), store.mask_patch(*position))
     both, union = np.diagonal(counts), counts.sum(axis=0) + counts.sum(axis=1) - np.diagonal(counts)
     shares = counts.sum(axis=1) / counts.sum()
-    figures = {
+    metrics = {
         **{
             f"dice_{name.replace(' ', '_')}": dice
             for name, dice in zip(CLASSES, dice_from_confusion(counts), strict=True)
@@ -77,19 +77,19 @@ def measure_segmentation(predictions: Path, patches: Path, output: Path) -> None
         "accuracy": float(both.sum() / counts.sum()),
         "accuracy_floor": float(shares.max()),
     }
-    io.write_csv(output, pd.DataFrame([figures]))
+    io.write_csv(output, pd.DataFrame([metrics]))
 
 
 def summarise_repair(runs: Sequence[tuple[str, int]], files: Iterable[str | Path], output: Path) -> None:
     """One row a run: mean and standard error over the test slices, of the repair and of interpolation.
 
-    `n` counts places: a random set of patches may draw one several times, each time with other damage.
+    `n` counts positions: a random set of patches may draw one several times, each time with other damage.
     """
     rows = []
     for (variant, seed), path in zip(runs, files, strict=True):
         table = io.read_csv(path)
-        places = len(table.drop_duplicates(["pair", "y", "x"]))
-        row: dict[str, Any] = {"variant": variant, "seed": seed, "n": places, "slices": table["pair"].nunique()}
+        positions = len(table.drop_duplicates(["pair", "y", "x"]))
+        row: dict[str, Any] = {"variant": variant, "seed": seed, "n": positions, "slices": table["pair"].nunique()}
         row["damaged"] = table["damaged"].mean()
         for score in SCORES:
             known = table.dropna(subset=[score])

@@ -37,7 +37,7 @@ def summarise_metrics(
 
     Leaves `patches.csv` (tidy: one row a run and patch), `summary.csv` (one row a variant: mean, standard error and
     Student's 95 % interval over slices, of scores averaged over seeds and over the patches of a slice first; and the
-    spread over seeds), the same as a table ready for a paper beside the published figures, `table.csv`, `table.md` and
+    spread over seeds), the same as a table ready for a paper beside the published numbers, `table.csv`, `table.md` and
     `table.tex`; `pairs.csv`, tests between variants over slices. A patch that was drawn several times counts once.
     `spectra.csv` and `resolution.csv` are those of all runs (see `measure_patches`), with `variant` and `seed`, which
     are empty of the TXM and SEM images.
@@ -119,7 +119,7 @@ def _summary_row(scores: pd.DataFrame) -> dict[str, Any]:
     for score in OF_PATCHES:
         patches = scores.groupby("patch")[score].mean().dropna()
         if patches.empty:
-            row |= {f"{score}_{figure}": math.nan for figure in ("mean", "stderr", "low", "high", "seed_spread")}
+            row |= {f"{score}_{name}": math.nan for name in ("mean", "stderr", "low", "high", "seed_spread")}
             continue
         each = summarise(patches, slices[patches.index].to_list())
         row |= {f"{score}_mean": each.mean, f"{score}_stderr": each.stderr}

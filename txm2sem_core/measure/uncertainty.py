@@ -30,7 +30,7 @@ def measure_uncertainty(
         patches: folder of the full-resolution patch store.
         volume: OME-Zarr with the channels prediction, uncertainty and spread; its rounded values are measured.
         truth: a volume that covers the prediction from its first voxel on.
-        scores: CSV to write, a row for each of `PATCHES`, `VOLUME` and `SPREAD`, `CALIBRATED`: figures of `Coverage`;
+        scores: CSV to write, a row for each of `PATCHES`, `VOLUME` and `SPREAD`, `CALIBRATED`: metrics of `Coverage`;
             of `SPREAD` alone where `calibration.json` says that it holds no calibration.
         reliability: CSV to write, the bins of the same.
     """
@@ -65,8 +65,8 @@ def _of_patches(predictions: Path, calibration: Calibration, store: io.PatchStor
         raise UnreadableError(f"{predictions}: {mean.shape[0]} patches, the index has {len(rows)} of the test split.")
     meters = {SPREAD: CoverageMeter(), CALIBRATED: CoverageMeter()}
     for row, own_mean, own_spread in zip(rows, mean.slices(), spread.slices(), strict=True):
-        place = (row["pair"], row["y"], row["x"])
-        error, mask = own_mean - store.sem_patch(*place).astype(np.float32), store.mask_patch(*place)
+        position = (row["pair"], row["y"], row["x"])
+        error, mask = own_mean - store.sem_patch(*position).astype(np.float32), store.mask_patch(*position)
         meters[SPREAD].add(error, own_spread, mask)
         meters[CALIBRATED].add(error, calibration.apply(own_spread), mask)
     return meters

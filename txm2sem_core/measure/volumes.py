@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -16,18 +17,20 @@ from txm2sem_core.config import MeasureSettings
 from txm2sem_core.io.field_of_view import FieldOfView, Measured
 from txm2sem_core.io.voxel_sizes import UNKNOWN, differing_axes
 from txm2sem_core.measure.patches import COMPARISON
+from txm2sem_core.measure.rows import rows_of_runs
 from txm2sem_core.metrics import (
     LineSpectra,
     NeighbourMeter,
     Segmenter,
     compare_volumes,
-    self_continuity,
-    shell_figures,
+    shell_metrics,
 )
-from txm2sem_core.metrics.gaps import Gaps, as_row, with_gaps
+from txm2sem_core.metrics.continuity import SelfContinuityMeter
+from txm2sem_core.metrics.gaps import Gaps, with_gaps
 from txm2sem_core.metrics.lags import equal_lags, plane_step
-from txm2sem_core.metrics.volume import NEIGHBOURS, TWO_POINT
+from txm2sem_core.metrics.volume import NEIGHBOURS, SLAB, TWO_POINT
 from txm2sem_core.phases import fit_segmenter
+from txm2sem_core.runtime.workers import Task, Workers, slabs
 
 
 def measure_volume(
@@ -38,6 +41,7 @@ def measure_volume(
     output: str | Path,
     spectra: str | Path,
     labels: Path | None = None,
+    threads: int = 1,
 ) -> None:
     """Metrics of a predicted volume: against the truth where it is known, else its own continuity along z.
 
@@ -53,10 +57,25 @@ def measure_volume(
         spectra: CSV of the power along each axis: source (`prediction`, `truth`), axis (z, y, x), frequency_per_px,
             frequency_per_nm (empty where the voxel size is not known), power (squared grey levels a voxel).
         labels: folder of the placed label images, where they are used to separate the phases.
+        threads: that measure; what they write is the same bytes whatever their number.
     """
+    with Workers(threads) as workers:
+        _measure(predicted, truth, patches, settings, output, spectra, labels, workers)
+
+
+def _measure(
+    predicted: str | Path,
+    truth: str | Path | None,
+    patches: Path,
+    settings: MeasureSettings,
+    output: str | Path,
+    spectra: str | Path,
+    labels: Path | None,
+    workers: Workers,
+) -> None:
     store = io.read_patch_store(patches)
     volumes = [io.open_volume(path) for path in (predicted, truth) if path is not None]
-    gaps, figures, spectra_of = Gaps("measure_volume"), {"slices": float(volumes[0].shape[0])}, dict[str, LineSpectra]()
+    gaps, metrics, spectra_of = Gaps("measure_volume"), {"slices": float(volumes[0].shape[0])}, dict[str, LineSpectra]()
     with gaps.of("volume"):
         seen = Measured.of(*(FieldOfView(volume, guess=False) for volume in volumes))  # a truth is known everywhere
         if not seen.is_whole:
@@ -65,18 +84,18 @@ def measure_volume(
         meters = [NeighbourMeter.of_volume(seen.box.shape, volumes[0].voxel_size_nm, full) for _ in volumes]
         if truth is None:
             with gaps.of("continuity"):
-                figures |= _own_figures(seen.boxed(0), meters[0])
+                metrics |= _own_metrics(seen.boxed(0), meters[0], workers)
         else:
             _warn_of_sizes(*volumes)
             segmenter: Segmenter | None = None
             with gaps.of("phases"):
                 segmenter = fit_segmenter(store, settings, labels)
-            figures |= _compared(seen, full, segmenter, (meters[0], meters[1]), gaps)
+            metrics |= _compared(seen, full, segmenter, (meters[0], meters[1]), gaps, workers)
         if not gaps.reasons.keys() & ({"continuity"} if truth is None else {COMPARISON, NEIGHBOURS}):
             spectra_of = {name: own.spectra for name, own in zip(("prediction", "truth"), meters, strict=False)}
-        figures |= seen.figures()
+        metrics |= seen.metrics()
     io.write_csv(spectra, _axis_rows(spectra_of, volumes[0].voxel_size_nm))
-    finite = {key: value if math.isfinite(value) else None for key, value in figures.items()}
+    finite = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
     io.write_json(output, with_gaps(finite, gaps))
 
 
@@ -85,42 +104,51 @@ def _warn_of_sizes(predicted: io.Volume, true: io.Volume) -> None:
     if differing := differing_axes(predicted.voxel_size_nm or UNKNOWN, true.voxel_size_nm or UNKNOWN):
         warnings.warn(
             f"{predicted.source} and {true.source} state voxel sizes that differ (along {'; along '.join(differing)}), "
-            "so that lengths and rates of change in them are on different scales. Mend whichever file is wrong.",
+            "so that lengths and rates of change in them are on different scales. Correct whichever file is wrong.",
             stacklevel=3,
         )
 
 
 def _compared(
-    seen: Measured, full: float, segmenter: Segmenter | None, meters: tuple[NeighbourMeter, NeighbourMeter], gaps: Gaps
+    seen: Measured,
+    full: float,
+    segmenter: Segmenter | None,
+    meters: tuple[NeighbourMeter, NeighbourMeter],
+    gaps: Gaps,
+    workers: Workers,
 ) -> dict[str, float]:
-    """Figures of a prediction against the truth: of all that was measured, where they need a box of the largest."""
-    figures: dict[str, float] = {}
+    """Metrics of a prediction against the truth: of all that was measured; those of a box, of the largest one."""
+    metrics: dict[str, float] = {}
     boxes = seen.boxed(0), seen.boxed(1)
     with gaps.of(COMPARISON):
         of_box = gaps if seen.is_whole else Gaps("measure_volume")
         own, wanted = (box.slices() for box in boxes)
-        figures |= compare_volumes(own, wanted, full, segmenter, neighbours=meters, gaps=of_box)
+        metrics |= compare_volumes(own, wanted, full, segmenter, None, meters, of_box, workers)
         if not seen.is_whole:
             gaps.reasons |= {name: why for name, why in of_box.reasons.items() if name in (NEIGHBOURS, TWO_POINT)}
             (own, wanted), masks = seen.apart()
-            figures |= compare_volumes(own, wanted, full, segmenter, masks, gaps=gaps)
+            metrics |= compare_volumes(own, wanted, full, segmenter, masks, gaps=gaps, workers=workers)
     with gaps.of("resolution"):
         own, wanted = (box.slices() for box in boxes)
-        figures |= shell_figures(own, wanted, seen.box.shape, boxes[0].voxel_size_nm)
-    return figures
+        metrics |= shell_metrics(own, wanted, seen.box.shape, boxes[0].voxel_size_nm, workers)
+    return metrics
 
 
-def _own_figures(volume: io.Volume, meter: NeighbourMeter) -> dict[str, float]:
+def _own_metrics(volume: io.Volume, meter: NeighbourMeter, workers: Workers) -> dict[str, float]:
     """Continuity without truth; nothing of a constant volume or of a single slice."""
     if volume.shape[0] < 2 or _is_constant(volume):
         return {}
-    for plane in volume.slices():
-        meter.add(plane)
     step = plane_step(volume.voxel_size_nm)
-    if any(n <= lag.high for n, lag in zip(volume.shape, equal_lags(step), strict=True)):
-        return meter.result().figures()  # the distance that z and the plane share does not fit into the volume
-    own = self_continuity(volume.slices(), step)
-    return {f"self_continuity_{k}": v for k, v in asdict(own).items()} | meter.result().figures()
+    fits = all(n > lag.high for n, lag in zip(volume.shape, equal_lags(step), strict=True))
+    own = SelfContinuityMeter(step) if fits else None  # else z and the plane share no distance within the volume
+    for planes in workers.ahead(slabs(volume.slices(), SLAB)):
+        tasks: list[Task] = [*meter.tasks(planes)]
+        if own is not None:
+            tasks.append(partial(own.add_all, planes))
+        for outcome in workers.run(tasks):
+            outcome()
+    found = {} if own is None else {f"self_continuity_{k}": v for k, v in asdict(own.result()).items()}
+    return found | meter.result().metrics()
 
 
 def _is_constant(volume: io.Volume) -> bool:
@@ -151,8 +179,7 @@ def summarise_volumes(
     curves: str | Path,
 ) -> None:
     """Collect the volumes' metrics, one row per run, and their spectra along the axes; the truth's come first."""
-    rows = [{"variant": v, "seed": s, **as_row(io.read_json(f))} for (v, s), f in zip(runs, files, strict=True)]
-    io.write_csv(output, pd.DataFrame(rows))
+    io.write_csv(output, pd.DataFrame(rows_of_runs(runs, files)))
     parts = []
     for number, ((variant, seed), file) in enumerate(zip(runs, spectra, strict=True)):
         table = io.read_csv(file)

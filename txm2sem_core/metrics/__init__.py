@@ -26,7 +26,7 @@ from txm2sem_core.metrics.pores.phases import (
 )
 from txm2sem_core.metrics.structure import gmsd, histogram_distance, local_structure, ms_ssim
 from txm2sem_core.metrics.summary import Summary, summarise
-from txm2sem_core.metrics.volume import compare_volumes, shell_correlation, shell_figures
+from txm2sem_core.metrics.volume import compare_volumes, shell_correlation, shell_figures, shell_metrics
 
 __all__ = [
     "UNCALIBRATED",
@@ -74,6 +74,7 @@ __all__ = [
     "self_continuity",
     "shell_correlation",
     "shell_figures",
+    "shell_metrics",
     "solve_permeability",
     "ssim",
     "ssim_8bit",

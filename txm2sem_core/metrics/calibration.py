@@ -160,10 +160,10 @@ class CoverageMeter:
         if mask is not None:
             error, stated = error[mask], stated[mask]
         squared_error, squared_stated = _squares(error, stated)
-        place = np.searchsorted(_EDGES, stated.astype(np.float64).ravel(), side="right")
-        self._pixels += np.bincount(place, minlength=self._pixels.size)
-        self._squared_error += np.bincount(place, squared_error, minlength=self._pixels.size)
-        self._squared_stated += np.bincount(place, squared_stated, minlength=self._pixels.size)
+        bins = np.searchsorted(_EDGES, stated.astype(np.float64).ravel(), side="right")
+        self._pixels += np.bincount(bins, minlength=self._pixels.size)
+        self._squared_error += np.bincount(bins, squared_error, minlength=self._pixels.size)
+        self._squared_stated += np.bincount(bins, squared_stated, minlength=self._pixels.size)
         self._within += [np.count_nonzero(squared_error <= k * k * squared_stated) for k in (1, 2)]
         if (squared_stated == 0).any():
             self._log_likelihood = -math.inf

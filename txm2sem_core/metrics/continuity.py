@@ -8,7 +8,6 @@ plane. Slices are read once and in order; two are held at a time, or as many as 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.image import check_data_range, check_pair
+from txm2sem_core.metrics.changes import Changes
+from txm2sem_core.metrics.image import check_data_range, check_images
 from txm2sem_core.metrics.lags import Lag, PlaneStep, equal_lags
 from txm2sem_core.metrics.masks import Mask, check_mask
+from txm2sem_core.metrics.tiles import real, strips
 
 Image = NDArray[np.generic]
 
@@ -84,7 +85,7 @@ class ContinuityMeter:
     def __init__(self, data_range: float) -> None:
         check_data_range(data_range)
         self._data_range = data_range
-        self._last: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._last: tuple[Image, Image] | None = None
         self._last_mask: Mask | None = None
         self._squares_prediction = 0.0
         self._squares_truth = 0.0
@@ -98,21 +99,25 @@ class ContinuityMeter:
         return self._pixels
 
     def add(self, prediction: Image, truth: Image, mask: Mask | None = None) -> None:
-        """Take the next slice of both, `[Y, X]`; a change counts where the pixel does in both slices."""
-        predicted, measured = check_pair(prediction, truth)
+        """Take the next slice of both, which are kept; a change counts where the pixel does in both slices."""
+        check_images(prediction, truth)
         if self._last is not None:
-            if self._last[0].shape != predicted.shape:
-                raise InputError(f"slice shapes differ within the volume: {self._last[0].shape}, {predicted.shape}")
-            change_prediction, change_truth = predicted - self._last[0], measured - self._last[1]
-            if mask is not None and self._last_mask is not None:
-                both = check_mask(mask, predicted) & self._last_mask
-                change_prediction, change_truth = change_prediction[both], change_truth[both]
-            self._squares_prediction += float(np.square(change_prediction).sum())
-            self._squares_truth += float(np.square(change_truth).sum())
-            self._error += float(np.abs(change_prediction - change_truth).sum())
-            self._squares_error += float(np.square(change_prediction - change_truth).sum())
-            self._pixels += change_truth.size
-        self._last, self._last_mask = (predicted, measured), mask
+            if self._last[0].shape != prediction.shape:
+                raise InputError(f"slice shapes differ within the volume: {self._last[0].shape}, {prediction.shape}")
+            both = None if mask is None or self._last_mask is None else check_mask(mask, prediction) & self._last_mask
+            for rows in strips(prediction.shape):
+                pairs = zip((prediction, truth), self._last, strict=True)
+                changes = [real(image[rows]) - real(last[rows]) for image, last in pairs]
+                self._add(*(change if both is None else change[both[rows]] for change in changes))
+        self._last, self._last_mask = (prediction, truth), mask
+
+    def _add(self, prediction: NDArray[np.float64], truth: NDArray[np.float64]) -> None:
+        error = prediction - truth
+        self._pixels += error.size
+        self._squares_prediction += float(np.square(prediction).sum())
+        self._squares_truth += float(np.square(truth).sum())
+        self._squares_error += float(np.square(error).sum())
+        self._error += float(np.abs(error, out=error).sum())
 
     def result(self) -> Continuity:
         """The metrics so far; InputError before the second slice."""
@@ -142,28 +147,8 @@ def relative_continuity(prediction: Iterable[Image], truth: Iterable[Image], dat
     """
     meter = ContinuityMeter(data_range)
     for predicted, measured in paired_slices(prediction, truth):
-        meter.add(predicted, measured)
+        meter.add(np.array(predicted), np.array(measured))
     return meter.result()
-
-
-class _ChangeMeter:
-    """Mean squared change along one axis over the whole numbers of voxels about a distance."""
-
-    def __init__(self, lag: Lag) -> None:
-        self.lag = lag
-        self._sums = dict.fromkeys(lag.both, 0.0)
-        self._numbers = dict.fromkeys(lag.both, 0)
-
-    def add(self, voxels: int, change: NDArray[np.float64]) -> None:
-        self._sums[voxels] += float(np.square(change).sum())
-        self._numbers[voxels] += change.size
-
-    @property
-    def complete(self) -> bool:
-        return all(self._numbers.values())
-
-    def result(self) -> float:
-        return self.lag.between(tuple(self._sums[n] / self._numbers[n] for n in self.lag.both))
 
 
 def self_continuity(slices: Iterable[Image], plane_step_px: PlaneStep = 1) -> SelfContinuity:
@@ -177,42 +162,56 @@ def self_continuity(slices: Iterable[Image], plane_step_px: PlaneStep = 1) -> Se
     Raises:
         InputError: fewer than two slices, slices not larger than the step, a constant volume, or values not finite.
     """
-    lags = equal_lags(plane_step_px)
-    along_z, *in_plane = (_ChangeMeter(lag) for lag in lags)
-    above: deque[NDArray[np.float64]] = deque(maxlen=lags[0].high)
-    total = total_squares = 0.0
-    pixels = 0
+    meter = SelfContinuityMeter(plane_step_px)
     for image in slices:
-        current, _ = check_pair(image, image)
-        if any(n <= lag.high for n, lag in zip(current.shape, lags[1:], strict=True)):
-            y, x = (lag.distance for lag in lags[1:])
-            raise InputError(f"a step of {y:g} x {x:g} pixels does not fit into slices of shape {current.shape}")
-        if above and above[-1].shape != current.shape:
-            raise InputError(f"slice shapes differ within the volume: {above[-1].shape}, {current.shape}")
-        for meter, along in zip(in_plane, (current, current.T), strict=True):
-            for step in meter.lag.both:
-                meter.add(step, along[step:] - along[:-step])
-        for step in along_z.lag.both:
-            if step <= len(above):
-                along_z.add(step, current - above[-step])
-        total += float(current.sum())
-        total_squares += float(np.square(current).sum())
-        pixels += current.size
-        above.append(current)
-    if not along_z.complete:
-        raise InputError("continuity along z needs at least two slices" + _wider(lags[0]))
-    variance = total_squares / pixels - (total / pixels) ** 2
-    if variance <= 1e-12 * total_squares / pixels:
-        raise InputError("the volume is constant; continuity along z says nothing of it")
-    squares_plane = sum(meter.result() for meter in in_plane) / 2
-    change_z, change_plane = math.sqrt(along_z.result()), math.sqrt(squares_plane)
-    return SelfContinuity(
-        change_z,
-        change_plane,
-        relative(change_z, change_plane),
-        1 - change_z**2 / (2 * variance),
-        1 - change_plane**2 / (2 * variance),
-    )
+        meter.add(np.array(image))
+    return meter.result()
+
+
+class SelfContinuityMeter:
+    """Gathers `SelfContinuity` from slices `[Y, X]` in the order of z; see `self_continuity`."""
+
+    def __init__(self, plane_step_px: PlaneStep = 1) -> None:
+        self._lags = equal_lags(plane_step_px)
+        self._changes = Changes(self._lags)
+        self._total = self._squares = 0.0
+        self._pixels = 0
+
+    def add(self, image: Image) -> None:
+        """Take the next slice."""
+        check_images(image, image)
+        if any(n <= lag.high for n, lag in zip(image.shape, self._lags[1:], strict=True)):
+            y, x = (lag.distance for lag in self._lags[1:])
+            raise InputError(f"a step of {y:g} x {x:g} pixels does not fit into slices of shape {image.shape}")
+        self._changes.add(image)
+        for rows in strips(image.shape):
+            current = real(image[rows])
+            self._total += float(current.sum())
+            self._squares += float(np.square(current).sum())
+        self._pixels += image.size
+
+    def add_all(self, images: Iterable[Image]) -> None:
+        """Take the next slices, which are kept."""
+        for image in images:
+            self.add(image)
+
+    def result(self) -> SelfContinuity:
+        """The metrics so far; InputError before two slices, or of a constant volume."""
+        along_z, *in_plane = self._changes.first
+        if not along_z.complete:
+            raise InputError("continuity along z needs at least two slices" + _wider(self._lags[0]))
+        variance = self._squares / self._pixels - (self._total / self._pixels) ** 2
+        if variance <= 1e-12 * self._squares / self._pixels:
+            raise InputError("the volume is constant; continuity along z says nothing of it")
+        squares_plane = sum(means.result() for means in in_plane) / 2
+        change_z, change_plane = math.sqrt(along_z.result()), math.sqrt(squares_plane)
+        return SelfContinuity(
+            change_z,
+            change_plane,
+            relative(change_z, change_plane),
+            1 - change_z**2 / (2 * variance),
+            1 - change_plane**2 / (2 * variance),
+        )
 
 
 def _wider(lag: Lag) -> str:

@@ -1,4 +1,4 @@
-"""How well a repair of damage does: scores under the damage alone, and the repair that needs no network."""
+"""Scores of a repair under the damage alone, and a repair by interpolation as the baseline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from txm2sem_core.metrics.image import psnr, ssim
 
 
 def interpolated(sem: NDArray[np.generic], damage: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """A repair that looks at nothing but the pixels around: linear between them, of the nearest beyond them."""
+    """A repair by the pixels around: linear between them, the nearest one beyond them."""
     from scipy import interpolate  # here, not above: heavy, and imported with this module by every prediction
 
     known, wanted = np.argwhere(~damage), np.argwhere(damage)

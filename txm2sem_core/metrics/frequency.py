@@ -1,4 +1,4 @@
-"""What is in an image at each spatial frequency, and down to which size a prediction agrees with the measurement.
+"""Power spectra of images, and the size down to which a prediction agrees with the measurement.
 
 Images and blocks are windowed by a Hann window along every axis after their mean is taken off, so that their borders
 leave no cross in the spectrum. Frequencies are in cycles per nanometre. Meters pool power over the images that they
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,18 +92,32 @@ class CorrelationMeter:
         self._spacing = spacing_nm
         self._shape: tuple[int, ...] = ()
         self._pairs = 0
+        self._lock = Lock()
 
     def add(self, first: Block, second: Block, mask: NDArray[np.bool_] | None = None) -> None:
         """Take a pair; where `mask` is False, both count as their mean."""
+        self.add_sums(self.sums_of(first, second, mask))
+
+    def sums_of(self, first: Block, second: Block, mask: NDArray[np.bool_] | None = None) -> Real:
+        """What `add` adds of a pair, `[3, R]`; several threads may ask at once."""
         if first.shape != second.shape or first.ndim != len(self._spacing):
             raise InputError(f"shapes {first.shape} and {second.shape}, with {len(self._spacing)} voxel sizes")
-        if self._pairs == 0:
-            self._prepare(first.shape)
-        elif first.shape != self._shape:
+        with self._lock:
+            if not self._shape:
+                self._prepare(first.shape)
+        if first.shape != self._shape:
             raise InputError(f"images of one shape are pooled: {self._shape}, then {first.shape}")
-        f, g = (np.fft.fftn(self._windowed(image, mask)) for image in (first, second))
-        for sums, values in zip(self._sums, ((f * g.conj()).real, np.abs(f) ** 2, np.abs(g) ** 2), strict=True):
-            sums += np.bincount(self._ring[self._inside], values[self._inside], minlength=sums.size)
+        f, g = (np.fft.rfftn(self._windowed(image, mask)) for image in (first, second))
+        cross, own, other = f.real * g.real, np.square(f.real), np.square(g.real)
+        for product, pair in ((cross, (f, g)), (own, (f, f)), (other, (g, g))):
+            product += pair[0].imag * pair[1].imag
+        values = (product * self._counted for product in (cross, own, other))
+        rings = self._numbers.size
+        return np.stack([np.bincount(self._ring, value.ravel(), minlength=rings + 1)[:rings] for value in values])
+
+    def add_sums(self, sums: Real) -> None:
+        """Take what `sums_of` made of the next pair."""
+        self._sums += sums
         self._pairs += 1
 
     def _prepare(self, shape: tuple[int, ...]) -> None:
@@ -111,15 +126,19 @@ class CorrelationMeter:
         axes = [np.fft.fftfreq(n, step) for n, step in zip(shape, self._spacing, strict=True)]
         distance = np.sqrt(sum(f**2 for f in np.meshgrid(*axes, indexing="ij", sparse=True)))
         width = max(1 / (n * step) for n, step in zip(shape, self._spacing, strict=True))
-        self._ring = np.rint(distance / width).astype(np.int64)
         count = int(min(0.5 / step for step in self._spacing) / width + 1e-9) + 1
-        self._inside = self._ring < count
+        ring = np.minimum(np.rint(distance / width).astype(np.int64), count)  # the last one holds what lies beyond
+        half = shape[-1] // 2 + 1
+        self._ring = ring[..., :half].ravel()  # of a real image the rest is the same once more
+        self._counted = np.full(half, 2.0)
+        self._counted[[0, *([half - 1] if shape[-1] % 2 == 0 else [])]] = 1.0
         window = np.ones(shape)
         for axis, n in enumerate(shape):
             window *= np.hanning(n + 1)[:-1].reshape([-1 if a == axis else 1 for a in range(len(shape))])
-        self._window, self._shape, self._width = window, shape, width
-        self._numbers = np.bincount(self._ring[self._inside], minlength=count)
+        self._window, self._width = window, width
+        self._numbers = np.bincount(ring.ravel(), minlength=count + 1)[:count]
         self._sums = np.zeros((3, count))
+        self._shape = shape
 
     def _windowed(self, image: Block, mask: NDArray[np.bool_] | None) -> Real:
         values = image.astype(np.float64)
@@ -154,7 +173,7 @@ class CorrelationMeter:
         """Radially averaged power spectral density of the first and the second images.
 
         In squared grey levels times nm^2 (nm^3 of blocks): its integral over all frequencies is the variance. Masked
-        places lower it by their share.
+        pixels lower it by their share.
         """
         if self._pairs == 0:
             raise InputError("no image was given to take a spectrum of")
@@ -180,7 +199,7 @@ def fourier_correlation(
 
 
 def blocks(slices: Iterable[Block], size_px: int) -> Iterator[Block]:
-    """Cubes of a volume, side by side from its first corner on; what is left at the ends is not seen.
+    """Adjacent cubes of a volume, from its first corner on; what remains at the ends is left out.
 
     Holds `size_px` slices.
     """

@@ -1,8 +1,8 @@
-"""Measures that fail: what could not be measured, and why, in place of an end of all tables, figures and the report.
+"""Gaps: metrics that could not be measured, and why. All other metrics, figures and the report are made nevertheless.
 
-A failure is an exception that says that these data do not allow a measure. Files that cannot be read are no such thing:
-read them before, or slice by slice as volumes (`UnreadableError`). Nor is a lack of memory, for which the same may be
-tried again with more.
+A gap is an exception that says that the data do not allow a metric. A file that cannot be read is an error instead:
+read files before, or slice by slice as volumes (`UnreadableError`). So is a lack of memory, since the job may be tried
+again with more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from txm2sem_core.errors import OutOfMemoryError, Txm2semError, UnreadableError, printable
 
-CALIBRATION = "calibration"  # of the uncertainty: its name as a measure, in two stages
+CALIBRATION = "calibration"  # of the uncertainty: its name as a metric, in two stages
 NOT_MEASURED = "not_measured"  # the key and column under which the reasons stand beside what was measured
 
 
@@ -27,8 +27,8 @@ class Gaps:
         self.reasons: dict[str, str] = {}
 
     @contextmanager
-    def of(self, measure: str) -> Iterator[None]:
-        """Go on after a measure that fails, and keep why; what it would have given is left as it was before.
+    def of(self, metric: str) -> Iterator[None]:
+        """Go on after a metric that fails, and keep the reason; its value is left as it was before.
 
         A reason is logged once per metric.
         """
@@ -37,45 +37,45 @@ class Gaps:
         except (OutOfMemoryError, UnreadableError):
             raise
         except (Txm2semError, ValueError, ArithmeticError) as error:
-            if measure not in self.reasons:
-                self.reasons[measure] = " ".join(printable(error).split()) or type(error).__name__
+            if metric not in self.reasons:
+                self.reasons[metric] = " ".join(printable(error).split()) or type(error).__name__
                 if self._job:
-                    say(self._job, measure, self.reasons[measure])
+                    log_gap(self._job, metric, self.reasons[metric])
 
     def as_text(self) -> str:
         """All of them in one line, for a cell of a table; empty where there is none."""
-        return told(self.reasons)
+        return reasons_text(self.reasons)
 
 
-def tried(gaps: Gaps | None, measure: str, action: Callable[[], object]) -> bool:
-    """Do what a measure needs, and say whether it went well; without `gaps` its failure is raised."""
+def tried(gaps: Gaps | None, metric: str, action: Callable[[], object]) -> bool:
+    """Compute a metric; returns whether that worked. Without `gaps` its failure is raised."""
     if gaps is None:
         action()
         return True
-    with gaps.of(measure):
+    with gaps.of(metric):
         action()
         return True
     return False
 
 
-def say(job: str, what: str, reason: str) -> None:
-    """Tell the log of a gap."""
+def log_gap(job: str, what: str, reason: str) -> None:
+    """Write a gap to the log."""
     print(f"{job}: warning: {what} not measured: {reason}", file=sys.stderr, flush=True)
 
 
-def with_gaps(figures: Mapping[str, Any], gaps: Gaps) -> dict[str, Any]:
-    """Figures for JSON, with the reasons of those that are not there, if any."""
-    return dict(figures) | ({NOT_MEASURED: gaps.reasons} if gaps.reasons else {})
+def with_gaps(metrics: Mapping[str, Any], gaps: Gaps) -> dict[str, Any]:
+    """Metrics for JSON, with the reasons for those that are missing, if any."""
+    return dict(metrics) | ({NOT_MEASURED: gaps.reasons} if gaps.reasons else {})
 
 
-def as_row(figures: Mapping[str, Any]) -> dict[str, Any]:
+def as_row(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """What `with_gaps` made as a row of a table: the reasons as text."""
-    return {key: told(value) if key == NOT_MEASURED else value for key, value in figures.items()}
+    return {key: reasons_text(value) if key == NOT_MEASURED else value for key, value in metrics.items()}
 
 
-def told(reasons: Mapping[str, str]) -> str:
+def reasons_text(reasons: Mapping[str, str]) -> str:
     """Reasons by metric in one line; a reason of several metrics is given once."""
-    measures: dict[str, list[str]] = {}
-    for measure, reason in reasons.items():
-        measures.setdefault(reason, []).append(measure)
-    return " ".join(f"{', '.join(names)}: {reason.rstrip('.')}." for reason, names in measures.items())
+    metrics: dict[str, list[str]] = {}
+    for metric, reason in reasons.items():
+        metrics.setdefault(reason, []).append(metric)
+    return " ".join(f"{', '.join(names)}: {reason.rstrip('.')}." for reason, names in metrics.items())

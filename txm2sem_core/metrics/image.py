@@ -12,13 +12,15 @@ charged).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.masks import Mask, check_mask, selected
-from txm2sem_core.metrics.windows import INTERIOR, WindowPair, check_window
+from txm2sem_core.metrics.masks import EMPTY, Mask, check_mask
+from txm2sem_core.metrics.tiles import check_finite, real, strips
+from txm2sem_core.metrics.windows import Agreement, agreement, check_window
 
 SSIM_WINDOW_8BIT_PX = 7  # uniform window, scikit-image's default
 
@@ -27,16 +29,13 @@ Image = NDArray[np.generic]
 
 def mse(prediction: Image, target: Image, mask: Mask | None = None) -> float:
     """Mean squared error of two `[Y, X]` images, in squared grey levels."""
-    predicted, measured = check_pair(prediction, target)
-    difference = predicted - measured
-    return float(np.mean(np.square(selected(difference, mask))))
+    return _mean(_differences(prediction, target, mask), np.square)
 
 
 def mae(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
     """Mean absolute error of two `[Y, X]` images as a share of `data_range` (0 = equal, 1 = black against white)."""
     check_data_range(data_range)
-    predicted, measured = check_pair(prediction, target)
-    return float(np.mean(np.abs(selected(predicted - measured, mask)))) / data_range
+    return _mean(_differences(prediction, target, mask), np.abs) / data_range
 
 
 def psnr(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
@@ -70,14 +69,21 @@ def ssim(prediction: Image, target: Image, data_range: float, mask: Mask | None 
     Raises:
         InputError: as `psnr`, and for images smaller than the window.
     """
-    return mean_similarity(WindowPair.of(*check_pair(prediction, target)), data_range, mask)
-
-
-def mean_similarity(pair: WindowPair, data_range: float, mask: Mask | None = None) -> float:
-    """`ssim` of two images given as a `WindowPair`."""
     check_data_range(data_range)
-    inner_mask = None if mask is None else check_mask(mask, pair.first.image)[INTERIOR]
-    return float(np.mean(selected(pair.similarity(data_range), inner_mask)))
+    check_images(prediction, target)
+    return mean_similarity(agreement(prediction, target, data_range, as_weights(mask, target)))
+
+
+def mean_similarity(sums: Agreement) -> float:
+    """`ssim` of two images that were looked at; InputError where no window counts."""
+    if not sums.weight:
+        raise InputError(EMPTY)
+    return sums.similarity / sums.weight
+
+
+def as_weights(mask: Mask | None, image: Image) -> NDArray[np.float64] | None:
+    """1 where a pixel counts, or None where all do."""
+    return None if mask is None else check_mask(mask, image).astype(np.float64)
 
 
 def to_8bit(image: Image, low: float, high: float) -> NDArray[np.uint8]:
@@ -116,6 +122,12 @@ def ssim_8bit(prediction: NDArray[np.uint8], target: NDArray[np.uint8]) -> float
 
 def check_pair(prediction: Image, target: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both images as float64 `[Y, X]`; InputError where they cannot be compared."""
+    check_images(prediction, target)
+    return np.array(prediction, dtype=np.float64), np.array(target, dtype=np.float64)
+
+
+def check_images(prediction: Image, target: Image) -> None:
+    """InputError where two images `[Y, X]` cannot be compared."""
     if prediction.ndim != 2 or target.ndim != 2:
         raise InputError(
             f"images to compare must be [Y, X]: the prediction has shape {prediction.shape}, the target {target.shape}"
@@ -125,14 +137,33 @@ def check_pair(prediction: Image, target: Image) -> tuple[NDArray[np.float64], N
             f"the prediction is {_size(prediction)} and the target {_size(target)} pixels (Y x X); "
             "crop or resample one onto the other before comparing them"
         )
-    return as_real(prediction, "prediction"), as_real(target, "target")
+    check_finite(prediction, "prediction")
+    check_finite(target, "target")
+
+
+def _differences(prediction: Image, target: Image, mask: Mask | None) -> Iterator[NDArray[np.float64]]:
+    """Of the pixels that count, a strip of rows at a time."""
+    check_images(prediction, target)
+    counts = None if mask is None else check_mask(mask, target)
+    for rows in strips(target.shape):
+        difference = real(prediction[rows]) - real(target[rows])
+        yield difference if counts is None else difference[counts[rows]]
+
+
+def _mean(parts: Iterable[NDArray[np.float64]], of: Callable[..., NDArray[np.float64]]) -> float:
+    total, number = 0.0, 0
+    for part in parts:
+        total += float(of(part, out=part).sum())
+        number += part.size
+    if not number:
+        raise InputError(EMPTY)
+    return total / number
 
 
 def as_real(image: Image, name: str) -> NDArray[np.float64]:
     """A float64 copy of the image, which may be kept; InputError for values that are not finite."""
-    values = np.array(image, dtype=np.float64)
-    _check_finite(values, name)
-    return values
+    check_finite(image, name)
+    return np.array(image, dtype=np.float64)
 
 
 def check_data_range(data_range: float) -> None:
@@ -144,20 +175,10 @@ def check_data_range(data_range: float) -> None:
         )
 
 
-def _check_finite(values: NDArray[np.float64], name: str) -> None:
-    bad = ~np.isfinite(values)
-    if bad.any():
-        where = tuple(int(index) for index in np.argwhere(bad)[0])
-        raise InputError(
-            f"the {name} holds {int(bad.sum())} values that are not finite, the first at {where} (Y, X); "
-            "mask or repair them first"
-        )
-
-
 def _check_8bit(prediction: Image, target: Image) -> None:
     if prediction.dtype != np.uint8 or target.dtype != np.uint8:
         raise InputError(
-            f"the 8-bit figures need uint8 images, not {prediction.dtype} and {target.dtype}; convert with `to_8bit`"
+            f"the 8-bit metrics need uint8 images, not {prediction.dtype} and {target.dtype}; convert with `to_8bit`"
         )
 
 

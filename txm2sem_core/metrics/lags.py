@@ -1,4 +1,4 @@
-"""Equal distances along z and in the plane, where voxels are no cubes: as steps, and between two steps."""
+"""Equal distances along z and in the plane for voxels that are not cubes: whole steps, or between two steps."""
 
 from __future__ import annotations
 

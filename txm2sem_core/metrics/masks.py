@@ -1,4 +1,4 @@
-"""What a mask means, in every measure: a pixel counts where the mask is not zero.
+"""The meaning of a mask in every metric: a pixel counts where the mask is not zero.
 
 `io.not_zero` says so of what a file holds. Here a mask is boolean and of its images' shape. What does not count is left
 out of scores, phases, their agreement, thresholds and changes from slice to slice alike; a measure that cannot leave

@@ -1,35 +1,34 @@
 """How neighbouring slices fit: similarity, jitter, and the spectrum along z against that within the plane.
 
-A network that predicts one slice at a time makes each plausible but not their sequence. Every metric here is of one
-volume alone, so it can be compared with the truth's or, where there is none, with the same metric within the plane.
-Slices are read once and in order; at most `LINE_PX` are held, or the slices that four pixels are wide.
+A network that predicts one slice at a time can make each slice plausible, but not their sequence. Every metric here is
+of one volume alone, so it can be compared with the truth's or, where there is none, with the same metric within the
+plane. Slices are read once and in order; at most `LINE_PX` are held, or the slices that four pixels are wide.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.metrics.changes import Changes, Means
 from txm2sem_core.metrics.continuity import relative
-from txm2sem_core.metrics.image import as_real, mean_similarity
 from txm2sem_core.metrics.lags import Lag, PlaneStep, VoxelSize, equal_lags, plane_step
-from txm2sem_core.metrics.windows import SSIM_WINDOW_PX, WindowPair, Windows
+from txm2sem_core.metrics.lines import LINE_PX, SHORTEST_LINE_PX, LineSpectra
+from txm2sem_core.metrics.shifts import ShiftMeter
+from txm2sem_core.metrics.tiles import check_finite, grown, tiles
+from txm2sem_core.metrics.windows import BORDER_PX, WindowPair, Windows
 
 __all__ = ["LINE_PX", "LineSpectra", "NeighbourMeter", "Neighbours", "VoxelSize", "neighbours", "plane_step"]
 
 Image = NDArray[np.generic]
 Real = NDArray[np.float64]
-
-SHORTEST_LINE_PX = 4
-LINE_PX = 32  # of the spectra along the axes
-SHIFT_STEPS = 10  # a pixel
-_BLOCK_VALUES = 2**17  # of lines along z that are put together at once: they lie in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -65,97 +64,56 @@ class Neighbours:
     high_plane: float
     high_ratio: float
 
-    def figures(self, suffix: str = "") -> dict[str, float]:
-        """By name, with `neighbour_` before those that do not say so themselves."""
+    def metrics(self, suffix: str = "") -> dict[str, float]:
+        """The metrics by name, with the prefix `neighbour_` where the name does not imply neighbours."""
         names = {"ssim_z": "neighbour_ssim_z", "ssim_plane": "neighbour_ssim_plane"}
         names |= {f"high_{end}": f"spectrum_high_{end}" for end in ("z", "plane", "ratio")}
         return {names.get(key, key) + suffix: value for key, value in asdict(self).items()}
 
 
-class LineSpectra:
-    """Power spectra along z, y and x over lines that overlap by half (Welch 1967).
+class LineSimilarity:
+    """SSIM in windows that are lines along one axis of the plane, from slices `[Y, X]` in the order of z.
 
-    Lines lose their mean and are windowed by a Hann window. Volumes smaller than a line along an axis give none there.
-
-    Args:
-        length_px: voxels of a line along z, y and x, or one number for all.
+    Attributes:
+        along_z: one minus SSIM of a slice with that above.
+        across: the same of a slice with itself, moved across the lines.
     """
 
-    def __init__(self, length_px: int | tuple[int, int, int] = LINE_PX) -> None:
-        self.lengths_px = length_px if isinstance(length_px, tuple) else (length_px,) * 3
-        if min(self.lengths_px) < SHORTEST_LINE_PX:
-            raise InputError(f"a spectrum along an axis needs lines of at least 4 pixels, not {self.lengths_px}")
-        self._held: deque[Real] = deque(maxlen=self.lengths_px[0])
-        self._slices = 0
-        self._sums = [np.zeros(length // 2 + 1) for length in self.lengths_px]
-        self._lines = np.zeros(3)
+    def __init__(self, axis: int, lags: Sequence[Lag], data_range: float) -> None:
+        self._axis, self._data_range = axis, data_range
+        self.along_z, self.across = Means(lags[0]), Means(lags[2 - axis])
+        self._above: deque[Image] = deque(maxlen=lags[0].high)
 
-    def add(self, image: Image) -> None:
-        """Take the next slice `[Y, X]`."""
-        plane = image.astype(np.float64)
-        self._held.append(plane)
-        self._slices += 1
-        length = self.lengths_px[0]
-        if self._slices >= length and (self._slices - length) % (length // 2) == 0:
-            rows = max(1, _BLOCK_VALUES // (plane.shape[1] * length))
-            for top in range(0, plane.shape[0], rows):
-                self._gather(0, np.stack([held[top : top + rows] for held in self._held], axis=-1))
-        for axis, length in enumerate(self.lengths_px[1:]):
-            lines = np.moveaxis(plane, axis, -1)
-            for start in range(0, lines.shape[-1] - length + 1, length // 2):
-                self._gather(axis + 1, lines[..., start : start + length])
+    def add(self, images: Sequence[Image]) -> None:
+        """Take the next slices, which are kept: tile by tile, each through all of them."""
+        turned = [image if self._axis == 1 else image.T for image in images]
+        height, width = turned[0].shape
+        inside = width - 2 * BORDER_PX
+        if inside < 1:
+            return
+        earlier = list(self._above)
+        for rows, columns in tiles((height, inside)):
+            part = grown(rows, self.across.lag.high), grown(columns, 2 * BORDER_PX)
+            held: deque[Windows] = deque(maxlen=self._above.maxlen)
+            for number, plane in enumerate([*earlier, *turned]):
+                own = Windows.of(np.array(plane[part], np.float64, order="C"), (1,))
+                if number >= len(earlier):
+                    self._gather(own, held, rows.stop - rows.start)
+                held.append(own)
+        self._above.extend(turned)
 
-    def _gather(self, row: int, lines: Real) -> None:
-        window = np.hanning(self.lengths_px[row] + 1)[:-1]
-        centred = lines - np.average(lines, axis=-1, weights=window)[..., None]
-        power = np.abs(np.fft.rfft(centred * window)) ** 2
-        self._sums[row] += power.reshape(-1, power.shape[-1]).sum(axis=0) / np.square(window).sum()
-        self._lines[row] += lines[..., 0].size
+    def _gather(self, own: Windows, above: Sequence[Windows], rows: int) -> None:
+        for step in self.along_z.lag.both:
+            if step <= len(above):
+                self._add(self.along_z, step, own.lines(0, rows), above[-step].lines(0, rows))
+        for step in self.across.lag.both:
+            begun = min(rows, len(own.image) - step)
+            if begun > 0:
+                self._add(self.across, step, own.lines(step, step + begun), own.lines(0, begun))
 
-    def frequency(self, axis: int) -> Real:
-        """Cycles per voxel along z, y or x."""
-        frequency: Real = np.fft.rfftfreq(self.lengths_px[axis]).astype(np.float64)
-        return frequency
-
-    def power(self) -> tuple[Real, Real, Real]:
-        """Mean power `[length // 2 + 1]` along z, y, x, in squared grey levels a voxel; NaN where no line fits.
-
-        White noise of variance v has v everywhere, save near frequency 0, since lines lose their mean.
-        """
-        z, y, x = (s / n if n else np.full_like(s, np.nan) for s, n in zip(self._sums, self._lines, strict=True))
-        return z, y, x
-
-    def _two_sided(self, axis: int) -> Real:
-        """1 for a frequency that stands for its negative as well, 1/2 for the highest of even lines."""
-        return np.where(self.frequency(axis) == 0.5, 0.5, 1.0)
-
-    def high_shares(self, plane_step_px: PlaneStep = 1.0) -> tuple[float, float]:
-        """Share of power in the upper half of the frequencies that z, y and x all have: along z, in the plane.
-
-        What lies above these is folded back, as voxels that far apart would show it: slices far apart show it along z.
-
-        Args:
-            plane_step_px: slice distance in pixels of the plane.
-        """
-        lags = equal_lags(plane_step_px)
-        z, *plane = (
-            _upper_share(self.frequency(axis) * lag.distance, power * self._two_sided(axis))
-            for axis, (lag, power) in enumerate(zip(lags, self.power(), strict=True))
-        )
-        return z, sum(plane) / 2
-
-
-def _upper_share(frequency: Real, power: Real) -> float:
-    """Share of power above 1/4, of frequencies folded at 1/2; a frequency stands for those half way to the next.
-
-    Frequency 0, which lines lose with their mean, is taken to hold what the next does.
-    """
-    width = frequency[1]
-    folded = np.abs((frequency + 0.5) % 1 - 0.5)
-    upper = np.clip((folded - 0.25) / width + 0.5, 0, 1)
-    held = np.concatenate([power[1:2] / 2, power[1:]])
-    total = held.sum()
-    return float((held * upper).sum() / total) if total > 0 else math.nan
+    def _add(self, means: Means, step: int, first: Windows, second: Windows) -> None:
+        similarity = WindowPair(first, second).similarity(self._data_range)
+        means.add(step, float(similarity.size - similarity.sum()), similarity.size)
 
 
 class NeighbourMeter:
@@ -165,14 +123,13 @@ class NeighbourMeter:
         self, data_range: float, plane_step_px: PlaneStep = 1, line_px: int | tuple[int, int, int] = LINE_PX
     ) -> None:
         self._data_range, self._step = data_range, plane_step_px
-        self._lags = equal_lags(plane_step_px)
-        self._above: deque[Real] = deque(maxlen=2 * self._lags[0].high)
-        self._lines_above: deque[list[Windows]] = deque(maxlen=self._lags[0].high)
+        lags = equal_lags(plane_step_px)
         self.spectra = LineSpectra(line_px)
-        self._differences = [[_Means(lag) for lag in self._lags] for _ in range(2)]  # first, second; along z, y, x
-        self._similarities = [_Means(lag) for lag in self._lags]
+        self._changes = Changes(lags, second=True)
+        self._similarities = [LineSimilarity(axis, lags, data_range) for axis in (0, 1)]
+        self._shifts = ShiftMeter()
         self._means: list[float] = []
-        self._shifts: list[Real] = []
+        self._shape: tuple[int, ...] = ()
 
     @classmethod
     def of_volume(
@@ -187,81 +144,41 @@ class NeighbourMeter:
 
     def add(self, image: Image) -> None:
         """Take the next slice `[Y, X]`."""
-        if image.ndim != 2:
-            raise InputError(f"a slice must be [Y, X]; this one has shape {image.shape}")
-        self._add(as_real(image, "slice"))
+        for task in self.tasks([image.copy()]):
+            task()
 
-    def add_windows(self, windows: Windows) -> None:
-        """Take the next slice, whose windows are known."""
-        self._add(windows.image)
+    def tasks(self, images: Sequence[Image]) -> list[Callable[[], None]]:
+        """What is to be done with the next slices, which are kept: tasks that may run at the same time.
 
-    def _add(self, current: Real) -> None:
-        if self._above and self._above[-1].shape != current.shape:
-            raise InputError(f"slice shapes differ within the volume: {self._above[-1].shape}, {current.shape}")
-        self.spectra.add(current)
-        self._means.append(float(current.mean()))
-        for axis in (1, 2):
-            self._add_plane(axis, current if axis == 1 else current.T)
-        for step in self._lags[0].both:
-            if len(self._above) >= step:
-                self._gather(0, 0, step, current - self._above[-step])
-            if len(self._above) >= 2 * step:
-                self._gather(1, 0, step, current - 2 * self._above[-step] + self._above[-2 * step])
-        self._add_similarity(current)
-        if self._above and min(current.shape) >= SSIM_WINDOW_PX:
-            self._add_shift(self._above[-1], current)
-        self._above.append(current)
+        All must have ended before the next slices are given.
+        """
+        for image in images:
+            if image.ndim != 2:
+                raise InputError(f"a slice must be [Y, X]; this one has shape {image.shape}")
+            check_finite(image, "slice")
+            self._shape = self._shape or image.shape
+            if image.shape != self._shape:
+                raise InputError(f"slice shapes differ within the volume: {self._shape}, {image.shape}")
+        one_by_one = [*(axis.add for axis in self.spectra.axes), self._shifts.add, self._changes.add, self._add_mean]
+        longest = [partial(similarity.add, images) for similarity in self._similarities]
+        return [*longest, *(partial(_each, add, images) for add in one_by_one)]
 
-    def _gather(self, order: int, axis: int, step: int, change: Real) -> None:
-        self._differences[order][axis].add(step, float(np.square(change).sum()), change.size)
-
-    def _add_plane(self, axis: int, along: Real) -> None:
-        """Differences along the first axis."""
-        for step in self._lags[axis].both:
-            if along.shape[0] > 2 * step:
-                self._gather(0, axis, step, along[step:] - along[:-step])
-                self._gather(1, axis, step, along[2 * step :] - 2 * along[step:-step] + along[: -2 * step])
-
-    def _add_similarity(self, current: Real) -> None:
-        """Of lines along each axis of the plane: with those of slices above, and moved across them."""
-        lines = [Windows.of(current, (axis,)) for axis in (0, 1) if current.shape[axis] >= SSIM_WINDOW_PX]
-        for own in lines:
-            across = 1 - own.axes[0]
-            for step in self._lags[across + 1].both:
-                if current.shape[across] > step:
-                    moved = own.without(across, first=step), own.without(across, last=step)
-                    self._add_pair(across + 1, step, WindowPair(*moved))
-        for step in self._lags[0].both:
-            if len(self._lines_above) >= step:
-                for own, above in zip(lines, self._lines_above[-step], strict=True):
-                    self._add_pair(0, step, WindowPair(own, above))
-        self._lines_above.append(lines)
-
-    def _add_pair(self, axis: int, step: int, pair: WindowPair) -> None:
-        self._similarities[axis].add(step, 1 - mean_similarity(pair, self._data_range), 1)
-
-    def _add_shift(self, above: Real, image: Real) -> None:
-        from skimage.registration import phase_cross_correlation
-
-        windows = np.outer(*(np.hanning(n + 2)[1:-1] for n in image.shape))
-        both = [(plane - plane.mean()) * windows for plane in (above, image)]
-        if all(plane.any() for plane in both):
-            # normalised by amplitude, noise of the highest frequencies would weigh as much as the structures
-            shift, *_ = phase_cross_correlation(*both, upsample_factor=SHIFT_STEPS, normalization=None)  # type: ignore[no-untyped-call]
-            self._shifts.append(np.asarray(shift))
+    def _add_mean(self, image: Image) -> None:
+        self._means.append(float(image.mean(dtype=np.float64)))
 
     def result(self) -> Neighbours:
         """The metrics so far; InputError before the second slice."""
         if len(self._means) < 2:
             raise InputError("continuity along z needs at least two slices")
-        shifts = np.array(self._shifts).reshape(-1, 2)
+        shifts = np.array(self._shifts.found).reshape(-1, 2)
         deviations = np.square(shifts - np.median(shifts, axis=0)).sum(axis=1) if len(shifts) > 1 else np.array([])
         high_z, high_plane = self.spectra.high_shares(self._step)
-        unlike = [meter.result() for meter in self._similarities]
+        along_y, along_x = self._similarities
+        unlike = Means.joined([along_y.along_z, along_x.along_z]), along_x.across.result(), along_y.across.result()
         rough = [self._roughness(axis) for axis in range(3)]
         return Neighbours(
             1 - unlike[0],
-            1 - _mean(unlike[1:]),
+            1 - _mean(list(unlike[1:])),
             rough[0],
             _mean(rough[1:]),
             _brightness(np.array(self._means)),
@@ -272,27 +189,13 @@ class NeighbourMeter:
         )
 
     def _roughness(self, axis: int) -> float:
-        first, second = (order[axis].result() for order in self._differences)
+        first, second = (order[axis].result() for order in (self._changes.first, self._changes.second))
         return second / (3 * first) if first > 0 else math.nan
 
 
-class _Means:
-    """Means of what is measured over the whole numbers of voxels about a distance, and over the distance itself."""
-
-    def __init__(self, lag: Lag) -> None:
-        self._lag = lag
-        self._sums = dict.fromkeys(lag.both, 0.0)
-        self._numbers = dict.fromkeys(lag.both, 0)
-
-    def add(self, voxels: int, total: float, number: int) -> None:
-        self._sums[voxels] += total
-        self._numbers[voxels] += number
-
-    def result(self) -> float:
-        """NaN where one of them does not fit."""
-        if not all(self._numbers.values()):
-            return math.nan
-        return self._lag.between(tuple(self._sums[voxels] / self._numbers[voxels] for voxels in self._lag.both))
+def _each(add: Callable[[Image], None], images: Sequence[Image]) -> None:
+    for image in images:
+        add(image)
 
 
 def neighbours(

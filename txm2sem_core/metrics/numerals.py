@@ -9,7 +9,6 @@ from typing import Any
 
 SMALL, LARGE = 1e-4, 1e7  # below and from here on a number with its error is written with a power of ten
 LEAST_ERROR = 1e-6  # of the mean: a smaller error is of the computer's rounding
-MOST_MORE = 4  # decimals beyond the usual ones that an interval may ask for
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -35,6 +34,37 @@ def number(value: Any, digits: int = 4) -> str:
     return f"−{size}" if real < 0 else size
 
 
+def significant(value: Any, digits: int = 3) -> str:
+    """A number as text by its first so many digits, thousands apart; otherwise as by `number`."""
+    if value is None or isinstance(value, (str, numbers.Integral)) or not math.isfinite(float(value)):
+        return number(value)
+    real = float(value)
+    size = abs(real)
+    if size and (size < SMALL or size >= LARGE):
+        mantissa, exponent = f"{size:.{digits - 1}e}".split("e")
+        shown = f"{mantissa}{_times(int(exponent))}"
+    else:
+        rounded = Decimal(f"{size:.{digits - 1}e}")
+        shown = f"{rounded:,f}"
+    return f"−{shown}" if real < 0 else shown
+
+
+def significant_interval(value: float, low: float, high: float) -> tuple[str, str]:
+    """A number, and `low to high`: as many decimals as half of its width needs for two digits, three digits at most.
+
+    The interval is empty where an end is not known.
+    """
+    half = (high - low) / 2
+    if not (math.isfinite(half) and math.isfinite(value)) or half <= 0:
+        return significant(value), ""
+    greatest = max(abs(one) for one in (value, low, high))
+    if not SMALL <= greatest < 1000:
+        return significant(value), f"{significant(low)} to {significant(high)}"
+    decimals = min(_decimals(half), 2 - _exponent(greatest))
+    shown = [_fixed(one, decimals) for one in (value, low, high)]
+    return shown[0], f"{shown[1]} to {shown[2]}"
+
+
 def plus_minus(mean: float, error: float, digits: int) -> str:
     """Mean ± standard error: the error with two significant digits, the mean with as many decimals.
 
@@ -53,22 +83,6 @@ def plus_minus(mean: float, error: float, digits: int) -> str:
         decimals = _decimals(error) + power
     both = f"{_fixed(mean, decimals, power)} ± {_fixed(error, decimals, power)}"
     return f"({both}){_times(power)}" if power else both
-
-
-def with_interval(value: float, low: float, high: float, digits: int) -> tuple[str, str, str]:
-    """A number and the ends of its interval, all with the decimals that tell half of its width by two digits.
-
-    Args:
-        value: finite.
-        low: the lower end; all three are written as by `number` where an end is not finite.
-        high: the upper end.
-        digits: the least number of decimals.
-    """
-    half = (high - low) / 2
-    if not math.isfinite(half):
-        return number(value, digits), number(low, digits), number(high, digits)
-    decimals = max(digits, min(_decimals(half), digits + MOST_MORE)) if half > 0 else digits
-    return _fixed(value, decimals), _fixed(low, decimals), _fixed(high, decimals)
 
 
 def _exponent(size: float) -> int:

@@ -1,4 +1,4 @@
-"""Thresholds that part phases: exact multi-Otsu over the grey levels that are there, and which of them are believed.
+"""Thresholds that separate phases: exact multi-Otsu over the grey levels that occur, without outliers.
 
 scikit-image's `threshold_multiotsu` tries every set of thresholds, which of 16-bit data takes years; over fewer bins a
 level falls on the wrong side of a threshold. Here the same greatest variance is found by dynamic programming (Fisher,
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
 
-MOST_LEVELS = 2**16  # as many are told apart exactly; float data of more is put into bins
+MOST_LEVELS = 2**16  # so many are distinguished exactly; float data of more is put into bins
 FLOAT_BINS = 4096  # of the believed range
 TAIL = 0.001  # of the pixels at each end may be hot, dead, or dust
 MARGIN = 0.5  # of the range without the tails, by which a tail may go beyond it and still be believed
@@ -100,7 +100,7 @@ def fit_thresholds(parts: Parts, phases: int) -> ThresholdFit:
     for part in parts():
         seen.add(part)
     if seen.levels is not None:
-        levels, counts, low, high = _believed(seen.levels, seen.counts, phases)
+        levels, counts, low, high = _inliers(seen.levels, seen.counts, phases)
         cuts = best_cuts(levels, counts, phases)
         thresholds = (levels[cuts - 1] + levels[cuts]) / 2
     else:
@@ -135,8 +135,8 @@ class _Seen:
         if self.levels is None:
             return
         own, numbers = _different(values)
-        merged, places = np.unique(np.concatenate([self.levels, own]), return_inverse=True)
-        self.counts = np.bincount(places, np.concatenate([self.counts, numbers]), merged.size).astype(np.int64)
+        merged, positions = np.unique(np.concatenate([self.levels, own]), return_inverse=True)
+        self.counts = np.bincount(positions, np.concatenate([self.counts, numbers]), merged.size).astype(np.int64)
         self.levels = merged if merged.size <= MOST_LEVELS else None
 
     def _keep(self, values: NDArray[np.generic]) -> None:
@@ -146,7 +146,7 @@ class _Seen:
             self._step *= 2
 
     def range_of_sample(self) -> tuple[float, float]:
-        """The believed range of data of many levels; all of it where nearly all pixels are equal."""
+        """The range without outliers of data of many levels; the whole range where nearly all pixels are equal."""
         sample = np.sort(np.concatenate(self._sample).astype(np.float64))
         tail = int(TAIL * sample.size)
         low, high = _widened(float(sample[tail]), float(sample[-1 - tail]))
@@ -164,11 +164,11 @@ def _different(values: NDArray[np.generic]) -> tuple[Real, NDArray[np.int64]]:
     return own, numbers
 
 
-def _believed(levels: Real, counts: NDArray[np.int64], phases: int) -> tuple[Real, NDArray[np.int64], float, float]:
+def _inliers(levels: Real, counts: NDArray[np.int64], phases: int) -> tuple[Real, NDArray[np.int64], float, float]:
     """The levels without those far beyond the others, and the range that they span."""
     if levels.size < phases:
         raise InputError(
-            f"{levels.size} different grey levels cannot be parted into {phases} phases. Lower measure.phases "
+            f"{levels.size} different grey levels cannot be separated into {phases} phases. Lower measure.phases "
             "(--phases), give thresholds of your own (measure.thresholds, --threshold), or see whether this is the "
             "right image."
         )

@@ -76,7 +76,7 @@ def paired_test(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p values for their number: the chance of any false finding stays what it says.
+    """Adjust p values for their number (Holm), so that they hold for all tests together.
 
     Holm, Scand. J. Statist. 6 (1979) 65. What is NaN was not tested, stays NaN, and does not count.
     """

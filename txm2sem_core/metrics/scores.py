@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from txm2sem_core.metrics.image import check_pair, mae, mean_similarity, psnr
+from txm2sem_core.metrics.image import as_weights, check_images, mae, mean_similarity, psnr
 from txm2sem_core.metrics.masks import Mask
-from txm2sem_core.metrics.structure import gmsd, histogram_distance, mean_structure, multi_scale_similarity
-from txm2sem_core.metrics.windows import WindowPair
+from txm2sem_core.metrics.structure import FLAT, gmsd, histogram_distance, mean_structure, multi_scale_similarity
+from txm2sem_core.metrics.windows import Agreement, agreement
 
 Image = NDArray[np.generic]
 
@@ -30,22 +30,23 @@ class ImagePair:
         self.given, self.data_range, self.mask = (prediction, target), data_range, mask
 
     @cached_property
-    def images(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Both in float; InputError where their shapes differ or a value is not finite."""
-        return check_pair(*self.given)
+    def agreement(self) -> Agreement:
+        """How both agree within SSIM's windows, which several scores need.
 
-    @cached_property
-    def windows(self) -> WindowPair:
-        """Local means and variances of both, which several scores need."""
-        return WindowPair.of(*self.images)
+        Raises:
+            InputError: their shapes differ, or a value is not finite.
+        """
+        check_images(*self.given)
+        weights = as_weights(self.mask, self.given[1])
+        return agreement(*self.given, self.data_range, weights, flat=FLAT * self.data_range)
 
 
 SCORES: Mapping[str, Callable[[ImagePair], float]] = {
     "psnr": lambda pair: psnr(*pair.given, pair.data_range, pair.mask),
-    "ssim": lambda pair: mean_similarity(pair.windows, pair.data_range, pair.mask),
+    "ssim": lambda pair: mean_similarity(pair.agreement),
     "mae": lambda pair: mae(*pair.given, pair.data_range, pair.mask),
-    "ms_ssim": lambda pair: multi_scale_similarity(pair.windows, pair.data_range, pair.mask),
-    "structure": lambda pair: mean_structure(pair.windows, pair.data_range, pair.mask),
+    "ms_ssim": lambda pair: multi_scale_similarity(pair.agreement, *pair.given, pair.data_range, pair.mask),
+    "structure": lambda pair: mean_structure(pair.agreement),
     "gmsd": lambda pair: gmsd(*pair.given, pair.data_range, pair.mask),
     "histogram_distance": lambda pair: histogram_distance(*pair.given, pair.data_range, pair.mask),
 }

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.image import Image, check_data_range, check_pair
-from txm2sem_core.metrics.masks import EMPTY, Mask, check_mask, selected
-from txm2sem_core.metrics.windows import INTERIOR, SSIM_WINDOW_PX, WindowPair
+from txm2sem_core.metrics.image import Image, as_weights, check_data_range, check_images, check_pair
+from txm2sem_core.metrics.masks import EMPTY, Mask, selected
+from txm2sem_core.metrics.tiles import grown, real, strips
+from txm2sem_core.metrics.windows import INTERIOR, SSIM_WINDOW_PX, Agreement, agreement
 
 Real = NDArray[np.float64]
 
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, from the finest scale
 GMSD_CONSTANT = 170.0  # Xue et al. 2014, for 8-bit images
 FLAT = 1e-6  # of the data range: a window with less deviation is flat, what is left is rounding
-_PREWITT = np.array([[1.0, 0.0, -1.0]] * 3) / 3
 
 
 def ms_ssim_scales(shape: tuple[int, ...]) -> int:
@@ -46,33 +46,37 @@ def ms_ssim(prediction: Image, target: Image, data_range: float, mask: Mask | No
     Raises:
         InputError: as `image.ssim`.
     """
-    return multi_scale_similarity(WindowPair.of(*check_pair(prediction, target)), data_range, mask)
-
-
-def multi_scale_similarity(pair: WindowPair, data_range: float, mask: Mask | None = None) -> float:
-    """`ms_ssim` of two images whose windows are known."""
     check_data_range(data_range)
-    first, second = pair.first.image, pair.second.image
-    scales = ms_ssim_scales(first.shape)
-    weight = _weights(first, mask)
+    check_images(prediction, target)
+    sums = agreement(prediction, target, data_range, as_weights(mask, target))
+    return multi_scale_similarity(sums, prediction, target, data_range, mask)
+
+
+def multi_scale_similarity(
+    sums: Agreement, prediction: Image, target: Image, data_range: float, mask: Mask | None = None
+) -> float:
+    """`ms_ssim` of two images of which the finest scale was looked at."""
+    scales = ms_ssim_scales(prediction.shape)
+    first, second, weight = prediction, target, as_weights(mask, target)
     if mask is not None and mask.any() and not mask.all():
         flat = float(second[mask].mean())
         first, second = np.where(mask, first, flat), np.where(mask, second, flat)
-        pair = WindowPair.of(first, second)
+        sums = agreement(first, second, data_range, weight)
     terms: list[tuple[float, float]] = []
     for scale in range(scales):
         if scale:
-            first, second, weight = (_halved(image) for image in (first, second, weight))
-        inner = weight[INTERIOR]
-        if inner.any():
-            here = WindowPair.of(first, second) if scale else pair
-            last = scale == scales - 1
-            agreement = here.similarity(data_range) if last else here.contrast_structure(data_range)
-            terms.append((MS_SSIM_WEIGHTS[scale], max(float(np.average(agreement, weights=inner)), 0.0)))
+            first, second = _halved(first), _halved(second)
+            weight = None if weight is None else _halved(weight)
+            if weight is not None and not weight[INTERIOR].any():
+                continue
+            sums = agreement(first, second, data_range, weight)
+        if sums.weight:
+            total = sums.similarity if scale == scales - 1 else sums.contrast_structure
+            terms.append((MS_SSIM_WEIGHTS[scale], max(total / sums.weight, 0.0)))
     if not terms:
         raise InputError(EMPTY)
-    total = sum(exponent for exponent, _ in terms)
-    return math.prod(mean ** (exponent / total) for exponent, mean in terms)
+    exponents = sum(exponent for exponent, _ in terms)
+    return math.prod(mean ** (exponent / exponents) for exponent, mean in terms)
 
 
 def local_structure(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
@@ -87,20 +91,19 @@ def local_structure(prediction: Image, target: Image, data_range: float, mask: M
     Raises:
         InputError: as `image.ssim`.
     """
-    return mean_structure(WindowPair.of(*check_pair(prediction, target)), data_range, mask)
-
-
-def mean_structure(pair: WindowPair, data_range: float, mask: Mask | None = None) -> float:
-    """`local_structure` of two images whose windows are known."""
     check_data_range(data_range)
-    variances = pair.first.variance, pair.second.variance
-    deviations = [np.sqrt(np.where(v > (FLAT * data_range) ** 2, v, 0.0)) for v in variances]
-    product = deviations[0] * deviations[1]
-    correlation = np.divide(pair.covariance, product, out=np.zeros_like(product), where=product > 0)
-    weights = _weights(pair.first.image, mask)[INTERIOR]
-    if weights.any() and not (weights * deviations[1]).any():
-        return float(not (weights * deviations[0]).any())
-    return _average(correlation, weights * deviations[1])
+    check_images(prediction, target)
+    weights = as_weights(mask, target)
+    return mean_structure(agreement(prediction, target, data_range, weights, flat=FLAT * data_range))
+
+
+def mean_structure(sums: Agreement) -> float:
+    """`local_structure` of two images that were looked at."""
+    if not sums.weight:
+        raise InputError(EMPTY)
+    if not sums.deviation:
+        return float(not sums.own_deviation)
+    return sums.structure / sums.deviation
 
 
 def gmsd(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
@@ -114,16 +117,21 @@ def gmsd(prediction: Image, target: Image, data_range: float, mask: Mask | None 
         InputError: as `image.psnr`, images smaller than 6 x 6, or a mask that leaves fewer than two pixels.
     """
     check_data_range(data_range)
-    first, second = check_pair(prediction, target)
-    if min(first.shape) < 6:
-        raise InputError(f"gradients of halved images need 6 x 6 pixels; these are {first.shape}")
-    counts = _halved(_weights(first, mask))[1:-1, 1:-1] == 1
-    if np.count_nonzero(counts) < 2:
-        raise InputError(EMPTY)
-    gradients = [_gradient(_halved(image)) for image in (first, second)]
+    check_images(prediction, target)
+    if min(target.shape) < 6:
+        raise InputError(f"gradients of halved images need 6 x 6 pixels; these are {target.shape}")
+    weights = as_weights(mask, target)
+    counts = None if weights is None else _halved(weights)[1:-1, 1:-1] == 1
+    first, second = _halved(prediction), _halved(target)
+    similarity = np.empty(tuple(n - 2 for n in first.shape))
     constant = GMSD_CONSTANT * (data_range / 255) ** 2
-    similarity = (2 * gradients[0] * gradients[1] + constant) / (gradients[0] ** 2 + gradients[1] ** 2 + constant)
-    return float(similarity[1:-1, 1:-1][counts].std(ddof=1))
+    for rows in strips(similarity.shape):
+        own, true = (_gradient(image[grown(rows, 2)]) for image in (first, second))
+        similarity[rows] = (2 * own * true + constant) / (own**2 + true**2 + constant)
+    chosen = similarity if counts is None else similarity[counts]
+    if chosen.size < 2:
+        raise InputError(EMPTY)
+    return float(chosen.std(ddof=1))
 
 
 def histogram_distance(prediction: Image, target: Image, data_range: float, mask: Mask | None = None) -> float:
@@ -162,14 +170,18 @@ class HistogramMeter:
 
     def add(self, prediction: Image, target: Image, mask: Mask | None = None) -> None:
         """Take the next slice of both, `[Y, X]`."""
-        for image, sign in zip(check_pair(prediction, target), (1, -1), strict=True):
-            places = selected(image, mask).ravel() * self._per_level
-            classes, own, numbers = np.unique(np.floor(places), return_inverse=True, return_counts=True)
-            above = np.bincount(own, classes[own] + 1 - places, minlength=classes.size)
-            for key, number, rest in zip(classes.tolist(), numbers.tolist(), above.tolist(), strict=True):
+        check_images(prediction, target)
+        for image, sign in ((prediction, 1), (target, -1)):
+            values = selected(image, mask).ravel()
+            levels, numbers = _levels(values)
+            positions = levels * self._per_level
+            classes, own = np.unique(np.floor(positions), return_inverse=True)
+            held = np.bincount(own, numbers, minlength=classes.size)
+            above = np.bincount(own, (classes[own] + 1 - positions) * numbers, minlength=classes.size)
+            for key, number, rest in zip(classes.tolist(), held.tolist(), above.tolist(), strict=True):
                 counted, summed = self._classes.get(int(key), (0, 0.0))
-                self._classes[int(key)] = counted + sign * number, summed + sign * rest
-            self._pixels += places.size if sign == 1 else 0
+                self._classes[int(key)] = counted + sign * int(number), summed + sign * rest
+            self._pixels += values.size if sign == 1 else 0
 
     def result(self) -> float:
         """Share of `data_range`; InputError before the first pixel."""
@@ -183,29 +195,30 @@ class HistogramMeter:
         return float(within + between) / self._per_level / self._pixels / self._data_range
 
 
-def _weights(image: Real, mask: Mask | None) -> Real:
-    if mask is None:
-        return np.ones_like(image)
-    return check_mask(mask, image).astype(np.float64)
+def _levels(values: NDArray[np.generic]) -> tuple[Real, Real]:
+    """The grey levels that occur, ascending, and how often; of values in many levels, each by itself."""
+    if values.dtype.kind != "u" or values.dtype.itemsize > 2:
+        return values.astype(np.float64), np.ones(values.size)
+    numbers = np.bincount(values)
+    levels = np.flatnonzero(numbers)
+    return levels.astype(np.float64), numbers[levels].astype(np.float64)
 
 
-def _average(values: Real, weights: Real) -> float:
-    if not weights.any():
-        raise InputError(EMPTY)
-    return float(np.average(values, weights=weights))
-
-
-def _halved(image: Real) -> Real:
+def _halved(image: Image) -> Real:
     """Means of 2 x 2 pixels; an odd last row or column is left out."""
-    height, width = (n // 2 * 2 for n in image.shape)
-    blocks = image[:height, :width].reshape(height // 2, 2, width // 2, 2)
-    halved: Real = blocks.mean(axis=(1, 3))
+    height, width = (n // 2 for n in image.shape)
+    halved = np.empty((height, width))
+    for rows in strips((height, 2 * width)):
+        pairs = real(image[2 * rows.start : 2 * rows.stop, : 2 * width])
+        columns = pairs[0::2] + pairs[1::2]
+        np.add(columns[:, 0::2], columns[:, 1::2], out=halved[rows])
+    halved /= 4
     return halved
 
 
 def _gradient(image: Real) -> Real:
-    from scipy import ndimage
-
-    along_x, along_y = ndimage.convolve(image, _PREWITT), ndimage.convolve(image, _PREWITT.T)
-    magnitude: Real = np.hypot(along_x, along_y)
+    """Prewitt's, of the pixels that have all their neighbours."""
+    below, beside = image[:-2] + image[1:-1] + image[2:], image[:, :-2] + image[:, 1:-1] + image[:, 2:]
+    along_x, along_y = (below[:, 2:] - below[:, :-2]) / 3, (beside[2:] - beside[:-2]) / 3
+    magnitude: Real = np.sqrt(np.square(along_x) + np.square(along_y))
     return magnitude

@@ -59,16 +59,16 @@ def summarise(
     Raises:
         InputError: no values, one of them is NaN, or as many clusters are not given.
     """
-    figures = np.asarray(list(values), dtype=np.float64)
-    if figures.size == 0:
+    numbers = np.asarray(list(values), dtype=np.float64)
+    if numbers.size == 0:
         raise InputError("there is no value to average; the set of patches or slices is empty")
-    if np.isnan(figures).any():
+    if np.isnan(numbers).any():
         raise InputError(
-            f"value {int(np.flatnonzero(np.isnan(figures))[0])} of {figures.size} is NaN; nothing averaged"
+            f"value {int(np.flatnonzero(np.isnan(numbers))[0])} of {numbers.size} is NaN; nothing averaged"
         )
-    means = figures if clusters is None else means_of(figures, clusters)
+    means = numbers if clusters is None else means_of(numbers, clusters)
     low, high, stderr = student_interval(means, confidence)
-    return Summary(figures.size, int(np.isinf(figures).sum()), means.size, float(means.mean()), stderr, low, high)
+    return Summary(numbers.size, int(np.isinf(numbers).sum()), means.size, float(means.mean()), stderr, low, high)
 
 
 def means_of(values: NDArray[np.float64], clusters: Sequence[Hashable]) -> NDArray[np.float64]:

@@ -2,164 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property, partial
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.continuity import ContinuityMeter, paired_slices
+from txm2sem_core.metrics.continuity import paired_slices
 from txm2sem_core.metrics.frequency import BLOCK_PX, Correlation, CorrelationMeter, blocks
 from txm2sem_core.metrics.gaps import Gaps, tried
-from txm2sem_core.metrics.image import mse, psnr_from_mse
-from txm2sem_core.metrics.masks import Mask
 from txm2sem_core.metrics.neighbours import NeighbourMeter, VoxelSize
-from txm2sem_core.metrics.pores.phases import Segmenter, confusion, dice_from_confusion
-from txm2sem_core.metrics.pores.two_point import TwoPointMeter, two_point_errors
-from txm2sem_core.metrics.scores import SCORES, ImagePair
-from txm2sem_core.metrics.structure import HistogramMeter
+from txm2sem_core.metrics.pores.phases import Segmenter
+from txm2sem_core.metrics.volume_parts import NEIGHBOURS, TWO_POINT, Part, Slice, parts_of, scores_of
+from txm2sem_core.runtime.workers import Task, Workers, slabs
+
+__all__ = ["NEIGHBOURS", "SLAB", "TWO_POINT", "compare_volumes", "shell_correlation", "shell_figures", "shell_metrics"]
 
 Image = NDArray[np.generic]
-Labels = NDArray[np.uint8]
-Figures = dict[str, float]
+Metrics = dict[str, float]
 SMALLEST_CUBE_PX = 16  # of a shell correlation: eight shells
-TWO_POINT_LAG_PX = 16  # half a micrometre at 32 nm; most pores of a shale are smaller
-
-
-NEIGHBOURS, TWO_POINT = "neighbours", "two-point probability"
-"""The measures of `compare_volumes` that need whole slices."""
-
-
-class _Slice(ImagePair):
-    """A slice of both volumes, and which of its pixels count."""
-
-    def __init__(
-        self, prediction: Image, truth: Image, data_range: float, mask: Mask | None, segmenter: Segmenter | None
-    ) -> None:
-        super().__init__(prediction, truth, data_range, mask)
-        self._segmenter = segmenter
-        self.pixels = self.images[0].size if mask is None else int(np.count_nonzero(mask))
-
-    @cached_property
-    def phases(self) -> tuple[Labels, Labels]:
-        """Of both images; there is a segmenter where a measure asks for them."""
-        assert self._segmenter is not None
-        return self._segmenter(self.given[0]), self._segmenter(self.given[1])
-
-
-class _Part(Protocol):
-    """One measure of a comparison."""
-
-    def add(self, both: _Slice) -> None:
-        """Take the next slice of which a pixel counts."""
-
-    def figures(self) -> Figures:
-        """By their names, in the end."""
-
-
-class _Mean:
-    """A score of slices, its mean over all of them, or over all pixels."""
-
-    def __init__(self, name: str, score: Callable[[ImagePair], float], *, of_pixels: bool = False) -> None:
-        self._name, self._score, self._of_pixels = name, score, of_pixels
-        self._sum, self._weight = 0.0, 0
-
-    def add(self, both: _Slice) -> None:
-        weight = both.pixels if self._of_pixels else 1
-        self._sum += self._score(both) * weight
-        self._weight += weight
-
-    def mean(self) -> float:
-        return self._sum / self._weight
-
-    def figures(self) -> Figures:
-        return {self._name: self.mean()}
-
-
-class _Psnr(_Mean):
-    """Of the mean squared error of all pixels."""
-
-    def __init__(self, data_range: float) -> None:
-        super().__init__("psnr", lambda both: mse(*both.images, both.mask), of_pixels=True)
-        self._data_range = data_range
-
-    def figures(self) -> Figures:
-        return {"psnr": psnr_from_mse(self.mean(), self._data_range)}
-
-
-class _Histogram:
-    def __init__(self, data_range: float) -> None:
-        self._meter = HistogramMeter(data_range)
-
-    def add(self, both: _Slice) -> None:
-        self._meter.add(*both.given, both.mask)
-
-    def figures(self) -> Figures:
-        return {"histogram_distance": self._meter.result()}
-
-
-class _Continuity:
-    """Of all slices: between two of which a pixel counts there may be one of which none does."""
-
-    def __init__(self, data_range: float) -> None:
-        self._meter = ContinuityMeter(data_range)
-
-    def add(self, both: _Slice) -> None:
-        self._meter.add(*both.given, both.mask)
-
-    def figures(self) -> Figures:
-        if not self._meter.pixels:
-            return {}
-        found = self._meter.result()
-        return {f"continuity_{key}": getattr(found, key) for key in ("ratio", "error", "explained")}
-
-
-class _Neighbours:
-    """Of whole slices, of each volume by itself."""
-
-    def __init__(self, meters: tuple[NeighbourMeter, NeighbourMeter]) -> None:
-        self._meters, self._slices = meters, 0
-
-    def add(self, both: _Slice) -> None:
-        self._slices += 1
-        for meter, windows in zip(self._meters, (both.windows.first, both.windows.second), strict=True):
-            meter.add_windows(windows)
-
-    def figures(self) -> Figures:
-        if self._slices < 2:
-            return {}
-        return self._meters[0].result().figures() | self._meters[1].result().figures("_truth")
-
-
-class _Phases:
-    """Shares of the phases and their agreement."""
-
-    def __init__(self, phases: int) -> None:
-        self._counts = np.zeros((phases, phases), dtype=np.int64)
-
-    def add(self, both: _Slice) -> None:
-        self._counts += confusion(*both.phases, len(self._counts), both.mask)
-
-    def figures(self) -> Figures:
-        return _phase_figures(self._counts)
-
-
-class _TwoPoint:
-    """Of the darkest phase, of whole slices."""
-
-    def __init__(self) -> None:
-        self._meters: tuple[TwoPointMeter, TwoPointMeter] | None = None
-
-    def add(self, both: _Slice) -> None:
-        lag = min(TWO_POINT_LAG_PX, *(n - 1 for n in both.given[0].shape))
-        self._meters = self._meters or (TwoPointMeter(lag), TwoPointMeter(lag))
-        for meter, labels in zip(self._meters, both.phases, strict=True):
-            meter.add(labels == 0)
-
-    def figures(self) -> Figures:
-        return {} if self._meters is None else two_point_errors(*(meter.result() for meter in self._meters))
+SLAB = 16  # slices that are worked on together, and one more such slab that is read meanwhile
 
 
 def compare_volumes(
@@ -170,10 +33,12 @@ def compare_volumes(
     masks: Iterable[NDArray[np.bool_]] | None = None,
     neighbours: tuple[NeighbourMeter, NeighbourMeter] | None = None,
     gaps: Gaps | None = None,
-) -> Figures:
+    workers: Workers | None = None,
+) -> Metrics:
     """Metrics of a predicted volume against the truth, in one pass that holds a slab of slices.
 
-    At most 32 slices of each are held, for the spectra along z; 16 of the darkest phase, for its two-point probability.
+    At most 64 slices of each are held as they came, for the spectra along z and for what is worked on and read; 16 of
+    the darkest phase, for its two-point probability; and of each thread the spectra of a slice.
 
     Args:
         prediction: slices `[Y, X]` in the order of z, or an array `[Z, Y, X]`.
@@ -185,12 +50,13 @@ def compare_volumes(
         neighbours: new meters of the prediction and of the truth, where the slice distance is not the pixel's size, the
             volume is small, or the caller wants their spectra.
         gaps: collects the metrics that fail, which are left out; without it their failure is raised.
+        workers: threads; the metrics are the same bytes whatever their number.
 
     Returns:
         `slices` (those of which a pixel counts); `psnr` (dB, of the whole volume's mean squared error), `mae` and
         `histogram_distance` of the volume (shares of `data_range`); `ssim`, `ms_ssim`, `structure` and `gmsd` (means
         over slices); with two slices or more `continuity_ratio`, `continuity_error` and `continuity_explained` (see
-        `Continuity`), and without masks the figures of `Neighbours` of the prediction and, with the ending `_truth`, of
+        `Continuity`), and without masks the metrics of `Neighbours` of the prediction and, with the ending `_truth`, of
         the truth. With a segmenter, for every phase `p` from the darkest: `fraction_{p}` (prediction),
         `fraction_{p}_truth`, `fraction_{p}_error` (prediction minus truth) and `dice_{p}` (NaN if neither has it).
         Phase 0 is the darkest: pores, and organic matter where it does not part it from them. Of phase 0, without
@@ -201,42 +67,50 @@ def compare_volumes(
         InputError: no slices, numbers or shapes of slices that differ, values that are not finite.
     """
     fit = neighbours or (NeighbourMeter(data_range), NeighbourMeter(data_range))
-    parts = _parts(data_range, segmenter, None if masks is not None else fit)
-    mask_slices = None if masks is None else iter(masks)
-    slices = 0
-    for z, images in enumerate(paired_slices(prediction, truth)):
-        both = _Slice(*images, data_range, None if mask_slices is None else _next_mask(mask_slices, z), segmenter)
-        slices += 1 if both.pixels else 0
-        due = {name: part for name, part in parts.items() if both.pixels or name == "continuity"}
-        for name, part in due.items():
-            if not tried(gaps, name, partial(part.add, both)):
-                del parts[name]
-    if slices == 0:
+    parts = parts_of(data_range, segmenter, None if masks is not None else fit)
+    workers, count = workers or Workers(), 0
+    source = _slices(prediction, truth, masks, data_range, segmenter)
+    for slab in workers.ahead(slabs(source, SLAB)):
+        counted = [both for both in slab if both.pixels]
+        count += len(counted)
+        _take(parts, slab, counted, gaps, workers)
+    if count == 0:
         raise InputError("the volumes to compare hold no slice, or the masks leave no pixel of them")
-    figures = {"slices": float(slices)}
+    metrics = {"slices": float(count)}
     for name, part in parts.items():
-        tried(gaps, name, lambda part=part: figures.update(part.figures()))  # type: ignore[misc]
-    return figures
+        tried(gaps, name, lambda part=part: metrics.update(part.metrics()))  # type: ignore[misc]
+    return metrics
 
 
-def _parts(
-    data_range: float, segmenter: Segmenter | None, neighbours: tuple[NeighbourMeter, NeighbourMeter] | None
-) -> dict[str, _Part]:
-    """All metrics of a comparison by name; those that need whole slices only with `neighbours`."""
-    parts: dict[str, _Part] = {name: _Mean(name, score) for name, score in SCORES.items()}
-    parts |= {  # of the volume as a whole, not the mean over its slices
-        "psnr": _Psnr(data_range),
-        "mae": _Mean("mae", SCORES["mae"], of_pixels=True),
-        "histogram_distance": _Histogram(data_range),
-        "continuity": _Continuity(data_range),
-    }
-    if neighbours is not None:
-        parts[NEIGHBOURS] = _Neighbours(neighbours)
-    if segmenter is not None:
-        parts["phases"] = _Phases(segmenter.phases)
-    if segmenter is not None and neighbours is not None:
-        parts[TWO_POINT] = _TwoPoint()
-    return parts
+def _slices(
+    prediction: Iterable[Image],
+    truth: Iterable[Image],
+    masks: Iterable[NDArray[np.bool_]] | None,
+    data_range: float,
+    segmenter: Segmenter | None,
+) -> Iterator[Slice]:
+    """Copies of the slices of both, which are kept for a while."""
+    mask_slices = None if masks is None else iter(masks)
+    for z, (predicted, measured) in enumerate(paired_slices(prediction, truth)):
+        mask = None if mask_slices is None else _next_mask(mask_slices, z).copy()
+        yield Slice(np.array(predicted), np.array(measured), data_range, mask, segmenter)
+
+
+def _take(parts: dict[str, Part], slab: list[Slice], counted: list[Slice], gaps: Gaps | None, workers: Workers) -> None:
+    """Let all parts take the next slices; what fails is dropped, in the order of the parts."""
+    own: dict[str, list[Task]] = {}
+    for name, part in list(parts.items()):
+        given = slab if part.takes_all else counted
+        if not tried(gaps, name, lambda: own.update({name: part.tasks(given)})):  # noqa: B023  # called at once
+            del parts[name]
+    scoring = [partial(scores_of, both, dict(parts)) for both in counted]
+    done = workers.run([*scoring, *(task for tasks in own.values() for task in tasks)])
+    scores, outcomes = [outcome() for outcome in done[: len(scoring)]], iter(done[len(scoring) :])
+    results = {name: [next(outcomes) for _ in tasks] for name, tasks in own.items()}
+    for name, part in list(parts.items()):
+        of_slices = [score[name] for score in scores] if part.of_slices else []
+        if not tried(gaps, name, partial(part.take, counted, of_slices, results[name])):
+            del parts[name]
 
 
 def shell_correlation(
@@ -244,6 +118,7 @@ def shell_correlation(
     truth: Iterable[Image],
     voxel_size_nm: tuple[float, float, float],
     size_px: int = BLOCK_PX,
+    workers: Workers | None = None,
 ) -> Correlation:
     """Fourier shell correlation of two volumes, pooled over cubes of `size_px` voxels a side; see `CorrelationMeter`.
 
@@ -254,21 +129,24 @@ def shell_correlation(
         truth: as many slices of the same shape.
         voxel_size_nm: along z, y, x.
         size_px: side of the cubes; the lowest frequency is 1 over their size.
+        workers: threads, each with a cube at a time; the result is the same bytes whatever their number.
 
     Raises:
         InputError: volumes smaller than one cube, or shapes that differ.
     """
-    meter = CorrelationMeter(voxel_size_nm)
-    for cubes in zip(blocks(prediction, size_px), blocks(truth, size_px), strict=True):
-        meter.add(*cubes)
+    meter, workers = CorrelationMeter(voxel_size_nm), workers or Workers()
+    for cubes in slabs(zip(blocks(prediction, size_px), blocks(truth, size_px), strict=True), SLAB):
+        for outcome in workers.run([partial(meter.sums_of, *pair) for pair in cubes]):
+            meter.add_sums(outcome())
     return meter.correlation()
 
 
-def shell_figures(
+def shell_metrics(
     prediction: Iterable[Image],
     truth: Iterable[Image],
     shape: tuple[int, int, int],
     voxel_size_nm: VoxelSize | None,
+    workers: Workers | None = None,
 ) -> dict[str, float]:
     """`resolution_nm` (threshold 1/7) and `resolution_half_bit_nm` of `shell_correlation`.
 
@@ -281,7 +159,7 @@ def shell_figures(
     z_nm, y_nm, x_nm = voxel_size_nm
     if z_nm is None or y_nm is None or x_nm is None:
         return {}
-    curve = shell_correlation(prediction, truth, (z_nm, y_nm, x_nm), size)
+    curve = shell_correlation(prediction, truth, (z_nm, y_nm, x_nm), size, workers)
     return {"resolution_nm": curve.resolution_nm(), "resolution_half_bit_nm": curve.resolution_nm(curve.half_bit)}
 
 
@@ -292,13 +170,4 @@ def _next_mask(masks: Iterator[NDArray[np.bool_]], z: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _phase_figures(counts: NDArray[np.int64]) -> dict[str, float]:
-    total = counts.sum()
-    predicted, true = counts.sum(axis=0) / total, counts.sum(axis=1) / total
-    figures: dict[str, float] = {}
-    for phase, overlap in enumerate(dice_from_confusion(counts)):
-        figures[f"fraction_{phase}"] = float(predicted[phase])
-        figures[f"fraction_{phase}_truth"] = float(true[phase])
-        figures[f"fraction_{phase}_error"] = float(predicted[phase] - true[phase])
-        figures[f"dice_{phase}"] = float(overlap)
-    return figures
+shell_figures = shell_metrics  # its name in version 0.1

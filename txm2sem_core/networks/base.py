@@ -8,7 +8,9 @@ from txm2sem_core.errors import InputError
 
 
 class ImageGenerator(nn.Module):
-    """Base of all generators: TXM `[B, in_channels, Y, X]` to SEM `[B, out_channels, factor Y, factor X]` in [-1, 1].
+    """Base of all generators: TXM `[B, in_channels, Y, X]` to SEM `[B, out_channels, factor Y, factor X]`.
+
+    Recorded intensities are in [-1, 1].
 
     A subclass calls `check_input` at the start of `forward`, so that a wrong size raises an error that names it
     rather than with an error from inside a layer.
@@ -22,6 +24,7 @@ class ImageGenerator(nn.Module):
         receptive_radius_px: an output pixel depends on input pixels at most this far away, in input pixels.
         uses_image_statistics: the network normalises by statistics of the image that it is given (instance norm), so
             that in evaluation mode an output also depends, weakly, on all of the input.
+        initialises_itself: its first weights do not follow `init` and `init_gain`.
     """
 
     in_channels: int
@@ -31,6 +34,7 @@ class ImageGenerator(nn.Module):
     minimum_size: int
     receptive_radius_px: int
     uses_image_statistics: bool
+    initialises_itself: bool = False
 
     def __init__(
         self,

@@ -69,6 +69,10 @@ class Baseline(ImageGenerator):
         self.check_input(x)
         if not self.fitted:
             raise InputError(f"{type(self).__name__} has not been fitted. Call fit with training pairs first.")
+        return self.mapped(x)
+
+    def mapped(self, x: Tensor) -> Tensor:
+        """As `forward`, of one that was fitted, without looking whether it was."""
         return self._apply_fit(self._on_output_grid(x))
 
     def _on_output_grid(self, x: Tensor) -> Tensor:
@@ -119,9 +123,9 @@ class MatchedIntensities(Baseline):
 
     def _fit(self, txm: Tensor, sem: Tensor) -> None:
         txm_mean, sem_mean = txm.mean(), sem.mean()
-        txm_spread, sem_spread = (txm - txm_mean).square().mean().sqrt(), (sem - sem_mean).square().mean().sqrt()
+        txm_deviation, sem_deviation = (txm - txm_mean).square().mean().sqrt(), (sem - sem_mean).square().mean().sqrt()
         falling = ((txm - txm_mean) * (sem - sem_mean)).mean() < 0
-        gain = sem_spread / txm_spread if txm_spread > 0 else torch.zeros_like(sem_spread)
+        gain = sem_deviation / txm_deviation if txm_deviation > 0 else torch.zeros_like(sem_deviation)
         gain = -gain if falling else gain
         self.gain.fill_(gain)
         self.offset.fill_(sem_mean - gain * txm_mean)
@@ -146,8 +150,8 @@ class PointwiseMap(Baseline):
         self.register_buffer("sem_levels", torch.linspace(-1.0, 1.0, POINTWISE_BINS))
 
     def _fit(self, txm: Tensor, sem: Tensor) -> None:
-        places = torch.linspace(0, txm.numel() - 1, POINTWISE_BINS + 1).round().long()
-        borders = txm.sort().values[places[1:-1]]
+        indices = torch.linspace(0, txm.numel() - 1, POINTWISE_BINS + 1).round().long()
+        borders = txm.sort().values[indices[1:-1]]
         borders = torch.unique_consecutive(borders)
         bins = torch.bucketize(txm, borders)
         counts = torch.bincount(bins, minlength=POINTWISE_BINS)
@@ -158,7 +162,7 @@ class PointwiseMap(Baseline):
             levels[len(means) :] = means[-1]  # the size stays the same, whatever the number of bins in use
 
     def _apply_fit(self, txm: Tensor) -> Tensor:
-        right = torch.searchsorted(self.txm_levels, txm.contiguous()).clamp(1, POINTWISE_BINS - 1)
+        right = torch.bucketize(txm, self.txm_levels).clamp(1, POINTWISE_BINS - 1)
         left = right - 1
         span = (self.txm_levels[right] - self.txm_levels[left]).clamp_min(torch.finfo(txm.dtype).tiny)
         share = ((txm - self.txm_levels[left]) / span).clamp(0.0, 1.0)

@@ -54,7 +54,8 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias)
         self.norm2 = normalisation(norm, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`[B, channels, Y, X]` to the same shape."""
-        hidden = self.dropout(self.activation(self.norm1(self.conv1(x))))
+    def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
+        """`[B, channels, Y, X]` to the same shape; `shift` `[B, channels, 1, 1]` is added after the first norm."""
+        hidden = self.norm1(self.conv1(x))
+        hidden = self.dropout(self.activation(hidden if shift is None else hidden + shift))
         return x + self.norm2(self.conv2(hidden))

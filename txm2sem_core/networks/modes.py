@@ -14,8 +14,8 @@ def inference(network: nn.Module, mode: str) -> Iterator[None]:
     """Run a block without gradients, in one of three modes; afterwards the earlier mode is restored.
 
     `evaluation`; `dropout`, which is evaluation with active dropout (Gal and Ghahramani 2016); or `batch_statistics`,
-    the published behaviour: batch norm uses the statistics of what it is given and dropout is active. Unlike there,
-    the running statistics stay untouched.
+    the published behaviour: batch norm uses the statistics of its input, and dropout is active. Unlike in the
+    published code, the running statistics do not change.
     """
     training = {layer: layer.training for layer in network.modules()}
     tracking = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d) and layer.track_running_stats]

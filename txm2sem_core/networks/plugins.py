@@ -47,8 +47,8 @@ def load_plugins(files: Iterable[str | Path]) -> None:
         except Exception as error:
             del sys.modules[name]
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-            place = f"{path}, line {lines[-1]}" if lines else str(path)
-            raise ConfigError(f"plugin: {place}: {type(error).__name__}: {error}") from error
+            where = f"{path}, line {lines[-1]}" if lines else str(path)
+            raise ConfigError(f"plugin: {where}: {type(error).__name__}: {error}") from error
 
 
 def plugin_file(generator: str) -> Path | None:

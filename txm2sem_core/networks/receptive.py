@@ -36,6 +36,11 @@ def enlargement(factor: int) -> Step:
     return step
 
 
+def doubling(first: int, last: int) -> tuple[int, int]:
+    """Step through a linear interpolation to twice as many pixels, between the centres of the given ones."""
+    return (first - 1) // 2, (last + 1) // 2
+
+
 def receptive_radius(layers: Sequence[Step], *, period: int, factor: int = 1) -> int:
     """Largest distance, in input pixels, from an output pixel to an input pixel that it reads.
 

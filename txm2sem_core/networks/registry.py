@@ -17,12 +17,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import nn
-from torch.nn.utils import parametrizations
 
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.networks.base import ImageGenerator
-from txm2sem_core.networks.initialisation import initialise, seeded
-from txm2sem_core.networks.layers import check_norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +51,14 @@ AnyDiscriminatorBuilder = TypeVar("AnyDiscriminatorBuilder", bound=Discriminator
 
 
 @dataclass(frozen=True)
-class _GeneratorEntry:
+class GeneratorEntry:
+    """What was registered under a generator's name."""
+
     build: GeneratorBuilder
     factors: tuple[int, ...] | None  # None: every whole number from 1
 
 
-_generators: dict[str, _GeneratorEntry] = {}
+_generators: dict[str, GeneratorEntry] = {}
 _discriminators: dict[str, DiscriminatorBuilder] = {}
 
 
@@ -78,7 +77,7 @@ def register_generator(
     _refuse_taken(name, _generators)
 
     def register(builder: AnyGeneratorBuilder) -> AnyGeneratorBuilder:
-        _generators[name] = _GeneratorEntry(builder, factors)
+        _generators[name] = GeneratorEntry(builder, factors)
         return builder
 
     return register
@@ -116,98 +115,19 @@ def discriminator_names() -> list[str]:
     return sorted(_discriminators)
 
 
-def build_generator(
-    name: str,
-    *,
-    in_channels: int = 1,
-    out_channels: int = 1,
-    width: int = 64,
-    norm: str = "batch",
-    dropout: bool = False,
-    factor: int = 1,
-    init: str = "normal",
-    init_gain: float = 0.02,
-    seed: int | None = None,
-) -> ImageGenerator:
-    """Build a generator with fresh weights, on the CPU, in training mode.
-
-    Args:
-        name: one of `generator_names()`.
-        in_channels: channels of the input; 2k + 1 for a slice with its k neighbours on both sides.
-        out_channels: channels of the output.
-        width: filters of the first layer (of all layers in the super-resolution networks).
-        norm: batch, instance or none.
-        dropout: dropout of one half, at the positions of the published networks.
-        factor: output pixels per input pixel along Y and X.
-        init: normal, xavier, kaiming or orthogonal.
-        init_gain: standard deviation (normal) or scale (xavier, orthogonal) of the initial weights.
-        seed: the same seed gives the same weights and leaves the global random state alone; None draws from it.
-
-    Raises:
-        ConfigError: an unknown name or option, or a combination that the network cannot have.
-    """
+def generator_entry(name: str) -> GeneratorEntry:
+    """What was registered under a name; ConfigError where nothing was."""
     if name not in _generators:
         hint = "If it is your own, give the file that registers it by --plugin, or under plugins in the config."
         raise ConfigError(f"{_unknown('generator', name, _generators)} {hint}")
-    entry = _generators[name]
-    check_norm(norm)
-    _check_counts(in_channels=in_channels, out_channels=out_channels, width=width, factor=factor)
-    if entry.factors is not None and factor not in entry.factors:
-        raise ConfigError(_wrong_factor(name, factor, entry.factors))
-    options = GeneratorOptions(
-        in_channels=in_channels, out_channels=out_channels, width=width, norm=norm, dropout=dropout, factor=factor
-    )
-    with seeded(seed):
-        network = entry.build(options)
-        if not isinstance(network, ImageGenerator):
-            raise ConfigError(
-                f"generator {name!r}: its builder returned {type(network).__name__}, which is not an ImageGenerator. "
-                f"Derive the network from txm2sem_core.networks.ImageGenerator."
-            )
-        initialise(network, init, init_gain)
-    return network
+    return _generators[name]
 
 
-def build_discriminator(
-    name: str,
-    *,
-    in_channels: int,
-    width: int = 64,
-    layers: int = 3,
-    norm: str = "batch",
-    spectral_norm: bool = False,
-    init: str = "normal",
-    init_gain: float = 0.02,
-    seed: int | None = None,
-) -> nn.Module:
-    """Build a discriminator with fresh weights: `[B, in_channels, Y, X]` to a map of scores, without a sigmoid.
-
-    Args:
-        name: one of `discriminator_names()`.
-        in_channels: channels of the judged image, plus those of the input that it is judged against, if any.
-        width: filters of the first layer.
-        layers: strided layers of `n_layers`; `basic` always has 3.
-        norm: batch, instance or none.
-        spectral_norm: divide each convolution's weights by their largest singular value (Miyato et al. 2018, arXiv
-            1802.05957), estimated by one power iteration a step.
-        init: normal, xavier, kaiming or orthogonal.
-        init_gain: as in `build_generator`.
-        seed: as in `build_generator`.
-
-    Raises:
-        ConfigError: an unknown name or option, or a combination that the network cannot have.
-    """
+def discriminator_builder(name: str) -> DiscriminatorBuilder:
+    """What was registered under a name; ConfigError where nothing was."""
     if name not in _discriminators:
         raise ConfigError(_unknown("discriminator", name, _discriminators))
-    check_norm(norm)
-    _check_counts(in_channels=in_channels, width=width, layers=layers)
-    options = DiscriminatorOptions(in_channels=in_channels, width=width, layers=layers, norm=norm)
-    with seeded(seed):
-        network = _discriminators[name](options)
-        initialise(network, init, init_gain)
-        for layer in [module for module in network.modules() if isinstance(module, nn.Conv2d)] if spectral_norm else ():
-            parametrizations.spectral_norm(layer)
-    return network
+    return _discriminators[name]
 
 
 def _refuse_taken(name: str, registry: Iterable[str]) -> None:
@@ -220,19 +140,3 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     remedy = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"Known: {', '.join(names)}."
     return f"{kind}: {name!r} is not known. {remedy}"
-
-
-def _check_counts(**counts: int) -> None:
-    for option, value in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(f"{option}: {value!r} is not possible. Give a whole number from 1.")
-
-
-def _wrong_factor(name: str, factor: int, factors: tuple[int, ...]) -> str:
-    if factors == (1,):
-        return (
-            f"factor: {factor} is not possible with {name!r}, whose output has the size of its input. "
-            f"Use factor 1, or a super-resolution network such as 'sr_resnet_6blocks'."
-        )
-    choices = ", ".join(map(str, factors))
-    return f"factor: {factor} is not possible with {name!r}, which enlarges by powers of two. Use one of {choices}."

@@ -1,4 +1,4 @@
-"""Slices of two splits that show the same place: copies under two numbers, also cropped, compressed or recorded
+"""Slices of two splits that show the same rock: copies under two numbers, also cropped, compressed or recorded
 again.
 """
 
@@ -30,7 +30,7 @@ class PlacedSlice:
 
 
 def duplicates(slices: Sequence[PlacedSlice], kind: str) -> list[str]:
-    """Warnings of slices in different splits that show the same place.
+    """Warnings of slices in different splits that show the same rock.
 
     Args:
         slices: of one kind, on one grid.

@@ -25,8 +25,15 @@ from txm2sem_core.metrics.density import class_image
 from txm2sem_core.metrics.windows import BORDER_PX
 from txm2sem_core.patches.duplicates import PlacedSlice, duplicates
 from txm2sem_core.samples.pairs import DENSITIES
-from txm2sem_core.samples.slice_place import REACH, SlicePlace, check_places, compare_place, nearby, slices_around
-from txm2sem_core.samples.splits import SPLITS, apart, split_places
+from txm2sem_core.samples.slice_position import (
+    REACH,
+    SlicePosition,
+    check_positions,
+    compare_position,
+    nearby,
+    slices_around,
+)
+from txm2sem_core.samples.splits import SPLITS, apart, split_by_position
 from txm2sem_core.samples.warnings import adjacent_slices, registration_warnings
 
 FEW_LEVELS = 16  # a slice of fewer grey levels is nearly a segmentation
@@ -49,7 +56,7 @@ def split_pairs(pairs: pd.DataFrame, settings: PatchesSettings) -> pd.Series:
     if pairs["split"].notna().all():
         chosen = apart(pairs["z"], list(pairs["split"]), settings.context)
     else:
-        chosen = split_places(pairs["z"], settings.split.validation, settings.split.test, settings.context)
+        chosen = split_by_position(pairs["z"], settings.split.validation, settings.split.test, settings.context)
     splits = pd.Series(chosen, index=pairs.index, dtype=object)
     for name in SPLITS:
         if not (splits == name).any():
@@ -88,7 +95,7 @@ def acceptable_positions(usable: np.ndarray, nonzero: np.ndarray, settings: Patc
     return np.argwhere(good) * step
 
 
-def side_by_side(positions: np.ndarray, size: int, step: int, shape: tuple[int, int]) -> np.ndarray:
+def without_overlap(positions: np.ndarray, size: int, step: int, shape: tuple[int, int]) -> np.ndarray:
     """Those of the positions [N, 2] that lie on a grid of windows which do not overlap, about centred in the image.
 
     The grid starts at a multiple of `step`, as all positions do; `size` is a multiple of it too.
@@ -104,11 +111,11 @@ def extract_patches(
     settings: PatchesSettings,
     voxel_size_nm: tuple[float | None, float | None, float | None],
     output: Path,
-    doubts: Sequence[str] = (),
+    raw_warnings: Sequence[str] = (),
 ) -> PatchStore:
     """Split and cut the accepted pairs of `registered`, and leave the patch store in `output`.
 
-    `doubts`, warnings about the raw data, are added to the warnings of the store.
+    `raw_warnings`, those about the raw data, are added to the warnings of the store.
     A pair without any usable patch is left out, and named in a warning.
 
     Raises:
@@ -118,12 +125,12 @@ def extract_patches(
     table = io.read_csv(registered / "index.csv")
     table["split"] = split_pairs(table, settings)
     table = table[table["split"].notna()].reset_index(drop=True)
-    pairs, places, unmeasured = {}, [], {}
+    pairs, in_volume, unmeasured = {}, [], {}
     for row in table.itertuples():
-        pairs[str(row.pair)], place, unmeasured[str(row.pair)] = _load_pair(registered, row, volume, settings)
-        places += [] if place is None else [place]
+        pairs[str(row.pair)], position, unmeasured[str(row.pair)] = _load_pair(registered, row, volume, settings)
+        in_volume += [] if position is None else [position]
     _check_types(pairs)
-    misplaced = [] if volume is None else check_places(places, volume.source)
+    misplaced = [] if volume is None else check_positions(in_volume, volume.source)
     positions = {name: _positions(images, settings) for name, images in pairs.items()}
     left_out = _without_patches(table, pairs, positions, settings)
     table = table[[len(positions[str(name)]) > 0 for name in table["pair"]]].reset_index(drop=True)
@@ -144,8 +151,8 @@ def extract_patches(
         preparation=Preparation(settings.txm.equalise, settings.txm.contrast),
         digest="",
         warnings=(
-            *doubts,
-            *_registration_doubts(registered),
+            *raw_warnings,
+            *_registration_warnings(registered),
             *left_out,
             *misplaced,
             *_few_levels([p.sem[p.mask] for p in training]),
@@ -159,7 +166,7 @@ def extract_patches(
     return store
 
 
-def _registration_doubts(registered: Path) -> list[str]:
+def _registration_warnings(registered: Path) -> list[str]:
     """Of the quality table, where it is there: folders made by hand have none."""
     path = registered / "quality.csv"
     return registration_warnings(io.read_csv(path)) if path.is_file() else []
@@ -189,8 +196,8 @@ def _range_of(modality: str, pixels: list[np.ndarray], settings: PatchesSettings
 
 def _load_pair(
     registered: Path, row: Any, volume: Volume | None, settings: PatchesSettings
-) -> tuple[PairImages, SlicePlace | None, tuple[float, float]]:
-    """Images of one pair, cut to a multiple of the grid, the TXM with its neighbours in z; and its place in the volume.
+) -> tuple[PairImages, SlicePosition | None, tuple[float, float]]:
+    """Images of one pair, cut to a multiple of the grid, the TXM with its context in z; and its position in the volume.
 
     The mask leaves out what of the slices, or of the neighbours, was not measured: the networks see there what lies
     beside it, as in volumes that they predict from. Comes with the shares of the TXM and of the FIB-SEM slice that were
@@ -207,12 +214,12 @@ def _load_pair(
             f"{io.registered_file(registered, named, 'txm')}: patches.size_px = {settings.size_px} is larger than this "
             f"image of {txm.shape[0]} x {txm.shape[1]} pixels (after registration and cropping). Choose a smaller one."
         )
-    stack, place = [txm], None
+    stack, position = [txm], None
     if volume is not None and not pd.isna(row.z):
-        stack, place = _around(volume, txm, row, settings.context)
+        stack, position = _around(volume, txm, row, settings.context)
     elif settings.context:
         raise InputError(
-            f"pair {row.pair}: patches.context = {settings.context} needs the TXM volume and the pair's place in it. "
+            f"pair {row.pair}: patches.context = {settings.context} needs the TXM volume and the pair's z in it. "
             "Give txm_volume and pair_z in the sample table, or set patches.context to 0."
         )
     was_measured = np.logical_and.reduce([each.mask for each in (sem, *stack)])
@@ -228,14 +235,16 @@ def _load_pair(
         charged[:height, :width],
     )
     shares = float(1 - txm.mask[:height, :width].mean()), float(1 - sem.mask[:height, :width].mean())
-    return (_displaced(images, settings) if row.split == "train" else images), place, shares
+    return (_displaced(images, settings) if row.split == "train" else images), position, shares
 
 
-def _around(volume: Volume, txm: Slice, row: Any, context: int) -> tuple[list[Slice], SlicePlace]:
+def _around(volume: Volume, txm: Slice, row: Any, context: int) -> tuple[list[Slice], SlicePosition]:
     """A pair's TXM slice with `context` neighbours in the volume on each side, and how it compares with its own."""
     z, name = int(row.z), str(row.pair)
     if not 0 <= z < volume.shape[0]:
-        raise InputError(f"pair {name}: z = {z} is outside {volume.source} of {volume.shape[0]} slices. Mend pair_z.")
+        raise InputError(
+            f"pair {name}: z = {z} is outside {volume.source} of {volume.shape[0]} slices. Correct pair_z."
+        )
     if volume.shape[1] < row.y1 or volume.shape[2] < row.x1:
         raise InputError(f"{volume.source}: planes of {volume.shape[1:]} do not cover pair {name}'s slice.")
     if volume.dtype != txm.image.dtype:
@@ -248,7 +257,7 @@ def _around(volume: Volume, txm: Slice, row: Any, context: int) -> tuple[list[Sl
     planes = slices_around(volume, z, reach, crop)
     stack = planes[reach - context : reach + context + 1]
     stack[context] = txm
-    return stack, compare_place(name, z, txm, nearby(planes, z, volume.shape[0]))
+    return stack, compare_position(name, z, txm, nearby(planes, z, volume.shape[0]))
 
 
 def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:
@@ -313,7 +322,7 @@ def _without_patches(
                 "patches.min_nonzero or patches.size_px."
             )
     return [
-        f"{text} It is left out. Where a charge mask is inverted (it is not zero where the slice is charged), mend it."
+        f"{text} It is left out. Where a charge mask is inverted (not zero must mean charged), correct it."
         for text in said.values()
     ]
 
@@ -365,7 +374,7 @@ def _unmeasured(shares: Sequence[tuple[float, float]]) -> list[str]:
 
 
 def _copies(table: pd.DataFrame, pairs: dict[str, PairImages], context: int) -> list[str]:
-    """Warnings of slices in two splits that show the same place."""
+    """Warnings of slices in two splits that show the same rock."""
     rows: list[Any] = list(table.itertuples())
     crops = [Crop(int(row.y0), int(row.y1), int(row.x0), int(row.x1)) for row in rows]
 
@@ -392,7 +401,7 @@ def _drawn(
         rng = np.random.default_rng([settings.seed, row.Index])
         positions = positions[rng.integers(len(positions), size=count)]
     else:
-        even = side_by_side(positions, settings.size_px, settings.grid_px, pairs[str(row.pair)].mask.shape)
+        even = without_overlap(positions, settings.size_px, settings.grid_px, pairs[str(row.pair)].mask.shape)
         positions = even if len(even) else positions[len(positions) // 2][None]
     return pd.DataFrame(
         {"split": row.split, "pair": row.pair, "z": row.z, "y": positions[:, 0], "x": positions[:, 1]},

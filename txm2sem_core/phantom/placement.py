@@ -21,7 +21,7 @@ from txm2sem_core.phantom.grains import (
 )
 
 REBUILD_EVERY = 256  # balls placed between two builds of the search tree
-TRIES = 12  # places looked at for each grain; the freest is taken
+TRIES = 12  # random positions tried for each grain; the freest is taken
 LAMINA_NM = 900.0  # thickness of a lamina rich or poor in silt
 
 
@@ -56,7 +56,7 @@ class Grains:
 
 
 class _Placer:
-    """Draws places in and around the box, keeping clear of what stands already and of the fractures."""
+    """Draws positions in and around the box, keeping clear of what stands already and of the fractures."""
 
     def __init__(self, rng: np.random.Generator, size_nm: Vectors, fractures_nm: list[float]) -> None:
         self.rng = rng
@@ -69,32 +69,32 @@ class _Placer:
         laminae = int(np.ceil((size_nm[1] + 2 * self.reach) / LAMINA_NM)) + 2
         self.richness = rng.standard_normal(laminae)
 
-    def place(self, radius: float, needs_clearance: float, follows_laminae: float) -> Vectors:
-        """The best of some random places for a ball of `radius`."""
+    def find_position(self, radius: float, needs_clearance: float, follows_laminae: float) -> Vectors:
+        """The best of some random positions for a ball of `radius`."""
         low = -min(self.reach, radius)
-        places = self.rng.uniform(low, self.size_nm - low, (TRIES, 3))
+        positions = self.rng.uniform(low, self.size_nm - low, (TRIES, 3))
         free = np.full(TRIES, 1.0)
         if self.lifted:
-            free = np.minimum(1.0, self._power(places) / radius**2)
+            free = np.minimum(1.0, self._power(positions) / radius**2)
         if self.fractures_nm.size:
-            beside = np.min(np.abs(places[:, 1, None] - self.fractures_nm), axis=1)
+            beside = np.min(np.abs(positions[:, 1, None] - self.fractures_nm), axis=1)
             free = free - 3.0 * (beside < 0.8 * radius)
-        lamina = self.richness[((places[:, 1] + self.reach) / LAMINA_NM).astype(int)]
-        best = places[int(np.argmax(needs_clearance * free + follows_laminae * lamina))]
+        lamina = self.richness[((positions[:, 1] + self.reach) / LAMINA_NM).astype(int)]
+        best = positions[int(np.argmax(needs_clearance * free + follows_laminae * lamina))]
         self.lifted.append(np.append(best, np.sqrt(self.reach**2 - radius**2)))
         if len(self.lifted) - self.in_tree >= REBUILD_EVERY:
             self.tree = cKDTree(np.array(self.lifted))
             self.in_tree = len(self.lifted)
         return np.asarray(best)
 
-    def _power(self, places: Vectors) -> Vectors:
+    def _power(self, positions: Vectors) -> Vectors:
         """Least power |place - centre|^2 - r^2 over the balls placed, in nm2: below 0 inside one of them.
 
         A ball of radius r is a point in four dimensions, lifted by sqrt(reach^2 - r^2); the nearest such point has the
         least power (Aurenhammer 1987), so that a tree finds it. The balls placed last are not yet in the tree.
         """
-        lifted = np.column_stack([places, np.zeros(len(places))])
-        square = np.full(len(places), np.inf)
+        lifted = np.column_stack([positions, np.zeros(len(positions))])
+        square = np.full(len(positions), np.inf)
         if self.tree is not None:
             square = self.tree.query(lifted)[0] ** 2
         recent = np.array(self.lifted[self.in_tree :]).reshape(-1, 4)
@@ -115,7 +115,7 @@ def place_grains(seed: int, size_nm: Vectors, fractures_nm: list[float]) -> Grai
 
     def framboid() -> float:
         radius = FRAMBOIDS.radius(rng)
-        made = make_framboid(rng, placer.place(radius, 1.0, -0.2), radius, float(rng.uniform(75.0, 120.0)))
+        made = make_framboid(rng, placer.find_position(radius, 1.0, -0.2), radius, float(rng.uniform(75.0, 120.0)))
         framboids.append(made)
         return box_share(made.centre, radius, size_nm) * 4.0 / 3.0 * np.pi * radius**3
 
@@ -125,7 +125,7 @@ def place_grains(seed: int, size_nm: Vectors, fractures_nm: list[float]) -> Grai
     def grain_of(phase: int, population: Population) -> Callable[[], float]:
         def draw() -> float:
             radius = population.radius(rng)
-            grain = make_grain(rng, phase, placer.place(0.8 * radius, 1.0, 0.15), radius)
+            grain = make_grain(rng, phase, placer.find_position(0.8 * radius, 1.0, 0.15), radius)
             loose.append(grain)
             volume = solid_share(rng, grain) * 4.0 / 3.0 * np.pi * radius**3
             return volume * box_share(grain.centre, radius, size_nm)

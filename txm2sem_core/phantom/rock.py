@@ -40,9 +40,9 @@ class _BeddingFrame:
 
     def __init__(self, bedding: Floats, pad: int) -> None:
         height, width = bedding.shape
-        place = np.clip(bedding + np.float32(pad), 0.0, height + 2 * pad - 1.001)
-        row = place.astype(np.int32)
-        self._fraction = place - row
+        position = np.clip(bedding + np.float32(pad), 0.0, height + 2 * pad - 1.001)
+        row = position.astype(np.int32)
+        self._fraction = position - row
         self._index = row * width + np.arange(width, dtype=np.int32)
         self._width = width
 

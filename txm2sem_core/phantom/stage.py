@@ -122,7 +122,7 @@ def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = T
             f"phantom: shape {settings.shape} (Z, Y, X) has less than {SMALLEST_PHANTOM_PX} voxels along Y or X. "
             "Enlarge it."
         )
-    _check_place(settings, output, overwrite=overwrite)
+    _check_output(settings, output, overwrite=overwrite)
     with io.atomic_path(output, overwrite=overwrite) as folder:
         truth = build_truth(settings)
         rng = as_generator(settings.seed, "txm")
@@ -136,7 +136,7 @@ def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = T
         io.write_json(folder / "phantom.json", {**description, **io.MARK, "sha256": io.record_files(folder)})
 
 
-def _check_place(settings: PhantomSettings, output: Path, *, overwrite: bool) -> None:
+def _check_output(settings: PhantomSettings, output: Path, *, overwrite: bool) -> None:
     """Refuse at once what stands in `output`, but for a phantom that may be the same."""
     try:
         standing = io.read_json(output / "phantom.json")["settings"]

@@ -75,8 +75,8 @@ def train_forest(images: Sequence[Labelled], phases: int, settings: ForestSettin
     return Forest(model.fit(rows[taken], phase[taken]), phases, settings)
 
 
-def _drawn(places: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    return places if len(places) <= most else np.sort(rng.choice(places, most, replace=False))
+def _drawn(positions: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return positions if len(positions) <= most else np.sort(rng.choice(positions, most, replace=False))
 
 
 def _features(image: NDArray[np.generic], settings: ForestSettings) -> NDArray[np.float32]:

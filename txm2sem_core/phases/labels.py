@@ -88,7 +88,7 @@ def read_labelled(folder: Path, phases: int) -> list[Labelled]:
     counts = np.sum([np.bincount(labels.ravel(), minlength=256) for _, labels in images], axis=0)
     if counts[phases + 1 :].any():
         highest = int(np.flatnonzero(counts)[-1])
-        raise InputError(f"{folder}: the label {highest} is above measure.phases = {phases}. Mend either.")
+        raise InputError(f"{folder}: the label {highest} is above measure.phases = {phases}. Correct either.")
     missing = [phase for phase in range(1, phases + 1) if not counts[phase]]
     if missing:
         raise InputError(

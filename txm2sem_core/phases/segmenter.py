@@ -59,7 +59,7 @@ def thresholds_of_labels(images: Sequence[Labelled], phases: int) -> tuple[float
     phase = np.concatenate([labels[labels > 0] for _, labels in images])
     if (different := np.unique(grey).size) < phases:
         raise InputError(
-            f"labelled pixels have {different} different grey levels, which cannot be parted into {phases} phases. "
+            f"labelled pixels have {different} different grey levels, which cannot be separated into {phases} phases. "
             "Lower measure.phases, or see whether the slices are the right ones."
         )
     means = [grey[phase == number].mean() for number in range(1, phases + 1)]

@@ -10,6 +10,7 @@ from txm2sem_core.plotting.montage import MontageRow, draw_montage
 from txm2sem_core.plotting.phases import PhaseMap, draw_phases
 from txm2sem_core.plotting.pore_space import PoreSpace, draw_pore_space
 from txm2sem_core.plotting.registration import RegistrationView, checkerboard, draw_registration
+from txm2sem_core.plotting.rock import Measured, RockPanel, draw_rock
 from txm2sem_core.plotting.sections import VolumeSections, cut_sections, draw_sections
 from txm2sem_core.plotting.side_tasks import Column, draw_side_task
 from txm2sem_core.plotting.uncertainty import StatedCoverage, UncertaintyView, draw_uncertainty
@@ -18,11 +19,13 @@ __all__ = [
     "Column",
     "History",
     "Line",
+    "Measured",
     "MontageRow",
     "Panel",
     "PhaseMap",
     "PoreSpace",
     "RegistrationView",
+    "RockPanel",
     "StatedCoverage",
     "UncertaintyView",
     "VolumeSections",
@@ -35,6 +38,7 @@ __all__ = [
     "draw_phases",
     "draw_pore_space",
     "draw_registration",
+    "draw_rock",
     "draw_sections",
     "draw_side_task",
     "draw_uncertainty",

@@ -26,8 +26,8 @@ from txm2sem_core.io import SOFTWARE, atomic_path
 
 MM_PER_INCH = 25.4
 MM_PER_POINT = MM_PER_INCH / 72
-# Okabe and Ito (2008), Color Universal Design: told apart by all common kinds of colour vision. Yellow is left out, it
-# is too light for a line on white.
+# Okabe and Ito (2008), Color Universal Design: distinguishable in all common kinds of colour vision. Without
+# yellow, which is too light for a line on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
 MUTED = "#5A5A5A"
@@ -146,8 +146,8 @@ def letter(index: int) -> str:
     name = ""
     index += 1
     while index:
-        index, place = divmod(index - 1, 26)
-        name = chr(ord("a") + place) + name
+        index, remainder = divmod(index - 1, 26)
+        name = chr(ord("a") + remainder) + name
     return name
 
 

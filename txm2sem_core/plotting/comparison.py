@@ -114,20 +114,20 @@ def _widest_mm(rows: list[_Row], common: CommonStyle) -> float:
 
 
 def _draw_panel(axes: Axes, rows: list[_Row], score: str, seeds: pd.DataFrame | None) -> None:
-    for place, row in enumerate(rows):
+    for at, row in enumerate(rows):
         if row.variant is None:
             continue
         _, colour, marker = KINDS[row.variant["kind"]]
         mean, error = float(row.variant[f"{score}_mean"]), float(row.variant[f"{score}_stderr"])
         if not math.isfinite(mean):
-            axes.annotate("∞", (1, place), xycoords=axes.get_yaxis_transform(), ha="right", va="center", color=colour)
+            axes.annotate("∞", (1, at), xycoords=axes.get_yaxis_transform(), ha="right", va="center", color=colour)
             continue
         if seeds is not None:
             own = seeds[seeds["variant"] == row.variant["variant"]]
-            axes.plot(own[f"{score}_mean"], [place + 0.3] * len(own), ".", color=MUTED, markersize=2.5, zorder=3)
+            axes.plot(own[f"{score}_mean"], [at + 0.3] * len(own), ".", color=MUTED, markersize=2.5, zorder=3)
         axes.errorbar(
             mean,
-            place,
+            at,
             xerr=error if math.isfinite(error) else None,
             fmt=marker,
             color=colour,
@@ -149,16 +149,16 @@ def _mark_best_baselines(axes: Axes, rows: list[_Row], score: str) -> None:
     """A dashed line over the rows of each factor."""
     factors = [None if row.variant is None else row.variant["factor"] for row in rows]
     for factor in sorted({factor for factor in factors if factor is not None}):
-        places = [place for place, own in enumerate(factors) if own == factor]
+        rows_at = [at for at, own in enumerate(factors) if own == factor]
         scores = [
             float(rows[p].variant[f"{score}_mean"])  # type: ignore[index]  # headings have no factor
-            for p in places
+            for p in rows_at
             if rows[p].variant["kind"] == "baseline"  # type: ignore[index]
         ]
         finite = [value for value in scores if math.isfinite(value)]
         if finite:
             best, colour = max(finite), KINDS["baseline"][1]
-            axes.plot([best, best], [places[0] - 0.5, places[-1] + 0.5], "--", color=colour, linewidth=0.6, zorder=1)
+            axes.plot([best, best], [rows_at[0] - 0.5, rows_at[-1] + 0.5], "--", color=colour, linewidth=0.6, zorder=1)
 
 
 def _label_rows(axes: Axes, rows: list[_Row], *, with_text: bool) -> None:

@@ -78,9 +78,9 @@ def draw_curves(histories: Sequence[History], style: CurvesStyle, common: Common
         panel_width = width / columns
         for index, name in enumerate(names):
             row, column = divmod(index, columns)
-            place = (column * panel_width + LEFT_MM, row * style.panel_height_mm + TOP_MM)
+            position = (column * panel_width + LEFT_MM, row * style.panel_height_mm + TOP_MM)
             size = (panel_width - LEFT_MM - RIGHT_MM, style.panel_height_mm - TOP_MM - BOTTOM_MM)
-            axes = axes_mm(figure, *place, *size)
+            axes = axes_mm(figure, *position, *size)
             _draw_panel(axes, name, histories, labels, style)
             title = (column * panel_width + LEFT_MM, row * style.panel_height_mm + 1.5)
             text_mm(figure, *title, fitted(name, size[0], common))

@@ -17,7 +17,7 @@ from txm2sem_core.errors import InputError
 
 Image = NDArray[np.generic]
 
-NOTHING_COLOUR = "#56B4E9"  # pixels that are not finite; no grey, and told apart by all
+NOTHING_COLOUR = "#56B4E9"  # pixels that are not finite; no grey, and visible to all
 
 
 def physical_size(shape: tuple[int, ...], pixel_size_nm: tuple[float, float] | None) -> tuple[float, float]:

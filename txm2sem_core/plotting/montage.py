@@ -105,9 +105,9 @@ def draw_montage(rows: Sequence[MontageRow], style: MontageStyle, common: Common
         error_limits = _error_limits(rows, style)
         shown: AxesImage | None = None
         for index, row in enumerate(rows):
-            block, place = divmod(index, layout.rows_a_block)
+            block, row_in_block = divmod(index, layout.rows_a_block)
             left = block * (layout.block_width + BLOCK_GAP_MM)
-            top = layout.line + place * layout.row_height
+            top = layout.line + row_in_block * layout.row_height
             _write_labels(figure, row, index, (left, top), layout, common)
             error = np.abs(row.error) if style.error == "absolute" else row.error
             images = (row.txm, row.prediction, row.target, error)
@@ -117,7 +117,7 @@ def draw_montage(rows: Sequence[MontageRow], style: MontageStyle, common: Common
                 axes = axes_mm(figure, x, top + layout.line, layout.image_width, layout.image_height)
                 colours = style.error_colours if column == 3 else "gray"
                 shown = show_image(axes, image, row.size, image_limits, colours)
-                if place == 0:
+                if row_in_block == 0:
                     text_mm(figure, x + layout.image_width / 2, HEADING_TOP_MM, TITLES[column], ha="center")
                     if column == 0 and row.pixel_size_nm is not None:
                         add_scale_bar(axes, row.size, style.scale_bar_fraction, common)
@@ -158,9 +158,9 @@ def _error_limits(rows: Sequence[MontageRow], style: MontageStyle) -> tuple[floa
 
 
 def _write_labels(
-    figure: Figure, row: MontageRow, index: int, place: tuple[float, float], layout: _Layout, common: CommonStyle
+    figure: Figure, row: MontageRow, index: int, row_in_block: tuple[float, float], layout: _Layout, common: CommonStyle
 ) -> None:
-    left, top = place
+    left, top = row_in_block
     baseline = top + layout.line * 0.8
     indent = 0.0
     if common.panel_letters:

@@ -80,8 +80,13 @@ def _draw_block(
     figure: Figure, space: PoreSpace, corner: tuple[float, float], side: float, style: PoreSpaceStyle
 ) -> None:
     total_width, total_height = size_mm(figure)
-    place = (corner[0] / total_width, 1 - (corner[1] + side) / total_height, side / total_width, side / total_height)
-    axes = cast("Any", figure.add_axes(place, projection="3d"))
+    box = (
+        corner[0] / total_width,
+        1 - (corner[1] + side) / total_height,
+        side / total_width,
+        side / total_height,
+    )
+    axes = cast("Any", figure.add_axes(box, projection="3d"))
     size = [n * s for n, s in zip(space.pore.shape, space.voxel_size_nm, strict=True)]
     faces = _wall(space)
     if faces.size:

@@ -117,7 +117,7 @@ def _title(figure: Figure, left: float, baseline: float, index: int, text: str, 
 def _draw_images(
     figure: Figure,
     view: UncertaintyView,
-    places: Sequence[tuple[float, float, float, float]],
+    positions: Sequence[tuple[float, float, float, float]],
     style: UncertaintyStyle,
     common: CommonStyle,
 ) -> AxesImage:
@@ -125,7 +125,7 @@ def _draw_images(
     size = physical_size(view.prediction.shape, view.pixel_size_nm)
     error = np.abs(view.prediction.astype(np.float64) - view.target.astype(np.float64))
     _, greatest = grey_range([view.uncertainty, error], (0.0, style.percentile))
-    panels = [axes_mm(figure, *place) for place in places]
+    panels = [axes_mm(figure, *position) for position in positions]
     show_image(panels[0], view.prediction, size, grey_range([view.target], style.grey_percentiles))
     if view.pixel_size_nm is not None:
         add_scale_bar(panels[0], size, style.scale_bar_fraction, common)
@@ -176,11 +176,11 @@ def _draw_shares(axes: Axes, coverages: Sequence[StatedCoverage], stated: Sequen
     for share, name in NOMINAL:
         axes.axvline(share, color=MUTED, linestyle=":", linewidth=0.7, zorder=1)
         axes.text(share, 1.02, name, transform=axes.get_xaxis_transform(), ha="center", va="bottom", color=MUTED)
-    for place, own in enumerate(coverages):
+    for position, own in enumerate(coverages):
         colour = PALETTE[stated.index(own.stated)]
-        axes.plot(own.within, [place, place], color=colour, linewidth=0.6, zorder=2)
-        axes.plot(own.within[0], place, "o", color=colour, markersize=3.6, zorder=3)
-        axes.plot(own.within[1], place, "s", color=colour, markersize=3.6, markerfacecolor="white", zorder=3)
+        axes.plot(own.within, [position, position], color=colour, linewidth=0.6, zorder=2)
+        axes.plot(own.within[0], position, "o", color=colour, markersize=3.6, zorder=3)
+        axes.plot(own.within[1], position, "s", color=colour, markersize=3.6, markerfacecolor="white", zorder=3)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(coverages) - 0.5, -0.5)
     axes.set_yticks(range(len(coverages)), labels)

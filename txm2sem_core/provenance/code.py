@@ -1,9 +1,9 @@
 """Which code a result depends on, found by its imports, and one digest of it.
 
 From an entry (a script, a command, a function) imports are followed as Python would run them, also those within
-functions. What a package only hands on is taken from the module that defines it: whoever imports `psnr` from `metrics`
-depends on `metrics/image.py` alone. A module that does something by being imported, such as registering a network,
-counts wherever it is imported. A digest is over the code: comments, docstrings and layout are no part of it.
+functions. A name that a package re-exports is taken from the module that defines it: whoever imports `psnr` from
+`metrics` depends on `metrics/image.py` alone. A module that does something by being imported, such as registering a
+network, counts wherever it is imported. A digest is over the code: comments, docstrings and layout are no part of it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ INFRASTRUCTURE = {
     "runtime.allocator": "what becomes of freed memory",
     "runtime.out_of_memory": "the message where memory runs out, and whether a smaller attempt follows",
     "runtime.flock": "who waits for whom",
-    "runtime.device": "which device computes: chosen anew for each run and recorded, and never a reason to run again",
+    "runtime.device": "which device computes: chosen for each run and recorded, and never a reason to run again",
     "io.atomic": "how a file comes to its place, not what stands in it",
     "io.exchange": "how two files change places",
     "io.lock_marks": "who waits for whom",
@@ -77,7 +77,7 @@ def code_parts(*entries: str | Path) -> dict[str, str]:
     """The parts of the code that entries depend on, each with its digest.
 
     Modules are named without this package's name (`io.images`), its other files by their path (`py.typed`),
-    and files outside of it by their place among the entries and their name.
+    and files outside of it by their index among the entries and their name.
     """
     parts: dict[str, str] = {}
     waiting: list[str] = []
@@ -144,7 +144,7 @@ def _imported(source: Source, module: str) -> Iterator[str]:
 
 
 def _definers(module: str, name: str) -> list[str]:
-    """Where `name` of a module or package is defined; the package's `__init__` itself where it is no re-export."""
+    """The module that defines `name`; the package's `__init__` where it is no re-export."""
     if not _is_package(module):
         return [module]
     inner = f"{module}.{name}".strip(".")
@@ -191,8 +191,8 @@ def _absolute(imported: Import, module: str) -> str | None:
 
 @cache
 def _file(module: str) -> Path | None:
-    place = PACKAGE.joinpath(*module.split(".")) if module else PACKAGE
-    return next((file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()), None)
+    base = PACKAGE.joinpath(*module.split(".")) if module else PACKAGE
+    return next((file for file in (base / "__init__.py", base.with_suffix(".py")) if file.is_file()), None)
 
 
 def _is_package(module: str) -> bool:
@@ -205,8 +205,8 @@ def _whole(module: str) -> list[str]:
     """A module, or all modules of a package and of those within."""
     if not _is_package(module):
         return [module]
-    place = PACKAGE.joinpath(*module.split(".")) if module else PACKAGE
-    files = (file.relative_to(PACKAGE).with_suffix("").parts for file in sorted(place.rglob("*.py")))
+    base = PACKAGE.joinpath(*module.split(".")) if module else PACKAGE
+    files = (file.relative_to(PACKAGE).with_suffix("").parts for file in sorted(base.rglob("*.py")))
     return [".".join(parts[:-1] if parts[-1] == "__init__" else parts) for parts in files]
 
 

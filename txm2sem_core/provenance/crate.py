@@ -90,8 +90,8 @@ def write_crate(record: dict[str, Any], title: str, results: Path) -> None:
     own |= {"license": {"@id": LICENCE}, "encodingFormat": "text/plain"}
     if record["software"]["commit"]:
         own["identifier"] = record["software"]["commit"]
-    place = f"{SOURCE}/Snakefile"
-    workflow = crate.add(ComputationalWorkflow(crate, results / place, place, properties=own))
+    relative = f"{SOURCE}/Snakefile"
+    workflow = crate.add(ComputationalWorkflow(crate, results / relative, relative, properties=own))
     crate.mainEntity = workflow
     action: dict[str, Any] = {
         "@type": "CreateAction",
@@ -135,12 +135,14 @@ def _inputs(crate: Any, record: dict[str, Any], entity: Any) -> Iterable[Any]:
 def _results(crate: Any, record: dict[str, Any], results: Path) -> Iterable[Any]:
     yield _file(crate, results, "provenance.json", "Where these results come from", with_digest=False)
     yield _file(crate, results, record["report"]["path"], "Report")
+    for page in record["report"]["pages"]:
+        yield _file(crate, results, page, "Report of a sample")
     for model in record["models"]:
         for name in ("generator.safetensors", "model.json"):
             yield _file(crate, results, f"{model['path']}/{name}", f"Model of {model.get('family', 'unknown')} family")
     for path in record["tables"]:
         yield _file(crate, results, path, "Table of figures of merit")
-    for volume in record["volumes"]:
+    for volume in (volume for volume in record["volumes"] if volume["kept"]):
         digest = {"identifier": f"sha256:{volume['sha256']}"}
         properties = {"name": volume["path"], "description": "Predicted FIB-SEM volume, OME-Zarr", **digest}
         yield crate.add_dataset(results / volume["path"], quote(volume["path"]) + "/", properties=properties)
@@ -158,9 +160,9 @@ _FORMATS = {
 }
 
 
-def _file(crate: Any, results: Path, place: str, meaning: str, *, with_digest: bool = True) -> Any:
-    path = results / place
-    properties = {"name": place, "description": meaning, "encodingFormat": _FORMATS[path.suffix]}
+def _file(crate: Any, results: Path, relative: str, meaning: str, *, with_digest: bool = True) -> Any:
+    path = results / relative
+    properties = {"name": relative, "description": meaning, "encodingFormat": _FORMATS[path.suffix]}
     if with_digest:
         properties |= {"identifier": f"sha256:{io.sha256_file(path)}", "contentSize": str(path.stat().st_size)}
-    return crate.add_file(path, quote(place), properties=properties)
+    return crate.add_file(path, quote(relative), properties=properties)

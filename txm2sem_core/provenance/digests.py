@@ -1,9 +1,9 @@
 """Digests of files of data: of their whole content, and of which file is which.
 
-A file is read once. After that, what its file system says of it is compared: size, time of the last write, time of the
-last change of any kind (ctime) and inode. Nobody can set the time of change back, so that a file which was exchanged,
-renamed, or written and given its old time again is read anew. What was found is kept in the user's own cache
-(`user_cache`), by the place of the file: results that were received bring nothing along that would be believed.
+A file is read once. After that, its entry in the file system is compared: size, time of the last write, time of the
+last change of any kind (ctime) and inode. Nobody can set the time of change back. So a file that was exchanged,
+renamed, or written with its old time restored is read again. Digests are kept in the user's own cache (`user_cache`) by
+the path of the file, so that received results cannot supply digests of their own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -43,7 +43,7 @@ _KEEPS_CHANGES = {
 
 
 class _File(NamedTuple):
-    place: Path  # the folder that was given, or that the file lies in
+    folder: Path  # the folder that was given, or that the file lies in
     name: str  # within it
     path: Path
 
@@ -65,7 +65,7 @@ def raw_digest(paths: Iterable[Path]) -> str:
 
 
 def volume_digest(volume: Volume) -> str:
-    """A digest that tells volumes apart: all content of the files behind it and one slice, which tells what of them.
+    """A digest that distinguishes volumes: of all content of its files, and of one slice as it is read.
 
     Of a volume that is no file, all of its voxels. The same of its mask, where it has one.
     """
@@ -79,12 +79,56 @@ def volume_digest(volume: Volume) -> str:
     return digest.hexdigest()
 
 
+def files_mark(paths: Iterable[Path]) -> str | None:
+    """A digest of what the file system says of files and folders, without reading any: with another content, another.
+
+    It is another one after a copy too. None where a change need not show: on a file system that keeps no time of
+    change, or within seconds of the last one.
+
+    Raises:
+        InputError: a path is missing or cannot be reached.
+    """
+    digest, newest = hashlib.sha256(), 0
+    for file in (file for path in paths for file in _files(split_dataset(Path(path))[0])):
+        mark = _mark(file.path)
+        newest = max(newest, int(mark.split()[2]))
+        digest.update(f"{file.name}:{mark}\n".encode("utf-8", "surrogateescape"))
+        if not _is_kept_track_of(file.folder):
+            return None
+    return digest.hexdigest() if time.time_ns() - newest > _YOUNG_NS else None
+
+
+def know_files(folder: Path, written: Mapping[str, tuple[str, int]]) -> None:
+    """Keep digests that were taken when files were written, so that `raw_digest` of their folder need not read them.
+
+    Left out are files that have changed since, or seconds ago.
+
+    Args:
+        folder: that the files are in.
+        written: by the path of a file in the folder: its SHA-256, and a time after it was put there, in ns by the clock
+            of the file system.
+    """
+    here = folder.resolve()
+    if not _is_kept_track_of(here):
+        return
+    for name, (content, after_ns) in written.items():
+        try:
+            mark = _mark(folder / name)
+        except InputError:  # whoever needs the file will say so
+            continue
+        changed_ns = int(mark.split()[2])
+        # of a larger file the digest is made of those of its blocks
+        if _size(mark) <= _BLOCK and changed_ns <= after_ns and time.time_ns() - changed_ns > _YOUNG_NS:
+            _kept_of(here).put(name, [mark, content])
+    _kept_of(here).save()
+
+
 def _files(path: Path) -> Iterator[_File]:
     if path.is_dir():
-        place = path.resolve()
+        folder = path.resolve()
         found = [file for file in files_below(path) if file.is_file()]
         for name in sorted(os.path.relpath(file, path) for file in found):
-            yield _File(place, Path(name).as_posix(), path / name)
+            yield _File(folder, Path(name).as_posix(), path / name)
     elif path.is_file():
         yield _File(path.parent.resolve(), path.name, path)
     else:
@@ -105,21 +149,21 @@ def _contents(files: list[_File]) -> list[str]:
                 "again."
             )
         found[number] = content
-        if _is_kept_track_of(file.place) and time.time_ns() - int(mark.split()[2]) > _YOUNG_NS:
-            _kept_of(file.place).put(file.name, [mark, content])
-    for place in {files[number].place for number in unknown}:
-        _kept_of(place).save()
+        if _is_kept_track_of(file.folder) and time.time_ns() - int(mark.split()[2]) > _YOUNG_NS:
+            _kept_of(file.folder).put(file.name, [mark, content])
+    for folder in {files[number].folder for number in unknown}:
+        _kept_of(folder).save()
     return [content for content in found if content is not None]
 
 
 def _known(file: _File, mark: str) -> str | None:
-    kept = _kept_of(file.place).get(file.name)
+    kept = _kept_of(file.folder).get(file.name)
     return kept[1] if isinstance(kept, list) and len(kept) == 2 and kept[0] == mark else None
 
 
 @cache
-def _kept_of(place: Path) -> Kept:
-    return Kept(f"files-{hashlib.sha256(os.fsencode(place)).hexdigest()[:24]}")
+def _kept_of(folder: Path) -> Kept:
+    return Kept(f"files-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]}")
 
 
 def _mark(path: Path) -> str:
@@ -136,9 +180,9 @@ def _size(mark: str) -> int:
 
 
 @cache
-def _is_kept_track_of(place: Path) -> bool:
+def _is_kept_track_of(folder: Path) -> bool:
     """Whether the file system of a folder keeps a time of change that nobody can set; as Linux tells."""
-    kind = mount_of(place).kind
+    kind = mount_of(folder).kind
     return kind in _KEEPS_CHANGES if sys.platform == "linux" else os.name == "posix"
 
 
@@ -150,7 +194,7 @@ def _read(files: list[tuple[Path, int]]) -> Iterator[str]:
         for start in range(0, max(size, 1), _BLOCK)
     ]
     parts: list[list[bytes]] = [[] for _ in files]
-    said = _Said(sum(size for _, size in files))
+    said = _ReadingProgress(sum(size for _, size in files))
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for first in range(0, len(blocks), _BATCH):
             batch = blocks[first : first + _BATCH]
@@ -175,8 +219,8 @@ def _read_block(block: tuple[int, Path, int, int]) -> bytes:
     return digest.digest()
 
 
-class _Said:
-    """Tells on stderr how far a long reading has come."""
+class _ReadingProgress:
+    """Reports on stderr the progress of a long reading."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done, self._at = total, 0, time.monotonic()

@@ -43,6 +43,8 @@ class Run:
     volumes: Sequence[Path]
     tables: Sequence[Path]
     report: Path
+    pages: Sequence[Path] = ()  # of the report, one a sample, where there are several
+    passing: Sequence[Path] = ()  # of the volumes those that are not kept
 
 
 def describe_run(run: Run) -> dict[str, Any]:
@@ -62,9 +64,13 @@ def describe_run(run: Run) -> dict[str, Any]:
         "samples": {sample.sample: describe_inputs(sample) for sample in run.samples},
         "jobs": list(jobs(run.results / "benchmarks")),
         "models": [_model(path, run.results) for path in run.models],
-        "volumes": [_volume(path, run.results) for path in run.volumes],
+        "volumes": [_volume(path, run.results, kept=path not in run.passing) for path in run.volumes],
         "tables": {str(path.relative_to(run.results)): io.sha256_file(path) for path in run.tables},
-        "report": {"path": str(run.report.relative_to(run.results)), "sha256": io.sha256_file(run.report)},
+        "report": {
+            "path": str(run.report.relative_to(run.results)),
+            "sha256": io.sha256_file(run.report),
+            "pages": {str(path.relative_to(run.results)): io.sha256_file(path) for path in run.pages},
+        },
     }
 
 
@@ -109,11 +115,18 @@ def _model(path: Path, results: Path) -> dict[str, Any]:
     return {"path": str(path.parent.relative_to(results)), **kept}
 
 
-def _volume(path: Path, results: Path) -> dict[str, Any]:
-    """Path, digest, and what the prediction itself recorded (the model's digest, warnings)."""
+def _volume(path: Path, results: Path, *, kept: bool) -> dict[str, Any]:
+    """Path, digest, and what the prediction itself recorded (the model's digest, warnings).
+
+    Of a volume that is not kept, or was removed since, the digest that its job left beside it, of the same files.
+    """
+    if not kept or not path.exists():
+        beside = io.read_json(path.with_name(path.name.removesuffix(".ome.zarr") + ".digest"))
+        return {"path": str(path.relative_to(results)), "kept": False, "units_sha256": beside["sha256"]}
     attributes = io.read_json(path / "zarr.json").get("attributes", {})
     return {
         "path": str(path.relative_to(results)),
+        "kept": True,
         "sha256": raw_digest([path]),
         **attributes.get("txm2sem", {}),
     }

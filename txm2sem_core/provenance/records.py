@@ -1,7 +1,8 @@
-"""What each result was made with, kept beside the results: it is there where Snakemake's memory is lost or not asked.
+"""Records of the settings that each result was made with, kept beside the results.
 
-Snakemake remembers the settings of its jobs in its folder `.snakemake`, by the results' names as they were written, and
-compares them unless it is told not to. So each job leaves a record too: the settings of its rule as names and texts.
+Snakemake keeps the settings of its jobs in its folder `.snakemake`, by the paths of the results, and compares them
+unless an option says otherwise. That folder can be lost, and the results moved. So each job leaves a record too: the
+settings of its rule as names and texts.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ def read_record(record: Path) -> dict[str, Any] | None:
 def differences(known: Mapping[str, Any], now: Mapping[str, str]) -> str:
     """How values that are wanted now differ from those of a record, in words; both as they stand in records."""
     found = [
-        told
+        text
         for name, value in now.items()
         if name in known and value not in (known[name], _briefly(str(known[name])))
-        for told in _told(name, str(known[name]), value)
+        for text in _differences_of(name, str(known[name]), value)
     ]
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return ", ".join(found[:_SHOWN]) + more
@@ -76,8 +77,8 @@ def expected_text(records: Mapping[str, Mapping[str, str]], results: str) -> str
     texts: list[str] = []
     of_values: dict[str, list[str]] = {}
     for path, values in sorted(records.items()):
-        places = {name: _place(_briefly(_short(value, results)), texts) for name, value in values.items()}
-        of_values.setdefault(json.dumps(places, sort_keys=True), []).append(str(PurePath(path).relative_to(results)))
+        indices = {name: _index_of(_briefly(_short(value, results)), texts) for name, value in values.items()}
+        of_values.setdefault(json.dumps(indices, sort_keys=True), []).append(str(PurePath(path).relative_to(results)))
     groups = [{"values": json.loads(values), "records": paths} for values, paths in of_values.items()]
     return json.dumps({"texts": texts, "groups": groups}, sort_keys=True)
 
@@ -86,7 +87,7 @@ def read_expected(text: str) -> dict[str, dict[str, str]]:
     """What `expected_text` wrote: of each record, by its path in the results folder, the values or their digests."""
     known = json.loads(text)
     return {
-        path: {name: known["texts"][place] for name, place in group["values"].items()}
+        path: {name: known["texts"][index] for name, index in group["values"].items()}
         for group in known["groups"]
         for path in group["records"]
     }
@@ -96,7 +97,7 @@ def _briefly(text: str) -> str:
     return text if len(text) <= _SHORT else _DIGEST + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _place(text: str, texts: list[str]) -> int:
+def _index_of(text: str, texts: list[str]) -> int:
     if text not in texts:
         texts.append(text)
     return texts.index(text)
@@ -107,7 +108,7 @@ def _short(value: str, results: str) -> str:
     return value if len(value) <= _LONGEST else f"sha256:{hashlib.sha256(value.encode()).hexdigest()}"
 
 
-def _told(name: str, before: str, now: str) -> Iterator[str]:
+def _differences_of(name: str, before: str, now: str) -> Iterator[str]:
     if name == "raw_digest":
         yield "the raw data"
         return

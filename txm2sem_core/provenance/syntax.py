@@ -45,8 +45,8 @@ class Source(NamedTuple):
     """What matters of a file.
 
     Attributes:
-        digest: of its code; of an `__init__`, without what it only hands on.
-        imports: all but those that only a type checker sees, and what an `__init__` only hands on.
+        digest: of its code; of an `__init__`, without its re-exports.
+        imports: all but those for type checkers alone, and the re-exports of an `__init__`.
         at_import: those that run when it is imported.
         bound: names at its top that imports give it.
         acts: being imported, it does something beyond defining: it registers, or changes another module.
@@ -64,7 +64,7 @@ class Source(NamedTuple):
 
 
 def read_source(path: Path, settings: bool = False) -> Source:
-    """Parse a file, or take what was found in one of the same bytes.
+    """Parse a file, or take the cached result for the same bytes.
 
     Args:
         path: Python file.
@@ -94,7 +94,7 @@ def read_source(path: Path, settings: bool = False) -> Source:
 
 
 def command_source(path: Path, command: str) -> Source:
-    """One command of a file that typer makes commands of, with the functions of the file, and imports, that it uses.
+    """One command of a typer file, with the functions of the file and the imports that it uses.
 
     The words of its options are no part of its code.
 
@@ -131,7 +131,7 @@ def _parsed(path: Path, data: bytes) -> ast.Module:
         return ast.parse(data)
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise ConfigError(f"{path}{line}: this is not Python ({error.args[0]}). Mend the file.") from error
+        raise ConfigError(f"{path}{line}: this is not Python ({error.args[0]}). Correct the file.") from error
 
 
 def _found(tree: ast.Module, package: bool, settings: bool) -> Source:

@@ -1,4 +1,4 @@
-"""What took time to find out, kept in the user's own cache folder, where no received results can put anything."""
+"""A cache of slow look-ups in the user's own cache folder, which received results cannot write to."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import atexit
 import contextlib
 import json
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from txm2sem_core.errors import Txm2semError
 from txm2sem_core.io.atomic import working_path
 
-_FILES = 1000  # of the cache; the oldest are removed
+Mark = tuple[int, int, int, int]
+_FILES = 10_000  # of the cache, one for each volume of a run; the oldest are removed
 
 
 class Kept:
@@ -27,6 +29,7 @@ class Kept:
         """
         self._name, self._most = name, most
         self._values: dict[str, Any] | None = None
+        self._read_as: Mark | None = None  # the state of the file that was read
         self._fresh: dict[str, Any] = {}
 
     def get(self, key: str) -> Any:
@@ -43,31 +46,44 @@ class Kept:
 
     def save(self) -> None:
         """Write what is new, with what other processes have written since."""
-        place = self._place()
-        if place is None or not self._fresh:
+        file = self._path()
+        if file is None or not self._fresh:
             return
-        merged = self._read()
+        known = self._values is not None and self._read_as == _mark(file)
+        merged = self._values or {} if known else self._read()
         merged = {key: value for key, value in merged.items() if key not in self._fresh} | self._fresh
         newest = dict(list(merged.items())[-self._most :]) if self._most else merged
-        with contextlib.suppress(OSError, Txm2semError), working_path(place) as temporary:  # it is only for speed
+        with contextlib.suppress(OSError, Txm2semError), working_path(file) as temporary:  # it is only for speed
             temporary.write_text(json.dumps(newest, separators=(",", ":")), encoding="utf-8")
             self._values, self._fresh = newest, {}
-        _remove_oldest(place.parent)
+        _remove_oldest(file.parent)
 
     def _read(self) -> dict[str, Any]:
-        place = self._place()
+        file = self._path()
+        self._read_as = None if file is None else _mark(file)
         try:
-            values = {} if place is None else json.loads(place.read_bytes())
+            values = {} if file is None else json.loads(file.read_bytes())
         except (OSError, ValueError, RecursionError):
             return {}
         return values if isinstance(values, dict) else {}
 
-    def _place(self) -> Path | None:
+    def _path(self) -> Path | None:
         folder = cache_folder()
         return None if folder is None else folder / f"{self._name}.json"
 
 
+def _mark(file: Path) -> Mark | None:
+    """What tells a file from another that was put in its place; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+@cache
 def _remove_oldest(folder: Path) -> None:
+    """Once a process, since all of the folder is looked at."""
     with contextlib.suppress(OSError):
         files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
         for file in files[:-_FILES]:

@@ -1,18 +1,26 @@
 """Register FIB-SEM slices to TXM slices, crop to what both cover, and refuse pairs that do not register.
 
 - `similarity`: filters before the search, and the similarity of two slices
-- `search`: a coarse search, then mutual information coarse to fine
-- `estimate`: the transform of one pair, its quality metrics, and whether it is accepted
-- `stage`: files in, files out
+- `search`: a coarse search about the identity, then mutual information coarse to fine
+- `estimate`: the transform of slices that nearly lie on each other, its quality metrics, and whether it is accepted
+- `frames`, `poses`: slices of any scale, and the coarse search over all turns, mirrored or not
+- `placing`: one after the other: nearly upright, else anywhere
+- `landmarks`: points that someone has marked by hand
+- `data_bar`: rows of a FIB-SEM slice that are no image
+- `diagnosis`, `numbering`, `neighbours`: what is wrong with refused pairs, and with a whole set
+- `stage`, `tables`: files in, files out
 """
 
 from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
+from txm2sem_core.registration.placing import Placed, place
 from txm2sem_core.registration.stage import register_files, register_pairs
 
 __all__ = [
+    "Placed",
     "Registration",
     "estimate_transform",
     "judge",
+    "place",
     "register_files",
     "register_pairs",
 ]

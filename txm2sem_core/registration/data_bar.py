@@ -4,18 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
-from txm2sem_core.geometry import Array
+from txm2sem_core.geometry import Array, Mask
+from txm2sem_core.intensity.measured import Slice
 
 BAR_SHARE = 0.8  # of a bar's row that its two most frequent grey levels fill; the edges of letters have others
 IMAGE_SHARE = 0.6  # the median of the other rows must lie below, or two levels are nothing odd in this image
+LEAST_MEASURED = 0.5
 SMALLEST_ROWS = 4
 LARGEST_FRACTION = 0.35  # of the image's height
 GAP_ROWS = 2  # rows of a frame or of a blurred seam that may lie within the bar
 
 
-def bar_rows(image: Array) -> tuple[int, int]:
-    """How many rows at the upper and at the lower edge of `image` [Y, X] belong to a data bar or an empty border."""
+def cut_bar(image: Slice) -> tuple[Slice, tuple[int, int]]:
+    """The slice, of whose data bar nothing counts as measured, and the bar's rows at the top and at the bottom.
+
+    Nothing is looked for where a mask of what was measured was given; rows that are found not to be measured anyway,
+    as the border of an aligned stack, are no bar.
+    """
+    rows = (0, 0) if image.given is not None else bar_rows(image.image, image.mask)
+    top = rows[0] if image.mask[: rows[0]].any() else 0
+    bottom = rows[1] if image.mask[image.shape[0] - rows[1] :].any() else 0
+    if not top and not bottom:
+        return image, (0, 0)
+    within = slice(top, image.shape[0] - bottom)
+    mask = np.zeros(image.shape, dtype=bool)
+    mask[within] = Slice(image.image[within]).mask
+    return Slice(image.image, mask), (top, bottom)
+
+
+def bar_rows(image: Array, known: Mask | None = None) -> tuple[int, int]:
+    """How many rows at the upper and at the lower edge of `image` [Y, X] belong to a data bar or an empty border.
+
+    A row that was measured in part by `known` [Y, X], but by less than half, crosses the border of a turned image.
+    """
     shares = np.array([_share_of_two_levels(row) for row in image])
+    if known is not None:
+        part = known.mean(axis=1)
+        shares[(part > 0) & (part < LEAST_MEASURED)] = 0
     top, bottom = _rows_from(shares), _rows_from(shares[::-1])
     inner = shares[top : len(shares) - bottom]
     return (top, bottom) if inner.size and np.median(inner) < IMAGE_SHARE else (0, 0)

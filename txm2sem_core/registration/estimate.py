@@ -41,6 +41,9 @@ from txm2sem_core.registration.search import (
 from txm2sem_core.registration.similarity import Filtered, chance_similarity, correlation, prefilter, similarity
 
 SMALLEST_SIDE_PX = 32  # of a slice, and of what two slices share
+NEAR_ROTATION_DEG = 15.0
+NEAR_SHIFT_FRACTION = 0.35
+NEAR_OVERLAP = 0.5
 AGREEMENT_SIDE_PX = 256  # halves are registered at this size at most: they need not be exact
 
 
@@ -61,6 +64,7 @@ class Registration:
     overlap: float  # share of what was measured of the fixed slice that the moving one covers
     fixed_measured: float  # share of the fixed slice that was measured
     moving_measured: float
+    mirrored: bool  # left to right, before it is turned
     rotation_deg: float  # x towards y
     scale: float  # fixed pixels to a moving pixel
     shift_x_px: float  # of the centre
@@ -68,8 +72,9 @@ class Registration:
 
 
 def estimate_transform(fixed: Slice, moving: Slice, settings: RegisterSettings) -> Registration:
-    """Find the transform that registers `moving` to `fixed`, whatever their contrasts.
+    """Find the transform that registers `moving` to `fixed`, whatever their contrasts, where they nearly lie so.
 
+    Turns, scales and shifts are sought in a window about the identity (`near`); `placing.place` goes on from there.
     Pixels that were not measured are ignored.
 
     Coarse search by masked normalised cross-correlation over a grid of rotations and scales and all shifts, the best by
@@ -79,6 +84,7 @@ def estimate_transform(fixed: Slice, moving: Slice, settings: RegisterSettings) 
     Raises:
         RegistrationError: a slice is blank or too small, or the search moves the two apart.
     """
+    settings = near(settings)
     images, (filtered_fixed, filtered_moving) = _seen(fixed, moving, settings)
     if settings.transform == "none":
         return _described(np.eye(3), images, (filtered_fixed, filtered_moving), disagreement_px=0.0)
@@ -107,6 +113,24 @@ def estimate_from(fixed: Slice, moving: Slice, start: Matrix, settings: Register
     if not found.similarity_after - found.similarity_chance >= settings.min_similarity:
         return found
     return replace(found, disagreement_px=_disagreement_px(*filtered, matrix, settings))
+
+
+def describe_as_is(fixed: Slice, moving: Slice, matrix: Matrix, settings: RegisterSettings) -> Registration:
+    """The quality metrics of a matrix, without a search; what two halves would say is not known, and infinite."""
+    images, filtered = _seen(fixed, moving, settings)
+    return _described(matrix, images, filtered, disagreement_px=float("inf"))
+
+
+def near(settings: RegisterSettings) -> RegisterSettings:
+    """The settings with bounds within which the slices nearly lie on each other."""
+    return settings.model_copy(
+        update={
+            "max_rotation_deg": min(settings.max_rotation_deg, NEAR_ROTATION_DEG),
+            "max_shift_fraction": min(settings.max_shift_fraction, NEAR_SHIFT_FRACTION),
+            "min_overlap": max(settings.min_overlap, NEAR_OVERLAP),
+            "scales": (1.0, 1.0),
+        }
+    )
 
 
 def _seen(
@@ -148,8 +172,8 @@ def _search_among(
     start = best_start(small_fixed, small_moving, starts, _kind(settings), settings.min_overlap)
     if start is None:
         raise RegistrationError(
-            f"no placing of the slices covers register.min_overlap {settings.min_overlap:g} of what was measured of "
-            "the TXM slice"
+            f"no position of the slices as they are covers {settings.min_overlap:g} of what was measured of the TXM "
+            "slice"
         )
     return _refined(fixed, moving, to_full(start, factor), min_step_px, settings)
 
@@ -170,7 +194,7 @@ def _kind(settings: RegisterSettings) -> Kind:
 
 
 def _disagreement_px(fixed: Filtered, moving: Filtered, matrix: Matrix, settings: RegisterSettings) -> float:
-    """Register each half of what the slices share anew, and compare: chance does not strike twice in one place.
+    """Register each half of the overlap again, and compare: a chance match does not repeat at the same position.
 
     Each half is searched over all shifts, from the turn and scale of the whole. The better half counts, since the
     other may be bare of structure. Infinite where nothing can be compared.
@@ -186,10 +210,10 @@ def _disagreement_px(fixed: Filtered, moving: Filtered, matrix: Matrix, settings
     for half in _halves(shared_fixed.shape):
         half_fixed, half_moving = shared_fixed.within(half), shared_moving.within(half)
         try:
-            anew = _search_among(half_fixed, half_moving, [0.0], [1.0], COARSE_MIN_STEP_PX, settings)
+            again = _search_among(half_fixed, half_moving, [0.0], [1.0], COARSE_MIN_STEP_PX, near(settings))
         except RegistrationError:
             continue
-        errors.append(factor * corner_error_px(anew, np.eye(3), half_moving.shape))
+        errors.append(factor * corner_error_px(again, np.eye(3), half_moving.shape))
     return min(errors, default=float("inf"))
 
 
@@ -230,30 +254,43 @@ def _described(
         overlap=overlap,
         fixed_measured=measured_share(filtered[0].mask),
         moving_measured=measured_share(filtered[1].mask),
+        mirrored=scale(matrix) < 0,
         rotation_deg=rotation_deg(matrix),
-        scale=scale(matrix),
+        scale=abs(scale(matrix)),
         shift_x_px=shift_x,
         shift_y_px=shift_y,
     )
 
 
-def judge(registration: Registration, settings: RegisterSettings, fixed_shape: tuple[int, int]) -> list[str]:
+def judge(
+    registration: Registration,
+    settings: RegisterSettings,
+    fixed_shape: tuple[int, int],
+    stated_scale: float = float("nan"),
+) -> list[str]:
     """The reasons to refuse a registration, each with value, bound and key; empty when it is accepted.
 
     With `transform: none` the slices are declared registered, and nothing is refused.
+
+    Args:
+        registration: of a pair.
+        settings: its bounds.
+        fixed_shape: (Y, X) of the TXM slice.
+        stated_scale: TXM pixels to a FIB-SEM pixel by the pixel sizes; NaN where they do not say it.
     """
     if settings.transform == "none":
         return []
     found = registration
-    scale_percent = 100 * abs(found.scale - 1)
     shift_fraction = float(np.hypot(found.shift_x_px, found.shift_y_px)) / min(fixed_shape)
+    anywhere = settings.max_shift_fraction == 1
     above_chance = found.similarity_after - found.similarity_chance
     at_most = [
         ("rotation", abs(found.rotation_deg), settings.max_rotation_deg, "max_rotation_deg"),
-        ("scale off by percent", scale_percent, settings.max_scale_percent, "max_scale_percent"),
-        ("shift by fraction of the side", shift_fraction, settings.max_shift_fraction, "max_shift_fraction"),
+        *_scale_bound(found.scale, settings, stated_scale),
+        ("shift by fraction of the side", 0 if anywhere else shift_fraction, settings.max_shift_fraction,
+         "max_shift_fraction"),
         ("halves disagree by pixels", found.disagreement_px, settings.max_disagreement_px, "max_disagreement_px"),
-    ]
+    ]  # fmt: skip
     at_least = [
         ("overlap", found.overlap, settings.min_overlap, "min_overlap"),
         ("similarity above chance", above_chance, settings.min_similarity, "min_similarity"),
@@ -265,4 +302,16 @@ def judge(registration: Registration, settings: RegisterSettings, fixed_shape: t
     reasons += [
         f"{what} {value:.3g} < register.{key} {bound:g}" for what, value, bound, key in at_least if not value >= bound
     ]
-    return reasons
+    return (
+        reasons if settings.mirrored or not found.mirrored else ["mirrored, and register.mirrored is false", *reasons]
+    )
+
+
+def _scale_bound(found: float, settings: RegisterSettings, stated_scale: float) -> list[tuple[str, float, float, str]]:
+    """The entry for `judge` where a scale lies neither near 1, nor near the stated one, nor within `scales`."""
+    reach = settings.max_scale_percent / 100
+    lowest, highest = settings.scales
+    if lowest * (1 - reach) <= found <= highest * (1 + reach):
+        return []
+    off = min(abs(found / known - 1) for known in (1.0, stated_scale) if np.isfinite(known)) * 100
+    return [("scale off by percent", off, settings.max_scale_percent, "max_scale_percent")]

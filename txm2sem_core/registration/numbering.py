@@ -14,11 +14,12 @@ import numpy as np
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
 from txm2sem_core.intensity.measured import Slice
-from txm2sem_core.registration.diagnosis import PAGE
+from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.estimate import estimate_transform, judge
 from txm2sem_core.registration.search import shrink_slice
 from txm2sem_core.samples.raw_pairs import RawPair
 
+PAGE = "docs/guides/your-own-data.md, 'What a hint says'"
 SMALL_SIDE_PX = 256  # shorter side at which partners are compared
 TRIED = 3  # of the refused pairs, and of the accepted ones
 FEWEST_FITS = 2
@@ -26,11 +27,11 @@ FEWEST_FITS = 2
 
 @dataclass(frozen=True)
 class _Numbering:
-    """A fault of numbers, and the place in the set of the TXM slice that a FIB-SEM slice would belong to then."""
+    """A fault of numbers, and the index in the set of the TXM slice that a FIB-SEM slice would belong to then."""
 
     fault: str
     code: str
-    partner: Callable[[int, int], int]  # place and count of the pairs to the partner's place
+    partner: Callable[[int, int], int]  # index of a pair and count of pairs to the index of the partner
 
 
 NUMBERINGS = (
@@ -66,10 +67,10 @@ def find_numbering(pairs: Sequence[RawPair], margins: Sequence[float | None], se
 def _fitting(
     numbering: _Numbering, pairs: Sequence[RawPair], margins: Sequence[float | None], settings: RegisterSettings
 ) -> list[int] | None:
-    """The places of the refused pairs that fit if the numbers have this fault; None if it is not there."""
-    places = [i for i in range(len(pairs)) if 0 <= (j := numbering.partner(i, len(pairs))) < len(pairs) and i != j]
-    refused = _spread([i for i in places if margins[i] is None])
-    accepted = _spread([i for i in places if margins[i] is not None])
+    """The indices of the refused pairs that fit if the numbers have this fault; None if it is not there."""
+    indices = [i for i in range(len(pairs)) if 0 <= (j := numbering.partner(i, len(pairs))) < len(pairs) and i != j]
+    refused = _evenly_chosen([i for i in indices if margins[i] is None])
+    accepted = _evenly_chosen([i for i in indices if margins[i] is not None])
     if len(refused) < FEWEST_FITS:
         return None
     fits, failed = [], 0
@@ -84,12 +85,12 @@ def _fitting(
     return refused_fits if len(refused_fits) >= FEWEST_FITS and len(fits) >= 3 * failed else None
 
 
-def _spread(places: list[int]) -> list[int]:
+def _evenly_chosen(indices: list[int]) -> list[int]:
     """The outermost first, since a wrong end shows there the most, and one between."""
-    if not places:
+    if not indices:
         return []
-    chosen = np.unique(np.linspace(0, len(places) - 1, min(TRIED, len(places))).round().astype(int)).tolist()
-    return sorted((places[k] for k in chosen), key=lambda i: -abs(i - (places[0] + places[-1]) / 2))
+    chosen = np.unique(np.linspace(0, len(indices) - 1, min(TRIED, len(indices))).round().astype(int)).tolist()
+    return sorted((indices[k] for k in chosen), key=lambda i: -abs(i - (indices[0] + indices[-1]) / 2))
 
 
 def _fits(pair: RawPair, partner: RawPair, margin: float | None, settings: RegisterSettings) -> bool:
@@ -103,7 +104,7 @@ def _fits(pair: RawPair, partner: RawPair, margin: float | None, settings: Regis
 
 def _margin(txm: RawPair, sem: RawPair, settings: RegisterSettings) -> float | None:
     """Similarity above chance of the two slices, shrunk, or None where they are refused."""
-    fixed, moving = _small(txm.read_txm(), sem.read_sem())
+    fixed, moving = _small(txm.read_txm(), cut_bar(sem.read_sem())[0])
     try:
         found = estimate_transform(fixed, moving, settings)
     except RegistrationError:

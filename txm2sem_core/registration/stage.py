@@ -5,62 +5,41 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError, print_warnings, printable
-from txm2sem_core.geometry import Array, Crop, Matrix, common_crop, coverage, covered_by, warp
+from txm2sem_core.geometry import Array, Crop, Matrix, common_crop, coverage, covered_by, touched_by, warp
 from txm2sem_core.intensity.measured import Slice, filled, measured_share
+from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.diagnosis import explain
-from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
+from txm2sem_core.registration.estimate import Registration
+from txm2sem_core.registration.landmarks import BY_HAND, place_by_landmarks
+from txm2sem_core.registration.neighbours import similarity_beside
 from txm2sem_core.registration.numbering import find_numbering
+from txm2sem_core.registration.placing import Placed, place, place_anywhere, place_near
+from txm2sem_core.registration.tables import Outcome, write_tables
 from txm2sem_core.runtime.progress import progress
 from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.warnings import set_warnings
 
-MEASURES = (
-    "correlation_before",
-    "correlation_after",
-    "similarity_before",
-    "similarity_after",
-    "similarity_chance",
-    "disagreement_px",
-    "rotation_deg",
-    "scale",
-    "shift_x_px",
-    "shift_y_px",
-    "overlap",
-    "fixed_measured",
-    "moving_measured",
-)
+WRONG_NUMBER = "it passed, on a neighbouring slice"
+FIRST_ALONE = 2  # refused pairs that are sought anywhere one after the other, until one is found
 REMEDY = "Check that its two slices show the same place, or change the keys named, or leave the pair out"
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What became of one pair. Without a registration there is no crop either."""
+class _Read(NamedTuple):
+    """The slices of a pair, and how many rows of a data bar the FIB-SEM slice has at the top and at the bottom."""
 
-    pair: RawPair
-    registration: Registration | None
-    crop: Crop
-    reasons: list[str]
-    digests: dict[str, str]  # file kind to SHA-256; empty for a refused pair
-    hint: str = ""  # of a refused pair: what is wrong and what to do, as far as it was found
-
-    @property
-    def accepted(self) -> bool:
-        return not self.reasons
-
-    @property
-    def verdict(self) -> str:
-        """Why the pair was refused; empty for an accepted one."""
-        return "; ".join([*self.reasons, *([self.hint] if self.hint else [])])
+    txm: Slice
+    sem: Slice
+    bar: tuple[int, int]
 
 
 def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output: Path, workers: int = 1) -> None:
@@ -81,16 +60,47 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
         raise InputError(f"{output}: there are no pairs to register. Check the folders in the sample table.")
     with io.atomic_path(output / "pairs") as folder, ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         folder.mkdir()
-        results = pool.map(partial(_register_pair, settings=settings, folder=folder), pairs)
         try:
-            outcomes = list(progress(results, "register", len(pairs), "pairs"))
-            outcomes = _explained(outcomes, settings, pool)
+            outcomes = _all_pairs(pairs, settings, folder, pool)
+            beside = pool.map(partial(similarity_beside, pairs=pairs, settings=settings), outcomes)
+            outcomes = [replace(each, beside=to) for each, to in zip(outcomes, beside, strict=True)]
         except BaseException:
             pool.shutdown(cancel_futures=True)  # else the pairs that wait would still be registered
             raise
         _check_refused(outcomes, settings)
+    _say_found(outcomes)
     _say_unmeasured([outcome.registration for outcome in outcomes if outcome.registration is not None])
-    _write_tables(outcomes, output)
+    write_tables(outcomes, output)
+    print_warnings("register", set_warnings(io.read_csv(output / "quality.csv")))
+
+
+def _all_pairs(
+    pairs: Sequence[RawPair], settings: RegisterSettings, folder: Path, pool: ThreadPoolExecutor
+) -> list[Outcome]:
+    """First every pair about where it is; then those refused anywhere, where one's place is a start for the others.
+
+    A few are sought one after the other until one is found: so results do not depend on which thread is first.
+    """
+    results = pool.map(partial(_register_near, settings=settings, folder=folder), pairs)
+    outcomes = list(progress(results, "register", len(pairs), "pairs"))
+    refused = [i for i, outcome in enumerate(outcomes) if not outcome.accepted]
+    numbering = find_numbering(pairs, [_margin(outcome) for outcome in outcomes], settings) if refused else None
+    if numbering is not None:  # then those that passed are on a wrong slice as well
+        return [replace(each, reasons=each.reasons or [WRONG_NUMBER], hint=numbering) for each in outcomes]
+    starts: list[Matrix] = []
+    for count, i in enumerate(refused):
+        if starts or count == FIRST_ALONE or settings.transform == "none":
+            rest = refused[count:]
+            again = partial(_register_anywhere, settings=settings, folder=folder, starts=starts)
+            found = pool.map(again, [outcomes[k] for k in rest])
+            for k, outcome in zip(rest, progress(found, "search anywhere", len(rest), "refused pairs"), strict=True):
+                outcomes[k] = outcome
+            break
+        outcomes[i] = _register_anywhere(outcomes[i], settings, folder, [])
+        found_one = outcomes[i].registration
+        if outcomes[i].accepted and found_one is not None:
+            starts.append(found_one.matrix)
+    return outcomes
 
 
 def register_files(
@@ -101,13 +111,14 @@ def register_files(
     mask: Path | None = None,
     *,
     measured: tuple[Path | None, Path | None] = (None, None),
+    landmarks: Path | None = None,
     overwrite: bool = True,
 ) -> Registration:
     """Register one FIB-SEM slice: `registered.tif` on the TXM slice's grid, and `transform.json`, in `output`.
 
     With a mask of the FIB-SEM slice also `mask.tif`, brought along by the same transform. `measured` are masks of what
-    was measured of the TXM and of the FIB-SEM slice; what was not keeps its value, NaN too. With `overwrite` an earlier
-    registration of ours is replaced.
+    was measured of the TXM and of the FIB-SEM slice; what was not keeps its value, NaN too. `landmarks` are points
+    marked by hand, as BigWarp exports them. With `overwrite` an earlier registration of ours is replaced.
 
     Raises:
         InputError: one of these files is an input or something of the user's (see `io.check_output`); a file that
@@ -115,45 +126,47 @@ def register_files(
         RegistrationError: the registration is refused. Nothing is written.
     """
     names = ["registered.tif", "transform.json", *(["mask.tif"] if mask is not None else [])]
-    io.check_output([fixed, moving, mask, *measured], files=[output / name for name in names])
+    io.check_output([fixed, moving, mask, *measured, landmarks], files=[output / name for name in names])
     pair = RawPair(moving.stem, None, fixed, moving, txm_measured=measured[0], sem_measured=measured[1])
-    txm, sem = _read_slices(pair, settings)
+    pair = replace(pair, landmarks=() if landmarks is None else (landmarks,))
+    txm, sem, bar = _read_slices(pair, settings)
     if np.array_equal(txm.image, sem.image):
         print_warnings("register", [f"{moving} and {fixed} are the same image to the last bit. Give a slice of each."])
     on_sem = None if mask is None else _read_on_sem(mask, moving, sem.shape)
-    try:
-        found = estimate_transform(txm, sem, settings)
-        reasons = judge(found, settings, txm.shape)
-    except RegistrationError as error:
-        reasons = [str(error)]
-    if reasons:
-        reasons += [*_unmeasured(txm, sem), explain(txm, sem, settings, _stated_scale(pair))]
+    placed = place_by_landmarks(pair, txm, sem, settings) or place(txm, sem, settings, pair.stated_scale)
+    found = placed.found
+    if found is None or not placed.accepted:
+        reasons = [*placed.reasons, *_unmeasured(txm, sem)]
+        reasons += [BY_HAND if pair.landmarks else explain(txm, sem, settings, pair.stated_scale)]
         raise RegistrationError(f"{moving} on {fixed}: refused, {'; '.join(reasons)}. {REMEDY}.")
     registered = sem.image if settings.transform == "none" else _placed(sem, found.matrix, txm.shape)
-    crop = _crop(found, settings, sem.shape, txm.shape)
+    crop = _crop(found, settings, sem.shape, txm.shape, bar)
     record: dict[str, Any] = {name: _finite(value) for name, value in asdict(found).items() if name != "matrix"}
     record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform, **io.MARK}
     io.write_tiff(output / "registered.tif", registered, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     if on_sem is not None:
-        placed = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0)
-        io.write_tiff(output / "mask.tif", placed, io.read_voxel_size_nm(fixed), overwrite=overwrite)
+        on_txm = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0)
+        io.write_tiff(output / "mask.tif", on_txm, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     io.write_json(output / "transform.json", record, overwrite=overwrite)
+    _say_found([Outcome(pair, found, crop, [], {}, bar)])
     _say_unmeasured([found])
     return found
 
 
-def _finite(value: float) -> float | None:
+def _finite(value: float) -> float | bool | None:
+    if isinstance(value, bool):
+        return value
     return float(value) if np.isfinite(value) else None
 
 
-def _read_slices(pair: RawPair, settings: RegisterSettings) -> tuple[Slice, Slice]:
-    txm, sem = pair.read_txm(), pair.read_sem()
+def _read_slices(pair: RawPair, settings: RegisterSettings) -> _Read:
+    txm, (sem, bar) = pair.read_txm(), cut_bar(pair.read_sem())
     if settings.transform == "none" and txm.shape != sem.shape:
         raise InputError(
             f"{pair.txm} is {txm.shape} and {pair.sem} is {sem.shape} (Y, X): with register.transform = none the two "
             "must be of one shape. Crop them alike, or choose another transform."
         )
-    return txm, sem
+    return _Read(txm, sem, bar)
 
 
 def _placed(sem: Slice, matrix: Matrix, shape: tuple[int, int]) -> Array:
@@ -203,36 +216,70 @@ def _read_on_sem(path: Path, sem_path: Path, shape: tuple[int, ...]) -> Array:
 
 
 def _crop(
-    found: Registration, settings: RegisterSettings, sem_shape: tuple[int, int], txm_shape: tuple[int, int]
+    found: Registration,
+    settings: RegisterSettings,
+    sem_shape: tuple[int, int],
+    txm_shape: tuple[int, int],
+    bar: tuple[int, int],
 ) -> Crop:
+    """The largest rectangle of the TXM slice that the FIB-SEM slice covers, but for its data bar."""
     if settings.transform == "none":
         return Crop(0, txm_shape[0], 0, txm_shape[1])
-    return common_crop(coverage(found.matrix, sem_shape, txm_shape))
+    below = np.array([[1, 0, 0], [0, 1, bar[0]], [0, 0, 1]], dtype=np.float64)
+    return common_crop(coverage(found.matrix @ below, (sem_shape[0] - sum(bar), sem_shape[1]), txm_shape))
 
 
-def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _Outcome:
-    txm, sem = _read_slices(pair, settings)
+def _register_near(pair: RawPair, settings: RegisterSettings, folder: Path) -> Outcome:
+    txm, sem, _ = slices = _read_slices(pair, settings)
+    placed = place_by_landmarks(pair, txm, sem, settings) or place_near(txm, sem, settings, pair.stated_scale)
+    return _kept(pair, slices, _images_on_sem(pair, sem.shape), placed, settings, folder)
+
+
+def _register_anywhere(refused: Outcome, settings: RegisterSettings, folder: Path, starts: Sequence[Matrix]) -> Outcome:
+    """A pair that was refused where it is, sought anywhere; with a hint where it is refused again."""
+    pair = refused.pair
+    if pair.landmarks:
+        return replace(refused, hint=BY_HAND)
+    txm, sem, _ = slices = _read_slices(pair, settings)
+    placed = None
+    if settings.transform != "none":
+        placed = place_anywhere(txm, sem, settings, pair.stated_scale, starts)
+    if placed is not None:
+        return _kept(pair, slices, _images_on_sem(pair, sem.shape), placed, settings, folder)
+    return replace(refused, hint=explain(txm, sem, settings, pair.stated_scale))
+
+
+def _images_on_sem(pair: RawPair, shape: tuple[int, ...]) -> dict[str, Array]:
     charge = {"charge": pair.charge} if pair.charge is not None else {}
-    on_sem = {name: _read_on_sem(path, pair.sem, sem.shape) for name, path in (charge | pair.extra).items()}
-    try:
-        found = estimate_transform(txm, sem, settings)
-    except RegistrationError as error:
-        return _Outcome(pair, None, Crop(0, 0, 0, 0), [str(error), *_unmeasured(txm, sem)], {})
-    crop = _crop(found, settings, sem.shape, txm.shape)
-    reasons = judge(found, settings, txm.shape)
-    if reasons:
-        return _Outcome(pair, found, crop, [*reasons, *_unmeasured(txm, sem)], {})
+    return {name: _read_on_sem(path, pair.sem, shape) for name, path in (charge | pair.extra).items()}
+
+
+def _kept(
+    pair: RawPair,
+    slices: _Read,
+    on_sem: dict[str, Array],
+    result: Placed,
+    settings: RegisterSettings,
+    folder: Path,
+) -> Outcome:
+    """The outcome of a pair; of an accepted one the images are written."""
+    (txm, sem, bar), found = slices, result.found
+    if found is None:
+        return Outcome(pair, None, Crop(0, 0, 0, 0), [*result.reasons, *_unmeasured(txm, sem)], {}, bar)
+    crop = _crop(found, settings, sem.shape, txm.shape, bar)
+    if not result.accepted:
+        return Outcome(pair, found, crop, [*result.reasons, *_unmeasured(txm, sem)], {}, bar)
     sem_measured = sem.mask
     placed = {"sem": sem.image} | on_sem
     if settings.transform != "none":
-        placed = {name: warp(image, found.matrix, txm.shape, order=0) for name, image in on_sem.items()}
+        placed = {name: _placed_mask(name, image, found.matrix, txm.shape) for name, image in on_sem.items()}
         placed = {"sem": _placed(sem, found.matrix, txm.shape)} | placed
         sem_measured = covered_by(sem_measured, found.matrix, txm.shape)
     charged = io.not_zero(placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8)))
     masks = {"mask": ~charged & txm.mask & sem_measured, "charge": charged}
     # what later stages cannot find: NaN is filled below
     masks |= {"txm_measured": txm.mask} if pair.txm_measured is not None or _has_nan(txm.image) else {}
-    masks |= {"sem_measured": sem_measured} if pair.sem_measured is not None or _has_nan(sem.image) else {}
+    masks |= {"sem_measured": sem_measured} if pair.sem_measured is not None or any(bar) or _has_nan(sem.image) else {}
     images = {"txm": txm.image, **{name: np.where(each, 255, 0).astype(np.uint8) for name, each in masks.items()}}
     voxel_size_nm = io.read_voxel_size_nm(pair.txm)
     digests = {}
@@ -240,37 +287,23 @@ def _register_pair(pair: RawPair, settings: RegisterSettings, folder: Path) -> _
         path = folder / f"{pair.pair}_{name}.tif"
         io.write_tiff(path, _finite_image(crop.of(image)), voxel_size_nm)
         digests[name] = io.sha256_file(path)
-    return _Outcome(pair, found, crop, [], digests)
+    return Outcome(pair, found, crop, [], digests, bar)
 
 
-def _explained(outcomes: list[_Outcome], settings: RegisterSettings, pool: ThreadPoolExecutor) -> list[_Outcome]:
-    """The outcomes, those of refused pairs with a hint: of the numbers if these are wrong, else of each pair."""
-    refused = [outcome for outcome in outcomes if not outcome.accepted]
-    if not refused:
-        return outcomes
-    pairs = [outcome.pair for outcome in outcomes]
-    margins = [_margin(outcome) for outcome in outcomes]
-    numbering = find_numbering(pairs, margins, settings)
-    if numbering is not None:
-        hints = [numbering] * len(refused)
-    else:
-        found = pool.map(partial(_hint, settings=settings), [outcome.pair for outcome in refused])
-        hints = list(progress(found, "look for what is wrong", len(refused), "refused pairs"))
-    with_hint = dict(zip([outcome.pair.pair for outcome in refused], hints, strict=True))
-    return [replace(outcome, hint=with_hint.get(outcome.pair.pair, "")) for outcome in outcomes]
+def _placed_mask(name: str, image: Array, matrix: Matrix, shape: tuple[int, int]) -> Array:
+    """A mask on the fixed grid: charged where any of the pixels within is, of other masks what most of them have."""
+    if name == "charge":
+        return np.where(touched_by(io.not_zero(image), matrix, shape) & coverage(matrix, image.shape, shape), 255, 0)
+    return warp(image, matrix, shape, order=0)
 
 
-def _margin(outcome: _Outcome) -> float | None:
+def _margin(outcome: Outcome) -> float | None:
     """How far an accepted pair stands above chance; None for a refused one."""
     found = outcome.registration
     return found.similarity_after - found.similarity_chance if outcome.accepted and found is not None else None
 
 
-def _hint(pair: RawPair, settings: RegisterSettings) -> str:
-    return explain(*_read_slices(pair, settings), settings, _stated_scale(pair))
-
-
-def _check_refused(outcomes: list[_Outcome], settings: RegisterSettings) -> None:
+def _check_refused(outcomes: list[Outcome], settings: RegisterSettings) -> None:
     refused = [outcome for outcome in outcomes if not outcome.accepted]
     named = "\n".join(printable(f"  {o.pair.sem} on {o.pair.txm}: {o.verdict}") for o in refused)
     if not refused:
@@ -282,63 +315,8 @@ def _check_refused(outcomes: list[_Outcome], settings: RegisterSettings) -> None
     raise RegistrationError(f"{len(refused)} of {len(outcomes)} pairs are refused:\n{named}\n{REMEDY}{exclude}.")
 
 
-def _write_tables(outcomes: list[_Outcome], output: Path) -> None:
-    """Write the three tables.
-
-    `quality.csv` has a row for every pair, `index.csv` one for every accepted pair, `transforms.json` an entry for
-    every pair that got a transform, refused ones among them, so that a figure can show what was refused. A hidden file
-    beside them says that they are ours, since they have no room for a mark.
-    """
-    index = pd.DataFrame([_index_row(outcome) for outcome in outcomes if outcome.accepted])
-    transforms = {
-        o.pair.pair: {"matrix": o.registration.matrix.tolist(), "crop": o.crop._asdict(), "z": o.pair.z}
-        | {"accepted": o.accepted}
-        for o in outcomes
-        if o.registration is not None
-    }
-    io.write_json(output / "transforms.json", transforms)
-    io.write_csv(output / "quality.csv", _whole_z(pd.DataFrame([_quality_row(outcome) for outcome in outcomes])))
-    io.write_csv(output / "index.csv", _whole_z(index))
-    digests = {name: io.sha256_file(output / name) for name in ("transforms.json", "quality.csv", "index.csv")}
-    io.write_json(output / io.MANIFEST, {**io.MARK, "sha256": digests})
-
-
-def _whole_z(table: pd.DataFrame) -> pd.DataFrame:
-    return table.astype({"z": "Int64"})  # a missing z would turn the others into 8.0
-
-
-def _quality_row(outcome: _Outcome) -> dict[str, Any]:
-    pair, crop = outcome.pair, outcome.crop
-    measures = {name: getattr(outcome.registration, name, float("nan")) for name in MEASURES}
-    return {
-        "pair": pair.pair,
-        "z": pair.z,
-        "split": pair.split,
-        **measures,
-        "stated_scale": _stated_scale(pair),
-        "crop_height": crop.y1 - crop.y0,
-        "crop_width": crop.x1 - crop.x0,
-        "accepted": outcome.accepted,
-        "reasons": outcome.verdict,
-    }
-
-
-def _stated_scale(pair: RawPair) -> float:
-    """TXM pixels to a FIB-SEM pixel, as the files' own pixel sizes have it; NaN where one says nothing."""
-    txm, sem = (io.read_voxel_size_nm(path) for path in (pair.txm, pair.sem))
-    known = txm is not None and sem is not None and txm[2] and sem[2]
-    return sem[2] / txm[2] if known else float("nan")  # type: ignore[index, operator]
-
-
-def _index_row(outcome: _Outcome) -> dict[str, Any]:
-    pair, crop = outcome.pair, outcome.crop
-    return {
-        "pair": pair.pair,
-        "z": pair.z,
-        "split": pair.split,
-        **crop._asdict(),
-        "height": crop.y1 - crop.y0,
-        "width": crop.x1 - crop.x0,
-        **{name: f"pairs/{pair.pair}_{name}.tif" for name in outcome.digests},
-        **{f"{name}_sha256": digest for name, digest in outcome.digests.items()},
-    }
+def _say_found(outcomes: Sequence[Outcome]) -> None:
+    """Say in the log how slices lie that are not nearly on their partners, and what was cut off of them."""
+    for outcome in outcomes:
+        if outcome.found:
+            print(printable(f"register: {outcome.pair.sem} on {outcome.pair.txm}: {outcome.found}"), file=sys.stderr)

@@ -1,6 +1,8 @@
 """The report of a run, gathered from the results of all samples.
 
 - `gather`: all of it
+- `answer`: what it says first: the rock, and whether the X-rays agree
+- `picture`: pictures of the volume beside that
 - `inputs`: its inputs from the workflow
 - `tables`: tables of `metrics/` as they are shown
 - `volumes`: what the viewer of slices holds

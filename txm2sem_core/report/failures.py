@@ -27,7 +27,7 @@ class Failure:
 
 
 def messages_in(log: Path) -> list[str]:
-    """What a job of ours was stopped by, as its log says; empty where there is no log."""
+    """The error messages in a job's log; empty where there is no log."""
     return [line.removeprefix(OURS) for line in _lines(log) if line.startswith(OURS)]
 
 
@@ -53,10 +53,10 @@ def failures(groups: Iterable[Sequence[Failure]]) -> list[Failure]:
     return sorted(found)
 
 
-def told(failed: Sequence[Failure], variants: Iterable[str], maker_of: Maker = lambda path: None) -> str:
+def failure_message(failed: Sequence[Failure], variants: Iterable[str], maker_of: Maker = lambda path: None) -> str:
     """The failed jobs for the terminal, a few lines each, and how to go on without the variants that failed.
 
-    Where one says first that it lacks a result, as someone has removed it, it is told how that is made again.
+    Where a job failed because a result was removed, the message says how to make that again.
     """
     jobs = "1 job" if len(failed) == 1 else f"{len(failed)} jobs"
     lines = [f"txm2sem: {jobs} failed; what did not depend on {'it' if len(failed) == 1 else 'them'} was made:"]
@@ -85,7 +85,7 @@ def _is_of(log: Path, variant: str) -> bool:
 def print_failures(
     groups: Iterable[Iterable[tuple[str, Sequence[str]]]], variants: Iterable[str], maker_of: Maker = lambda path: None
 ) -> None:
-    """Say on stderr which jobs failed, see `failures`; each job is the name of its rule, and its logs.
+    """Write to stderr which jobs failed (see `failures`); each job is the name of its rule, and its logs.
 
     Args:
         groups: of jobs, one each where they ran alone.
@@ -94,4 +94,4 @@ def print_failures(
     """
     failed = failures([[Failure(rule, Path(logs[0])) for rule, logs in jobs if logs] for jobs in groups])
     if failed:
-        print(told(failed, list(variants), maker_of), file=sys.stderr)
+        print(failure_message(failed, list(variants), maker_of), file=sys.stderr)

@@ -16,14 +16,25 @@ import pandas as pd
 
 from txm2sem_core import __version__, io
 from txm2sem_core.catalogue.figures import caption_of
+from txm2sem_core.report.answer import answer_of, best_of
 from txm2sem_core.report.failures import messages_in
-from txm2sem_core.report.page import FigureEntry, ReportData, SampleReport, ViewerData, VolumeEntry, write_report
+from txm2sem_core.report.page import (
+    Answer,
+    FigureEntry,
+    ReportData,
+    SampleReport,
+    ViewerData,
+    VolumeEntry,
+    write_report,
+)
+from txm2sem_core.report.picture import pictures_of
 from txm2sem_core.report.stated import made_otherwise
 from txm2sem_core.report.tables import read_paired, read_tables, rows_of
 from txm2sem_core.report.volumes import Source, choose_sources, embed_volumes
 from txm2sem_core.report.warnings import gaps_of, of_one_phase, warn_of
 
-VIEWER_BYTES = 11_000_000  # of all samples' slices together
+VIEWER_BYTES = 11_000_000  # of each sample's slices
+KEPT = ".viewer.npz"  # of each sample: its compressed slices
 _PACKAGES = ("torch", "numpy", "scikit-image", "SimpleITK", "zarr", "snakemake")
 SOURCES = {
     "phantom": ("synthetic", "Synthetic phantom: rock, TXM and FIB-SEM are computed, and the truth is known"),
@@ -47,6 +58,8 @@ class SampleResults:
     truth: Path | None
     tables: Sequence[str]  # names of files in `metrics/`
     left_out: Sequence[str] = ()  # variants that the run was made without
+    sampling: Sequence[str] = ()  # variants that draw samples
+    flow_axis: str = "x"
 
 
 def parse_samples(text: str) -> list[SampleResults]:
@@ -62,6 +75,8 @@ def parse_samples(text: str) -> list[SampleResults]:
             truth=Path(sample["truth"]) if sample["truth"] else None,
             tables=sample["tables"],
             left_out=sample.get("left_out", ()),
+            sampling=sample.get("sampling", ()),
+            flow_axis=sample.get("flow_axis", "x"),
         )
         for sample in json.loads(text)
     ]
@@ -84,20 +99,19 @@ def report_results(
     output: Path,
     expected: Expected = MappingProxyType({}),
 ) -> None:
-    """Write the report of a whole run as one HTML file.
+    """Write the report of a whole run: one HTML file or, of several samples, an index and a page each.
 
     Args:
         title: of the page.
         samples: what is shown.
         settings_yaml: the configuration, to be shown.
-        output: HTML.
+        output: HTML; of several samples the index, and each has a page (see `page.page_of`).
         expected: what the records of results must say if they were made with these settings (see `stated`).
     """
-    share = VIEWER_BYTES / max(1, len(samples))
     data: ReportData = {
         "title": title,
         "created_by": f"TXM2SEM {__version__}",
-        "samples": [_sample(sample, share, expected) for sample in samples],
+        "samples": [_sample(sample, expected) for sample in samples],
         "settings_yaml": settings_yaml,
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)},
@@ -113,7 +127,7 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _sample(sample: SampleResults, viewer_bytes: float, expected: Expected) -> SampleReport:
+def _sample(sample: SampleResults, expected: Expected) -> SampleReport:
     quality = io.read_csv(sample.folder / "registered" / "quality.csv")
     store = io.read_json(sample.folder / "patches" / "store.json")
     index = io.read_csv(sample.folder / "patches" / "index.csv")
@@ -121,6 +135,7 @@ def _sample(sample: SampleResults, viewer_bytes: float, expected: Expected) -> S
     summary = rows_of(io.read_csv(metrics / "summary.csv"))
     refused = quality[~quality["accepted"].astype(bool)]
     kind, description = SOURCES[sample.source]
+    viewer = _viewer(sample, summary, store)
     return {
         "name": sample.name,
         "source": kind,
@@ -148,19 +163,26 @@ def _sample(sample: SampleResults, viewer_bytes: float, expected: Expected) -> S
                 ]
             )
         ),
-        "viewer": _viewer(sample, summary, store, viewer_bytes),
+        "answer": _answer(sample, summary, viewer),
+        "viewer": viewer,
     }
+
+
+def _answer(sample: SampleResults, summary: Sequence[Row], viewer: ViewerData | None) -> Answer:
+    answer = answer_of(sample.folder / "metrics", sample.tables, summary, sample.sampling, sample.flow_axis)
+    pictures, caption = pictures_of(viewer, answer["variant"])
+    return {**answer, "pictures": pictures, "caption": caption}
 
 
 def _left_out(sample: SampleResults) -> list[str]:
     """Variants that the configuration names and the run was made without, with what stopped their training."""
-    told = []
+    texts = []
     for name in sample.left_out:
         logs = sorted((sample.folder.parent / "logs" / sample.name / "train_model").glob(f"{name}_seed*.log"))
         messages = [message for log in logs for message in messages_in(log)]
         why = f" Its training failed: {messages[-1]}" if messages else ""
-        told.append(f"The variant {name} is left out (leave_out), and stands in no table or figure.{why}")
-    return told
+        texts.append(f"The variant {name} is left out (leave_out), and stands in no table or figure.{why}")
+    return texts
 
 
 def _warnings(
@@ -179,7 +201,7 @@ def _patches(index: pd.DataFrame, size_px: int) -> str:
 
 
 def _beyond(summary: Sequence[Row], volumes: Path | None) -> list[str]:
-    """What the answer does not say, with what the best learned variant's volume says of it."""
+    """What the verdict does not cover, with the metrics of the best learned variant's volume."""
     best = next((row for row in summary if row["kind"] == "learned"), None)
     rows = [] if volumes is None or not volumes.exists() else rows_of(io.read_csv(volumes))
     own = next((row for row in rows if best is not None and row["variant"] == best["variant"]), {})
@@ -216,7 +238,9 @@ def _finite(row: Mapping[str, Any], key: str) -> float | None:
     return float(value) if value is not None and math.isfinite(float(value)) else None
 
 
-def _viewer(sample: SampleResults, summary: Sequence[Row], store: Row, most_bytes: float) -> ViewerData | None:
-    sources = choose_sources(summary, sample.volumes, sample.txm_volume, sample.truth)
+def _viewer(sample: SampleResults, summary: Sequence[Row], store: Row) -> ViewerData | None:
+    speaker, _ = best_of(summary, sample.sampling)
+    first = "" if speaker is None else str(speaker["variant"])
+    sources = choose_sources(summary, sample.volumes, sample.txm_volume, sample.truth, first)
     levels = store["sem_range"]["low"], store["sem_range"]["high"]
-    return embed_volumes(sources, levels, store["voxel_size_nm"], most_bytes)
+    return embed_volumes(sources, levels, store["voxel_size_nm"], VIEWER_BYTES, sample.folder / KEPT)

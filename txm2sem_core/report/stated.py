@@ -27,13 +27,13 @@ def made_otherwise(folder: Path, expected: Mapping[str, Mapping[str, str]]) -> l
         known = read_record(record)
         if known is None:
             unknown.append(result)
-        elif told := differences(known, values):
-            others.setdefault(told, []).append(result)
+        elif keys := differences(known, values):
+            others.setdefault(keys, []).append(result)
     return [
         *(
-            f"Made with other settings than those stated below ({told}): {_named(results)}. What is shown of them is "
+            f"Made with other settings than those stated below ({keys}): {_named(results)}. What is shown of them is "
             "not of this configuration. Remove them, and run the workflow again."
-            for told, results in others.items()
+            for keys, results in others.items()
         ),
         *([_without_record(unknown)] if unknown else []),
     ]

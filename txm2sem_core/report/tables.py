@@ -14,6 +14,7 @@ from txm2sem_core.catalogue.tables import TABLES, Table
 from txm2sem_core.metrics.gaps import NOT_MEASURED
 from txm2sem_core.report.page import PairedTest, TableEntry
 
+METRIC = "metric"  # the column of a table with one row a metric
 LONGEST = 300  # rows; of a longer table the first are shown
 PAIRED_COLUMNS = ("first", "second", "score", "difference", "low", "high", "unit", "slices")
 # of columns that hold no metric
@@ -63,7 +64,7 @@ def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _entry(path: Path, look: Table) -> TableEntry:
-    table = io.read_csv(path)
+    table = _with_titles(look.rows(io.read_csv(path)))
     note = look.note
     if len(table) > LONGEST:
         note = f"{note} The first {LONGEST} of {len(table)} rows; all of them are in {path}.".strip()
@@ -72,13 +73,30 @@ def _entry(path: Path, look: Table) -> TableEntry:
     label = [key for key in look.label if key in table]
     shown = [key for key in look.columns if key in table] or [str(k) for k in table.columns if k not in label]
     for row in rows:
-        row["label"] = ", ".join(str(row[key]) for key in label).replace("_", " ")
+        row["label"] = ", ".join(_words(row[key]) for key in label)
     shown = [key for key in shown if not (key.endswith("_stderr") and f"{key.removesuffix('_stderr')}_mean" in shown)]
     keys = ["label"] * bool(label) + [key for key in shown if not table[key].isna().all()]
-    columns = [
-        (key, _heading(key, look), 0 if key != "label" and _is_whole(table[key]) else _decimals(key)) for key in keys
-    ]
+    columns = [(key, _heading(key, look), _digits(key, table, look)) for key in keys]
     return {"key": path.stem, "title": look.title, "note": note, "columns": columns, "rows": rows}
+
+
+def _with_titles(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with one row a metric, by the metrics' headings; those that have none are not shown."""
+    if METRIC not in table:
+        return table
+    known = {name: metric.heading for name in table[METRIC] if (metric := metric_of(str(name))) and metric.title}
+    return table[table[METRIC].isin(known)].assign(**{METRIC: table[METRIC].map(known)})
+
+
+def _words(value: Any) -> str:
+    return str(value).replace("_", " ")
+
+
+def _digits(key: str, table: pd.DataFrame, look: Table) -> int:
+    """Digits after the point or, less than 0, so many significant ones."""
+    if key != "label" and _is_whole(table[key]):
+        return 0
+    return -look.significant if look.significant else _decimals(key)
 
 
 def _is_whole(column: pd.Series) -> bool:

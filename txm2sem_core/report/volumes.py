@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from txm2sem_core import io
+from txm2sem_core.io.coarse import Level, coarsest_level
 from txm2sem_core.io.field_of_view import FieldOfView, as_shown
+from txm2sem_core.provenance import code_digest
+from txm2sem_core.provenance.beside import Arrays, keep_beside, read_beside, volumes_key
 from txm2sem_core.report.page import Role, ViewerData, ViewerVolume, VolumeEntry, encode_plane
 
 MOST_PREDICTIONS = 6  # learned variants, the best first
@@ -18,6 +22,7 @@ SMALLEST_SHARE = 0.9  # a volume that covers less of the TXM's shape along an ax
 _SAMPLED = 5  # slices, evenly over the volume, of which grey levels and bytes are estimated
 _SLAB_BYTES = 64 * 2**20  # read at once at most, since a chunk of an OME-Zarr holds several slices
 _SLAB_SLICES = 16
+_SAMPLED_BYTES = 64 * 2**20  # sampled slices of a volume are kept up to this, else read again
 _PERCENTILES = (0.5, 99.5)  # black and white
 _BASE64 = 4 / 3
 
@@ -56,7 +61,11 @@ REDUCTIONS = (
 
 
 def choose_sources(
-    summary: Sequence[Mapping[str, Any]], volumes: Sequence[VolumeEntry], txm: Source | None, truth: Path | None
+    summary: Sequence[Mapping[str, Any]],
+    volumes: Sequence[VolumeEntry],
+    txm: Source | None,
+    truth: Path | None,
+    first: str = "",
 ) -> list[Source]:
     """What the viewer offers: TXM, learned variants from the best on, the best baseline, truth, an uncertainty.
 
@@ -65,10 +74,12 @@ def choose_sources(
         volumes: the predicted volumes.
         txm: the TXM volume.
         truth: the true FIB-SEM volume.
+        first: the variant that is shown whatever its PSNR, beside the TXM.
     """
     paths = {volume["variant"]: Path(volume["path"]) for volume in volumes}
     rows = [row for row in summary if row["variant"] in paths]
-    learned = [row for row in rows if row["kind"] == "learned"][:MOST_PREDICTIONS]
+    learned = [row for row in rows if row["kind"] == "learned"]
+    learned = sorted(learned, key=lambda row: row["variant"] != first)[:MOST_PREDICTIONS]
     baselines = [row for row in rows if row["kind"] == "baseline"][:1]
     if not learned or txm is None:
         return []
@@ -89,6 +100,7 @@ def embed_volumes(
     sem_levels: tuple[float, float],
     voxel_size_nm: Sequence[float | None],
     most_bytes: float,
+    kept: Path | None = None,
 ) -> ViewerData | None:
     """Read the volumes slab by slab and compress what fits into `most_bytes`; at no time is a whole volume in memory.
 
@@ -97,6 +109,7 @@ def embed_volumes(
         sem_levels: grey levels for black and white of all FIB-SEM images where there is no truth to take them of.
         voxel_size_nm: of the volumes (Z, Y, X), None where it is not known.
         most_bytes: of all that is embedded, as base64.
+        kept: a file for the compressed slices: with the same volumes and settings they are taken from it.
 
     Returns:
         None where there is nothing to show.
@@ -105,20 +118,90 @@ def embed_volumes(
     if not opened:
         return None
     whole = opened[0][1].shape
-    kept = [(s, v) for s, v in opened if all(v.shape[a] >= SMALLEST_SHARE * whole[a] for a in range(3))]
+    shown = [(s, v) for s, v in opened if all(v.shape[a] >= SMALLEST_SHARE * whole[a] for a in range(3))]
     left_out = [
-        f"{s.name}: its shape {v.shape} (Z, Y, X) is not the TXM's, {whole}" for s, v in opened if (s, v) not in kept
+        f"{s.name}: its shape {v.shape} (Z, Y, X) is not the TXM's, {whole}" for s, v in opened if (s, v) not in shown
     ]
-    shape = tuple(min(volume.shape[axis] for _, volume in kept) for axis in range(3))
-    views = [_View(s, v, shape, FieldOfView(v, guess=s.role == "txm")) for s, v in kept]
-    truth = next((view.levels() for view in views if view.source.role == "truth"), sem_levels)
-    views = [replace(view, sem_levels=truth) for view in views]
-    reduction = next((r for r in REDUCTIONS if sum(v.estimated_bytes(r) for v in views) <= most_bytes), REDUCTIONS[-1])
-    positions, size_yx = _grid(shape, reduction)
+    shape = tuple(min(volume.shape[axis] for _, volume in shown) for axis in range(3))
+    key = None if kept is None else _key(shown, shape, sem_levels, most_bytes)
+    arrays = None if kept is None else read_beside(kept, key)
+    if arrays is None:
+        arrays = _embedded(shown, shape, sem_levels, most_bytes)
+        if kept is not None:
+            keep_beside(kept, key, arrays)
+    return _described(arrays, [source for source, _ in shown], shape, voxel_size_nm, left_out)
+
+
+def _key(
+    shown: Sequence[tuple[Source, io.Volume]],
+    shape: tuple[int, ...],
+    sem_levels: tuple[float, float],
+    most_bytes: float,
+) -> str | None:
+    """A key of all that the compressed slices depend on; names and captions are not among it."""
+    code = code_digest("report.volumes:embed_volumes")
+    drawn = [(source.role, source.channel, source.measured is not None) for source, _ in shown]
+    return volumes_key((volume for _, volume in shown), [code, drawn, shape, sem_levels, most_bytes])
+
+
+def _embedded(
+    shown: Sequence[tuple[Source, io.Volume]],
+    shape: tuple[int, ...],
+    sem_levels: tuple[float, float],
+    most_bytes: float,
+) -> Arrays:
+    """The compressed slices of all volumes, one after the other, and what they were made with, as arrays."""
+    z_step, least_yx = _grid_of(shape, REDUCTIONS[0])
+    levels = [
+        # what was measured of a TXM volume is found in its own voxels
+        Level(v, 1) if s.role == "txm" else coarsest_level(v, s.path, s.channel, z_step, least_yx)
+        for s, v in shown
+    ]
+    views = [
+        _View(s, level, shape, FieldOfView(level.volume, guess=s.role == "txm"))
+        for (s, _), level in zip(shown, levels, strict=True)
+    ]
+    truth = next((view.levels for view in views if view.source.role == "truth"), sem_levels)
+    shades = [view.shown_levels(truth) for view in views]
+    reduction = next((r for r in REDUCTIONS if _estimated(views, shades, r) <= most_bytes), REDUCTIONS[-1])
+    slices = [
+        content for view, low_high in zip(views, shades, strict=True) for content in view.jpegs(low_high, reduction)
+    ]
+    return {
+        "levels": np.array(shades, dtype=np.float64),
+        "reduction": np.array([reduction.slices, reduction.side_px, reduction.quality]),
+        "lengths": np.array([len(content) for content in slices]),
+        "slices": np.frombuffer(b"".join(slices), dtype=np.uint8),
+    }
+
+
+def _described(
+    arrays: Arrays,
+    sources: Sequence[Source],
+    shape: tuple[int, ...],
+    voxel_size_nm: Sequence[float | None],
+    left_out: list[str],
+) -> ViewerData:
+    """What the viewer is given of compressed slices."""
+    positions, size_yx = _grid(shape, Reduction(*(int(value) for value in arrays["reduction"])))
     step = positions[1] - positions[0] if len(positions) > 1 else 1
     z_nm, y_nm, x_nm = voxel_size_nm
+    ends = np.cumsum(arrays["lengths"])
+    content = arrays["slices"].tobytes()
+    slices = [content[end - length : end] for end, length in zip(ends, arrays["lengths"], strict=True)]
+    count = len(positions)
+    volumes: list[ViewerVolume] = [
+        {
+            "name": source.name,
+            "role": source.role,
+            "low": float(low),
+            "high": float(high),
+            "slices": slices[number * count : (number + 1) * count],
+        }
+        for number, (source, (low, high)) in enumerate(zip(sources, arrays["levels"], strict=True))
+    ]
     return {
-        "volumes": [view.embedded(positions, size_yx, reduction.quality) for view in views],
+        "volumes": volumes,
         "shape": (len(positions), *size_yx),
         "voxel_nm": (
             None if z_nm is None else z_nm * step,
@@ -131,61 +214,93 @@ def embed_volumes(
     }
 
 
+def _grid_of(shape: tuple[int, ...], reduction: Reduction) -> tuple[int, tuple[int, int]]:
+    """How far slices that are embedded are apart, and the size of each, (Y, X)."""
+    depth, height, width = shape
+    share = min(1.0, reduction.side_px / max(height, width))
+    return -(-depth // reduction.slices), (max(1, round(height * share)), max(1, round(width * share)))
+
+
 def _grid(shape: tuple[int, ...], reduction: Reduction) -> tuple[list[int], tuple[int, int]]:
     """Slices that are embedded, evenly apart, and the size of each, (Y, X)."""
-    depth, height, width = shape
-    positions = list(range(0, depth, -(-depth // reduction.slices)))
-    share = min(1.0, reduction.side_px / max(height, width))
-    return positions, (max(1, round(height * share)), max(1, round(width * share)))
+    step, size_yx = _grid_of(shape, reduction)
+    return list(range(0, shape[0], step)), size_yx
 
 
-@dataclass(frozen=True)
+def _estimated(views: Sequence[_View], shades: Sequence[tuple[float, float]], reduction: Reduction) -> float:
+    """How many bytes the embedded slices of all volumes take."""
+    return sum(view.estimated_bytes(low_high, reduction) for view, low_high in zip(views, shades, strict=True))
+
+
+@dataclass
 class _View:
-    """A volume and the part of it, from its first voxel on, that all volumes share."""
+    """A level of a volume and the part of it, from its first voxel on, that all volumes share."""
 
     source: Source
-    volume: io.Volume
-    shape: tuple[int, ...]
-    field: FieldOfView
-    sem_levels: tuple[float, float] = (0.0, 1.0)
+    level: Level
+    shape: tuple[int, ...]  # of the part, in voxels of the volume itself
+    field: FieldOfView  # of the level
 
     def planes(self, positions: Sequence[int]) -> Iterator[np.ndarray]:
         """The slices [Y, X] at some positions along z, in ascending order; NaN where nothing was measured."""
-        plane_bytes = max(1, self.volume.shape[1] * self.volume.shape[2] * self.volume.dtype.itemsize)
+        height, width = (self.level.length(voxels) for voxels in self.shape[1:])
+        for wanted in self._slabs([self.level.index(position) for position in positions]):
+            slab = self.level.volume.read(wanted[0], wanted[-1] + 1)
+            for z in wanted:
+                plane = slab[z - wanted[0]]
+                yield as_shown(plane, self.field.of(plane, z))[:height, :width]
+
+    def _slabs(self, wanted: Sequence[int]) -> Iterator[list[int]]:
+        """Slices of the level that are read together: neighbours, or in chunks of several slices what lies near."""
+        volume = self.level.volume
+        plane_bytes = max(1, volume.shape[1] * volume.shape[2] * volume.dtype.itemsize)
         block = int(np.clip(_SLAB_BYTES // plane_bytes, 1, _SLAB_SLICES))
-        for first in range(0, self.shape[0], block):
-            wanted = [z for z in positions if first <= z < first + block]
-            if wanted:
-                slab = self.volume.read(wanted[0], wanted[-1] + 1)
-                for z in wanted:
-                    plane = slab[z - wanted[0]]
-                    yield as_shown(plane, self.field.of(plane, z))[: self.shape[1], : self.shape[2]]
+        slab: list[int] = []
+        for z in wanted:
+            near = volume.thickness > 1 or z == (slab[-1] if slab else z) + 1
+            if slab and not (near and z // block == slab[0] // block):
+                yield slab
+                slab = []
+            slab.append(z)
+        if slab:
+            yield slab
 
-    def sampled(self) -> list[np.ndarray]:
+    @cached_property
+    def _kept(self) -> list[np.ndarray] | None:
+        found: list[np.ndarray] = []
+        for plane in self._sampled():
+            found.append(plane)
+            if sum(each.nbytes for each in found) > _SAMPLED_BYTES:
+                return None
+        return found
+
+    def _sampled(self) -> Iterator[np.ndarray]:
+        return self.planes(np.unique(np.linspace(0, self.shape[0] - 1, _SAMPLED).round().astype(int)).tolist())
+
+    def sampled(self) -> Iterator[np.ndarray]:
         """A few slices."""
-        return list(self.planes(np.unique(np.linspace(0, self.shape[0] - 1, _SAMPLED).round().astype(int)).tolist()))
+        return self._sampled() if self._kept is None else iter(self._kept)
 
+    @cached_property
     def levels(self) -> tuple[float, float]:
         """Grey levels for black and white, of what was measured of some slices."""
         seen = np.concatenate([plane[np.isfinite(plane)] for plane in self.sampled()])
         low, high = np.percentile(seen, _PERCENTILES) if seen.size else (0.0, 1.0)
         return float(low), float(high)
 
-    def shown_levels(self) -> tuple[float, float]:
+    def shown_levels(self, of_sem: tuple[float, float]) -> tuple[float, float]:
         """The levels that this volume is shown with: FIB-SEM images share theirs, an uncertainty starts at 0."""
         if self.source.role == "uncertainty":
-            return 0.0, max(self.levels()[1], 1e-6)
-        return self.levels() if self.source.role == "txm" else self.sem_levels
+            return 0.0, max(self.levels[1], 1e-6)
+        return self.levels if self.source.role == "txm" else of_sem
 
-    def estimated_bytes(self, reduction: Reduction) -> float:
+    def estimated_bytes(self, low_high: tuple[float, float], reduction: Reduction) -> float:
         """How much the embedded slices take."""
         positions, size_yx = _grid(self.shape, reduction)
-        low, high = self.shown_levels()
-        sizes = [len(encode_plane(plane, low, high, size_yx, reduction.quality)) for plane in self.sampled()]
+        sizes = [len(encode_plane(plane, *low_high, size_yx, reduction.quality)) for plane in self.sampled()]
         return float(np.mean(sizes)) * len(positions) * _BASE64
 
-    def embedded(self, positions: Sequence[int], size_yx: tuple[int, int], quality: int) -> ViewerVolume:
-        """The slices as JPEG."""
-        low, high = self.shown_levels()
-        slices = [encode_plane(plane, low, high, size_yx, quality) for plane in self.planes(positions)]
-        return {"name": self.source.name, "role": self.source.role, "low": low, "high": high, "slices": slices}
+    def jpegs(self, low_high: tuple[float, float], reduction: Reduction) -> list[bytes]:
+        """The embedded slices."""
+        positions, size_yx = _grid(self.shape, reduction)
+        return [encode_plane(plane, *low_high, size_yx, reduction.quality) for plane in self.planes(positions)]

@@ -1,4 +1,4 @@
-"""What would mislead a reader of the report, in short sentences."""
+"""Warnings of what could mislead a reader of the report."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def warn_of(
     found = [
         *registration_warnings(quality),
         *_of_patches(summary, index),
-        *_of_neighbours(index, spectra, voxel_size_nm),
+        *_of_close_slices(index, spectra, voxel_size_nm),
     ]
     return [*found, *_of_seeds(summary), *_of_factors(summary), *_of_volumes(volumes)]
 
@@ -61,7 +61,7 @@ def gaps_of(metrics: Path, tables: Sequence[str]) -> list[str]:
 
 
 def of_one_phase(metrics: Path, tables: Sequence[str], summary: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Volumes that are all pore, or hold none, by `rock.csv`: thresholds outside of their grey levels look so.
+    """Volumes that are all pore, or hold none, by `rock.csv`: a sign of thresholds outside of their grey levels.
 
     Not those of baselines (by `kind` of `summary`): a constant one has one phase, as it must.
     """
@@ -102,12 +102,12 @@ def _of_patches(summary: Sequence[Mapping[str, Any]], index: pd.DataFrame) -> li
     return found
 
 
-def _of_neighbours(index: pd.DataFrame, spectra: pd.DataFrame, voxel_size_nm: Sequence[float | None]) -> list[str]:
+def _of_close_slices(index: pd.DataFrame, spectra: pd.DataFrame, voxel_size_nm: Sequence[float | None]) -> list[str]:
     """Test slices that lie so near each other that they show the same grains, and do not count as several."""
-    places = np.unique(index[index["split"] == "test"]["z"].dropna().to_numpy(dtype=float))
-    if places.size < 2 or voxel_size_nm[0] is None:
+    positions = np.unique(index[index["split"] == "test"]["z"].dropna().to_numpy(dtype=float))
+    if positions.size < 2 or voxel_size_nm[0] is None:
         return []
-    nearest_nm = float(np.diff(places).min()) * voxel_size_nm[0]
+    nearest_nm = float(np.diff(positions).min()) * voxel_size_nm[0]
     alike = _correlation(spectra[spectra["source"] == "sem"], nearest_nm)
     if not alike > CORRELATED:  # NaN among them, where the pixel size is not known
         return []
@@ -152,15 +152,15 @@ def _of_factors(summary: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _of_volumes(volumes: Sequence[VolumeEntry]) -> list[str]:
     """Warnings that the predictions wrote into their volumes; repeated ones are given once."""
-    sayings: dict[str, list[str]] = {}
+    of_text: dict[str, list[str]] = {}
     for volume in volumes:
         for text in _written(Path(volume["path"])):
-            sayings.setdefault(text, []).append(volume["variant"].replace("_", " "))
-    told = []
-    for text, variants in sayings.items():
+            of_text.setdefault(text, []).append(volume["variant"].replace("_", " "))
+    found = []
+    for text, variants in of_text.items():
         of = "all volumes" if len(variants) == len(volumes) > 1 else ", ".join(variants)
-        told.append(f"Volume ({of}): {text}")
-    return told
+        found.append(f"Volume ({of}): {text}")
+    return found
 
 
 def _written(path: Path) -> list[str]:

@@ -39,16 +39,16 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Give what is kept back to the system, for those who allocate by other means, such as new threads."""
+    """Return kept memory to the system, for other allocations such as those of new threads."""
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
 
 
 def empty_unpooled(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array in a mapping of its own, which the system has back with it: for what lives long beside a network.
+    """An array in its own memory mapping, which is returned to the system with it: for long-lived data.
 
-    Among the blocks that a network frees and asks for again, it would cut up what is kept of them.
+    Among the blocks that a network frees and asks for again, it would fragment the kept memory.
 
     Raises:
         MemoryError: there is not so much.

@@ -52,7 +52,7 @@ def choose_device(device: str) -> torch.device:
     if count < 2 or not (numbered or device == "cuda"):
         return torch.device(device)
     number = _take(int(numbered[1])) if numbered else _take_a_free_one(count)
-    torch.cuda.set_device(number)  # also of what torch does on `the` GPU without being told which
+    torch.cuda.set_device(number)  # torch uses this GPU too where a call names none
     return torch.device("cuda", number)
 
 
@@ -124,7 +124,7 @@ def _lock_folder() -> Path:
             if found.st_mode & 0o077:  # opened since
                 folder.chmod(0o700)
             return folder
-    raise ConfigError(f"{parent / name}: others have taken all names of the folder where GPUs are taken. Remove them.")
+    raise ConfigError(f"{parent / name}: others own all names for the folder of the GPU locks. Remove them.")
 
 
 def device_name(device: torch.device) -> str:

@@ -21,7 +21,7 @@ except ImportError:  # Windows: no lock is taken, and one process at a time is t
 
 
 class Lock(Enum):
-    """What became of a wish for a lock."""
+    """The result of asking for a lock."""
 
     HELD = auto()
     REFUSED = auto()  # another process has it

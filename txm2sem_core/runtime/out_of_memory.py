@@ -1,4 +1,4 @@
-"""What is done when a computation needs more memory than there is."""
+"""Reactions to a computation that needs more memory than there is."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ran_out_of_memory(error: BaseException) -> bool:
 
 
 def made_if_it_fits(make: Callable[[], Made]) -> Made | None:
-    """What is made, or None where memory did not suffice; what can be freed is free then, for a smaller attempt."""
+    """The result, or None where memory did not suffice; unused memory is freed then, for a smaller attempt."""
     try:
         return make()
     except (MemoryError, RuntimeError) as error:

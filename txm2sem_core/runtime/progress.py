@@ -27,7 +27,7 @@ class _Lines:
 
 
 def progress(items: Iterable[Item], description: str, total: int, unit: str, done: int = 0) -> Iterator[Item]:
-    """Pass `items` through, telling on stderr how many of `total` are done and how long the rest will take.
+    """Pass `items` through, and report on stderr how many of `total` are done and the time left.
 
     `done` were so before, in an earlier run.
     """

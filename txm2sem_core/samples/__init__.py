@@ -8,12 +8,12 @@
 - `feasibility`: whether a sample has what its variants need
 - `stated_sizes`: voxel sizes that contradict each other
 - `pixel_checks`: phases, thresholds and ranges against the pixels
-- `slice_place`: whether a slice is the slice of the volume at the stated z
+- `slice_position`: whether a slice is the slice of the volume at the stated z
 - `warnings`: warnings about pairs and splits
 - `preflight`: a whole configuration, checked
 """
 
-from txm2sem_core.samples.context import check_neighbours, widest_context
+from txm2sem_core.samples.context import check_context, widest_context
 from txm2sem_core.samples.feasibility import check_labels, check_sample
 from txm2sem_core.samples.pairs import label_files, labels_of_pairs, list_pairs, pair_files
 from txm2sem_core.samples.raw_pairs import RawPair
@@ -29,8 +29,8 @@ from txm2sem_core.samples.volume import (
 __all__ = [
     "RawPair",
     "Sample",
+    "check_context",
     "check_labels",
-    "check_neighbours",
     "check_sample",
     "label_files",
     "labels_of_pairs",

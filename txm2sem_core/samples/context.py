@@ -31,16 +31,16 @@ def widest_context(samples: Iterable[Sample], pair_every: int, results: Path) ->
         if sample.source == "phantom":
             spacing = pair_every
         else:
-            places = [pair.z for pair in list_pairs(sample, results / sample.sample / "raw")]
-            if volume_path(sample, results) is None or None in places:
+            positions = [pair.z for pair in list_pairs(sample, results / sample.sample / "raw")]
+            if volume_path(sample, results) is None or None in positions:
                 return 0
-            ordered = sorted(z for z in places if z is not None)
+            ordered = sorted(z for z in positions if z is not None)
             spacing = min((b - a for a, b in itertools.pairwise(ordered)), default=1)
         widest = min(widest, (spacing - 1) // 2)
     return widest
 
 
-def check_neighbours(config: Config, sample: Sample, raw: Path) -> None:
+def check_context(config: Config, sample: Sample, raw: Path) -> None:
     """Find variants that need the TXM slices around a pair, or others of its volume, where the sample has none.
 
     Raises:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from txm2sem_core import io
-from txm2sem_core.config import Config
+from txm2sem_core.config import Config, PhantomSettings
 from txm2sem_core.config.stages import SMALLEST_PHANTOM_PX
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.samples.pairs import DENSITIES, labels_of_pairs, list_pairs
 from txm2sem_core.samples.raw_pairs import RawPair
-from txm2sem_core.samples.splits import SPLITS, apart, drawable_places, pair_slices, split_places
+from txm2sem_core.samples.splits import SPLITS, apart, drawable_slices, pair_slices, split_by_position
 from txm2sem_core.samples.table import Sample
 from txm2sem_core.samples.volume import open_sample_volume, voxel_size_of
 
@@ -49,7 +49,11 @@ def check_feasible(config: Config, sample: Sample, raw: Path) -> None:
         ConfigError: names the sample, the key, what it asks for and what there is.
         InputError: files that belong together differ in size or bit depth, by their headers.
     """
-    pairs = _phantom(config) if sample.source == "phantom" else _given(config, sample, raw)
+    pairs = (
+        _phantom(config.phantom_of(sample.sample), config)
+        if sample.source == "phantom"
+        else _given(config, sample, raw)
+    )
     _check_context(config, sample, pairs)
     _check_splits(config, sample, pairs)
     _check_sizes(config, sample, pairs)
@@ -57,14 +61,14 @@ def check_feasible(config: Config, sample: Sample, raw: Path) -> None:
     _check_stack(config, sample, pairs)
 
 
-def _phantom(config: Config) -> _Pairs:
-    depth, height, width = shape = config.phantom.shape
+def _phantom(phantom: PhantomSettings, config: Config) -> _Pairs:
+    depth, height, width = shape = phantom.shape
     if min(height, width) < SMALLEST_PHANTOM_PX:
         raise ConfigError(
             f"phantom.shape: {list(shape)} (Z, Y, X) has less than {SMALLEST_PHANTOM_PX} voxels along Y or X. Enlarge "
             "it."
         )
-    z = [float(place) for place in pair_slices(depth, config.phantom.pair_every)]
+    z = [float(position) for position in pair_slices(depth, phantom.pair_every)]
     return _Pairs(z, _splits(config, z, []), (height, width), shape, charge=True, densities=True)
 
 
@@ -96,7 +100,7 @@ def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume
     for path in (pair.charge, *pair.extra.values()):
         if path is not None and (own := io.image_kind(path)[0]) != sem_shape:
             raise InputError(
-                f"{path} is {own} and {pair.sem} is {sem_shape} (Y, X): a mask must fit its slice. Mend it."
+                f"{path} is {own} and {pair.sem} is {sem_shape} (Y, X): a mask must fit its slice. Correct it."
             )
     if config.register_.transform == "none" and shape != sem_shape:
         raise InputError(
@@ -117,7 +121,7 @@ def _check_context(config: Config, sample: Sample, pairs: _Pairs) -> None:
     if not context or sample.source == "phantom":
         return
     lacking = "has no TXM volume" if pairs.volume is None else ""
-    if not lacking and any(math.isnan(place) for place in pairs.z):
+    if not lacking and any(math.isnan(position) for position in pairs.z):
         lacking = "does not say where each of its pairs stands in the TXM volume"
     if lacking:
         raise ConfigError(
@@ -131,7 +135,7 @@ def _splits(config: Config, z: list[float], given: list[str | None]) -> list[str
     shares, context = config.patches.split, config.patches.context
     if given and None not in given:
         return apart(z, given, context)
-    return split_places(z, shares.validation, shares.test, context)
+    return split_by_position(z, shares.validation, shares.test, context)
 
 
 def _check_splits(config: Config, sample: Sample, pairs: _Pairs) -> None:
@@ -178,7 +182,7 @@ def _check_masks(config: Config, sample: Sample, pairs: _Pairs) -> None:
             )
         if task == "repair" and not pairs.charge:
             raise ConfigError(
-                f"variants.{name}: family {family} learns from charged places, but sample {sample.sample} has no masks "
+                f"variants.{name}: family {family} learns from charged areas, but sample {sample.sample} has no masks "
                 "of charge. Give the column charge of the sample table."
             )
 
@@ -199,11 +203,11 @@ def _check_stack(config: Config, sample: Sample, pairs: _Pairs) -> None:
                 f"the TXM volume of sample {sample.sample}, whose slices have {plane[0]} x {plane[1]} pixels. Lower "
                 "patches.size_px."
             )
-        if not drawable_places(pairs.z, pairs.splits, depth, variant.context).size:
+        if not drawable_slices(pairs.z, pairs.splits, depth, variant.context).size:
             raise ConfigError(
                 f"variants.{name}.z_penalty.stack: none of the {depth} slices of the TXM volume of sample "
-                f"{sample.sample} can be used: {2 * variant.context + 2} neighbours are needed, nearer to training "
-                "pairs than to held-out ones. Set z_penalty.stack to 0."
+                f"{sample.sample} can be used: {2 * variant.context + 2} consecutive slices are needed, nearer to "
+                "training pairs than to held-out ones. Set z_penalty.stack to 0."
             )
 
 

@@ -1,4 +1,4 @@
-"""Where what belongs to a sample lies, and what its table says of it, as the jobs of a run are told."""
+"""The paths of a sample's files, and what the jobs of a run get of its table."""
 
 from __future__ import annotations
 
@@ -83,12 +83,19 @@ class SampleFiles:
         """The predicted volume of each run; none where there is no TXM volume to predict from."""
         return [self.volume(run.folder) for run in runs] if self.has_volume else []
 
+    @property
+    def predicted(self) -> tuple[Run, ...]:
+        """Those whose volumes are made, but further samples: of those that pass, what something is made of."""
+        read = {*self.runs.measured_volumes, *(self.runs.uncertain if self.has_truth else ())}
+        idle = set() if self.config.tiff_volumes else set(self.runs.passing) - read
+        return tuple(run for run in self.runs.measured if run not in idle)
+
     def judged_volumes(self, run: str) -> list[str]:
         """The predicted volume of a run, by its folder, where a true one says how wrong it is."""
         return [self.volume(run)] if self.has_volume and self.has_truth else []
 
     def metrics(self, file: str) -> str:
-        """A table or figure of `metrics/`."""
+        """The path of a table or JSON file in `metrics/`."""
         return f"{self.folder}/metrics/{file}"
 
     def measured(self, runs: tuple[Run, ...], file: str) -> list[str]:
@@ -96,9 +103,14 @@ class SampleFiles:
         return [self.metrics(f"{run.folder}/{file}") for run in runs]
 
     @property
-    def rock_runs(self) -> list[str]:
-        """Folders of all volumes whose rock is measured: the truth where it is known, then each seed's prediction."""
-        return ["truth"] * self.has_truth + [run.folder for run in self.runs.single]
+    def rocks(self) -> list[tuple[str, int | str, int, str]]:
+        """Variant, seed, number of the sample and `rock.json` of all volumes whose rock is measured.
+
+        The truth comes first where it is known, then the predictions of each seed of `measure.seeds`.
+        """
+        truth: list[tuple[str, int | str, int, str]] = [("truth", "", 1, self.metrics("truth/rock.json"))]
+        own = [(run.variant, run.seed, run.draw, self.metrics(f"{run.folder}/rock.json")) for run in self.runs.rocks]
+        return truth * self.has_truth + own
 
     # --- inputs of training and prediction
 
@@ -151,6 +163,12 @@ class SampleFiles:
         """The settings of the segmentation, and these keys; the settings of the forest only where there is one."""
         forest = ["forest"] * (self.config.measure.segmentation == "forest")
         return self.measure_settings("phases", "segmentation", "thresholds", *forest, *keys)
+
+    def rock_settings(self, variant: str = "") -> str:
+        """The settings of the segmentation, and those of the rock of a variant's volumes; of the truth without."""
+        samples = not variant or self.config.variant(variant).rules.samples
+        rock = self.config.measure.rock.of_volume(samples=samples)
+        return json.dumps({**json.loads(self.phase_settings()), "rock": rock.model_dump(mode="json")}, sort_keys=True)
 
     @property
     def labels(self) -> str:

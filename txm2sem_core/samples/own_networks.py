@@ -43,10 +43,12 @@ def check_own_networks(config: Config) -> None:
         try:
             with torch.no_grad():
                 network = build_generator(**arguments, seed=0).train()
-                answer = list(family.predict(network, torch.zeros(given)).shape)
+                made = list(family.predict(network, torch.zeros(given)).shape)
         except Exception as error:  # whatever the user's code does wrong
             kind = "" if isinstance(error, ConfigError) else f"{type(error).__name__}: "
-            told = " ".join(str(error).split())[:500]
-            raise ConfigError(f"{where} cannot take patches {given} [B, C, Y, X] ({kind}{told}). Mend it.") from error
-        if answer != expected:
-            raise ConfigError(f"{where} makes {answer} of patches {given} [B, C, Y, X], not {expected}. Mend it.")
+            reason = " ".join(str(error).split())[:500]
+            raise ConfigError(
+                f"{where} cannot take patches {given} [B, C, Y, X] ({kind}{reason}). Correct it."
+            ) from error
+        if made != expected:
+            raise ConfigError(f"{where} makes {made} of patches {given} [B, C, Y, X], not {expected}. Correct it.")

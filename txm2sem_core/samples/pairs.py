@@ -31,8 +31,37 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
         return [replace(p, z=int(z_of[p.pair])) for p in pairs]
     kinds = ("charge", *DENSITIES, *MEASURED)
     masks = {kind: Path(folder) for kind in kinds if (folder := getattr(sample, kind)) is not None}
-    pairs = pair_folders(Path(str(sample.txm)), Path(str(sample.sem)), masks)
-    return [replace(p, z=z) for p, z in zip(pairs, sample.z_of_pairs(len(pairs)), strict=True)]
+    pairs = pair_folders(Path(str(sample.txm)), Path(str(sample.sem)), masks, sample.names())
+    voxel = sample.voxel_size()
+    sizes = (None if voxel is None else voxel[2], sample.sem_pixel_size())
+    marked = {} if sample.landmarks is None else _landmarks(Path(sample.landmarks), pairs)
+    pairs = [replace(p, landmarks=marked.get(p.pair, ())) for p in pairs]
+    return [replace(p, z=z, pixel_nm=sizes) for p, z in zip(pairs, sample.z_of_pairs(len(pairs)), strict=True)]
+
+
+def _landmarks(folder: Path, pairs: Iterable[RawPair]) -> dict[str, tuple[Path, ...]]:
+    """The files of landmarks by the name of their pair, whose number they have.
+
+    One file a pair, as BigWarp exports them, or in the folders `txm` and `sem` one each, as napari saves them.
+
+    Raises:
+        InputError: there are none, one of no pair, or one without its partner.
+    """
+    parts = [folder / "txm", folder / "sem"] if (folder / "txm").is_dir() else [folder]
+    names = {Decimal(pair.pair): pair.pair for pair in pairs}
+    found: dict[str, tuple[Path, ...]] = {}
+    for part in parts:
+        files = sorted(path for path in part.glob("*.csv") if not path.name.startswith("."))
+        if not files:
+            raise InputError(f"{part}: there is no CSV file of landmarks in this folder.")
+        for number, file in io.number_files(files, lambda numbers: numbers <= names.keys()).items():
+            if number not in names:
+                raise InputError(f"{file.path}: there is no pair with the number {file.name}. Rename or remove it.")
+            found[names[number]] = (*found.get(names[number], ()), file.path)
+    for files_of_pair in found.values():
+        if len(files_of_pair) < len(parts):
+            raise InputError(f"{files_of_pair[0]}: landmarks of the other slice are missing. Add them to {folder}.")
+    return found
 
 
 def pair_files(sample: Sample, raw: Path) -> list[Path]:
@@ -42,7 +71,9 @@ def pair_files(sample: Sample, raw: Path) -> list[Path]:
 
 def label_files(sample: Sample) -> dict[str, Path]:
     """The user's label images by the number in their names; empty where the sample has none."""
-    return {one.name: one.path for one in numbered(Path(sample.labels)).values()} if sample.labels is not None else {}
+    if sample.labels is None:
+        return {}
+    return {one.name: one.path for one in numbered(Path(sample.labels), offset=sample.names().sem_offset).values()}
 
 
 def labels_of_pairs(sample: Sample, pairs: Iterable[RawPair]) -> dict[str, Path]:
@@ -54,7 +85,8 @@ def labels_of_pairs(sample: Sample, pairs: Iterable[RawPair]) -> dict[str, Path]
     if sample.labels is None:
         return {}
     names = {Decimal(pair.pair): pair.pair for pair in pairs}
-    files = numbered(Path(sample.labels), lambda numbers: numbers <= names.keys())
+    offset = sample.names().sem_offset
+    files = numbered(Path(sample.labels), lambda numbers: numbers <= names.keys(), offset=offset)
     for number, file in files.items():
         if number not in names:
             raise InputError(

@@ -19,7 +19,7 @@ from txm2sem_core.intensity import DataRangeFit
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.samples.pairs import label_files, labels_of_pairs, list_pairs
 from txm2sem_core.samples.raw_pairs import RawPair
-from txm2sem_core.samples.slice_place import MIN_AGREEMENT, correlation, place_in_plane
+from txm2sem_core.samples.slice_position import MIN_AGREEMENT, correlation, position_in_plane
 from txm2sem_core.samples.table import Sample
 from txm2sem_core.samples.volume import open_sample_volume
 
@@ -33,7 +33,7 @@ def check_pixels(config: Config, sample: Sample, raw: Path) -> list[str]:
         Warnings: what does not stop a run, but could mislead.
 
     Raises:
-        ConfigError: fewer grey levels than phases, thresholds that part nothing, a data range that the slices exceed or
+        ConfigError: fewer grey levels than phases, useless thresholds, a data range that the slices exceed or
             cannot reach, or labels of other phases.
         InputError: the TXM slices are another region of the volume's planes than their upper left corner; or a mask of
             what was measured does not fit its image, or marks next to nothing.
@@ -65,8 +65,9 @@ def _check_types(settings: MeasureSettings, sample: Sample, file: Path) -> None:
     low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     if beyond := [level for level in settings.thresholds if not low <= level < high]:
         raise ConfigError(
-            f"measure.thresholds: {beyond[0]:g} parts no grey levels of the FIB-SEM slices of sample {sample.sample}, "
-            f"which are {dtype} ({low} to {high}), as {file}. Give thresholds in their grey levels, or leave them out."
+            f"measure.thresholds: {beyond[0]:g} separates no grey levels of the FIB-SEM slices of sample "
+            f"{sample.sample}, which are {dtype} ({low} to {high}), as {file}. Give thresholds in their grey levels, "
+            "or leave them out."
         )
     if settings.data_range != "auto" and settings.data_range > high - low:
         raise ConfigError(
@@ -127,7 +128,7 @@ def _check_thresholds(settings: MeasureSettings, sample: Sample, pairs: list[Raw
         if len(phases) > 1:
             return
     raise ConfigError(
-        f"measure.thresholds: {list(settings.thresholds)} part nothing: all grey levels of the FIB-SEM slices of "
+        f"measure.thresholds: {list(settings.thresholds)} separate nothing: all grey levels of the FIB-SEM slices of "
         f"sample {sample.sample} are of one phase, {lowest:g} to {highest:g}. Give thresholds between these, or leave "
         "them out."
     )
@@ -156,7 +157,7 @@ def _check_range(settings: MeasureSettings, sample: Sample, pair: RawPair) -> li
     return [
         f"sample {sample.sample}: {file} holds {np.unique(pixels).size} grey levels, {fit.least:g} to "
         f"{fit.greatest:g}, and {key} refers scores to {full:g}: PSNR, SSIM and errors will look too good, by "
-        f"{fit.flattery_db:.0f} dB of PSNR. Set measure.data_range to {fit.span:g}, or export the slices with "
+        f"{fit.psnr_excess_db:.0f} dB of PSNR. Set measure.data_range to {fit.span:g}, or export the slices with "
         "their full range."
     ]
 
@@ -181,7 +182,7 @@ def _check_labels(settings: MeasureSettings, sample: Sample, raw: Path) -> None:
             raise ConfigError(
                 f"sample {sample.sample}, column labels: {file} holds {image.dtype} values from {labels[0]} to "
                 f"{labels[-1]}; with measure.phases = {settings.phases} labels are whole numbers, 0 = not labelled, 1 "
-                f"to {settings.phases} = phases from the darkest. Mend either."
+                f"to {settings.phases} = phases from the darkest. Correct either."
             )
         found |= set(labels.tolist())
     if missing := sorted(set(range(1, settings.phases + 1)) - found):
@@ -215,7 +216,7 @@ def _extent_messages(file: Path, of_pair: Slice, plane: Slice, where: str) -> li
         f"{file}: it has {of_pair.shape[0]} x {of_pair.shape[1]} pixels, and {where} {plane.shape[0]} x "
         f"{plane.shape[1]} (Y, X)"
     )
-    found = place_in_plane(of_pair.filled, plane.filled)
+    found = position_in_plane(of_pair.filled, plane.filled)
     if found is None:
         return [
             f"{sizes}. A smaller slice must be the upper left corner of its plane, and it was found neither there nor "

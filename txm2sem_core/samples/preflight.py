@@ -12,7 +12,7 @@ from txm2sem_core.config import Config, load_config
 from txm2sem_core.config.figures import FigureSettings, load_figure_settings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.io import check_apart, read_json, read_yaml
-from txm2sem_core.samples.context import check_neighbours, widest_context
+from txm2sem_core.samples.context import check_context, widest_context
 from txm2sem_core.samples.feasibility import check_feasible, check_labels, check_sample
 from txm2sem_core.samples.own_networks import check_own_networks
 from txm2sem_core.samples.pixel_checks import check_pixels
@@ -40,8 +40,9 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
     config = load_config(values, where)
     samples = read_samples(config.samples)
     results = Path(config.results_dir)
-    widest = {name: widest_context([one], config.phantom.pair_every, results) for name, one in samples.items()}
-    with_context = {context: load_config(values, where, neighbours=context) for context in set(widest.values())}
+    _check_phantoms(config, samples)
+    widest = {name: widest_context([one], config.phantom_of(name).pair_every, results) for name, one in samples.items()}
+    with_context = {context: load_config(values, where, auto_context=context) for context in set(widest.values())}
     of_sample = {name: with_context[context] for name, context in widest.items()}
     style = load_figure_settings(read_yaml(config.figures), config.figures)
     warnings = []
@@ -49,7 +50,7 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
         check_apart(results / name, sample.raw_paths())
         check_apart(results / name / "labels", [sample.labels])
         check_sample(sample, results / name / "raw")
-        check_neighbours(of_sample[name], sample, results / name / "raw")
+        check_context(of_sample[name], sample, results / name / "raw")
         check_labels(config, sample, results / name / "raw")
         check_feasible(of_sample[name], sample, results / name / "raw")
         warnings += check_sizes(config, sample, results / name / "raw")
@@ -57,8 +58,18 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
     return Checked(with_context[min(with_context)], samples, style, of_sample, tuple(warnings))
 
 
+def _check_phantoms(config: Config, samples: Mapping[str, Sample]) -> None:
+    phantoms = [name for name, sample in samples.items() if sample.source == "phantom"]
+    for name in config.phantoms:
+        if name not in phantoms:
+            raise ConfigError(
+                f"phantoms.{name}: no sample of source phantom has this name in {config.samples}; "
+                f"there {'are ' + ', '.join(phantoms) if phantoms else 'is none'}. Name one of them, or leave it out."
+            )
+
+
 def _other_context(config: Config, sample: str, results: Path) -> Iterator[str]:
-    """What it costs that the patches of a sample, common to its variants, want another context than they have.
+    """A warning where the patches of a sample have another context than its variants need.
 
     Said where nobody has set `patches.context`, so that a variant that came or went has changed it for all.
     """

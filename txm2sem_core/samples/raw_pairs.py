@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
@@ -19,7 +23,7 @@ Numbered = Mapping[Decimal, io.NumberedFile]
 
 @dataclass(frozen=True)
 class RawPair:
-    """Two slices of one place as they came from the instruments."""
+    """Two slices of one position as they came from the instruments."""
 
     pair: str
     z: int | None
@@ -30,6 +34,8 @@ class RawPair:
     extra: dict[str, Path] = field(default_factory=dict)
     txm_measured: Path | None = None  # mask of what was measured; None: it is found
     sem_measured: Path | None = None
+    landmarks: tuple[Path, ...] = ()  # of BigWarp; or two of napari, of TXM and FIB-SEM slice
+    pixel_nm: tuple[float | None, float | None] = (None, None)  # of TXM and FIB-SEM slice by the table, along X
 
     def read_txm(self) -> Slice:
         """The TXM slice, and what of it was measured.
@@ -44,9 +50,39 @@ class RawPair:
         return _read(self.sem, self.sem_measured)
 
     @property
+    def stated_scale(self) -> float:
+        """TXM pixels to a FIB-SEM pixel, as files and table have it; NaN where they do not say both sizes.
+
+        The TXM's is that of its file, or else of the table; of the FIB-SEM's the table comes first.
+        """
+        txm, sem = (io.read_voxel_size_nm(path) for path in (self.txm, self.sem))
+        txm_nm = (txm[2] if txm is not None else None) or self.pixel_nm[0]
+        sem_nm = self.pixel_nm[1] or (sem[2] if sem is not None else None)
+        return sem_nm / txm_nm if txm_nm and sem_nm else float("nan")
+
+    def read_landmarks(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Points (x, y) [N, 2] of the FIB-SEM and of the TXM slice that belong together; None where none are given.
+
+        Raises:
+            InputError: a file cannot be read, or the two have different numbers of points.
+        """
+        if not self.landmarks:
+            return None
+        if len(self.landmarks) == 1:
+            return io.read_bigwarp(self.landmarks[0])
+        txm, sem = (io.read_napari(path) for path in self.landmarks)
+        if len(txm) != len(sem):
+            raise InputError(
+                f"{self.landmarks[1]} has {len(sem)} points and {self.landmarks[0]} {len(txm)}: each point needs its "
+                "partner, in the same order."
+            )
+        return sem, txm
+
+    @property
     def files(self) -> list[Path]:
         """All of its images."""
         named = (self.txm, self.sem, self.charge, *self.extra.values(), self.txm_measured, self.sem_measured)
+        named += self.landmarks
         return [file for file in named if file is not None]
 
     def check_masks(self) -> None:
@@ -61,26 +97,36 @@ def _read(file: Path, mask: Path | None) -> Slice:
     return Slice(image, None if mask is None else io.read_measured(mask, file, image.shape))
 
 
-def pair_folders(txm: Path, sem: Path, masks: Mapping[str, Path]) -> list[RawPair]:
+@dataclass(frozen=True)
+class Names:
+    """How files are numbered where the usual rule does not hold (see `io.number_by_pattern`)."""
+
+    txm: str | None = None  # pattern of the names of the TXM slices
+    sem: str | None = None
+    sem_offset: int = 0  # added to the numbers of FIB-SEM slices, of their masks and labels
+
+
+def pair_folders(txm: Path, sem: Path, masks: Mapping[str, Path], names: Names = Names()) -> list[RawPair]:
     """Images of these folders with the same number, lowest first; a pair has the name of its TXM slice's number.
 
     Args:
         txm: folder.
         sem: folder.
         masks: kind to folder: `charge`, `MEASURED`, and others, which become the pair's `extra`.
+        names: how the files are numbered.
 
     Raises:
         InputError: a folder or a partner is missing, or a number stands twice.
     """
-    txm_files = numbered(txm)
-    sem_files = numbered(sem, lambda numbers: numbers == txm_files.keys())
+    txm_files = numbered(txm, pattern=names.txm)
+    sem_files = numbered(sem, lambda numbers: numbers == txm_files.keys(), names.sem, names.sem_offset)
     for number in sorted(txm_files.keys() ^ sem_files.keys()):
         lone, other = (txm_files, sem) if number in txm_files else (sem_files, txm)
         raise InputError(
-            f"{lone[number].path}: there is no partner with the number {lone[number].name} in {other}. Add or remove "
-            "it."
+            f"{lone[number].path}: there is no partner with the number {lone[number].name} in {other}. "
+            f"{_suggestion(txm_files, sem_files, names)}"
         )
-    found = {kind: _partners(kind, folder, txm_files, sem_files) for kind, folder in masks.items()}
+    found = {kind: _partners(kind, folder, txm_files, sem_files, names.sem_offset) for kind, folder in masks.items()}
     fields = {kind: found.pop(kind) for kind in ("charge", *MEASURED) if kind in found}
     return [
         RawPair(
@@ -95,9 +141,32 @@ def pair_folders(txm: Path, sem: Path, masks: Mapping[str, Path]) -> list[RawPai
     ]
 
 
-def _partners(kind: str, folder: Path, txm: Numbered, sem: Numbered) -> dict[Decimal, Path]:
+def _suggestion(txm: Numbered, sem: Numbered, names: Names) -> str:
+    """What to do where numbers do not match: an offset where it makes all match, or patterns of names."""
+    offset = min(txm) - min(sem)
+    if len(txm) == len(sem) and offset == int(offset) and {number + offset for number in sem} == txm.keys():
+        return (
+            f"All would have one if {offset:+} were added to the numbers of the FIB-SEM slices: write "
+            f"sem_number_offset = {int(offset) + names.sem_offset} into the sample table, if the slices with the "
+            "lowest numbers belong together."
+        )
+    first = next(iter(sem.values())).path.name
+    return (
+        "Add or remove it; or, where another number in the names is meant, write the names into the columns txm_names "
+        f"and sem_names of the sample table, with {io.NUMBER} in its place (of {first}, say, "
+        f"{_pattern_like(first)})."
+    )
+
+
+def _pattern_like(name: str) -> str:
+    """A pattern that shows how one is written, from a file's name: its first number is the one."""
+    return re.sub(r"\d+", io.NUMBER, name, count=1)
+
+
+def _partners(kind: str, folder: Path, txm: Numbered, sem: Numbered, sem_offset: int) -> dict[Decimal, Path]:
     """The masks of one kind by number; those of no pair may lie there too."""
-    files = numbered(folder, lambda numbers: numbers >= txm.keys())
+    offset = 0 if kind == "txm_measured" else sem_offset
+    files = numbered(folder, lambda numbers: numbers >= txm.keys(), offset=offset)
     for number in txm:
         if number not in files:
             image = (txm if kind in ("charge", "txm_measured") else sem)[number].path
@@ -109,6 +178,23 @@ def _partners(kind: str, folder: Path, txm: Numbered, sem: Numbered) -> dict[Dec
     return {number: files[number].path for number in txm}
 
 
-def numbered(folder: Path, fits: Callable[[set[Decimal]], bool] = lambda numbers: True) -> Numbered:
-    """The images of a folder by number; where names have several numbers, those that fit (see `io.number_files`)."""
-    return io.number_files(io.list_images(folder), fits)
+def numbered(
+    folder: Path,
+    fits: Callable[[set[Decimal]], bool] = lambda numbers: True,
+    pattern: str | None = None,
+    offset: int = 0,
+) -> Numbered:
+    """The images of a folder by number.
+
+    Args:
+        folder: of images.
+        fits: where names have several numbers, those that fit count (see `io.number_files`).
+        pattern: of the names, where it is given (see `io.number_by_pattern`).
+        offset: added to the numbers.
+    """
+    files = io.list_images(folder)
+    if pattern is not None:
+        found = io.number_by_pattern(files, pattern)
+    else:
+        found = io.number_files(files, lambda numbers: fits({number + offset for number in numbers}))
+    return {number + offset: replace(one, number=number + offset) for number, one in found.items()}

@@ -18,7 +18,7 @@ def pair_slices(depth: int, every: int) -> list[int]:
     return list(range(min(every // 2, depth - 1), depth, every))
 
 
-def split_places(z: ArrayLike, validation: float, test: float, context: int) -> list[str | None]:
+def split_by_position(z: ArrayLike, validation: float, test: float, context: int) -> list[str | None]:
     """The split of each pair, by position in z (by order where z is not known), as blocks: train, validation, test.
 
     Args:
@@ -27,14 +27,14 @@ def split_places(z: ArrayLike, validation: float, test: float, context: int) -> 
         test: the same.
         context: k, see `apart`.
     """
-    places = np.asarray(z, dtype=float)
-    count = len(places)
+    z_all = np.asarray(z, dtype=float)
+    count = len(z_all)
     of_test, of_validation = max(1, round(count * test)), max(1, round(count * validation))
     names = ["train"] * (count - of_test - of_validation) + ["validation"] * of_validation + ["test"] * of_test
     splits: list[str | None] = [None] * count
-    for position, name in zip(np.argsort(places, kind="stable"), names, strict=False):  # NaN comes last
+    for position, name in zip(np.argsort(z_all, kind="stable"), names, strict=False):  # NaN comes last
         splits[position] = name
-    return apart(places, splits, context)
+    return apart(z_all, splits, context)
 
 
 def apart(z: ArrayLike, splits: Sequence[str | None], context: int) -> list[str | None]:
@@ -43,27 +43,27 @@ def apart(z: ArrayLike, splits: Sequence[str | None], context: int) -> list[str 
     With context k, a pair at z uses the slices from z - k to z + k. Training pairs are dropped first, as there are
     most.
     """
-    places, kept = np.asarray(z, dtype=float), list(splits)
+    z_all, kept = np.asarray(z, dtype=float), list(splits)
     for name in SPLITS if context else ():
         for position in [index for index, split in enumerate(splits) if split == name]:
             others = [index for index, split in enumerate(kept) if split not in (None, name)]
-            if (np.abs(places[others] - places[position]) <= 2 * context).any():
+            if (np.abs(z_all[others] - z_all[position]) <= 2 * context).any():
                 kept[position] = None
     return kept
 
 
 def nearest_to_training(z: ArrayLike, splits: Sequence[str | None], depth: int) -> NDArray[np.bool_]:
-    """Which slices [Z] lie nearer to a training pair than to one held out; all, where no pair has a place along z."""
-    places, training = np.asarray(z, dtype=float), np.asarray([split == "train" for split in splits], dtype=bool)
-    used = ~np.isnan(places) & np.asarray([split is not None for split in splits], dtype=bool)
+    """Which slices [Z] lie nearer to a training pair than to one held out; all, where no position is known."""
+    z_all, training = np.asarray(z, dtype=float), np.asarray([split == "train" for split in splits], dtype=bool)
+    used = ~np.isnan(z_all) & np.asarray([split is not None for split in splits], dtype=bool)
     if not used.any():
         return np.ones(depth, dtype=bool)
-    distance = np.abs(np.arange(depth)[:, None] - places[None])
+    distance = np.abs(np.arange(depth)[:, None] - z_all[None])
     nearest = np.min(distance, axis=1, initial=np.inf, where=used & training)
     return np.asarray(nearest < np.min(distance, axis=1, initial=np.inf, where=used & ~training))
 
 
-def drawable_places(z: ArrayLike, splits: Sequence[str | None], depth: int, context: int) -> NDArray[np.int64]:
+def drawable_slices(z: ArrayLike, splits: Sequence[str | None], depth: int, context: int) -> NDArray[np.int64]:
     """Slices that `z_penalty.stack` may be drawn from: each with its neighbour above, and the context of both."""
     below = np.arange(context, max(context, depth - context - 1))
     near = nearest_to_training(z, splits, depth)

@@ -25,7 +25,7 @@ from txm2sem_core.samples.volume import open_sample_volume, volume_path
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Files of one kind that say something else of the voxel size than what is used, or than their partners.
+    """Files of one kind that state another voxel size than the one that is used, or than their partners.
 
     Attributes:
         text: what both say, in one sentence.
@@ -45,25 +45,25 @@ def check_sizes(config: Config, sample: Sample, raw: Path) -> list[str]:
         ConfigError: one is by a power of ten, and the sample does not say `voxel_size_from = table`.
     """
     if sample.source == "phantom":
-        table, stated = sample.voxel_size(), config.phantom.voxel_size_nm
+        table, stated = sample.voxel_size(), config.phantom_of(sample.sample).voxel_size_nm
         found = (
             [] if table is None else _compared(sample, table, "the table", [(Path("phantom.voxel_size_nm"), stated)])
         )
     else:
-        found = contradictions(sample, raw, 1 + config.register_.max_scale_percent / 100)
+        found = contradictions(sample, raw, config.register_.scales)
     for each in found:
         if each.unit != 1 and sample.voxel_size_from is None:
             raise ConfigError(f"{each.text} {_remedy(each)}")
     return [each.text for each in found]
 
 
-def contradictions(sample: Sample, raw: Path, largest_scale: float = 1.0) -> list[Contradiction]:
+def contradictions(sample: Sample, raw: Path, scales: tuple[float, float] = (1.0, 1.0)) -> list[Contradiction]:
     """Where table, TXM volume, TXM slices, FIB-SEM slices and masks of a sample contradict each other.
 
     Args:
         sample: any but a phantom that is not made yet.
         raw: where a phantom left its files.
-        largest_scale: that registration finds between TXM and FIB-SEM slices.
+        scales: least and greatest width of a FIB-SEM pixel in TXM pixels that registration finds.
     """
     pairs = list_pairs(sample, raw)
     txm, sem = (
@@ -81,8 +81,9 @@ def contradictions(sample: Sample, raw: Path, largest_scale: float = 1.0) -> lis
     if used is None:
         used, source = next(((size, str(path)) for path, size in txm if size != UNKNOWN), (UNKNOWN, ""))
     found += _compared(sample, used, source, txm)
+    least, greatest = scales[0] / (1 + ROUNDED), scales[1] * (1 + ROUNDED)
     found += [
-        each for each in _compared(sample, used, source, sem) if abs(math.log(each.unit)) > math.log(largest_scale)
+        each for each in _compared(sample, used, source, sem) if each.unit != 1 and not least <= each.unit <= greatest
     ]
     found += _of_masks(sample, pairs, dict(txm + sem))
     return found if volume is None else found + _of_volume_mask(sample, volume, used)
@@ -108,7 +109,7 @@ def _of_volume_mask(sample: Sample, volume: io.Volume, used: VoxelSize) -> list[
 
 
 def _unique(found: Sequence[Contradiction]) -> list[Contradiction]:
-    """The first, which tells enough; never refused, as nothing is computed with it."""
+    """The first contradiction alone; never refused, since nothing is computed with this size."""
     return [Contradiction(each.text, 1.0, each.stated) for each in found[:1]]
 
 

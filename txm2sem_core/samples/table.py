@@ -15,7 +15,7 @@ from txm2sem_core.config import Name
 from txm2sem_core.config.base import Text, UserPath
 from txm2sem_core.config.checking import shown
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.samples.raw_pairs import MEASURED
+from txm2sem_core.samples.raw_pairs import MEASURED, Names
 
 RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
 _MAX_CHARACTERS = 2**22
@@ -30,9 +30,13 @@ class Sample(BaseModel):
     source: Literal["phantom", "pairs", "reference"]
     txm: UserPath | None = None  # folder of the TXM slices; of `reference`: the published layout's images/
     sem: UserPath | None = None  # folder of the FIB-SEM slices
+    txm_names: Text | None = None  # names of the TXM slices, with {number} where their number stands
+    sem_names: Text | None = None  # the same of the FIB-SEM slices
+    sem_number_offset: Text | None = None  # added to the numbers of FIB-SEM slices, of their masks and labels
     charge: UserPath | None = None  # folder of charge masks (not zero = charged)
     lowdensity: UserPath | None = None  # folder of masks (not zero = pores and organic matter)
     highdensity: UserPath | None = None  # folder of masks (not zero = heavy minerals)
+    landmarks: UserPath | None = None  # folder of points marked by hand in some pairs
     labels: UserPath | None = None  # folder of label images of some FIB-SEM slices (0 = not labelled, 1.. = phases)
     txm_measured: UserPath | None = None  # folder of masks of the TXM slices (not zero = measured)
     sem_measured: UserPath | None = None  # the same of the FIB-SEM slices
@@ -40,12 +44,20 @@ class Sample(BaseModel):
     txm_volume_measured: UserPath | None = None  # mask of the TXM volume, one image or a volume (not zero = measured)
     pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
+    sem_pixel_size_nm: Text | None = None  # edge of a pixel of the FIB-SEM slices; where their files do not say it
     voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
 
     def raw_paths(self) -> list[str]:
         """The files and folders of the user's that a run reads; label images are not among them."""
         of_pairs = (self.txm, self.sem, self.charge, self.lowdensity, self.highdensity)
-        named = (*of_pairs, self.txm_measured, self.sem_measured, self.txm_volume, self.txm_volume_measured)
+        named = (
+            *of_pairs,
+            self.landmarks,
+            self.txm_measured,
+            self.sem_measured,
+            self.txm_volume,
+            self.txm_volume_measured,
+        )
         return [path for path in named if path is not None]
 
     def voxel_size(self) -> tuple[float, float, float] | None:
@@ -59,6 +71,29 @@ class Sample(BaseModel):
         if not all(0 < size < float("inf") for size in (z_nm, y_nm, x_nm)):
             raise ConfigError(self._wrong("voxel_size_nm", "sizes must be greater than 0"))
         return z_nm, y_nm, x_nm
+
+    def sem_pixel_size(self) -> float | None:
+        """The FIB-SEM slices' pixel size of the table in nm, or None where it is left to the files."""
+        if self.sem_pixel_size_nm is None:
+            return None
+        try:
+            size = float(self.sem_pixel_size_nm)
+        except ValueError as error:
+            raise ConfigError(self._wrong("sem_pixel_size_nm", "one number is needed, as 12.8")) from error
+        if not 0 < size < float("inf"):
+            raise ConfigError(self._wrong("sem_pixel_size_nm", "the size must be greater than 0"))
+        return size
+
+    def names(self) -> Names:
+        """How the files of the slices are numbered."""
+        for column in ("txm_names", "sem_names"):
+            if (pattern := getattr(self, column)) is not None and pattern.count(io.NUMBER) != 1:
+                raise ConfigError(self._wrong(column, f"{io.NUMBER} is needed once, as SEM_{io.NUMBER}_5kV.tif"))
+        try:
+            offset = int(self.sem_number_offset or 0)
+        except ValueError as error:
+            raise ConfigError(self._wrong("sem_number_offset", "a whole number is needed, as -1")) from error
+        return Names(self.txm_names, self.sem_names, offset)
 
     def z_of_pairs(self, count: int) -> list[int | None]:
         """The slice of the TXM volume that each of `count` pairs belongs to."""
@@ -93,7 +128,7 @@ def read_samples(path: str | Path) -> dict[str, Sample]:
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             column = shown(fault["loc"][0]).strip("'") if fault["loc"] else "row"
-            columns = f"the columns are {', '.join(Sample.model_fields)}, parted by tabs"
+            columns = f"the columns are {', '.join(Sample.model_fields)}, separated by tabs"
             rule = (
                 columns
                 if fault["type"] in ("extra_forbidden", "missing")
@@ -123,12 +158,12 @@ def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, str]]]:
             if header is None:
                 header = cells
                 if len(set(header)) != len(header):
-                    raise ConfigError(f"{path}, line {reader.line_num}: a column stands there twice: {shown(header)}.")
+                    raise ConfigError(f"{path}, line {reader.line_num}: a column occurs twice: {shown(header)}.")
                 continue
             if len(cells) > len(header) and any(cells[len(header) :]):
                 raise ConfigError(
                     f"{path}, row {reader.line_num}: it has {len(cells)} cells, but the header names {len(header)} "
-                    "columns, parted by tabs. Mend the row."
+                    "columns, separated by tabs. Correct the row."
                 )
             yield reader.line_num, {name: cell for name, cell in zip(header, cells, strict=False) if cell}
     except (InputError, csv.Error) as error:
@@ -142,7 +177,7 @@ def _check_name(path: str | Path, number: int, name: str, others: Iterable[str])
             "holds what is no sample's. Rename it."
         )
     if name.lower() in [other.lower() for other in others]:  # one folder on file systems that ignore case
-        raise ConfigError(f"{path}, row {number}: the sample {name!r} stands there twice. Rename one.")
+        raise ConfigError(f"{path}, row {number}: the sample {name!r} occurs twice. Rename one.")
 
 
 def _check_row(path: str | Path, number: int, sample: Sample) -> None:
@@ -161,6 +196,8 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
             f"{path}, row {number}, column txm_volume_measured: there is no volume that it could be the mask of. Fill "
             "column txm_volume, or leave it empty."
         )
+    sample.sem_pixel_size()
+    sample.names()
     if sample.voxel_size() is None and sample.voxel_size_from is not None:
         raise ConfigError(f"{path}, row {number}, column voxel_size_from: column voxel_size_nm says nothing. Fill it.")
 

@@ -1,34 +1,86 @@
-"""What makes pairs and their splits doubtful, in sentences for the log, `model.json` and the report."""
+"""Warnings about pairs and their splits, for the log, `model.json` and the report."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 # a registration is doubtful where it passed, but its slices agree little more than by chance or its halves disagree
-DOUBTFUL_SIMILARITY = 0.05  # normalised mutual information over that of the slices displaced
+DOUBTFUL_SIMILARITY = 0.03  # normalised mutual information over that of the slices displaced
 DOUBTFUL_DISAGREEMENT_PX = 1.0
 DOUBTFUL_SCALE = 0.05  # of the scale that was found, to that of the pixel sizes which the files state
+ONE_OFF_SHARE = 0.7  # of the pairs that can be compared, how many must fit a neighbour better
+FEWEST_PAIRS = 3
+CLEAR_CORRELATION = 0.1  # below, its sign says nothing of the contrast
 
 
 def registration_warnings(quality: pd.DataFrame) -> list[str]:
-    """Pairs that passed the registration with little margin, or at an odd scale; `quality` is its table."""
-    return [*_little_margin(quality), *_odd_scale(quality)]
+    """Pairs that passed the registration with little margin, or at an odd scale, or are wrong as a set."""
+    return [*set_warnings(quality), *_little_margin(quality), *_odd_scale(quality)]
+
+
+def set_warnings(quality: pd.DataFrame) -> list[str]:
+    """What is wrong with the whole set of pairs, though each passed; `quality` is the table of the registration."""
+    return [*_one_off(quality), *_other_contrast(quality)]
+
+
+def doubtful(quality: pd.DataFrame) -> pd.Series:
+    """Which pairs of the table passed with little margin, or fit a neighbouring TXM slice at least as well; bool."""
+    weak = quality["similarity_after"] - quality["similarity_chance"] < DOUBTFUL_SIMILARITY
+    loose = quality["disagreement_px"] > DOUBTFUL_DISAGREEMENT_PX
+    elsewhere = pd.Series(data=False, index=quality.index)
+    for column in {"similarity_to_previous", "similarity_to_next"} & set(quality.columns):
+        elsewhere |= quality[column] >= 0  # false where there is none
+    return quality["accepted"].astype(bool) & (weak | loose | elsewhere)
 
 
 def _little_margin(quality: pd.DataFrame) -> list[str]:
     needed = {"accepted", "similarity_after", "similarity_chance", "disagreement_px"}
     if not needed <= set(quality.columns):
         return []
-    used = quality[quality["accepted"].astype(bool)]
-    weak = used["similarity_after"] - used["similarity_chance"] < DOUBTFUL_SIMILARITY
-    loose = used["disagreement_px"] > DOUBTFUL_DISAGREEMENT_PX
-    doubtful = used[weak | loose]["pair"].astype(str).tolist()
-    if not doubtful:
+    used = quality["accepted"].astype(bool).sum()
+    names = quality[doubtful(quality)]["pair"].astype(str).tolist()
+    if not names:
         return []
-    named = ", ".join(doubtful[:5]) + (f" and {len(doubtful) - 5} more" if len(doubtful) > 5 else "")
     return [
-        f"The registration of {len(doubtful)} of {len(used)} pairs is doubtful, though it passed: {named}. Misplaced "
+        f"The registration of {len(names)} of {used} pairs is doubtful, though it passed: {_named(names)}. Misplaced "
         "slices lower every score. Look at them in the registration figure."
+    ]
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _one_off(quality: pd.DataFrame) -> list[str]:
+    """Numbers that are one off: most FIB-SEM slices fit the TXM slice before, or after, better than their own."""
+    if not {"accepted", "similarity_to_previous", "similarity_to_next"} <= set(quality.columns):
+        return []
+    used = quality[quality["accepted"].astype(bool)]
+    for column, which, wrong in (("similarity_to_next", "after", "low"), ("similarity_to_previous", "before", "high")):
+        known = used[column].dropna()
+        if len(known) >= FEWEST_PAIRS and (known > 0).mean() >= ONE_OFF_SHARE:
+            return [
+                f"{(known > 0).sum()} of {len(known)} FIB-SEM slices fit the TXM slice {which} their own better: the "
+                f"numbers of the FIB-SEM slices are one too {wrong}. Renumber them."
+            ]
+    return []
+
+
+def _other_contrast(quality: pd.DataFrame) -> list[str]:
+    """Slices of both signs of contrast in one set: of two detectors, or some of them inverted."""
+    if not {"accepted", "correlation_after"} <= set(quality.columns):
+        return []
+    used = quality[quality["accepted"].astype(bool)]
+    above = used[used["correlation_after"] > CLEAR_CORRELATION]
+    below = used[used["correlation_after"] < -CLEAR_CORRELATION]
+    if above.empty or below.empty:
+        return []
+    few, many = (above, below) if len(above) < len(below) else (below, above)
+    return [
+        f"The contrast of the FIB-SEM slices of {len(few)} of {len(used)} pairs is inverted against the others': "
+        f"{_named(few['pair'].astype(str).tolist())} (their correlation with the TXM is "
+        f"{few['correlation_after'].median():.2f}, of the others {many['correlation_after'].median():.2f}). A network "
+        "cannot learn both: give slices of one detector, save these again inverted (255 - image), or leave them out."
     ]
 
 
@@ -56,8 +108,8 @@ def adjacent_slices(pairs: pd.DataFrame) -> list[str]:
     """
     train, test = (pairs[(pairs["split"] == name) & pairs["z"].notna()] for name in ("train", "test"))
     trained = train["z"].to_numpy(dtype=float)
-    places = zip(test["pair"].astype(str), test["z"].to_numpy(dtype=float), strict=True)
-    beside = [pair for pair, z in places if (abs(trained - z) <= 1).any()]
+    positions = zip(test["pair"].astype(str), test["z"].to_numpy(dtype=float), strict=True)
+    beside = [pair for pair, z in positions if (abs(trained - z) <= 1).any()]
     if not beside:
         return []
     return [

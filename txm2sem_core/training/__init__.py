@@ -1,7 +1,7 @@
 """Train one model variant on one patch store.
 
 - `batches`: which patches, in which order, in which rotation
-- `neighbours`: slices of the TXM volume, for the `stack` penalty
+- `slice_stacks`: consecutive slices of the TXM volume, for the `stack` penalty
 - `volume_fit`: whether that volume is the one of the patches
 - `schedules`: the learning rate over the epochs
 - `validation`: scores of the validation patches

@@ -10,7 +10,7 @@ import torch
 
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.families.batch import Batch
-from txm2sem_core.intensity import Spread, spread_of
+from txm2sem_core.intensity import TrainingDistribution, distribution_of
 from txm2sem_core.io import PatchStore
 
 
@@ -73,7 +73,7 @@ def orient(patch: np.ndarray, mirror: int, turns: int) -> np.ndarray:
     return np.rot90(patch, turns, axes=(-2, -1))
 
 
-def training_spread(store: PatchStore) -> Spread:
+def training_distribution(store: PatchStore) -> TrainingDistribution:
     """The distribution of intensities of the training pairs' TXM slices, where the pairs can be used."""
     slices = []
     for pair in dict.fromkeys(store.of_split("train")["pair"]):
@@ -81,4 +81,7 @@ def training_spread(store: PatchStore) -> Spread:
         txm, f = images.txm[store.context], store.factor
         usable = images.mask[::f, ::f][: txm.shape[0], : txm.shape[1]] > 0
         slices.append(store.txm_range.to_unit(txm[usable]))
-    return spread_of(slices)
+    return distribution_of(slices)
+
+
+training_spread = training_distribution  # its name in version 0.1

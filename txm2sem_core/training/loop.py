@@ -24,21 +24,22 @@ from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, plu
 from txm2sem_core.provenance import made_with
 from txm2sem_core.runtime.device import choose_device, device_name
 from txm2sem_core.runtime.out_of_memory import memory_remedy
-from txm2sem_core.training.batches import epoch_batches, training_spread
-from txm2sem_core.training.neighbours import NeighbourSlices
+from txm2sem_core.training.batches import epoch_batches, training_distribution
+from txm2sem_core.training.denoised import with_denoised_targets
 from txm2sem_core.training.resume import state_key
+from txm2sem_core.training.slice_stacks import SliceStacks
 from txm2sem_core.training.trainer import DIED, Plan, Trainer
 from txm2sem_core.training.validation import validate
 from txm2sem_core.training.volume_fit import check_volume
 
 _MEMORY_REMEDY = (
     "On a machine or GPU with more memory the same command goes on from the last checkpoint. A smaller batch_size, "
-    "generator.width or patches.size_px needs less, and begins anew."
+    "generator.width or patches.size_px needs less, and begins again."
 )
 _HISTORY = "history.csv"
 MODEL_FILES = (checkpoint.WEIGHTS_FILE, checkpoint.DESCRIPTION_FILE, "best.safetensors", "last.safetensors")
 _SAME_WEIGHT = 1e-6  # of the largest weight
-_FIT_PATCHES = 400  # baselines are fitted on the first so many training patches, which are in random places already
+_FIT_PATCHES = 400  # baselines are fitted on the first so many training patches, whose positions are random already
 
 
 def train_model(
@@ -76,7 +77,7 @@ def train_model(
         ConfigError: patches, volume and settings do not fit, or the device is not there.
         InputError: the volume cannot be read, has no slices to draw from, or is not that of the patches; or something
             else stands in `output` (see `io.check_output`).
-        TrainingError: a loss is not finite or too large, or the process was told to end.
+        TrainingError: a loss is not finite or too large, or the process got a signal to end.
         OutOfMemoryError: a step does not fit into memory.
     """
     io.check_output([patches, volume, measured], files=[output / file for file in MODEL_FILES])
@@ -86,9 +87,11 @@ def train_model(
         if not family.rules.trained:
             _fit(Plan(store, None, family, seed, output, "", name), overwrite=overwrite)
             return
-        store, neighbours = _with_neighbours(store, settings, volume, measured, name)
-        key = state_key(store, neighbours, settings, seed)
-        plan = Plan(store, neighbours, family, seed, output, key, name, tensorboard)
+        if settings.denoise:
+            store = with_denoised_targets(store, settings.denoise, name)
+        store, slice_stacks = _with_stacks(store, settings, volume, measured, name)
+        key = state_key(store, slice_stacks, settings, seed)
+        plan = Plan(store, slice_stacks, family, seed, output, key, name, tensorboard)
         _train(plan, device, overwrite=overwrite)
 
 
@@ -114,6 +117,8 @@ def _train(plan: Plan, device: str, *, overwrite: bool) -> None:
     best = build_generator(**plan.family.generator_arguments(), seed=0)
     best.load_state_dict(trainer.reached.best_weights)
     weights = {"best": best, "last": trainer.learner.kept_generator.cpu()}
+    for generator in weights.values():
+        plan.family.complete(generator, plan.store)
     used, history = device_name(trainer.learner.device), pd.DataFrame(trainer.reached.history)
     chosen, _ = _chosen(history, plan.family)
     warnings = [DIED] if trainer.is_constant(weights[chosen]) else []
@@ -191,7 +196,7 @@ def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
     if by_pores and pore_threshold(store) is None:
         raise ConfigError(
             f"train.select: {settings.select} needs the pores, but the training FIB-SEM slices hold too few grey "
-            "levels to be parted into four phases. Choose best_psnr, best_ssim or last."
+            "levels to be separated into four phases. Choose best_psnr, best_ssim or last."
         )
     steps = settings.schedule.total_epochs * math.ceil(len(store.of_split("train")) / settings.batch_size)
     if settings.rules.adversarial and steps < settings.critic_steps:
@@ -210,19 +215,19 @@ def _check_fit(store: PatchStore, settings: TrainSettings) -> None:
         )
 
 
-def _with_neighbours(
+def _with_stacks(
     store: PatchStore, settings: TrainSettings, volume: Path | None, measured: Path | None, name: str
-) -> tuple[PatchStore, NeighbourSlices | None]:
-    """What neighbours are drawn from, and the store with the warnings that the volume gives."""
+) -> tuple[PatchStore, SliceStacks | None]:
+    """The source of slice stacks, and the store with the warnings that the volume gives."""
     if not settings.z_penalty.stack:
         return store, None
     if volume is None:
         raise ConfigError("z_penalty.stack: this penalty draws slices from the TXM volume. Give --volume, or set it 0.")
     opened = io.with_mask(io.open_volume(volume), measured, store.factor)
-    neighbours = NeighbourSlices(opened, store, settings.context)
+    slice_stacks = SliceStacks(opened, store, settings.context)
     found = [warning for warning in check_volume(store, opened) if warning not in store.warnings]
     print_warnings(f"train {name}", found)
-    return replace(store, warnings=(*store.warnings, *found)), neighbours
+    return replace(store, warnings=(*store.warnings, *found)), slice_stacks
 
 
 def _fit_baseline(plan: Plan) -> ImageGenerator:
@@ -246,7 +251,7 @@ def _describe(plan: Plan, history: pd.DataFrame, chosen: str, made: dict[str, st
         "generator": family.generator_arguments(),
         **{key: plugin for key, plugin in plugins.items() if plugin},
         "normalisation": {"txm": store.txm_range.as_dict(), "sem": store.sem_range.as_dict()},
-        "histograms": {"txm": training_spread(store).as_dict()},
+        "histograms": {"txm": training_distribution(store).as_dict()},
         "preparation": asdict(store.preparation),
         "sem_dtype": store.sem_dtype.name,
         "txm_dtype": store.txm_dtype.name if store.preparation.is_none else None,

@@ -24,7 +24,7 @@ from txm2sem_core.families import Learner, family_file
 from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import plugin_file
 from txm2sem_core.provenance import code_digest
-from txm2sem_core.training.neighbours import NeighbourSlices
+from txm2sem_core.training.slice_stacks import SliceStacks
 
 SAVE_SECONDS = 300.0
 SAVE_SECONDS_VARIABLE = "TXM2SEM_SAVE_SECONDS"  # changes no result, so it is no setting
@@ -43,12 +43,12 @@ class Progress:
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def state_key(store: PatchStore, neighbours: NeighbourSlices | None, settings: TrainSettings, seed: int) -> str:
-    """What must be the same for a training to resume where another one stopped."""
+def state_key(store: PatchStore, slice_stacks: SliceStacks | None, settings: TrainSettings, seed: int) -> str:
+    """A digest of all that must be equal for a training to resume from a checkpoint."""
     own = dict.fromkeys([plugin_file(settings.generator.name), family_file(settings.family)])
     code = code_digest("training:train_model", *(file for file in own if file is not None))
     text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
-    text += f"|{neighbours.fingerprint()}" if neighbours else ""
+    text += f"|{slice_stacks.fingerprint()}" if slice_stacks else ""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -62,7 +62,7 @@ class Checkpoint:
         self._learner, self._schedulers = learner, schedulers
         self._seconds = float(os.environ.get(SAVE_SECONDS_VARIABLE, SAVE_SECONDS))
         self._saved_at = time.monotonic()
-        self._place = "none yet"
+        self._saved_text = "none yet"
 
     def load(self, reached: Progress, name: str) -> None:
         """Take up what an earlier run has left, if there is anything; says so on stderr."""
@@ -77,8 +77,8 @@ class Checkpoint:
             setattr(reached, key, value)
         device = self._learner.device
         reached.sums = {key: value.to(device) for key, value in reached.sums.items()}
-        self._place = place_of(reached)
-        print(f"train {name}: goes on after {self._place}.", file=sys.stderr)
+        self._saved_text = progress_text(reached)
+        print(f"train {name}: goes on after {self._saved_text}.", file=sys.stderr)
 
     def save(self, reached: Progress) -> None:
         """Write the state.
@@ -94,7 +94,7 @@ class Checkpoint:
             "reached": vars(reached),
         }
         checkpoint.save_training_state(self.path, state)
-        self._saved_at, self._place = time.monotonic(), place_of(reached)
+        self._saved_at, self._saved_text = time.monotonic(), progress_text(reached)
 
     def check_weights(self, reached: Progress) -> None:
         """Refuse weights that are not finite: the losses of a step are of the weights before it.
@@ -104,7 +104,9 @@ class Checkpoint:
         """
         for key, value in self._learner.generator.state_dict().items():
             if not torch.isfinite(value).all():
-                raise TrainingError(f"{place_of(reached)}: the weights {key} are not finite any more. {self.remedy()}")
+                raise TrainingError(
+                    f"{progress_text(reached)}: the weights {key} are not finite any more. {self.remedy()}"
+                )
 
     def save_if_due(self, reached: Progress) -> None:
         """Write the state if the last one is some minutes old."""
@@ -113,15 +115,15 @@ class Checkpoint:
 
     def remedy(self) -> str:
         """What to do about a training that failed, and what is left of it."""
-        kept = f"after {self._place}: {self.path}" if self.path.exists() else "none yet"
+        kept = f"after {self._saved_text}: {self.path}" if self.path.exists() else "none yet"
         return (
             "Lower train.optimiser.learning_rate or the weight of the term, or raise train.loss_limit. "
             f"Last good checkpoint: {kept}"
         )
 
 
-def place_of(reached: Progress) -> str:
-    """In words, counted from 1."""
+def progress_text(reached: Progress) -> str:
+    """The progress in words, counted from 1."""
     return f"epoch {reached.epoch + 1}, step {reached.step}" if reached.step else f"epoch {reached.epoch}"
 
 

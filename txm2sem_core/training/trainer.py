@@ -21,9 +21,10 @@ from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import ImageGenerator, inference
 from txm2sem_core.runtime.progress import progress
 from txm2sem_core.training.batches import epoch_batches, evaluation_batches
-from txm2sem_core.training.neighbours import NeighbourSlices
-from txm2sem_core.training.resume import Checkpoint, Progress, place_of, termination
+from txm2sem_core.training.norm_statistics import take_statistics
+from txm2sem_core.training.resume import Checkpoint, Progress, progress_text, termination
 from txm2sem_core.training.schedules import build_scheduler
+from txm2sem_core.training.slice_stacks import SliceStacks
 from txm2sem_core.training.validation import validate
 
 DIED = (
@@ -43,7 +44,7 @@ class Plan:
 
     Attributes:
         store: the patches.
-        neighbours: slices of the TXM volume, for `z_penalty.stack`; None for none.
+        slice_stacks: source of slices of the TXM volume, for `z_penalty.stack`; None for none.
         family: what is trained, with its settings.
         seed: decides the initial weights, the order of the patches and the noise.
         output: the model's folder.
@@ -53,7 +54,7 @@ class Plan:
     """
 
     store: PatchStore
-    neighbours: NeighbourSlices | None
+    slice_stacks: SliceStacks | None
     family: Family
     seed: int
     output: Path
@@ -123,6 +124,9 @@ class Trainer:
     def _close_epoch(self, epoch: int, losses: dict[str, float]) -> dict[str, float]:
         """Validate, and keep the weights where they are the best so far; returns the scores."""
         plan, learner, reached = self.plan, self.learner, self.reached
+        if learner.average is not None:
+            cut = epoch_batches(plan.store, self.settings, plan.seed, epoch)
+            take_statistics(plan.family, learner, self._source.training(cut, plan.seed, epoch, 0))
         scores = validate(
             plan.family, learner.kept_generator, plan.store, self._source, learner.device, self._threshold
         )
@@ -153,7 +157,7 @@ class Trainer:
         batch = next(self._source.validation(patches))
         device = next(generator.parameters()).device
         with inference(generator, self.settings.inference_mode):
-            made = generator(batch.txm.to(device))
+            made = self.plan.family.alone(generator, batch.txm.to(device))
         return bool((made - made.flatten()[0]).abs().max() < _SAME_VALUE)
 
     def _run_epoch(self, asked_to_end: threading.Event) -> dict[str, float]:
@@ -170,8 +174,8 @@ class Trainer:
             if asked_to_end.is_set():
                 checkpoint.save(reached)
                 raise TrainingError(
-                    f"{place_of(reached)}: asked to end (SIGTERM). The state is saved in {checkpoint.path}; the same "
-                    "command goes on from there."
+                    f"{progress_text(reached)}: asked to end (SIGTERM). The state is saved in {checkpoint.path}; the "
+                    "same command goes on from there."
                 )
             checkpoint.save_if_due(reached)
         checkpoint.check_weights(reached)
@@ -188,7 +192,7 @@ class Trainer:
         patches = len(plan.store.of_split("train"))
         first = epoch * math.ceil(patches / settings.batch_size) + reached.step  # counted over all epochs
         done = reached.step * settings.batch_size
-        stacks = islice(plan.neighbours.of_epoch(patches, seed, epoch), done, None) if plan.neighbours else None
+        stacks = islice(plan.slice_stacks.of_epoch(patches, seed, epoch), done, None) if plan.slice_stacks else None
         cut = epoch_batches(plan.store, settings, seed, epoch, stacks, start=done)
         for number, batch in enumerate(self._source.training(cut, seed, epoch, done), first + 1):
             yield batch, self.learner.discriminator is None or number % settings.critic_steps == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from txm2sem_core.families import BatchSource, Family
@@ -32,5 +34,5 @@ def validate(
     batches = evaluation_batches(store, "validation", settings.context, settings.batch_size)
     with inference(generator, settings.inference_mode):
         for batch in source.validation(batches):
-            meter.add(family.predict(generator, batch.txm.to(device)).cpu(), batch)
+            meter.add(family.predict(partial(family.alone, generator), batch.txm.to(device)).cpu(), batch)
     return meter.result()

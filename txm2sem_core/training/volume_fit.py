@@ -1,4 +1,4 @@
-"""Whether a TXM volume that is given beside patches is the one that their pairs were taken from, and of one scale."""
+"""Whether a given TXM volume is the one that the patches' pairs were taken from, with the same grey scale."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.io import PatchStore, Volume
 from txm2sem_core.io.field_of_view import FieldOfView
 from txm2sem_core.io.voxel_sizes import UNKNOWN, differing_axes
-from txm2sem_core.samples.slice_place import (
+from txm2sem_core.samples.slice_position import (
     REACH,
-    SlicePlace,
-    check_places,
-    compare_place,
+    SlicePosition,
+    check_positions,
+    compare_position,
     nearby,
-    place_in_plane,
+    position_in_plane,
     scale_warnings,
     slices_around,
 )
@@ -51,10 +51,10 @@ def check_volume(store: PatchStore, volume: Volume) -> list[str]:
             f"{volume.source}: its voxels are {volume.dtype}, but the patches' TXM slices are {store.txm_dtype}: the "
             f"same grey level means another intensity. {_REMEDY}"
         )
-    places = list(_places(store, volume))
+    positions = list(_positions(store, volume))
     if store.factor == 1:
-        return [*warnings, *check_places(places, volume.source)]
-    return [*warnings, *scale_warnings(places, volume.source)]  # made coarser apart from each other, with noise
+        return [*warnings, *check_positions(positions, volume.source)]
+    return [*warnings, *scale_warnings(positions, volume.source)]  # made coarser apart from each other, with noise
 
 
 def _size_warnings(store: PatchStore, volume: Volume) -> list[str]:
@@ -69,8 +69,8 @@ def _size_warnings(store: PatchStore, volume: Volume) -> list[str]:
     ]
 
 
-def _places(store: PatchStore, volume: Volume) -> Iterator[SlicePlace]:
-    """How some pairs' slices compare with the volume's at their places."""
+def _positions(store: PatchStore, volume: Volume) -> Iterator[SlicePosition]:
+    """How some pairs' slices compare with the volume's at their positions."""
     rows = store.index.drop_duplicates("pair").dropna(subset=["z"])
     for row in rows[rows["z"] >= volume.shape[0]].to_dict("records"):
         raise InputError(
@@ -86,7 +86,7 @@ def _places(store: PatchStore, volume: Volume) -> Iterator[SlicePlace]:
         of_pair = store.pairs[pair].txm[store.context]
         height, width = of_pair.shape
         plane = volume.read(z, z + 1)[0]
-        found = place_in_plane(of_pair, field.filled(plane, field.of(plane, z)))
+        found = position_in_plane(of_pair, field.filled(plane, field.of(plane, z)))
         if found is None and store.factor > 1:
             continue
         if found is None:
@@ -97,4 +97,4 @@ def _places(store: PatchStore, volume: Volume) -> Iterator[SlicePlace]:
         y, x, _ = found
         here = (slice(y, y + height), slice(x, x + width))
         around = slices_around(volume, z, REACH, here)
-        yield compare_place(pair, z, Slice(of_pair), nearby(around, z, volume.shape[0]))
+        yield compare_position(pair, z, Slice(of_pair), nearby(around, z, volume.shape[0]))

@@ -27,11 +27,13 @@ os.environ.update(PYTHONSAFEPATH="1")
 from txm2sem_core.catalogue.targets import sample_targets, suffixes
 from txm2sem_core.config import Runs
 from txm2sem_core.config.families import TASKS
+from txm2sem_core.costs.reservations import Reservations
 from txm2sem_core.errors import report_user_errors
 from txm2sem_core.io import read_yaml
 from txm2sem_core.io.locks import hold_run
 from txm2sem_core.io.results import check_results
 from txm2sem_core.report.failures import print_failures
+from txm2sem_core.report.inputs import report_pages
 from txm2sem_core.samples.files import SampleFiles
 from txm2sem_core.samples.preflight import before_planning, check_run
 
@@ -45,6 +47,8 @@ with report_user_errors():
     if workflow.is_main_process:
         check_results(Path(CONFIG.results_dir), SAMPLES)
         before_planning(checked)
+
+RESERVATIONS = Reservations(checked)
 
 # read by jobs from the environment, so that none is part of a rule and a change reruns nothing; results for their mark
 os.environ.update(TXM2SEM_DEVICE=CONFIG.device, TXM2SEM_MEMORY_GIB=str(CONFIG.memory_gib))
@@ -60,9 +64,17 @@ FILES = {name: SampleFiles(sample, CONFIG, RUNS) for name, sample in SAMPLES.ite
 # fitted at once, on the CPU
 BASELINES = [name for name in CONFIG.translations if name not in CONFIG.trained]
 SUFFIXES = suffixes(STYLE)  # the report shows the PNG, so it comes first
-WHOLE_RUN = [f"{RESULTS}/report.html", f"{RESULTS}/provenance.json"]
+REPORT_PAGES = report_pages(CONFIG, FILES.values())
+WHOLE_RUN = [f"{RESULTS}/report.html", *REPORT_PAGES, f"{RESULTS}/provenance.json"]
 # of a wildcard whose list is empty; a space would not do, since snakemake strips it and then takes anything
 NOTHING = "(?!)"
+# whose volumes stay, and whose pass (predict.keep): wildcards of the rules that predict them
+ONE_PASS = "|".join(name for name in CONFIG.translations if name not in CONFIG.dropout_variants) or NOTHING
+STAYING_SEEDS, PASSING_SEEDS = (CONFIG.seeds[:1], CONFIG.seeds[1:]) if RUNS.passing else (CONFIG.seeds, ())
+STAYING_SEEDS, PASSING_SEEDS = ("|".join(map(str, seeds)) or NOTHING for seeds in (STAYING_SEEDS, PASSING_SEEDS))
+STAYING_DRAWS, PASSING_DRAWS = (NOTHING, r"\d+") if RUNS.passing else (r"\d+", NOTHING)
+STAYING_RUNS = "|".join(run.folder for run in RUNS.uncertain if run not in RUNS.passing) or NOTHING
+PASSING_RUNS = "|".join(run.folder for run in RUNS.uncertain if run in RUNS.passing) or NOTHING
 
 # said once, not by every job
 if workflow.is_main_process and CONFIG.dropout_variants:
@@ -86,6 +98,7 @@ wildcard_constraints:
     seed="|".join(map(str, CONFIG.seeds)),
     factor="|".join(map(str, CONFIG.factors)) or NOTHING,
     run="|".join(run.folder for run in RUNS.uncertain) or NOTHING,
+    draw=r"\d+",
     number=r"\d+",
     slab=r"\d+",
     slabs=r"\d+",
@@ -108,9 +121,24 @@ def dropout_options(run):
     return "" if Path(run).name == "ensemble" else f"--samples {chosen.dropout_samples} --seed {chosen.seed}"
 
 
-def predict_settings():
-    """What a prediction without uncertainty needs of `predict:`, as one canonical string."""
-    return json.dumps(CONFIG.predict.model_dump(mode="json", exclude={"uncertainty", "jobs"}), sort_keys=True)
+def predict_settings(wildcards):
+    """What a prediction needs of `predict:`, as one canonical string; what is of samples, only for a variant with some."""
+    variant = getattr(wildcards, "variant", None) or wildcards.run.split("/")[0]
+    unused = {"uncertainty", "jobs", "samples", "keep"}
+    if not CONFIG.variant(variant).rules.samples:
+        unused |= {"coherence"}
+    return json.dumps(CONFIG.predict.model_dump(mode="json", exclude=unused), sort_keys=True)
+
+
+def run_of(wildcards):
+    """The folder of a prediction by one model: a seed's, or that of a further sample."""
+    further = f"_sample{wildcards.draw}" if hasattr(wildcards, "draw") else ""
+    return f"{wildcards.variant}/seed{wildcards.seed}{further}"
+
+
+def draw_option(wildcards):
+    """Which sample a command is to draw; none for the first."""
+    return f"--draw {wildcards.draw}" if hasattr(wildcards, "draw") else ""
 
 
 def slabs_of(folder):
@@ -129,9 +157,21 @@ def folder_of(file):
     return str(Path(file).parent)
 
 
-def grows(amount):
-    """A resource that grows with every attempt: a job that ended for want of memory or time gets more of it."""
-    return lambda wildcards, attempt: amount * attempt
+def memory_of(rule):
+    """MB of a rule's job, by the sizes of its sample; one that ended for want of memory gets more with every attempt."""
+    return lambda wildcards, threads, attempt: reckoned(RESERVATIONS.memory_mb, rule, wildcards, threads) * attempt
+
+
+def minutes_of(rule):
+    """Its time, which grows with every attempt, too."""
+    return lambda wildcards, threads, attempt: reckoned(RESERVATIONS.minutes, rule, wildcards, threads) * attempt
+
+
+def reckoned(reserved, rule, wildcards, threads):
+    """What a job reserves. On a node of a cluster one that uses a network need not know it, and would load PyTorch."""
+    if not workflow.is_main_process and rule.split("_")[0] in ("train", "predict"):
+        return 1
+    return reserved(rule, dict(wildcards.items()), threads)
 
 
 def settings(group):

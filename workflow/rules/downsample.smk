@@ -17,8 +17,8 @@ rule downsample_patches:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(8000),
-        runtime=grows(60),
+        mem_mb=memory_of("downsample_patches"),
+        runtime=minutes_of("downsample_patches"),
     params:
         **run_script(
             "downsample_patches",
@@ -43,8 +43,8 @@ rule downsample_volume:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(4000),
-        runtime=grows(240),
+        mem_mb=memory_of("downsample_volume"),
+        runtime=minutes_of("downsample_volume"),
     params:
         **run_script(
             "downsample_volume",

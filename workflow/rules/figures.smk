@@ -21,8 +21,8 @@ for figure in FIGURES:
         conda:
             "../../envs/imaging.yaml"
         resources:
-            mem_mb=grows(figure.memory_mb),
-            runtime=grows(figure.minutes),
+            mem_mb=memory_of(f"draw_{figure.name}"),
+            runtime=minutes_of(f"draw_{figure.name}"),
         params:
             **run_script(
                 figure.function,
@@ -41,6 +41,7 @@ rule write_report:
         quality=[f"{here.folder}/registered/quality.csv" for here in FILES.values()],
     output:
         report="<results>/report.html",
+        pages=REPORT_PAGES,
         digest="<results>/report.digest",
     log:
         "<logs>/write_report.log",
@@ -49,8 +50,8 @@ rule write_report:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(30),
+        mem_mb=memory_of("write_report"),
+        runtime=minutes_of("write_report"),
     params:
         **run_script(
             "write_report",

@@ -18,8 +18,8 @@ rule measure_patches:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(4000),
-        runtime=grows(60),
+        mem_mb=memory_of("measure_patches"),
+        runtime=minutes_of("measure_patches"),
     params:
         **run_script(
             "measure_patches",
@@ -47,9 +47,10 @@ rule measure_volume:
         "<benchmarks>/{sample}/measure_volume/{variant}_seed{seed}.tsv"
     conda:
         "../../envs/imaging.yaml"
+    threads: 4
     resources:
-        mem_mb=grows(4000),
-        runtime=grows(240),
+        mem_mb=memory_of("measure_volume"),
+        runtime=minutes_of("measure_volume"),
     params:
         **run_script(
             "measure_volume",
@@ -115,8 +116,8 @@ rule measure_uncertainty:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(4000),
-        runtime=grows(240),
+        mem_mb=memory_of("measure_uncertainty"),
+        runtime=minutes_of("measure_uncertainty"),
     params:
         **run_script(
             "measure_uncertainty",
@@ -139,8 +140,8 @@ rule summarise_uncertainty:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(30),
+        mem_mb=memory_of("summarise_uncertainty"),
+        runtime=minutes_of("summarise_uncertainty"),
     params:
         **run_script(
             "summarise_uncertainty",
@@ -175,8 +176,8 @@ rule summarise_metrics:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(30),
+        mem_mb=memory_of("summarise_metrics"),
+        runtime=minutes_of("summarise_metrics"),
     params:
         **run_script(
             "summarise_metrics",
@@ -188,8 +189,8 @@ rule summarise_metrics:
 
 rule summarise_volumes:
     input:
-        volumes=lambda w: FILES[w.sample].measured(RUNS.measured, "volume.json"),
-        spectra=lambda w: FILES[w.sample].measured(RUNS.measured, "volume_spectra.csv"),
+        volumes=lambda w: FILES[w.sample].measured(RUNS.measured_volumes, "volume.json"),
+        spectra=lambda w: FILES[w.sample].measured(RUNS.measured_volumes, "volume_spectra.csv"),
     output:
         figures="<results>/{sample}/metrics/volumes.csv",
         spectra="<results>/{sample}/metrics/volume_spectra.csv",
@@ -200,12 +201,12 @@ rule summarise_volumes:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(30),
+        mem_mb=memory_of("summarise_volumes"),
+        runtime=minutes_of("summarise_volumes"),
     params:
         **run_script(
             "summarise_volumes",
-            runs=json.dumps([run.table_key for run in RUNS.measured]),
+            runs=json.dumps([run.table_key for run in RUNS.measured_volumes]),
         ),
     shell:
         RUN_SCRIPT
@@ -226,8 +227,8 @@ rule place_labels:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(4000),
-        runtime=grows(30),
+        mem_mb=memory_of("place_labels"),
+        runtime=minutes_of("place_labels"),
     params:
         **run_script(
             "place_labels",
@@ -248,19 +249,21 @@ rule measure_rock:
     output:
         figures="<results>/{sample}/metrics/{variant}/seed{seed}/rock.json",
         distributions="<results>/{sample}/metrics/{variant}/seed{seed}/rock_distributions.csv",
+        sizes="<results>/{sample}/metrics/{variant}/seed{seed}/rock_sizes.csv",
     log:
         "<logs>/{sample}/measure_rock/{variant}_seed{seed}.log",
     benchmark:
         "<benchmarks>/{sample}/measure_rock/{variant}_seed{seed}.tsv"
     conda:
         "../../envs/imaging.yaml"
+    threads: 4
     resources:
-        mem_mb=grows(8000),
-        runtime=grows(480),
+        mem_mb=memory_of("measure_rock"),
+        runtime=minutes_of("measure_rock"),
     params:
         **run_script(
             "measure_rock",
-            settings=lambda w: FILES[w.sample].phase_settings("rock"),
+            settings=lambda w: FILES[w.sample].rock_settings(w.variant),
             labels=lambda w: FILES[w.sample].labels,
             patches=lambda w, input: folder_of(input.description),
             volume=lambda w, input: str(input.volume),
@@ -278,6 +281,7 @@ use rule measure_rock as measure_true_rock with:
     output:
         figures="<results>/{sample}/metrics/truth/rock.json",
         distributions="<results>/{sample}/metrics/truth/rock_distributions.csv",
+        sizes="<results>/{sample}/metrics/truth/rock_sizes.csv",
     log:
         "<logs>/{sample}/measure_rock/truth.log",
     benchmark:
@@ -285,20 +289,38 @@ use rule measure_rock as measure_true_rock with:
     params:
         **run_script(
             "measure_rock",
-            settings=lambda w: FILES[w.sample].phase_settings("rock"),
+            settings=lambda w: FILES[w.sample].rock_settings(),
             labels=lambda w: FILES[w.sample].labels,
             patches=lambda w, input: folder_of(input.description),
             volume=lambda w: FILES[w.sample].truth,
         ),
 
 
+use rule measure_rock as measure_sample_rock with:
+    input:
+        volume=ancient("<results>/{sample}/volumes/{variant}/seed{seed}_sample{draw}/sem.ome.zarr"),
+        digest="<results>/{sample}/volumes/{variant}/seed{seed}_sample{draw}/sem.digest",
+        description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
+        labels=lambda w: labels_index(w.sample),
+    output:
+        figures="<results>/{sample}/metrics/{variant}/seed{seed}_sample{draw}/rock.json",
+        distributions="<results>/{sample}/metrics/{variant}/seed{seed}_sample{draw}/rock_distributions.csv",
+        sizes="<results>/{sample}/metrics/{variant}/seed{seed}_sample{draw}/rock_sizes.csv",
+    log:
+        "<logs>/{sample}/measure_rock/{variant}_seed{seed}_sample{draw}.log",
+    benchmark:
+        "<benchmarks>/{sample}/measure_rock/{variant}_seed{seed}_sample{draw}.tsv"
+
+
 rule summarise_rock:
     input:
-        figures=lambda w: [FILES[w.sample].metrics(f"{run}/rock.json") for run in FILES[w.sample].rock_runs],
+        figures=lambda w: [file for *_, file in FILES[w.sample].rocks],
     output:
         figures="<results>/{sample}/metrics/rock.csv",
         distributions="<results>/{sample}/metrics/rock_distributions.csv",
         intervals="<results>/{sample}/metrics/rock_intervals.csv",
+        sizes="<results>/{sample}/metrics/rock_sizes.csv",
     log:
         "<logs>/{sample}/summarise_rock.log",
     benchmark:
@@ -306,14 +328,12 @@ rule summarise_rock:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(30),
+        mem_mb=memory_of("summarise_rock"),
+        runtime=minutes_of("summarise_rock"),
     params:
         **run_script(
             "summarise_rock",
-            runs=lambda w: json.dumps(
-                [("truth", "")] * FILES[w.sample].has_truth + [run.table_key for run in RUNS.single]
-            ),
+            runs=lambda w: json.dumps([run for *run, _ in FILES[w.sample].rocks]),
         ),
     shell:
         RUN_SCRIPT
@@ -334,8 +354,8 @@ rule measure_side_task:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(4000),
-        runtime=grows(60),
+        mem_mb=memory_of("measure_side_task"),
+        runtime=minutes_of("measure_side_task"),
     params:
         **run_script(
             "measure_side_task",
@@ -358,8 +378,8 @@ rule summarise_side_task:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(30),
+        mem_mb=memory_of("summarise_side_task"),
+        runtime=minutes_of("summarise_side_task"),
     params:
         **run_script(
             "summarise_side_task",

@@ -18,8 +18,8 @@ rule extract_patches:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(8000),
-        runtime=grows(60),
+        mem_mb=memory_of("extract_patches"),
+        runtime=minutes_of("extract_patches"),
     params:
         **run_script(
             "extract_patches",

@@ -19,12 +19,12 @@ rule make_phantom:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(8000),
-        runtime=grows(60),
+        mem_mb=memory_of("make_phantom"),
+        runtime=minutes_of("make_phantom"),
     params:
         **run_script(
             "make_phantom",
-            settings=settings(CONFIG.phantom),
+            settings=lambda w: settings(CONFIG.phantom_of(w.sample)),
         ),
     shell:
         RUN_SCRIPT

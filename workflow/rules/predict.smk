@@ -24,11 +24,11 @@ rule predict_test:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=grows(8000),
-        runtime=grows(60),
+        mem_mb=memory_of("predict_test"),
+        runtime=minutes_of("predict_test"),
     params:
         code=lambda w: command_code("predict-test"),
-        settings=predict_settings(),
+        settings=predict_settings,
         model=lambda w, input: folder_of(input.model),
         patches=lambda w, input: folder_of(input.description),
         output=lambda w, output: folder_of(output.patches),
@@ -53,25 +53,28 @@ rule predict_slab:
     benchmark:
         "<benchmarks>/{sample}/predict_slab/{variant}_seed{seed}_{slab}of{slabs}.tsv"
     wildcard_constraints:
-        variant="|".join(v for v in CONFIG.translations if v not in CONFIG.dropout_variants) or NOTHING,
+        variant=ONE_PASS,
+        seed=STAYING_SEEDS,
     conda:
         "../../envs/torch.yaml"
     threads: 8
     resources:
         gpu=1,
-        mem_mb=grows(8000),
-        runtime=grows(720),
+        mem_mb=memory_of("predict_slab"),
+        runtime=minutes_of("predict_slab"),
     params:
         code=lambda w: command_code("predict"),
-        settings=predict_settings(),
+        settings=predict_settings,
         model=lambda w, input: folder_of(input.model),
         volume=lambda w: FILES[w.sample].input_volume(w.variant),
         of_volume=lambda w: FILES[w.sample].volume_options(w.variant),
         raw_digest=lambda w: volume_digest(w.sample),
+        draw=draw_option,
         target=lambda w, output: f"{Path(output.report).parents[1]}/sem.ome.zarr",
+        name=lambda w: f"{w.sample}/{run_of(w)}",
     shell:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.of_volume}"
-        " --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}/{wildcards.slab}of{wildcards.slabs}"
+        " --name {params.name}/{wildcards.slab}of{wildcards.slabs} {params.draw}"
         " --settings {params.settings:q}"
         " --overwrite --output {params.target:q} --slab {wildcards.slab}/{wildcards.slabs} --slab-report {output.report:q}"
         " --threads {threads} 2>&1 | tee {log:q} >&2"
@@ -85,7 +88,7 @@ rule predict_volume:
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
         raw=lambda w: raw_volume(w.sample),
         coarse=lambda w: coarse_volume(w.sample, w.variant),
-        slabs=lambda w: slabs_of(f"{RESULTS}/{w.sample}/volumes/{w.variant}/seed{w.seed}"),
+        slabs=lambda w: slabs_of(f"{RESULTS}/{w.sample}/volumes/{run_of(w)}"),
     output:
         volume=directory("<results>/{sample}/volumes/{variant}/seed{seed}/sem.ome.zarr"),
         digest="<results>/{sample}/volumes/{variant}/seed{seed}/sem.digest",
@@ -94,26 +97,55 @@ rule predict_volume:
     benchmark:
         "<benchmarks>/{sample}/predict_volume/{variant}_seed{seed}.tsv"
     wildcard_constraints:
-        variant="|".join(v for v in CONFIG.translations if v not in CONFIG.dropout_variants) or NOTHING,
+        variant=ONE_PASS,
+        seed=STAYING_SEEDS,
     conda:
         "../../envs/torch.yaml"
     threads: 8
     resources:
         gpu=volume_gpu(),
-        mem_mb=grows(8000),
-        runtime=grows(720),
+        mem_mb=memory_of("predict_volume"),
+        runtime=minutes_of("predict_volume"),
     params:
         code=lambda w: command_code("predict"),
-        settings=predict_settings(),
+        settings=predict_settings,
         model=lambda w, input: folder_of(input.model),
         volume=lambda w: FILES[w.sample].input_volume(w.variant),
         of_volume=lambda w: FILES[w.sample].volume_options(w.variant),
         raw_digest=lambda w: volume_digest(w.sample),
+        draw=draw_option,
+        name=lambda w: f"{w.sample}/{run_of(w)}",
     shell:
         "python -m txm2sem_core predict --model {params.model:q} --input {params.volume:q} {params.of_volume}"
-        " --settings {params.settings:q} --name {wildcards.sample}/{wildcards.variant}/seed{wildcards.seed}"
+        " --settings {params.settings:q} --name {params.name} {params.draw}"
         " --overwrite --output {output.volume:q} --digest {output.digest:q} --threads {threads} 2>&1 | tee {log:q} >&2"
         f"{KEEP_RECORD}"
+
+
+# Samples after the first, of variants that draw them.
+use rule predict_slab as predict_sample_slab with:
+    output:
+        report="<results>/{sample}/volumes/{variant}/seed{seed}_sample{draw}/slabs/{slab}of{slabs}.json",
+    log:
+        "<logs>/{sample}/predict_slab/{variant}_seed{seed}_sample{draw}_{slab}of{slabs}.log",
+    benchmark:
+        "<benchmarks>/{sample}/predict_slab/{variant}_seed{seed}_sample{draw}_{slab}of{slabs}.tsv"
+    wildcard_constraints:
+        variant=ONE_PASS,
+        draw=STAYING_DRAWS,
+
+
+use rule predict_volume as predict_sample with:
+    output:
+        volume=directory("<results>/{sample}/volumes/{variant}/seed{seed}_sample{draw}/sem.ome.zarr"),
+        digest="<results>/{sample}/volumes/{variant}/seed{seed}_sample{draw}/sem.digest",
+    log:
+        "<logs>/{sample}/predict_volume/{variant}_seed{seed}_sample{draw}.log",
+    benchmark:
+        "<benchmarks>/{sample}/predict_volume/{variant}_seed{seed}_sample{draw}.tsv"
+    wildcard_constraints:
+        variant=ONE_PASS,
+        draw=STAYING_DRAWS,
 
 
 # Several models, or several passes of one: `run` is variant/ensemble or variant/seedN.
@@ -140,11 +172,11 @@ rule predict_test_uncertainty:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=grows(8000),
-        runtime=grows(120),
+        mem_mb=memory_of("predict_test_uncertainty"),
+        runtime=minutes_of("predict_test_uncertainty"),
     params:
         code=lambda w: command_code("predict-test"),
-        settings=predict_settings(),
+        settings=predict_settings,
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
         patches=lambda w, input: folder_of(input.description),
@@ -171,16 +203,18 @@ rule predict_slab_uncertainty:
         "<logs>/{sample}/predict_slab_uncertainty/{run}_{slab}of{slabs}.log",
     benchmark:
         "<benchmarks>/{sample}/predict_slab_uncertainty/{run}_{slab}of{slabs}.tsv"
+    wildcard_constraints:
+        run=STAYING_RUNS,
     conda:
         "../../envs/torch.yaml"
     threads: 8
     resources:
         gpu=1,
-        mem_mb=grows(8000),
-        runtime=grows(1440),
+        mem_mb=memory_of("predict_slab_uncertainty"),
+        runtime=minutes_of("predict_slab_uncertainty"),
     params:
         code=lambda w: command_code("predict"),
-        settings=predict_settings(),
+        settings=predict_settings,
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
         volume=lambda w: FILES[w.sample].input_volume(w.run.split("/")[0]),
@@ -213,16 +247,18 @@ rule predict_volume_uncertainty:
         "<logs>/{sample}/predict_volume_uncertainty/{run}.log",
     benchmark:
         "<benchmarks>/{sample}/predict_volume_uncertainty/{run}.tsv"
+    wildcard_constraints:
+        run=STAYING_RUNS,
     conda:
         "../../envs/torch.yaml"
     threads: 8
     resources:
         gpu=volume_gpu(),
-        mem_mb=grows(8000),
-        runtime=grows(1440),
+        mem_mb=memory_of("predict_volume_uncertainty"),
+        runtime=minutes_of("predict_volume_uncertainty"),
     params:
         code=lambda w: command_code("predict"),
-        settings=predict_settings(),
+        settings=predict_settings,
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
         volume=lambda w: FILES[w.sample].input_volume(w.run.split("/")[0]),
@@ -249,8 +285,8 @@ rule export_volume:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(120),
+        mem_mb=memory_of("export_volume"),
+        runtime=minutes_of("export_volume"),
     params:
         **run_script(
             "export_volume",

@@ -5,10 +5,11 @@
 rule write_provenance:
     input:
         report=ancient("<results>/report.html"),
+        pages=ancient(REPORT_PAGES),
         report_digest="<results>/report.digest",
         models=[file for here in FILES.values() for file in here.models(RUNS.single + RUNS.side_tasks, "model.json")],
-        volumes=[ancient(volume) for here in FILES.values() for volume in here.volumes(RUNS.measured)],
-        digests=[digest_of(volume) for here in FILES.values() for volume in here.volumes(RUNS.measured)],
+        volumes=[ancient(volume) for here in FILES.values() for volume in here.volumes(RUNS.shown)],
+        digests=[digest_of(volume) for here in FILES.values() for volume in here.volumes(here.predicted)],
         tables=[file for file in targets("metrics") if not file.endswith(".tex")],
     output:
         record="<results>/provenance.json",
@@ -21,8 +22,8 @@ rule write_provenance:
     conda:
         "../../envs/imaging.yaml"
     resources:
-        mem_mb=grows(2000),
-        runtime=grows(60),
+        mem_mb=memory_of("write_provenance"),
+        runtime=minutes_of("write_provenance"),
     params:
         **run_script(
             "write_provenance",
@@ -32,6 +33,9 @@ rule write_provenance:
                 [sample.model_dump(mode="json") for sample in SAMPLES.values()], sort_keys=True
             ),
             settings=lambda w: settings_text(CONFIG, CONFIGS),
+            # with the inputs, so that Snakemake does not compare them: what is kept changes no result
+            volumes=lambda w, input: [volume for here in FILES.values() for volume in here.volumes(here.predicted)],
+            passing=lambda w, input: [volume for here in FILES.values() for volume in here.volumes(RUNS.passing)],
         ),
     shell:
         RUN_SCRIPT

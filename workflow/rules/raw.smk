@@ -16,7 +16,7 @@ def labels_digest(sample):
 
 
 def labels_index(sample):
-    """What tells of the placed label images, as an input, where phases are parted by them."""
+    """The file with the digest of the placed label images, as an input, where phases are separated by them."""
     folder = FILES[sample].labels
     return [f"{folder}/index.csv", ancient(f"{folder}/pairs")] if folder else []
 

@@ -25,30 +25,31 @@ def values_of(params, wildcards):
 
 def made_again(own, params, wildcards):
     """Put a job into the plan whose result stands there with other settings; no input of it."""
-    output = str(own.output[0].apply_wildcards(wildcards))
-    if not workflow.is_main_process or not os.path.lexists(output):
+    outputs = [str(file.apply_wildcards(wildcards)) for file in own.output]
+    output = outputs[0]  # it alone may be gone: a volume that passed
+    if not workflow.is_main_process or not any(map(os.path.lexists, outputs)):
         return []
     with report_user_errors():
         values = values_of(params, wildcards)
     record = Path(record_of(output, RESULTS))
-    told = changes(record, values, RESULTS)
-    if told and workflow.touch and not workflow.dryrun:  # the user says that the results are as they would be made now
+    changed = changes(record, values, RESULTS)
+    if changed and workflow.touch and not workflow.dryrun:  # the user vouches for the results (--touch)
         record.write_text(record_text(values, RESULTS), encoding="utf-8")
-    elif told:
+    elif changed:
         workflow.dag.forcefiles.add(output)
-        say_again(output, told)
+        report_rerun(output, changed)
     return []
 
 
-SAID = []
+REPORTED = []
 
 
-def say_again(output, told):
+def report_rerun(output, changed):
     """Name a result that is made again, and why; of many the first ones."""
-    SAID.append(output)
-    if len(SAID) <= 20:
-        print(f"txm2sem: made with other settings, so made again: {output} ({told})", file=sys.stderr)
-    elif len(SAID) == 21:
+    REPORTED.append(output)
+    if len(REPORTED) <= 20:
+        print(f"txm2sem: made with other settings, so made again: {output} ({changed})", file=sys.stderr)
+    elif len(REPORTED) == 21:
         print("txm2sem: and more results that were made with other settings, which the plan names", file=sys.stderr)
 
 
@@ -61,7 +62,7 @@ def reported_results():
         yield from [f"{here.folder}/registered/index.csv", f"{here.store()}/store.json"]
         yield from here.models(RUNS.single + RUNS.side_tasks, "model.json")
         yield from [here.patches(run.folder) for run in RUNS.single + RUNS.side_tasks]
-        yield from here.volumes(RUNS.measured)
+        yield from here.volumes(here.predicted)
 
 
 @cache

@@ -21,8 +21,8 @@ rule register_pairs:
         "../../envs/imaging.yaml"
     threads: 8
     resources:
-        mem_mb=grows(4000),
-        runtime=grows(120),
+        mem_mb=memory_of("register_pairs"),
+        runtime=minutes_of("register_pairs"),
     params:
         **run_script(
             "register_pairs",

@@ -25,8 +25,8 @@ rule train_model:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=grows(16000),
-        runtime=grows(1440),
+        mem_mb=memory_of("train_model"),
+        runtime=minutes_of("train_model"),
     params:
         code=lambda w: command_code("train"),
         settings=lambda w: settings(CONFIGS[w.sample].variant(w.variant)),
@@ -52,5 +52,5 @@ use rule train_model as fit_baseline with:
         variant="|".join(BASELINES) or NOTHING,
     threads: 1
     resources:
-        mem_mb=grows(8000),
-        runtime=grows(60),
+        mem_mb=memory_of("fit_baseline"),
+        runtime=minutes_of("fit_baseline"),

@@ -1,4 +1,4 @@
-"""What every script needs: its log, and a message instead of a traceback where the user can mend something."""
+"""What every script needs: its log, and a message instead of a traceback where the user can correct something."""
 
 import contextlib
 import os
@@ -8,9 +8,9 @@ from pathlib import Path
 from txm2sem_core.errors import Txm2semError, for_user
 from txm2sem_core.io.results import mark_results
 from txm2sem_core.runtime.allocator import keep_freed_memory
-from txm2sem_core.runtime.garbage import collect_seldom
+from txm2sem_core.runtime.garbage import reduce_garbage_collection
 
-collect_seldom()  # scripts import this module before those that take time
+reduce_garbage_collection()  # scripts import this module before those that take time
 
 
 class Tee:
@@ -43,16 +43,16 @@ def logged(snakemake):
     keep_freed_memory()
     if results := os.environ.get("TXM2SEM_RESULTS"):
         mark_results(Path(results))
-    with open(snakemake.log[0], "wb", buffering=0) as log:  # nothing is kept back that closing would have to write
+    with open(snakemake.log[0], "wb", buffering=0) as log:  # unbuffered: closing it has nothing left to write
         terminal = sys.stderr
         sys.stderr = Tee(terminal, log)
         try:
             yield
         except (Txm2semError, OSError, MemoryError) as error:
-            told = for_user(error)
-            if told is None:
+            reported = for_user(error)
+            if reported is None:
                 raise
-            print(f"txm2sem: error: {told}", file=sys.stderr)
+            print(f"txm2sem: error: {reported}", file=sys.stderr)
             sys.exit(1)
         finally:
             sys.stderr = terminal

@@ -15,5 +15,5 @@ with logged(snakemake):
     settings = parse_settings(PatchesSettings, snakemake.params.settings)
     voxel_size_nm = sample_voxel_size_nm(sample, raw)
     output = Path(snakemake.output.store).parent
-    doubts = [each.text for each in contradictions(sample, raw)]
-    extract_patches(registered, open_sample_volume(sample, raw), settings, voxel_size_nm, output, doubts)
+    warnings = [each.text for each in contradictions(sample, raw)]
+    extract_patches(registered, open_sample_volume(sample, raw), settings, voxel_size_nm, output, warnings)

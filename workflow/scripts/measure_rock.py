@@ -14,4 +14,5 @@ with logged(snakemake):
         settings,
         output,
         path_or_none(snakemake.params.labels),
+        snakemake.threads,
     )

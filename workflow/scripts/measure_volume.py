@@ -10,4 +10,5 @@ with logged(snakemake):
     truth = snakemake.params.truth or None
     patches, output = Path(snakemake.params.patches), snakemake.output
     labels = path_or_none(snakemake.params.labels)
-    measure_volume(snakemake.input.volume, truth, patches, settings, output.figures, output.spectra, labels)
+    threads = snakemake.threads
+    measure_volume(snakemake.input.volume, truth, patches, settings, output.figures, output.spectra, labels, threads)

@@ -15,8 +15,10 @@ with logged(snakemake):
         samples=[Sample.model_validate(row) for row in json.loads(snakemake.params.samples)],
         results=Path(snakemake.output.record).parent,
         models=[Path(file) for file in given.models],
-        volumes=[Path(file) for file in given.volumes],
+        volumes=[Path(file) for file in snakemake.params.volumes],
+        passing=[Path(file) for file in snakemake.params.passing],
         tables=[Path(file) for file in given.tables],
         report=Path(given.report),
+        pages=[Path(file) for file in given.get("pages", [])],
     )
     write_provenance(run, Path(__file__).resolve().parents[2])

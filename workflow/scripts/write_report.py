@@ -11,4 +11,6 @@ with logged(snakemake):
     report = Path(snakemake.output.report)
     expected = read_expected(snakemake.params.expected)
     report_results(snakemake.params.title, samples, snakemake.params.settings, report, expected)
-    write_json(snakemake.output.digest, {"sha256": sha256_file(report)})
+    pages = snakemake.output.get("pages", [])
+    digests = {page: sha256_file(Path(page)) for page in ([pages] if isinstance(pages, str) else pages)}
+    write_json(snakemake.output.digest, {"sha256": sha256_file(report)} | ({"pages": digests} if digests else {}))

@@ -13,18 +13,18 @@ from same_layers import accelerated, draw
 from torch import Tensor, nn
 from training_cases import batch_of, settings_of
 
-from txm2sem_core.acceleration import padded, row_bands, winograd
+from txm2sem_core.acceleration import row_bands, srresnet, winograd
 from txm2sem_core.acceleration.layers import replace_layers
 from txm2sem_core.checkpoint import LoadedModel
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.config.families import built_in
-from txm2sem_core.families import learner_of
+from txm2sem_core.families import family_of, learner_of
 from txm2sem_core.inference import Predictor
 from txm2sem_core.networks import ImageGenerator, build_generator
 
 CPU = torch.device("cpu")
 FAMILIES = [family for family, rules in built_in().items() if rules.trained]
-NETWORKS = ["linearfilt", "gammafilt", "resnet_2blocks", "unet_32", "unet_64"]
+NETWORKS = ["linearfilt", "gammafilt", "resnet_2blocks", "unet_32", "unet_64", "residual_unet"]
 UNIT = {"low": 0.0, "high": 1.0}
 
 
@@ -33,7 +33,7 @@ def everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """All of what is faster on large images, on small ones; and float64, where the order of sums does not matter."""
     monkeypatch.setattr(winograd, "FEWEST_PIXELS", 0)
     monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 0)
-    monkeypatch.setattr(padded, "FRAMED_VALUES", 0)
+    monkeypatch.setattr(srresnet, "FRAMED_VALUES", 0)
     monkeypatch.setattr(row_bands, "BANDED_VALUES", 0)
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
@@ -51,7 +51,7 @@ def after_two_steps(accelerate: bool, family: str, network: str = "", **more: An
         found += learner.step(batch_of(settings)).values()
     torch.manual_seed(9)
     with torch.no_grad():
-        made = learner.generator.eval()(batch_of(settings).txm)
+        made = family_of(settings).alone(learner.generator.eval(), batch_of(settings).txm)
     return [*found, *learner.generator.state_dict().values(), made]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from same_layers import LIMIT, accelerated, draw, innermost, same_as_parent, with_gradients
 from torch import Tensor, nn
 
-from txm2sem_core.acceleration import Compute, convolutions
+from txm2sem_core.acceleration import Accelerator, convolutions
 from txm2sem_core.acceleration.convolutions import (
     FewChannelConv2d,
     FewChannelConvTranspose2d,
@@ -88,7 +88,7 @@ def weight_gradients(network: nn.Module, x: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("side", [8, 32, 64])
 def test_layers_and_layout_change_no_gradient(name: str, channels: int, side: int) -> None:
-    """Channels innermost in memory, which on planes of one pixel or channel is not told from the usual layout."""
+    """Channels innermost in memory, which on planes of one pixel or channel cannot be told from the usual layout."""
     if name == "unet_32" and side < 32:
         pytest.skip("unet_32 takes multiples of 32")
     network = build_generator(
@@ -96,7 +96,7 @@ def test_layers_and_layout_change_no_gradient(name: str, channels: int, side: in
     )
     network.double().train()
     x = draw(2, channels, side, side)
-    compute = Compute(ComputeSettings(channels_last=True), torch.device("cpu"))
+    compute = Accelerator(ComputeSettings(channels_last=True), torch.device("cpu"))
     placed = compute.place(accelerated(network, training=True))
     found = [weight_gradients(placed, compute.batch(x)), with_gradients(placed, placed, compute.batch(x))]
     plain = [weight_gradients(network, x), with_gradients(network, network, x)]

@@ -25,7 +25,7 @@ from txm2sem_core.networks.unet import UNet
 LIMIT = 1e-11  # of float64
 MOST_OPERATIONS = 1.15  # times those of one whole pass
 SMALL = [("unet_32", 1), ("unet_64", 1), ("resnet_1blocks", 1), ("resnet_3blocks", 1), ("sr_resnet_2blocks", 1)]
-SMALL += [("sr_resnet_2blocks", 4)]
+SMALL += [("sr_resnet_2blocks", 4), ("residual_unet", 1)]
 
 
 def by_bands(network: nn.Module, x: Tensor, band: int, memory: WaitingMemory | None = None) -> Tensor:
@@ -38,6 +38,10 @@ def by_bands(network: nn.Module, x: Tensor, band: int, memory: WaitingMemory | N
 def alive(name: str, factor: int = 1, norm: str = "batch") -> ImageGenerator:
     """A network in float64 whose running statistics are not those of a fresh one."""
     network = build_generator(name, seed=0, width=5, norm=norm, factor=factor).double()
+    with torch.no_grad():
+        for weight in network.parameters():
+            if not weight.any():
+                weight.normal_(0, 0.1)
     network(draw(2, 1, 64, 64))
     return network.eval()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from same_layers import LIMIT, accelerated, draw, innermost, once, same_as_paren
 from torch import nn
 from torch.nn import functional
 
-from txm2sem_core.acceleration import padded, winograd
+from txm2sem_core.acceleration import srresnet, winograd
 from txm2sem_core.acceleration.winograd import WinogradConv2d, winograd_pays
 from txm2sem_core.networks import build_generator, inference
 
@@ -46,13 +48,12 @@ def test_layer(batch: int, inner: int, outer: int, height: int, width: int, bias
             assert float((other - functional.conv2d(bordered, 2 * layer.weight)).abs().max()) < LIMIT
 
 
-@pytest.mark.parametrize("limit", ["KEPT_VALUES", "TILES_AT_ONCE"])
-def test_images_that_are_transformed_once_more(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For gradients: what they are transformed into is kept of small images alone."""
+def test_images_of_many_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are transformed band by band."""
     x, layer = innermost(draw(1, 96, 34, 34)).requires_grad_(), WinogradConv2d(96, 96, 3).double()
-    kept = once(layer, layer(x), x)
-    monkeypatch.setattr(winograd, limit, 0 if limit == "KEPT_VALUES" else 32)
-    for ours, theirs in zip(once(layer, layer(x), x), kept, strict=True):
+    whole = once(layer, layer(x), x)
+    monkeypatch.setattr(winograd, "TILES_AT_ONCE", 32)
+    for ours, theirs in zip(once(layer, layer(x), x), whole, strict=True):
         assert float((ours - theirs).abs().max()) < LIMIT * float(theirs.abs().max())
 
 
@@ -75,7 +76,7 @@ def test_networks(name: str, factor: int, framed: int, monkeypatch: pytest.Monke
     network = build_generator(name=name, width=4, factor=factor, norm="batch", seed=0).double()
     network(draw(2, 1, 16, 16))  # running statistics that are not those of a fresh network
     network = accelerated(network)
-    monkeypatch.setattr(padded, "FRAMED_VALUES", framed)
+    monkeypatch.setattr(srresnet, "FRAMED_VALUES", framed)
     results = []
     for patched in (False, True):
         if patched:
@@ -104,3 +105,20 @@ def test_training_after_inference_mode() -> None:
     layer(x).sum().backward()
     assert layer.weight.grad is not None
     assert bool(layer.weight.grad.any())
+
+
+@pytest.mark.parametrize(
+    ("vendor", "capability", "expected"),
+    [("GenuineIntel", "AVX512", True), ("AuthenticAMD", "AVX2", True), ("AuthenticAMD", "AVX512", False)],
+)
+def test_filtering_is_left_out_where_matrix_products_are_slow(
+    vendor: str, capability: str, expected: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.undo()  # what lets the other tests filter on every machine
+    about = tmp_path / "cpuinfo"
+    about.write_text(f"vendor_id : {vendor}\n")
+    monkeypatch.setattr(winograd, "Path", lambda _: about)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    winograd.products_keep_up.cache_clear()
+    assert winograd.products_keep_up() == expected
+    winograd.products_keep_up.cache_clear()

@@ -30,7 +30,7 @@ VARIANTS: dict[str, Any] = {
     "pointwise": {"family": "baseline", "generator": {"name": "pointwise"}},
     "net": {"family": "feedforward", "generator": {"name": "unet_32"}},
     "x2": {"family": "srcnn", "factor": 2, "generator": {"name": "sr_resnet_4blocks"}},
-    "mended": {"family": "repair"},
+    "repaired": {"family": "repair"},
     "classes": {"family": "segmentation"},
 }
 EVERYTHING = {"seeds": [0, 1], "predict": {"uncertainty": {"ensemble": True}}, "tiff_volumes": True}
@@ -45,7 +45,7 @@ def sample_of(source: str = "phantom", **changes: Any) -> SampleFiles:
 # --- figures
 
 
-OF_VOLUMES = {"sections", "phases", "pore_space", "distributions"}
+OF_VOLUMES = {"rock", "sections", "phases", "pore_space", "distributions"}
 
 
 def names_of(here: SampleFiles) -> dict[str, list[str]]:
@@ -61,7 +61,7 @@ def test_a_sample_with_everything_has_every_figure() -> None:
     assert names["montage"] == ["montage_1", "montage_2"]
     assert names["sections"] == ["sections/net", "sections/x2"]
     assert names["uncertainty"] == ["uncertainty/net/ensemble", "uncertainty/x2/ensemble"]
-    assert names["side_task"] == ["repair/mended", "segmentation/classes"]
+    assert names["side_task"] == ["repair/repaired", "segmentation/classes"]
 
 
 def test_a_sample_has_the_figures_alone_that_there_is_something_for() -> None:
@@ -138,7 +138,10 @@ def test_every_figure_has_a_rule_which_the_cluster_groups_with_the_report() -> N
 
 def test_a_sample_is_asked_for_the_tables_that_it_can_have() -> None:
     always = "patches.csv summary.csv pairs.csv table.md table.tex table.csv spectra.csv resolution.csv"
-    of_volumes, of_rest = "volumes.csv volume_spectra.csv rock.csv", "uncertainty.csv repair.csv segmentation.csv"
+    of_volumes, of_rest = (
+        "volumes.csv volume_spectra.csv consistency.csv rock.csv rock_intervals.csv",
+        "uncertainty.csv repair.csv segmentation.csv",
+    )
     few = {"net": VARIANTS["net"]}
     for here, names in (
         (sample_of("pairs", variants=few), always),
@@ -158,7 +161,7 @@ def test_a_rule_makes_every_table() -> None:
 
 def test_the_targets_of_a_sample() -> None:
     targets = sample_targets(sample_of(**EVERYTHING), STYLE)
-    learned = ("net", "x2", "mended", "classes")
+    learned = ("net", "x2", "repaired", "classes")
     models = ["pointwise/seed0", *(f"{name}/seed{seed}" for name in learned for seed in range(2))]
     assert targets["models"] == [f"results/a/models/{model}/generator.safetensors" for model in models]
     folders = [*models[:5], "net/ensemble", "x2/ensemble"]
@@ -207,3 +210,29 @@ def test_metrics_of_each_phase_or_axis_share_a_meaning() -> None:
     assert meaning_of("block_porosity") == "porosity of the block for pore sizes and flow"
     assert meaning_of("permeability_z_nd") == "Stokes flow through the pores"
     assert meaning_of("no_such_metric") == ""
+
+
+@pytest.mark.parametrize("source", ["phantom", "pairs"])
+def test_volumes_that_pass_are_no_targets_but_their_stacks_are(source: str) -> None:
+    kept = {**EVERYTHING, "predict": {**EVERYTHING["predict"], "keep": "shown"}}
+    here = sample_of(source, **kept)
+    here = SampleFiles(here.sample.model_copy(update={"txm_volume": "own/volume"}), here.config, here.runs)
+    files = sample_targets(here, STYLE)["volumes"]
+    gone = set(here.volumes(here.runs.passing))
+    assert gone == {here.volume(f"{name}/seed1") for name in ("net", "x2")}
+    assert gone.isdisjoint(files)
+    assert {f"{volume.removesuffix('.ome.zarr')}.tif" for volume in gone} <= set(files)
+    assert set(here.volumes(here.runs.measured)) - gone < set(files)
+
+
+def test_a_volume_that_would_pass_unread_is_not_made() -> None:
+    def predicted(**changes: Any) -> set[str]:
+        here = sample_of(**{"seeds": [0, 1], **changes})
+        return {run.folder for run in here.predicted}
+
+    first = {"measure": {"seeds": "first"}}
+    shown = {"predict": {"keep": "shown"}}
+    every = {"pointwise/seed0", *(f"{name}/seed{seed}" for name in ("net", "x2") for seed in (0, 1))}
+    assert predicted() == predicted(**first) == predicted(**shown) == every
+    assert predicted(**first, **shown) == {name for name in every if name.endswith("seed0")}
+    assert predicted(**first, **shown, tiff_volumes=True) == every

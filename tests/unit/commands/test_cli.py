@@ -226,7 +226,7 @@ def test_a_mistake_ends_in_one_line(
 @pytest.mark.parametrize(
     "arguments", [["predict"], ["nonsense"], ["predict", "--tile", "many"], ["phantom", "--shape", "3"]]
 )
-def test_a_wrong_use_is_told_apart(command: Command, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_use_has_its_own_code(command: Command, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert command(*arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
 

@@ -59,6 +59,35 @@ def test_the_same_bytes_but_for_times(folders: tuple[Path, Path]) -> None:
     assert "differs" not in run.stdout.lower()
 
 
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("same", [False, True])
+def test_a_volume_that_was_not_kept_is_compared_by_its_digest(
+    folders: tuple[Path, Path], both: bool, same: bool
+) -> None:
+    for number, folder in enumerate(folders):
+        beside = folder / f"{VOLUME.removesuffix('.ome.zarr')}.digest"
+        beside.write_text(f'{{"sha256": "{0 if same else number}"}}')
+        if both or number:
+            shutil.rmtree(folder / VOLUME)
+    (result,) = (result for result in compare_results(*folders) if result.kind == "volumes")
+    assert (result.name, result.same, result.missing, result.difference) == (VOLUME, same, False, None)
+    assert all(result.agrees for result in compare_results(*folders))
+
+
+def test_a_volume_without_a_digest_is_missing(folders: tuple[Path, Path]) -> None:
+    shutil.rmtree(folders[1] / Path(VOLUME).parent)
+    (result,) = (result for result in compare_results(*folders) if result.kind == "volumes")
+    assert result.missing
+    assert not result.agrees
+
+
+def test_into_how_many_jobs_a_volume_was_cut_is_no_difference(folders: tuple[Path, Path]) -> None:
+    report = folders[0] / Path(VOLUME).parent / "slabs/1of2.json"
+    report.parent.mkdir()
+    report.write_text("{}")
+    assert all(result.same for result in compare_results(*folders))
+
+
 def test_voxels_differ_by_their_root_mean_square(folders: tuple[Path, Path]) -> None:
     one, other = folders
     voxels = io.open_volume(one / VOLUME).read(0, 4).astype(float)

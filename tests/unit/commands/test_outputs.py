@@ -169,9 +169,9 @@ def test_what_is_not_ours_stays(
     target.parent.mkdir(parents=True)
     STANDING[standing](target)
     before, given_before = tree(tmp_path), tree(inputs)
-    code, told = command(*arguments(name, inputs), "--output", output, *overwrite)
-    assert (code, told.count("txm2sem: error"), "Traceback" in told) == (1, 1, False)
-    assert target.name in told.strip().splitlines()[-1]
+    code, message = command(*arguments(name, inputs), "--output", output, *overwrite)
+    assert (code, message.count("txm2sem: error"), "Traceback" in message) == (1, 1, False)
+    assert target.name in message.strip().splitlines()[-1]
     assert tree(tmp_path) == before
     assert tree(inputs) == given_before
 
@@ -184,14 +184,14 @@ def test_the_same_again_is_done_and_another_wants_overwrite(
     words = [*arguments(name, inputs), "--output", output]
     assert command(*words)[0] == 0
     before = tree(tmp_path)
-    code, told = command(*words)
+    code, message = command(*words)
     assert (code, tree(tmp_path)) == (0, before)
-    assert "already" in told
+    assert "already" in message
     if not other:
         return
-    code, told = command(*words, *other)
+    code, message = command(*words, *other)
     assert (code, tree(tmp_path)) == (1, before)
-    assert "Give --overwrite" in told.splitlines()[-1]
+    assert "Give --overwrite" in message.splitlines()[-1]
     assert command(*words, *other, "--overwrite")[0] == 0
     assert tree(tmp_path).keys() == before.keys()
     assert tree(tmp_path) != before
@@ -213,9 +213,9 @@ def test_what_came_into_our_folder_since_is_named_and_stays(
     mine.parent.mkdir(parents=True, exist_ok=True)
     mine.write_text("years")
     before = tree(tmp_path)
-    code, told = command(*words, *COMMANDS[kind][2], "--overwrite")
+    code, message = command(*words, *COMMANDS[kind][2], "--overwrite")
     assert (code, tree(tmp_path)) == (1, before)
-    assert f"{inside}, which lies in it," in told
+    assert f"{inside}, which lies in it," in message
 
 
 def test_the_same_phantom_again_may_stand_among_other_results(command: Command, tmp_path: Path) -> None:
@@ -275,10 +275,10 @@ def test_an_output_that_is_an_input_is_refused(
             continue  # a hard link of another name, beside which may be written
         written = output.parent if in_folder else output
         before = tree(tmp_path)
-        code, told = command(*full, "--output", written, "--overwrite")
-        assert (code, tree(tmp_path)) == (1, before), told
-        assert "Traceback" not in told
-        assert "input" in told.splitlines()[-1], told
+        code, message = command(*full, "--output", written, "--overwrite")
+        assert (code, tree(tmp_path)) == (1, before), message
+        assert "Traceback" not in message
+        assert "input" in message.splitlines()[-1], message
 
 
 @pytest.mark.parametrize(
@@ -290,9 +290,9 @@ def test_an_output_within_an_input_is_refused(command: Command, inputs: Path, tm
         io.write_tiff(slices / f"{z}.tif", plane)
     output = place.format(model=inputs / "model", slices=slices)
     before = tree(tmp_path), tree(inputs)
-    code, told = command("predict", "--model", inputs / "model", "--input", slices, "--output", output, *CPU)
+    code, message = command("predict", "--model", inputs / "model", "--input", slices, "--output", output, *CPU)
     assert (code, tree(tmp_path), tree(inputs)) == (1, *before)
-    assert "lies within the input" in told
+    assert "lies within the input" in message
 
 
 def test_an_output_that_holds_an_input_is_refused_and_its_neighbour_is_not(tmp_path: Path) -> None:
@@ -334,9 +334,9 @@ def test_a_results_folder_among_the_raw_data_is_refused_before_a_job(
     (tmp_path / "c.yaml").write_text(json.dumps(config))
     assert command("check", "--config", "c.yaml")[0] == 0
     (tmp_path / "c.yaml").write_text(json.dumps({**config, "results_dir": results.format(tmp=tmp_path)}))
-    code, told = command("check", "--config", "c.yaml")
+    code, message = command("check", "--config", "c.yaml")
     assert code == 1
-    assert "the input rock/" in told
+    assert "the input rock/" in message
 
 
 # --- names
@@ -353,13 +353,13 @@ def test_odd_names_end_in_one_line(
         (place / "notes.txt").write_text("hi")
     monkeypatch.chdir(tmp_path / "in")
     before = tree(tmp_path)
-    code, told = command(*arguments(name, inputs), "--output", output)
+    code, message = command(*arguments(name, inputs), "--output", output)
     if name != "phantom" and output in (".", "..", "./", "n" * 230):
         assert code == 0
         assert tree(tmp_path).items() >= before.items()
         return
     assert (code, tree(tmp_path)) == (1, before)
-    (line,) = told.strip().splitlines()
+    (line,) = message.strip().splitlines()
     assert line.isprintable()
 
 
@@ -367,16 +367,18 @@ def test_an_empty_folder_that_one_is_in_is_not_replaced(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, told = command("phantom", "--output", ".", "--shape", 8, 24, 24)
+    code, message = command("phantom", "--output", ".", "--shape", 8, 24, 24)
     assert code == 1
-    assert "you are in this folder" in told
+    assert "you are in this folder" in message
 
 
 def test_names_of_inputs_are_shown_in_one_line(command: Command, inputs: Path, tmp_path: Path) -> None:
-    code, told = command("predict", "--model", inputs / "model", "--input", "a\nb\x1b", "--output", tmp_path / "v.tif")
+    code, message = command(
+        "predict", "--model", inputs / "model", "--input", "a\nb\x1b", "--output", tmp_path / "v.tif"
+    )
     assert code == 1
-    assert r"a\nb\x1b" in told
-    assert told.count("\n") == 1
+    assert r"a\nb\x1b" in message
+    assert message.count("\n") == 1
 
 
 # --- races, and what was killed
@@ -458,11 +460,11 @@ def test_a_folder_is_ours_if_and_only_if_nothing_else_is_in_it(
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             (temporary / name).write_text(f"of ours: {name}")
         temporary.mkdir(exist_ok=True)
-    assert ownership.stranger(target) is None
+    assert ownership.first_foreign(target) is None
     for name, data in theirs.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes(data)
-    assert (ownership.stranger(target) is None) == (not theirs)
+    assert (ownership.first_foreign(target) is None) == (not theirs)
     before = tree(target)
     with pytest.raises(InputError) if theirs else Nothing(), io.atomic_path(target) as temporary:
         temporary.mkdir()
@@ -482,16 +484,16 @@ def test_what_each_command_leaves_is_known_by_its_bytes_alone(command: Command, 
         output = tmp_path / COMMANDS[name][1]
         assert command(*arguments(name, inputs), "--output", output)[0] == 0
         renamed = output.rename(tmp_path / f"else-{output.name}")
-        assert ownership.stranger(renamed) is None
+        assert ownership.first_foreign(renamed) is None
     for name in ("phantom", "predict to zarr"):
         output = tmp_path / COMMANDS[name][1]
         assert command(*arguments(name, inputs), "--output", output)[0] == 0
-        assert ownership.stranger(output.rename(tmp_path / f"else-{name}")) is None
+        assert ownership.first_foreign(output.rename(tmp_path / f"else-{name}")) is None
     model = tmp_path / "model"
     assert command(*arguments("fit", inputs), "--output", model)[0] == 0
-    assert [file for file in model.iterdir() if ownership.stranger(file) is not None] == []
+    assert [file for file in model.iterdir() if ownership.first_foreign(file) is not None] == []
     (model / "history.csv").write_text("mine")
-    assert ownership.stranger(model / "history.csv") is not None
+    assert ownership.first_foreign(model / "history.csv") is not None
 
 
 # --- finished volumes
@@ -508,8 +510,8 @@ def test_a_finished_volume_is_known_by_what_it_was_made_of(
     shutil.copyfile(source, tmp_path / "copy.tif")
     os.utime(source, (5, 5))
     for again in (words, [*words, "--finish"], [*words, "--slab", "1/2"], [*words, "--input", tmp_path / "copy.tif"]):
-        code, told = command(*again)
-        assert (code, "is there already, of the same model and input" in told) == (0, True), told
+        code, message = command(*again)
+        assert (code, "is there already, of the same model and input" in message) == (0, True), message
     data = bytearray(source.read_bytes())
     data[-7] ^= 1
     source.write_bytes(data)
@@ -520,16 +522,16 @@ def test_a_finished_volume_is_known_by_what_it_was_made_of(
     assert command(*words, "--model", tmp_path / "other")[0] == 1
     shutil.rmtree(tmp_path / "other")
     assert tree(tmp_path) == before
-    code, told = command(*words, "--slab", "1/2", "--slab-report", tmp_path / "r.json")
-    assert (code, "has no slabs any more" in told) == (1, True)
+    code, message = command(*words, "--slab", "1/2", "--slab-report", tmp_path / "r.json")
+    assert (code, "has no slabs any more" in message) == (1, True)
 
 
 def test_an_uncertainty_of_the_user_s_is_not_replaced_either(command: Command, inputs: Path, tmp_path: Path) -> None:
     models = ["--model", inputs / "model", "--model", make_model(tmp_path / "other")]
     users_image(tmp_path / "v_uncertainty.tif")
     before = tree(tmp_path)
-    code, told = command("predict", *models, "--input", inputs / "txm.tif", "--output", tmp_path / "v.tif", *CPU)
-    assert (code, "v_uncertainty.tif" in told, tree(tmp_path)) == (1, True, before)
+    code, message = command("predict", *models, "--input", inputs / "txm.tif", "--output", tmp_path / "v.tif", *CPU)
+    assert (code, "v_uncertainty.tif" in message, tree(tmp_path)) == (1, True, before)
 
 
 def test_what_snakemake_leaves_in_our_folders_is_no_obstacle(tmp_path: Path) -> None:
@@ -547,7 +549,7 @@ def test_a_figure_of_ours_is_replaced_and_another_s_is_not(tmp_path: Path, suffi
     path = tmp_path / f"figure{suffix}"
     for width in (40, 50):
         save_figure(new_figure(width, 30), path, CommonStyle())
-    assert ownership.stranger(path) is None
+    assert ownership.first_foreign(path) is None
     new_figure(40, 30).savefig(path)
     before = path.read_bytes()
     with pytest.raises(InputError, match="figure"):
@@ -560,6 +562,6 @@ def test_marks_are_where_readers_look(tmp_path: Path) -> None:
     assert io.read_marks(tmp_path / "a.tif") == {}
     io.write_volume_tiffs([tmp_path / "b.tif"], iter(np.zeros((2, 1, 4, 4), np.uint8)), None, marks={"of": "this"})
     assert io.read_marks(tmp_path / "b.tif") == {"of": "this"}
-    assert ownership.stranger(tmp_path / "b.tif") is None
+    assert ownership.first_foreign(tmp_path / "b.tif") is None
     assert io.read_marks(tmp_path / "none") == {}
     assert json.dumps(io.MARK) == '{"software": "TXM2SEM"}'

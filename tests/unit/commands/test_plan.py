@@ -56,7 +56,9 @@ def test_a_number_that_cannot_be_is_named(wrong: dict[str, float]) -> None:
 
 
 def test_the_command() -> None:
-    run = CliRunner().invoke(app, ["plan", "--shape", "64", "100", "100", "--voxels-per-second", "1e4", "--jobs", "2"])
+    run = CliRunner().invoke(
+        app, ["plan-volume", "--shape", "64", "100", "100", "--voxels-per-second", "1e4", "--jobs", "2"]
+    )
     assert run.exit_code == 0
     found = dict(line.split("\t") for line in run.stdout.splitlines())
     assert (found["output_voxels"], found["units"], found["units_a_job"]) == ("640000", "4", "2")

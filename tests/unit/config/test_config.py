@@ -1,4 +1,4 @@
-"""What settings mean, what presets set, and what a wrong configuration is told."""
+"""What settings mean, what presets set, and the messages of wrong configurations."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_canonical_json_does_not_depend_on_the_order_of_keys(train: dict[str, An
     assert one.canonical_json() == other.canonical_json()
 
 
-def test_canonical_json_reads_back_and_tells_settings_apart() -> None:
+def test_canonical_json_reads_back_and_distinguishes_settings() -> None:
     chosen = variant({"family": "pix2pix", "optimiser": {"learning_rate": "1e-4"}})
     assert parse_settings(TrainSettings, chosen.canonical_json()) == chosen
     assert chosen.canonical_json() != variant({"family": "pix2pix"}).canonical_json()
@@ -209,7 +209,7 @@ def test_settings_cannot_be_changed_once_read() -> None:
         ({"measure": {"data_range": -1}}, ["measure.data_range", "-1"]),
     ],
 )
-def test_a_wrong_configuration_is_told_the_key_the_value_and_the_rule(values: dict[str, Any], words: list[str]) -> None:
+def test_a_wrong_configuration_is_refused_with_key_value_and_rule(values: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config({"variants": {"a": {"family": "feedforward"}}, **values})
     message = str(caught.value)

@@ -105,10 +105,10 @@ def test_any_value_at_any_key(changes: list[tuple[tuple[str, ...], Any]], key: s
     st.sampled_from(["\t", ",", " "]),
 )
 def test_any_table(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], newline: str, encoding: str, parted: str
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], newline: str, encoding: str, separator: str
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any_table.tsv"
-    text = newline.join(parted.join(cells) for cells in [["sample", "source", "txm", "sem", "pair_z"], *rows])
+    text = newline.join(separator.join(cells) for cells in [["sample", "source", "txm", "sem", "pair_z"], *rows])
     path.write_bytes(text.encode(encoding, errors="replace"))
 
     def attempt() -> None:
@@ -120,7 +120,7 @@ def test_any_table(
     tried("sample tables", attempt)
 
 
-# --- files of YAML, and what each is told
+# --- YAML files and the message of each
 
 BOMB = "\n".join(
     ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
@@ -262,7 +262,7 @@ HEADER = "sample\tsource\ttxm\tsem\tpair_z\tvoxel_size_nm\n"
         ("<b>\tphantom", "column sample"),
         ("logs\tphantom", "as a folder of this name"),
         ("crate\tphantom", "as a folder of this name"),
-        ("a\tphantom\nA\tphantom", "stands there twice"),
+        ("a\tphantom\nA\tphantom", "occurs twice"),
         ("a\tphantom\t\t\t\t\tmore", "it has 7 cells"),
         ('a\tpairs\t"one\ntwo"\tsem', "one line"),
         ('a\tpairs\t"one', "cannot be read"),
@@ -278,7 +278,7 @@ def test_rows_that_are_refused(tmp_path: Path, text: str, words: str) -> None:
 
 def test_a_column_that_stands_twice(tmp_path: Path) -> None:
     (tmp_path / "s.tsv").write_text("sample\tsource\tsource\na\tphantom\tpairs\n")
-    with pytest.raises(ConfigError, match="a column stands there twice"):
+    with pytest.raises(ConfigError, match="a column occurs twice"):
         read_samples(tmp_path / "s.tsv")
 
 

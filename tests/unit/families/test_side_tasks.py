@@ -1,4 +1,4 @@
-"""Repair and segmentation: what stays untouched, what is learnt, what is repeatable, and what is told."""
+"""Repair and segmentation: what stays untouched, what is learnt, what is repeatable, and what is reported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from txm2sem_core.families.losses import class_loss
 from txm2sem_core.families.repair import DamageBank, composed, repair_input
 from txm2sem_core.inference import (
     Predictor,
-    load_spread_predictor,
+    load_ensemble,
     predict_test,
     predict_volume,
     repair_files,
@@ -115,8 +115,8 @@ def test_files_are_repaired_with_their_pixel_size(tmp_path: Path) -> None:
     assert not (tmp_path / "o2.tif").exists()
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_what_was_not_measured_is_no_damage_and_is_not_repaired(tmp_path: Path, told: bool) -> None:
+@pytest.mark.parametrize("mask_given", [True, False])
+def test_what_was_not_measured_is_no_damage_and_is_not_repaired(tmp_path: Path, mask_given: bool) -> None:
     model = load_model(trained(tmp_path, repair()))
     store = read_patch_store(tmp_path / "p").in_memory()
     pairs, real = {}, np.zeros((72, 80), bool)
@@ -126,7 +126,7 @@ def test_what_was_not_measured_is_no_damage_and_is_not_repaired(tmp_path: Path, 
         outside = np.hypot((y - 35.5) / 36, (x - 39.5) / 40) > 1
         sem = np.where(outside, 0, images.sem).astype(np.uint8)
         mask = np.where(outside | real, 0, 1).astype(np.uint8)
-        pairs[name] = replace(images, sem=sem, mask=mask, charge=real.astype(np.uint8) if told else None)
+        pairs[name] = replace(images, sem=sem, mask=mask, charge=real.astype(np.uint8) if mask_given else None)
     write_patch_store(tmp_path / "q", replace(store, pairs=pairs))
     bank = DamageBank(read_patch_store(tmp_path / "q"), (0.02, 0.5))
     assert all(damage.sum() <= real.sum() for damage in bank.for_evaluation(20))
@@ -175,7 +175,7 @@ def test_damage_comes_from_charged_places_and_covers_what_is_asked(tmp_path: Pat
     assert all((a == b).all() for a, b in zip(first, second[:4], strict=True))
 
 
-def test_a_sample_that_is_charged_too_little_is_told_how_much(tmp_path: Path) -> None:
+def test_a_sample_that_is_charged_too_little_is_refused_with_the_amount(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"charged by 60% to 75%; the most is 3\d\.\d%.*train\.damage"):
         DamageBank(charged_store(tmp_path), (0.6, 0.75))
 
@@ -266,10 +266,10 @@ def test_high_density_wins_where_both_masks_are_set() -> None:
     assert class_image(low, high).tolist() == [[0, 1, 2]]
 
 
-# --- what is told
+# --- what is reported
 
 
-def test_what_cannot_be_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_is_reported(tmp_path: Path) -> None:
     make_store(tmp_path / "p")
     with pytest.raises(InputError, match=r"pair 000 has no masks .* lowdensity and highdensity"):
         train_model(tmp_path / "p", segmentation(), 0, tmp_path / "m", device="cpu")
@@ -289,7 +289,7 @@ def test_a_repair_model_predicts_no_volume_and_has_no_ensemble(tmp_path: Path) -
         predict_volume(predictor, volume, tmp_path / "v.ome.zarr")
     assert not (tmp_path / "v.ome.zarr").exists()
     with pytest.raises(ConfigError, match="has no ensemble"):
-        load_spread_predictor([model, tmp_path / "other"], PredictSettings(), "cpu")
+        load_ensemble([model, tmp_path / "other"], PredictSettings(), "cpu")
 
 
 def test_damage_at_the_border_alone_has_no_ssim() -> None:

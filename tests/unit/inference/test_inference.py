@@ -37,6 +37,7 @@ from txm2sem_core.networks.resnet import ResNet
         ("resnet_9blocks", {"width": 2}, (330, 260), 64),
         ("unet_32", {"width": 2}, (250, 230), 40),
         ("unet_64", {"width": 2}, (600, 448), 64),
+        ("residual_unet", {"width": 4}, (250, 230), 40),
         pytest.param(  # slow: its halo of 381 pixels wants a large plane, which is read nearly whole for every tile
             "unet_128", {"width": 1}, (1100, 900), 128, marks=pytest.mark.slow
         ),
@@ -316,7 +317,7 @@ def test_a_slice_is_predicted_with_its_neighbours_and_the_ends_are_repeated(tmp_
         np.testing.assert_allclose(predicted[z], predictor(loaded).predict_plane(channels), atol=1e-6)
 
 
-def test_clipped_voxels_are_counted_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clipped_voxels_are_counted_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     loaded = model("identity", sem_dtype="uint8", high=1000.0)
     source = np.random.default_rng(0).integers(1, 200, (2, 16, 16)).astype(np.uint16)
     source[1, 2:5, 3:8] = 900
@@ -426,7 +427,7 @@ def test_devices(capsys: pytest.CaptureFixture[str]) -> None:
             Predictor(model("identity"), PredictSettings(), "cuda")
 
 
-def test_intensities_that_the_model_never_saw_are_told_and_recorded(
+def test_intensities_that_the_model_never_saw_are_reported_and_recorded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     eight_bit = np.random.default_rng(0).integers(0, 255, (3, 40, 40)).astype(np.uint8)

@@ -16,8 +16,8 @@ from torch import Tensor
 from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
-from txm2sem_core.inference import Predictor, load_spread_predictor, predict_volume
-from txm2sem_core.inference.parallel import side_by_side
+from txm2sem_core.inference import Predictor, load_ensemble, predict_volume
+from txm2sem_core.inference.parallel import parallel_map
 from txm2sem_core.networks.unet import UNet
 
 
@@ -32,7 +32,7 @@ def threads() -> Iterator[None]:
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 @pytest.mark.parametrize("at_once", [1, 2, 4])
 def test_results_come_in_order(count: int, at_once: int) -> None:
-    assert list(side_by_side(lambda n: n * n, range(count), at_once)) == [n * n for n in range(count)]
+    assert list(parallel_map(lambda n: n * n, range(count), at_once)) == [n * n for n in range(count)]
     assert torch.get_num_threads() == 4
 
 
@@ -43,13 +43,13 @@ def test_two_work_at_the_same_time_and_share_the_threads() -> None:
         meeting.wait()
         return torch.get_num_threads()
 
-    assert list(side_by_side(work, range(4), 2)) == [2, 2, 2, 2]
+    assert list(parallel_map(work, range(4), 2)) == [2, 2, 2, 2]
 
 
 def test_no_more_is_begun_than_is_needed() -> None:
     taken: list[int] = []
     items = (taken.append(n) or n for n in range(100))
-    with closing(side_by_side(lambda n: n, items, 2)) as made:
+    with closing(parallel_map(lambda n: n, items, 2)) as made:
         assert next(made) == 0
     assert taken == [0, 1, 2]
     assert torch.get_num_threads() == 4
@@ -62,7 +62,7 @@ def test_an_error_comes_out_where_its_result_would() -> None:
             raise MemoryError("no")
         return n
 
-    made = side_by_side(work, range(9), 2)
+    made = parallel_map(work, range(9), 2)
     assert [next(made), next(made)] == [0, 1]
     with pytest.raises(MemoryError):
         next(made)
@@ -76,7 +76,7 @@ def test_a_volume_is_what_it_is_plane_by_plane(
     models = [make_model(tmp_path / name, name=name) for name in generators]
     make_source(tmp_path / "txm.tif", (20, 48, 80))
     alone = Predictor(load_model(models[0]), PredictSettings(), "cpu")
-    predictor = load_spread_predictor(models, PredictSettings(), "cpu") if len(models) > 1 else alone
+    predictor = load_ensemble(models, PredictSettings(), "cpu") if len(models) > 1 else alone
     assert predictor.planes_at_once(48, 80) == 2
     predict_volume(predictor, tmp_path / "txm.tif", tmp_path / "two.tif")
     monkeypatch.setattr(Predictor, "planes_at_once", lambda *_: 1)  # which an ensemble asks, too
@@ -94,7 +94,7 @@ def test_dropout_stays_off_while_the_other_thread_ends_a_plane(tmp_path: Path) -
     predictor = Predictor(model, PredictSettings(), "cpu")
     plane = np.random.default_rng(0).integers(0, 255, (1, 64, 64)).astype(np.uint16)
     alone = predictor.predict_plane(plane)
-    for made in side_by_side(predictor.predict_plane, [plane] * 40, 2):
+    for made in parallel_map(predictor.predict_plane, [plane] * 40, 2):
         np.testing.assert_allclose(made, alone, atol=1e-3)
 
 

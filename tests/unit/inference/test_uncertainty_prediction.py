@@ -19,10 +19,10 @@ from txm2sem_core.checkpoint import save_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.inference import (
+    EnsemblePredictor,
     Predictor,
-    SpreadPredictor,
-    load_spread_predictor,
-    mean_and_spread,
+    load_ensemble,
+    mean_and_deviation,
     predict_test_with_uncertainty,
     predict_volume_with_uncertainty,
     read_calibration,
@@ -52,14 +52,14 @@ def saved(folder: Path, seed: int = 0, *, mode: str = "evaluation", sem_dtype: s
     return folder
 
 
-def ensemble(folder: Path, count: int = 3, **options: Any) -> SpreadPredictor:
+def ensemble(folder: Path, count: int = 3, **options: Any) -> EnsemblePredictor:
     paths = [saved(folder / f"m{seed}", seed, **options) for seed in range(count)]
-    return load_spread_predictor(paths, PredictSettings(), "cpu")
+    return load_ensemble(paths, PredictSettings(), "cpu")
 
 
-def dropping(folder: Path, samples: int = 4, seed: int = 0, tile: int = 0, **options: Any) -> SpreadPredictor:
+def dropping(folder: Path, samples: int = 4, seed: int = 0, tile: int = 0, **options: Any) -> EnsemblePredictor:
     path = saved(folder / "dropping", dropout=True, **options)
-    return load_spread_predictor([path], PredictSettings(tile_px=tile), "cpu", samples, seed)
+    return load_ensemble([path], PredictSettings(tile_px=tile), "cpu", samples, seed)
 
 
 def source(*shape: int, seed: int = 0) -> Volume:
@@ -71,9 +71,9 @@ def source(*shape: int, seed: int = 0) -> Volume:
 
 
 @pytest.mark.parametrize("count", [2, 3, 17])
-def test_mean_and_spread_are_numpys(count: int) -> None:
+def test_mean_and_deviation_are_numpys(count: int) -> None:
     images = np.random.default_rng(0).normal(1000, 3, (count, 20, 30)).astype(np.float32)
-    mean, spread = mean_and_spread(iter(images))
+    mean, spread = mean_and_deviation(iter(images))
     np.testing.assert_allclose(mean, images.astype(float).mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(spread, images.astype(float).std(axis=0, ddof=1), rtol=1e-5)
     assert mean.dtype == spread.dtype == np.float32
@@ -91,7 +91,7 @@ def test_an_ensemble_is_the_mean_and_spread_of_its_models(tmp_path: Path) -> Non
 
 def test_networks_may_differ_as_long_as_they_predict_the_same(tmp_path: Path) -> None:
     paths = [saved(tmp_path / "a"), saved(tmp_path / "b", name="unet_32", width=2)]
-    mean, _ = load_spread_predictor(paths, PredictSettings(), "cpu").predict_plane(source(1, 33, 40).read(0, 1))
+    mean, _ = load_ensemble(paths, PredictSettings(), "cpu").predict_plane(source(1, 33, 40).read(0, 1))
     assert mean.shape == (33, 40)
 
 
@@ -208,7 +208,7 @@ def test_a_small_deviation_does_not_read_as_none() -> None:
     np.testing.assert_array_equal(deviation_to_dtype(deviation, np.float32)[0], deviation)
 
 
-def test_a_txm_of_several_channels_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_txm_of_several_channels_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     several, volume = ensemble(tmp_path), source(2, 24, 28)
     predict_volume_with_uncertainty(several, volume, tmp_path / "v.ome.zarr")
     predict_volume_with_uncertainty(several, io.open_volume(tmp_path / "v.ome.zarr"), tmp_path / "again.tif")
@@ -261,8 +261,8 @@ def test_validation_patches_that_allow_no_calibration_cost_no_prediction(
     table = io.read_csv(tmp_path / "all/uncertainty.csv")
     assert table["of"].tolist() == ["test patches", "calibration"]
     assert table["within_1"].notna().tolist() == [True, False]
-    (told,) = gaps_of(tmp_path / "all", ["uncertainty.csv"])
-    assert "no error to calibrate" in told
+    (warning,) = gaps_of(tmp_path / "all", ["uncertainty.csv"])
+    assert "no error to calibrate" in warning
     calibration = read_calibration(tmp_path / "out/calibration.json", several)
     predict_volume_with_uncertainty(several, source(2, 24, 24), tmp_path / "v.ome.zarr", calibration=calibration)
     (warning,) = io.read_json(tmp_path / "v.ome.zarr/zarr.json")["attributes"]["txm2sem"]["warnings"]
@@ -293,7 +293,7 @@ def test_models_that_do_not_predict_the_same_are_no_ensemble(
 ) -> None:
     paths = [saved(tmp_path / "a"), saved(tmp_path / "b", **options)]
     with pytest.raises(ConfigError, match=words) as caught:
-        load_spread_predictor(paths, PredictSettings(), "cpu")
+        load_ensemble(paths, PredictSettings(), "cpu")
     assert str(paths[1]) in str(caught.value)
 
 
@@ -303,7 +303,7 @@ def test_other_intensity_ranges_are_no_ensemble(tmp_path: Path) -> None:
     description["normalisation"]["sem"]["high"] = 100.0
     (paths[1] / "model.json").write_text(json.dumps(description))
     with pytest.raises(ConfigError, match="SEM intensity range"):
-        load_spread_predictor(paths, PredictSettings(), "cpu")
+        load_ensemble(paths, PredictSettings(), "cpu")
 
 
 def test_one_pass_the_same_model_twice_and_no_dropout_are_refused(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_one_pass_the_same_model_twice_and_no_dropout_are_refused(tmp_path: Path
         ([path], 4, "needs a network with dropout"),
     ):
         with pytest.raises(ConfigError, match=words):
-            load_spread_predictor(models, PredictSettings(), "cpu", samples)
+            load_ensemble(models, PredictSettings(), "cpu", samples)
 
 
 def test_members_may_have_dropout_at_test_time_by_their_own_mode(tmp_path: Path) -> None:

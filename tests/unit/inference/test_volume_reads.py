@@ -52,7 +52,7 @@ def test_no_slice_is_read_twice_before_the_prediction(
     assert len(lines) == len(set(lines))
 
 
-def test_a_prediction_and_a_blank_volume_are_told_as_no_txm_volume(
+def test_a_prediction_and_a_blank_volume_are_reported_as_no_txm_volume(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = make_model(tmp_path / "m")

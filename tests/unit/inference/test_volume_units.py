@@ -18,7 +18,7 @@ from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.inference import Predictor, load_spread_predictor, predict_volume
+from txm2sem_core.inference import Predictor, load_ensemble, predict_volume
 from txm2sem_core.io import Volume
 from txm2sem_core.io.zarr_levels import mean_of_eight
 
@@ -152,9 +152,9 @@ def test_a_unit_that_changed_on_disk_is_named_and_made_again(
     assert not target.exists()
     capsys.readouterr()
     assert predict(place, target).made == 2  # type: ignore[attr-defined]
-    told = capsys.readouterr().err
-    assert "slices 32 to 47 (unit 2) were changed after they were written; they are made again" in told
-    assert "3 of 5 units are there already" in told
+    message = capsys.readouterr().err
+    assert "slices 32 to 47 (unit 2) were changed after they were written; they are made again" in message
+    assert "3 of 5 units are there already" in message
     assert digests(target) == digests(place / "v.ome.zarr")
 
 
@@ -202,7 +202,7 @@ def test_slabs_in_any_order_change_no_byte(place: Path, tmp_path: Path, name: st
     assert finished.digest == at_once.digest  # type: ignore[attr-defined]
 
 
-def test_a_missing_slab_is_told_and_nothing_is_put_in_place(place: Path, tmp_path: Path) -> None:
+def test_a_missing_slab_is_reported_and_nothing_is_put_in_place(place: Path, tmp_path: Path) -> None:
     target = tmp_path / "v.ome.zarr"
     predict(place, target, slab=(1, 2))
     with pytest.raises(InputError, match="3 of 5 units are missing, the first with slices 32 to 47 of axis z"):
@@ -232,7 +232,7 @@ def test_two_commands_at_the_same_time_make_one_volume(place: Path, tmp_path: Pa
 
 def test_uncertainty_goes_on_and_has_slabs_too(place: Path, tmp_path: Path) -> None:
     models = [place / "model", make_model(tmp_path / "m", in_channels=3, width=5)]
-    several = load_spread_predictor(models, PredictSettings(), "cpu")
+    several = load_ensemble(models, PredictSettings(), "cpu")
     source = io.open_volume(place / "txm.tif")
     for name in NAMES:
         predict_volume(several, source, tmp_path / "whole" / name)
@@ -290,7 +290,7 @@ def test_every_slice_is_read_once(place: Path, tmp_path: Path) -> None:
     assert sorted(read) == sorted([*range(DEPTH), *beside, *sampled])
 
 
-def test_a_full_disk_is_told_and_leaves_what_is_done(
+def test_a_full_disk_is_reported_and_leaves_what_is_done(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "v.ome.zarr"

@@ -16,7 +16,7 @@ from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.errors import InputError
 from txm2sem_core.inference import predict_volume
-from txm2sem_core.intensity import Histogram, spread_of
+from txm2sem_core.intensity import Histogram, distribution_of
 from txm2sem_core.intensity.histograms import LEAST_LIMIT, wasserstein
 from txm2sem_core.training import train_model
 
@@ -41,9 +41,9 @@ def test_parts_add_up_and_come_back_from_text() -> None:
 
 def test_the_limit_follows_how_much_the_training_slices_differ() -> None:
     rng = np.random.default_rng(0)
-    alike = spread_of([rng.normal(0, 0.3, 5000) for _ in range(4)])
+    alike = distribution_of([rng.normal(0, 0.3, 5000) for _ in range(4)])
     assert alike.limit == LEAST_LIMIT
-    unlike = spread_of([rng.normal(mean, 0.3, 5000) for mean in (-0.3, 0.0, 0.3)])
+    unlike = distribution_of([rng.normal(mean, 0.3, 5000) for mean in (-0.3, 0.0, 0.3)])
     assert unlike.within == pytest.approx(0.45, abs=0.03)
     assert unlike.limit == pytest.approx(0.9, abs=0.06)
 

@@ -78,7 +78,7 @@ def test_an_offset_moves_the_txm_against_all_else(offset: tuple[int, int]) -> No
     assert (moved.classes == moved.sem.astype(np.uint8)).all()
 
 
-def test_what_cannot_be_is_told() -> None:
+def test_what_cannot_be_is_reported() -> None:
     images = PairImages(np.zeros((1, 40, 40)), np.zeros((40, 40)), np.ones((40, 40)))
     with pytest.raises(InputError, match=r"offset_px: \[30, 0\] leaves 8 x 40 pixels"):
         _displaced(images, parse_settings(PatchesSettings, "{}", size_px=16, txm={"offset_px": [30, 0]}))

@@ -25,7 +25,8 @@ from txm2sem_core.inference import predict_volume
 from txm2sem_core.intensity.measured import measured
 from txm2sem_core.io import Volume
 from txm2sem_core.io.field_of_view import FieldOfView, Measured
-from txm2sem_core.measure.evaluate import RockOptions, evaluate_files
+from txm2sem_core.measure.evaluate import evaluate_files
+from txm2sem_core.measure.evaluate_rock import RockOptions
 from txm2sem_core.measure.rock import measure_rock
 from txm2sem_core.measure.volumes import measure_volume
 from txm2sem_core.metrics import Thresholds
@@ -108,11 +109,11 @@ def test_a_whole_volume_is_whole(dtype: str) -> None:
     seen = Measured.of(FieldOfView(volume))
     assert seen.is_whole
     assert seen.box.shape == SHAPE
-    assert seen.figures() == {}
+    assert seen.metrics() == {}
 
 
 @pytest.mark.parametrize("array", [np.zeros(SHAPE, np.uint8), np.indices(SHAPE).sum(axis=0) % 16 // 15 * 7 + 1])
-def test_of_one_or_two_values_nothing_can_be_told(array: np.ndarray) -> None:
+def test_of_one_or_two_values_nothing_can_be_decided(array: np.ndarray) -> None:
     assert Measured.of(FieldOfView(Volume.of_array(array.astype(np.uint8)))).is_whole
 
 

@@ -175,7 +175,7 @@ def test_the_share_of_a_volumes_mask_is_judged_as_if_all_of_it_were_read(seed: i
         assert len(set(read)) == len(read)
 
 
-def test_a_digest_of_a_volume_tells_masks_apart() -> None:
+def test_a_digest_of_a_volume_distinguishes_masks() -> None:
     volume = Volume.of_array(sharp(SHAPE, 1))
     masks = [np.stack([each] * SHAPE[0]) for each in (SEEN, ~SEEN)]
     found = [volume_digest(volume), *(volume_digest(replace(volume, mask=Volume.of_array(mask))) for mask in masks)]
@@ -291,22 +291,22 @@ def test_thresholds_are_judged_by_what_was_measured(tmp_path: Path) -> None:
         image[:, 50:] = 251 + junk((48, 6), z) % 5
         io.write_tiff(path, image, (9.0, 9.0, 9.0))
         io.write_tiff(tmp_path / "sem-masks" / f"m{z}.tif", (np.arange(56) < 50) * np.ones((48, 1), np.uint8))
-    with pytest.raises(ConfigError, match="part nothing"):
+    with pytest.raises(ConfigError, match="separate nothing"):
         check_pixels(config, sample, RAW)
     check_pixels(config, sample.model_copy(update={"sem_measured": None}), RAW)
 
 
 @pytest.mark.parametrize("kind", ["txm", "sem", "volume", "none"])
-def test_a_mask_of_another_pixel_size_is_told_and_never_refused(tmp_path: Path, kind: str) -> None:
+def test_a_mask_of_another_pixel_size_is_reported_and_never_refused(tmp_path: Path, kind: str) -> None:
     sample = write_sample(tmp_path)
     ones = np.ones((48, 56), np.uint8)
     if kind == "volume":
         io.write_tiff(tmp_path / "m.tif", ones, (9.0, 90.0, 90.0))
     elif kind != "none":
         io.write_tiff(tmp_path / f"{kind}-masks" / "m1.tif", ones, (9.0, 90.0, 90.0))
-    told = check_sizes(CONFIG, sample, RAW)
-    assert len(told) == (kind != "none")
-    assert all("90, 90 nm" in text for text in told)
+    warnings = check_sizes(CONFIG, sample, RAW)
+    assert len(warnings) == (kind != "none")
+    assert all("90, 90 nm" in text for text in warnings)
 
 
 # registration

@@ -368,3 +368,15 @@ def test_a_target_below_a_file_is_a_mistake_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be made"):
         io.write_tiff(tmp_path / "file" / "a.tif", plane())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_three_equal_channels_are_one(tmp_path: Path, dtype: str) -> None:
+    grey = plane(dtype, (8, 9))
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([grey] * 3, axis=-1), photometric="rgb")
+    assert io.image_kind(tmp_path / "a.tif") == ((8, 9), np.dtype(dtype))
+    np.testing.assert_array_equal(io.read_image(tmp_path / "a.tif"), grey)
+    coloured = np.stack([grey, grey, grey[::-1]], axis=-1)
+    tifffile.imwrite(tmp_path / "b.tif", coloured, photometric="rgb")
+    with pytest.raises(InputError, match=r"b\.tif: a colour image .* channels differ"):
+        io.read_image(tmp_path / "b.tif")

@@ -1,4 +1,4 @@
-"""Tables, JSON, YAML and the patch store: what comes back, and what is told of broken files."""
+"""Tables, JSON, YAML and the patch store: what comes back, and what is reported of broken files."""
 
 from __future__ import annotations
 

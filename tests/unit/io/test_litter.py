@@ -12,7 +12,7 @@ import zarr
 from txm2sem_core import io
 from txm2sem_core.commands.compare import compare_results
 from txm2sem_core.io.litter import is_litter
-from txm2sem_core.io.ownership import stranger
+from txm2sem_core.io.ownership import first_foreign
 from txm2sem_core.io.results import check_results, mark_results
 from txm2sem_core.provenance import raw_digest
 
@@ -85,9 +85,9 @@ def test_results_with_it_are_still_ours_and_the_same(tmp_path: Path, name: str) 
         mark_results(tmp_path / run)
         as_zarr(tmp_path / run / "rock/volumes/net/seed0/sem.ome.zarr")
     volume = tmp_path / "second/rock/volumes/net/seed0/sem.ome.zarr"
-    assert stranger(volume) is None
+    assert first_foreign(volume) is None
     leave(volume, name)
     leave(tmp_path / "second/rock", name)
     check_results(tmp_path / "second", ["rock"])
-    assert stranger(volume) is None
+    assert first_foreign(volume) is None
     assert all(each.same for each in compare_results(tmp_path / "first", tmp_path / "second"))

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from txm2sem_core.errors import InputError
 from txm2sem_core.io import lock_marks, locks
 from txm2sem_core.io.locks import exclusive, folder_lock
 from txm2sem_core.runtime import flock
@@ -158,3 +160,29 @@ def test_a_living_process_touches_its_mark(tmp_path: Path, monkeypatch: pytest.M
                 break
             threading.Event().wait(0.01)
         assert (tmp_path / mark).stat().st_mtime > 1
+
+
+def test_a_lock_that_another_removes_at_that_moment_is_nobody_elses_file(tmp_path: Path) -> None:
+    """The lock comes and goes while others look at it."""
+
+    def work(_: int) -> None:
+        for _ in range(40):
+            with exclusive(tmp_path / "kept.npz", "work"):
+                pass
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(work, range(6))) == [None] * 6
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "full"])
+def test_what_cannot_be_a_lock_of_ours_is_named_and_stays(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / ".kept.npz.lock"
+    if kind == "link":
+        file.symlink_to(tmp_path / "elsewhere")
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.write_text("mine")
+    with pytest.raises(InputError, match="Move it elsewhere"), exclusive(tmp_path / "kept.npz", "work"):
+        pass
+    assert file.is_symlink() or file.exists()

@@ -81,7 +81,7 @@ def test_the_lock_of_a_killed_run_goes(folder: Path, run: subprocess.Popen[str],
 @pytest.mark.parametrize(
     ("mount", "stays"),
     [
-        (Mount("ext4", frozenset({"rw"})), False),  # of this machine before it was started anew, or copied with a run
+        (Mount("ext4", frozenset({"rw"})), False),  # of this machine before it was restarted, or copied with a run
         (Mount("lustre", frozenset({"rw", "flock"})), False),
         (Mount("nfs4", frozenset({"rw", "local_lock=none"})), False),
         (Mount("lustre", frozenset({"rw", "localflock"})), True),

@@ -11,7 +11,8 @@ from small_data import sharp
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
-from txm2sem_core.measure.evaluate import RockOptions, evaluate_files, readable
+from txm2sem_core.measure.evaluate import evaluate_files, readable
+from txm2sem_core.measure.evaluate_rock import RockOptions
 from txm2sem_core.metrics import multi_otsu_thresholds, thresholds_of_slices
 from txm2sem_core.metrics.pores.connectivity import connected_porosity
 from txm2sem_core.metrics.pores.permeability import permeability
@@ -82,7 +83,7 @@ def test_images_have_shares_and_dice(tmp_path: Path) -> None:
 
 def test_a_constant_target_has_no_phases_and_says_so(tmp_path: Path) -> None:
     target = np.full((20, 20), 7, np.uint8)
-    with pytest.warns(UserWarning, match="no figures of the rock"):
+    with pytest.warns(UserWarning, match="no metrics of the rock"):
         result = evaluate_files(*files(tmp_path, target, target), None, None, tmp_path / "m.json")
     assert "dice_0" not in result
     assert math.isinf(result["psnr"])
@@ -196,8 +197,38 @@ def test_a_mask_of_a_volume_may_be_one_image_and_may_not_hold_nan(tmp_path: Path
         evaluate_files(*compared, tmp_path / "nan.tif", None, tmp_path / "n.json")
 
 
-def test_thresholds_that_part_nothing_are_told(tmp_path: Path) -> None:
+def test_thresholds_that_separate_nothing_are_reported(tmp_path: Path) -> None:
     target = sharp((6, 24, 26), 3)
     rock = RockOptions(thresholds=(12000.0, 25000.0))  # of 16-bit images
-    with pytest.warns(UserWarning, match=r"12000, 25000 part nothing: all that counts of .*t\.tif is of one phase"):
+    with pytest.warns(UserWarning, match=r"12000, 25000 separate nothing: all that counts of .*t\.tif is of one phase"):
         evaluate_files(*files(tmp_path, target + 1, target), None, None, tmp_path / "m.json", rock=rock)
+
+
+def test_other_trainings_give_intervals_and_the_truth_that_of_its_rock(tmp_path: Path) -> None:
+    target, rock = sharp((24, 32, 36), 3), RockOptions(phases=2)
+    paths = files(tmp_path, np.roll(target, 1, axis=2), target)
+    alone = evaluate_files(*paths, None, None, tmp_path / "m.json", rock=rock)["intervals"]
+    assert {"rock_low", "rock_high"} <= alone["porosity_truth"].keys()
+    assert alone["porosity"].keys() == {"mean", "volumes", "finite_size"}  # of one training
+    shown = readable(evaluate_files(*paths, None, None, tmp_path / "m.json", rock=rock))
+    assert "porosity_truth" in shown.split("90 % intervals")[1]
+    other = np.where(np.arange(36) < 18, target, 255 - target).astype(np.uint8)
+    io.write_tiff(tmp_path / "other.tif", other, SIZE)
+    several = RockOptions(phases=2, others=(tmp_path / "other.tif",))
+    result = evaluate_files(*paths, None, None, tmp_path / "m.json", rock=several)
+    found = result["intervals"]["porosity"]
+    second = np.mean(other <= result["thresholds"][0])
+    assert (found["volumes"], found["mean"]) == (2, pytest.approx((result["porosity"] + second) / 2))
+    assert found["low"] < found["mean"] < found["high"]
+    assert found["rock_high"] >= found["high"]
+    assert io.read_json(tmp_path / "m.json")["intervals"]["porosity"] == found
+    assert "this volume" in readable(result)
+
+
+def test_other_trainings_of_another_shape_are_refused(tmp_path: Path) -> None:
+    target = sharp((18, 24, 26), 3)
+    io.write_tiff(tmp_path / "other.tif", target[:, 1:], SIZE)
+    rock = RockOptions(phases=2, others=(tmp_path / "other.tif",))
+    paths = files(tmp_path, target, target)
+    with pytest.raises(InputError, match="must be of the same shape"):
+        evaluate_files(*paths, None, None, tmp_path / "m.json", rock=rock)

@@ -21,7 +21,8 @@ from txm2sem_core.catalogue.metrics import OF_PATCHES
 from txm2sem_core.config import MeasureSettings, Run
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import PatchStore
-from txm2sem_core.measure.evaluate import RockOptions, evaluate_files, readable
+from txm2sem_core.measure.evaluate import evaluate_files, readable
+from txm2sem_core.measure.evaluate_rock import RockOptions
 from txm2sem_core.measure.paper_table import latex_table, table_rows
 from txm2sem_core.measure.patches import measure_patches
 from txm2sem_core.measure.summary import summarise_metrics
@@ -83,7 +84,7 @@ def test_a_better_prediction_wins_resolution(tmp_path: Path) -> None:
         measure_patches(tmp_path / "patches.tif", tmp_path / "p", AUTO, *patch_outputs(here))
         curves = io.read_csv(here / "resolution.csv").groupby("source")["resolution_nm"].first()
         won.append(curves["prediction"])
-    assert won[0] == pytest.approx(2 * VOXEL_SIZE_NM[1])  # two of the larger pixels, the least that can be told
+    assert won[0] == pytest.approx(2 * VOXEL_SIZE_NM[1])  # two of the larger pixels, the smallest period
     assert won[1] > won[0]
     spectra = io.read_csv(here / "spectra.csv")
     assert set(spectra["source"]) == {"prediction", "sem", "txm"}
@@ -446,7 +447,7 @@ def test_volumes_have_all_of_continuity_and_a_shell_correlation(tmp_path: Path) 
     assert line.split()[1:3] == [f"{found['jitter_z']:.6g}", f"{found['jitter_z_truth']:.6g}"]
 
 
-def test_volumes_that_state_different_voxel_sizes_are_told_of(tmp_path: Path) -> None:
+def test_volumes_that_state_different_voxel_sizes_are_reported(tmp_path: Path) -> None:
     make_store(tmp_path / "p")
     volume_pair(tmp_path)
     io.write_tiff(tmp_path / "other.tif", sharp((6, 40, 48), 5), (VOXEL_SIZE_NM[0], 99.0, VOXEL_SIZE_NM[2]))
@@ -468,7 +469,7 @@ def test_volumes_that_state_different_voxel_sizes_are_told_of(tmp_path: Path) ->
         (lambda image: image.astype(np.uint16) * 257, 255.0, ["which the data range of 255 does not hold"]),
     ],
 )
-def test_grey_levels_that_no_score_can_be_taken_of_are_told(
+def test_grey_levels_that_no_score_can_be_taken_of_are_reported(
     tmp_path: Path, recwarn: pytest.WarningsRecorder, change: Any, full: float | None, words: list[str]
 ) -> None:
     image = change(sharp((40, 48), 3))
@@ -480,7 +481,7 @@ def test_grey_levels_that_no_score_can_be_taken_of_are_told(
     assert bool(said) == bool(words)
 
 
-def test_two_bit_depths_are_told(tmp_path: Path) -> None:
+def test_two_bit_depths_are_reported(tmp_path: Path) -> None:
     image = sharp((40, 48), 3)
     io.write_tiff(tmp_path / "t.tif", image)
     io.write_tiff(tmp_path / "p.tif", image.astype(np.uint16) * 257)

@@ -59,7 +59,7 @@ def test_a_smeared_volume_says_so() -> None:
     assert math.isnan(read(constant).jitter_z)  # there is no change that could be rough
 
 
-def test_flicker_and_shifts_are_told_apart() -> None:
+def test_flicker_and_shifts_are_distinguished() -> None:
     rng = np.random.default_rng(1)
     flicker = read(ISOTROPIC + rng.normal(0, ISOTROPIC.std(), 64)[:, None, None])
     moved = rng.integers(-3, 4, (64, 2))

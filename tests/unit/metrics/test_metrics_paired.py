@@ -36,7 +36,7 @@ def test_every_slice_counts_alike_however_many_patches_it_has() -> None:
     assert found.p == pytest.approx(ttest_1samp([1, 2, 4], 0).pvalue)
 
 
-def test_of_one_slice_nothing_can_be_told() -> None:
+def test_of_one_slice_nothing_can_be_decided() -> None:
     found = paired_test(FIRST.tolist(), SECOND.tolist(), ["a"] * 48)
     assert found.difference == pytest.approx((FIRST - SECOND).mean())
     assert (found.clusters, found.unit) == (1, "slice")

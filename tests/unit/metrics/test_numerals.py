@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txm2sem_core.metrics.numerals import number, plus_minus, with_interval
+from txm2sem_core.metrics.numerals import number, plus_minus, significant, significant_interval
 
 _LOWERED = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789")
 _ALONE = re.compile(r"(−?[\d.]+) ± ([\d.]+)")
@@ -73,23 +73,44 @@ def test_both_are_written_to_the_same_place_and_the_error_with_two_digits(mean: 
     assert abs(float(written) * 10.0**power - mean) <= 0.51 * unit * 10 + 1e-9 * abs(mean)
 
 
-@given(st.floats(min_value=-1e3, max_value=1e3), sizes.filter(lambda width: 1e-4 < width < 1e3))
-def test_an_interval_is_told_by_two_digits_of_its_half_width(low: float, width: float) -> None:
-    middle, high = low + width / 2, low + width
-    texts = with_interval(middle, low, high, 2)
-    assert len({decimals(text) for text in texts}) == 1
-    read = [float(text.translate(_LOWERED)) for text in texts]
-    assert read == pytest.approx([middle, low, high], abs=0.06 * width)
-
-
-def test_an_interval_without_ends_and_one_without_width() -> None:
-    assert with_interval(1.5, math.nan, math.nan, 2) == ("1.50", "–", "–")
-    assert with_interval(0.5, 0.5, 0.5, 2) == ("0.50", "0.50", "0.50")
-    assert with_interval(0.009, 0.0034, 0.0146, 2) == ("0.0090", "0.0034", "0.0146")
-
-
 @given(st.floats(allow_nan=True, allow_infinity=True), st.integers(0, 6))
 def test_no_number_but_0_is_written_as_0(value: float, digits: int) -> None:
     written = number(value, digits)
     if value != 0:
         assert written.strip("−0.") != ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.145282, "0.145"),
+        (12166.4, "12,200"),
+        (-3.2349, "−3.23"),
+        (7, "7"),
+        (7.0, "7.00"),
+        (0.0, "0.00"),
+        (9.996, "10.0"),
+        (999.6, "1,000"),
+        (1.2345e-6, "1.23×10⁻⁶"),
+        (2.5e8, "2.50×10⁸"),
+        (math.nan, "–"),
+        (math.inf, "∞"),
+        (None, "–"),
+    ],
+)
+def test_significant_digits(value: float | None, text: str) -> None:
+    assert significant(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "texts"),
+    [
+        (14.05, 13.5, 14.6, ("14.0", "13.5 to 14.6")),
+        (14.05, 2.6, 25.6, ("14", "3 to 26")),
+        (14.05, -2.6, 30.6, ("14", "−3 to 31")),
+        (0.84, math.nan, math.nan, ("0.840", "")),
+        (12_345.0, 11_111.0, 13_579.0, ("12,300", "11,100 to 13,600")),
+    ],
+)
+def test_an_interval_in_few_digits(value: float, low: float, high: float, texts: tuple[str, str]) -> None:
+    assert significant_interval(value, low, high) == texts

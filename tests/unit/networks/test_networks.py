@@ -153,7 +153,7 @@ def test_inputs_that_do_not_fit_say_why(name: str, shape: tuple[int, ...], words
 
 
 def test_the_smallest_inputs_can_be_taken() -> None:
-    for name in ("unet_32", "resnet_6blocks", "sr_resnet_6blocks", "linearfilt"):
+    for name in ("unet_32", "resnet_6blocks", "sr_resnet_6blocks", "linearfilt", "residual_unet"):
         network = build_generator(name, width=1, norm="none")
         size = network.minimum_size
         assert network(torch.zeros(1, 1, size, size)).shape[2:] == (size, size)
@@ -184,6 +184,7 @@ def with_positive_weights(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize(
     ("name", "factor"),
     [("unet_32", 1), ("resnet_3blocks", 1), ("linearfilt", 1), ("bicubic", 2), ("bicubic", 3), ("identity", 1)]
+    + [("residual_unet", 1)]
     + [("sr_resnet_2blocks", factor) for factor in (1, 2, 4, 8)],
 )
 def test_gradients_reach_exactly_the_receptive_radius(name: str, factor: int) -> None:

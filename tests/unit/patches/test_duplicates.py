@@ -32,7 +32,7 @@ CHANGES: dict[str, Callable[[np.ndarray], tuple[np.ndarray, Crop]]] = {
     "cropped": lambda image: (image, Crop(17, 240, 30, 251)),
     "brighter": lambda image: (image * 2 - 9000, WHOLE),
     "8 bit": lambda image: ((image >> 8).astype(np.uint8), WHOLE),
-    "exposed anew": lambda _: (rock(0, 7), WHOLE),
+    "exposed again": lambda _: (rock(0, 7), WHOLE),
 }
 
 

@@ -14,7 +14,7 @@ from small_data import blurred, sharp
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings, parse_settings
 from txm2sem_core.errors import InputError
-from txm2sem_core.patches.extract import SPLITS, acceptable_positions, extract_patches, side_by_side, split_pairs
+from txm2sem_core.patches.extract import SPLITS, acceptable_positions, extract_patches, split_pairs, without_overlap
 from txm2sem_core.samples.warnings import adjacent_slices, registration_warnings
 
 SIZE_NM = (40.0, 20.0, 10.0)
@@ -77,10 +77,10 @@ def test_neighbouring_pairs_leave_nothing_with_context() -> None:
         split_pairs(table([0.0, 1.0, 2.0, 3.0]), options(context=3))
 
 
-@pytest.mark.parametrize(("test_z", "told"), [(5.0, True), (6.0, False), (np.nan, False)])
-def test_a_test_slice_beside_a_training_slice_is_told(test_z: float, told: bool) -> None:
+@pytest.mark.parametrize(("test_z", "warned"), [(5.0, True), (6.0, False), (np.nan, False)])
+def test_a_test_slice_beside_a_training_slice_is_reported(test_z: float, warned: bool) -> None:
     found = adjacent_slices(table([0.0, 4.0, test_z], ["train", "train", "test"]))
-    assert len(found) == told
+    assert len(found) == warned
     assert all("test pairs 002 lie directly" in text for text in found)
 
 
@@ -94,10 +94,10 @@ def test_a_doubtful_registration_goes_into_the_store(tmp_path: Path) -> None:
     assert io.read_patch_store(tmp_path / "patches").warnings == store.warnings
 
 
-@pytest.mark.parametrize(("stated", "told"), [(np.nan, False), (0.98, False), (2.0, True), (0.5, True)])
-def test_pixel_sizes_that_do_not_fit_the_slices_are_told(stated: float, told: bool) -> None:
+@pytest.mark.parametrize(("stated", "warned"), [(np.nan, False), (0.98, False), (2.0, True), (0.5, True)])
+def test_pixel_sizes_that_do_not_fit_the_slices_are_reported(stated: float, warned: bool) -> None:
     quality = pd.DataFrame({"pair": ["000", "001"], "accepted": True, "scale": 1.01, "stated_scale": [1.0, stated]})
-    assert [text[:30] for text in registration_warnings(quality)] == ["The files of 1 of 2 pairs stat"] * told
+    assert [text[:30] for text in registration_warnings(quality)] == ["The files of 1 of 2 pairs stat"] * warned
 
 
 # --- positions
@@ -122,7 +122,7 @@ def test_acceptable_positions_against_brute_force(seed: int, more_y: int, more_x
 @given(st.integers(16, 120), st.integers(16, 120))
 def test_the_evaluation_grid_neither_overlaps_nor_leaves_the_image(height: int, width: int) -> None:
     every = acceptable_positions(np.ones((height, width), bool), np.ones((height, width), bool), options())
-    chosen = side_by_side(every, 16, 4, (height, width))
+    chosen = without_overlap(every, 16, 4, (height, width))
     counts = np.zeros((height, width), int)
     for y, x in chosen:
         counts[y : y + 16, x : x + 16] += 1
@@ -293,8 +293,8 @@ def test_what_was_not_measured_makes_no_range_and_no_patch(tmp_path: Path) -> No
         assert not store.mask_patch(row.pair, row.y, row.x).mean() < options().min_uncharged
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_charged_is_what_the_mask_of_charge_says_and_not_what_was_not_measured(tmp_path: Path, told: bool) -> None:
+@pytest.mark.parametrize("mask_given", [True, False])
+def test_charged_is_what_the_charge_mask_says_and_not_what_was_not_measured(tmp_path: Path, mask_given: bool) -> None:
     folder, _ = registered(tmp_path / "r")
     y, x = np.mgrid[:50, :62]
     outside = np.hypot((y - 24.5) / 25, (x - 30.5) / 31) > 1
@@ -304,7 +304,7 @@ def test_charged_is_what_the_mask_of_charge_says_and_not_what_was_not_measured(t
         io.write_tiff(folder / f"txm{number}.tif", image)
         io.write_tiff(folder / f"mask{number}.tif", np.where(outside | charged, 0, 255).astype(np.uint8))
         io.write_tiff(folder / f"charge{number}.tif", np.where(charged, 255, 0).astype(np.uint8))
-    if told:
+    if mask_given:
         rewrite(folder, "charge", [f"charge{number}.tif" for number in range(8)])
     extract_patches(folder, None, options(), SIZE_NM, tmp_path / "p")
     for images in io.read_patch_store(tmp_path / "p").pairs.values():
@@ -412,7 +412,7 @@ def test_neighbours_that_were_not_measured_are_masked_and_finite(tmp_path: Path)
         (tuple(range(100, 220)), []),
     ],
 )
-def test_few_grey_levels_are_told(tmp_path: Path, levels: tuple[int, ...], words: list[str]) -> None:
+def test_few_grey_levels_are_reported(tmp_path: Path, levels: tuple[int, ...], words: list[str]) -> None:
     root, _ = registered(tmp_path / "r")
     choices = np.array(levels, np.uint8)
     for number in range(8):

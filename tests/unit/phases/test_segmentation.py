@@ -1,4 +1,4 @@
-"""Phases parted by thresholds, by label images, and by a forest; and labels that go the way of their slices."""
+"""Phases separated by thresholds, by label images, and by a forest; and labels that go the way of their slices."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def test_the_same_seed_gives_the_same_forest(tmp_path: Path) -> None:
     labels = labelled(tmp_path / "labels", (sem, sparse_labels(phase, 0.5, 0)))
     store = make_store(tmp_path / "patches")
 
-    def parted(seed: int) -> np.ndarray:
+    def segmented(seed: int) -> np.ndarray:
         forest = ForestSettings(seed=seed, trees=5, pixels=100)
         return fit_segmenter(store, MeasureSettings(segmentation="forest", phases=3, forest=forest), labels)(sem)
 
-    assert_array_equal(parted(3), parted(3))
-    assert (parted(3) != parted(4)).any()
+    assert_array_equal(segmented(3), segmented(3))
+    assert (segmented(3) != segmented(4)).any()
 
 
 @given(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from txm2sem_core import plotting
-from txm2sem_core.config.figures import FigureSettings, load_figure_settings
+from txm2sem_core.config.figures import CommonStyle, ComparisonStyle, FigureSettings, load_figure_settings
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.plotting import Measured, RockPanel, draw_rock
 from txm2sem_core.plotting.canvas import letter
 from txm2sem_core.plotting.images import length_label, scale_bar_length_nm
 
@@ -298,3 +300,28 @@ def test_the_shipped_settings_are_the_defaults_and_name_every_key() -> None:
 def test_wrong_settings_are_named(values: dict[str, dict[str, object]], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_figure_settings(values)
+
+
+def test_the_rock_of_variants_with_and_without_intervals() -> None:
+    """A bar for each interval that is known, a band for the truth's rock, a point for each of several volumes."""
+    known = Measured(0.12, (0.11, 0.13), (0.1, 0.14), (0.08, 0.16))
+    alone, nothing = Measured(0.2, (0.2,)), Measured(math.nan)
+    truth = Measured(0.15, (0.15,), rock=(0.12, 0.18))
+    panels = [RockPanel("Porosity", [known, alone, nothing], truth), RockPanel("Surface", [alone, alone, alone])]
+    figure = draw_rock(["flow", "$net$", "a"], panels, ComparisonStyle(), CommonStyle())
+    first, second = figure.axes
+    bars = [line for line in first.lines if len(line.get_xdata()) == 2 and line.get_xdata()[0] != line.get_xdata()[1]]
+    ends = [list(line.get_xdata()) for line in bars if line.get_marker() == "None"]
+    assert [0.1, 0.14] in ends
+    assert [0.08, 0.16] in ends
+    assert len(first.patches) == 1
+    assert not second.patches
+    assert [label.get_text() for label in first.get_yticklabels()] == ["flow", "$net$", "a"]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["mean", "one volume", "this volume, 90 %", "this rock, 90 %", "truth", "its rock, 90 %"]
+
+
+@pytest.mark.parametrize("panels", [[], [RockPanel("Porosity", [])]])
+def test_a_rock_of_no_or_other_variants_is_refused(panels: list[RockPanel]) -> None:
+    with pytest.raises(InputError, match="no rock to draw"):
+        draw_rock(["a"], panels, ComparisonStyle(), CommonStyle())

@@ -259,7 +259,7 @@ def test_modules_that_do_something_by_being_imported_are_known(tmp_path: Path, l
 
 
 class Reworded(ast.NodeTransformer):
-    """Other words in every docstring, one where there was none, and no comment and no layout, by writing it anew."""
+    """Other words in every docstring, one where there was none, and without comments and layout."""
 
     def _reword(self, node: ast.AST) -> ast.AST:
         self.generic_visit(node)

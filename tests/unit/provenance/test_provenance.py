@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +17,7 @@ from hypothesis import strategies as st
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
-from txm2sem_core.provenance import digests, raw_digest, volume_digest
+from txm2sem_core.provenance import digests, know_files, raw_digest, user_cache, volume_digest
 
 
 def raw(root: Path) -> Path:
@@ -137,7 +141,80 @@ def test_what_is_kept_is_written_once_for_many_files(tmp_path: Path, monkeypatch
     assert len(saved) == 1
 
 
-def test_changes_that_a_file_system_s_clock_may_not_tell_apart_are_not_believed(
+def test_what_is_kept_of_many_volumes_is_read_and_written_once_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the cache folder, which grows with them, is looked through once."""
+    user_cache._remove_oldest.cache_clear()
+    counted: Counter[str] = Counter()
+    for name in ("read_bytes", "write_text", "glob"):
+        original = getattr(Path, name)
+
+        def count(path: Path, *arguments: Any, name: str = name, original: Any = original, **options: Any) -> Any:
+            counted[name] += path.is_relative_to(tmp_path / "cache")
+            return original(path, *arguments, **options)
+
+        monkeypatch.setattr(Path, name, count)
+    volumes = [raw(tmp_path / f"{number}") for number in range(20)]
+    counted.clear()
+    first = [raw_digest([volume]) for volume in volumes]
+    assert counted == {"read_bytes": 20, "write_text": 20, "glob": 1}
+    counted.clear()
+    digests._kept_of.cache_clear()
+    assert [raw_digest([volume]) for volume in volumes] == first
+    assert counted == {"read_bytes": 20}
+
+
+def test_what_another_process_keeps_meanwhile_stays() -> None:
+    ours, theirs = (user_cache.Kept("files") for _ in range(2))
+    assert (ours.get("a"), theirs.get("b")) == (None, None)
+    for kept, key in ((ours, "a"), (theirs, "b"), (ours, "c")):
+        kept.put(key, key)
+        kept.save()
+    assert [user_cache.Kept("files").get(key) for key in "abc"] == ["a", "b", "c"]
+
+
+def content_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_what_was_known_when_files_were_written_is_not_read_again(tmp_path: Path, read: list[str]) -> None:
+    """Unless a file has changed since, whatever its time says; the digest is that of files that were read."""
+    folder, now = raw(tmp_path / "raw"), time.time_ns() + 10**9
+    written = {name: (content_of(folder / name), now) for name in ("a/1.tif", "a/2.tif", "b.tif")}
+    know_files(folder, written | {"gone.tif": ("0" * 64, now)})
+    found = digest_of(folder)
+    assert read == []
+    assert found == digest_of(shutil.copytree(folder, tmp_path / "copy"))
+    read.clear()
+    (folder / "b.tif").write_text("THREE")
+    os.utime(folder / "b.tif", (5, 5))
+    assert digest_of(folder) != found
+    assert read == ["b.tif"]
+
+
+@pytest.mark.parametrize("doubt", ["changed before it was marked", "young", "no changes kept", "large"])
+def test_what_was_known_is_not_believed_in_doubt(
+    tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch, doubt: str
+) -> None:
+    folder, now = raw(tmp_path / "raw"), time.time_ns() + 10**9
+    digests._is_kept_track_of.cache_clear()
+    if doubt == "young":
+        monkeypatch.setattr(digests, "_YOUNG_NS", 10**15)
+    elif doubt == "no changes kept":
+        monkeypatch.setattr(digests, "_KEEPS_CHANGES", set())
+    elif doubt == "large":
+        monkeypatch.setattr(digests, "_BLOCK", 2)
+    elif doubt == "changed before it was marked":
+        now = 1
+    know_files(folder, dict.fromkeys(("a/1.tif", "a/2.tif", "b.tif"), ("0" * 64, now)))
+    found = digest_of(folder)
+    assert set(read) == {"1.tif", "2.tif", "b.tif"}
+    assert found == digest_of(shutil.copytree(folder, tmp_path / "copy"))
+    digests._is_kept_track_of.cache_clear()
+
+
+def test_changes_that_a_file_system_s_clock_may_not_distinguish_are_not_trusted(
     tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = raw(tmp_path / "raw")
@@ -180,7 +257,7 @@ def test_a_broken_cache_is_made_again(tmp_path: Path, text: str) -> None:
     assert digest_of(folder) == before
 
 
-def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changes_while_it_is_read_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = raw(tmp_path / "raw")
     original = digests._read_block
 

@@ -22,7 +22,7 @@ def kept(folder: Path, values: dict[str, str], results: str = "results") -> Path
 
 
 @given(before=VALUES, now=VALUES)
-def test_a_change_is_told_exactly_where_a_common_name_has_another_value(
+def test_a_change_is_reported_exactly_where_a_common_name_has_another_value(
     tmp_path_factory: pytest.TempPathFactory, before: dict[str, str], now: dict[str, str]
 ) -> None:
     record = kept(tmp_path_factory.mktemp("records"), before)
@@ -50,7 +50,7 @@ def test_a_moved_results_folder_is_no_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "null"])
-def test_without_a_readable_record_nothing_is_told(tmp_path: Path, text: str | None) -> None:
+def test_without_a_readable_record_nothing_is_reported(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "record.json").write_text(text)
     assert changes(tmp_path / "record.json", {"settings": "{}"}, "results") == ""

@@ -110,7 +110,8 @@ def test_unrelated_slices_are_refused_with_value_bound_and_key() -> None:
 def test_results_outside_the_bounds_are_refused() -> None:
     fixed, moving = pair_of(rock(1), truth_of("similarity"))
     found = estimate_transform(Slice(fixed), Slice(moving), RegisterSettings())
-    tight = RegisterSettings(max_rotation_deg=5, max_scale_percent=5, max_shift_fraction=0.05, min_overlap=0.99)
+    narrow = {"max_rotation_deg": 5, "max_scale_percent": 5, "max_shift_fraction": 0.05, "min_overlap": 0.99}
+    tight = RegisterSettings(**narrow, scales=(1, 1))
     assert len(judge(found, tight, fixed.shape)) == 4
 
 

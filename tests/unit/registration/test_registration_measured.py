@@ -16,8 +16,15 @@ from txm2sem_core.errors import InputError, RegistrationError
 from txm2sem_core.figures.registration import _registration_view
 from txm2sem_core.geometry import centred_similarity, common_crop, corner_error_px, coverage, warp
 from txm2sem_core.intensity.measured import Slice, measured
-from txm2sem_core.registration import Registration, estimate_transform, judge, register_files, register_pairs, stage
-from txm2sem_core.registration.diagnosis import diagnose
+from txm2sem_core.registration import (
+    Registration,
+    estimate_transform,
+    judge,
+    place,
+    register_files,
+    register_pairs,
+    stage,
+)
 from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.registration.search import shrink_slice
 from txm2sem_core.registration.similarity import DISPLACEMENTS, correlation, similarity
@@ -128,13 +135,14 @@ def test_the_numbers_of_what_was_not_measured_do_not_matter() -> None:
     assert found[0].similarity_after == found[1].similarity_after
 
 
-def test_a_mirrored_slice_within_a_circle_is_told_so() -> None:
+def test_a_mirrored_slice_within_a_circle_is_found_mirrored() -> None:
     txm, sem = pair_of(2)
     txm = filled_up(txm, OUTSIDE["circle"], "zero")
     mirrored = np.ascontiguousarray(filled_up(sem, OUTSIDE["turned border"], "zero")[:, ::-1])
-    hint = diagnose(Slice(txm), Slice(mirrored), QUICK, np.nan)
-    assert hint is not None
-    assert "mirrored left to right" in str(hint)
+    placed = place(Slice(txm), Slice(mirrored), QUICK)
+    assert placed.accepted
+    assert placed.found is not None
+    assert placed.found.mirrored
 
 
 def write(
@@ -157,10 +165,11 @@ def test_wrong_numbers_of_slices_with_a_circle_are_named(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("fill", ["zero", "NaN"])
-def test_a_refused_pair_is_told_how_much_was_not_measured(
+def test_a_refused_pair_reports_how_much_was_not_measured(
     fill: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "explain", lambda *_: "hint")  # takes long, and is tried elsewhere
+    monkeypatch.setattr(stage, "place_anywhere", lambda *_: None)
     pair = write(tmp_path, filled_up(pair_of(2)[0], OUTSIDE["circle"], fill), pair_of(7)[1])
     with pytest.raises(RegistrationError, match=r"2\d(\.\d)? % of the TXM slice was not measured \(one value"):
         register_files(pair.txm, pair.sem, tmp_path / "out", QUICK)
@@ -224,7 +233,7 @@ def test_one_slice_by_itself_keeps_its_outside_and_says_its_share(tmp_path: Path
     assert (record["fixed_measured"], record["moving_measured"]) == (1, measured(sem).mean())
 
 
-def test_an_image_registered_with_itself_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_image_registered_with_itself_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pair = write(tmp_path, pair_of(2)[1], pair_of(2)[1])
     register_files(pair.txm, pair.sem, tmp_path / "out", QUICK)
     assert "are the same image to the last bit" in capsys.readouterr().err

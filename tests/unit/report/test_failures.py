@@ -8,7 +8,7 @@ import pytest
 
 from txm2sem_core.config import load_config
 from txm2sem_core.errors import ConfigError
-from txm2sem_core.report.failures import Failure, failures, told
+from txm2sem_core.report.failures import Failure, failure_message, failures
 
 
 def test_of_jobs_that_failed_together_those_with_a_message_count(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_result_that_was_removed_is_named_with_what_makes_it_again(
         lacking.parent.mkdir()
         lacking.touch()
     (tmp_path / "log").write_text(f"txm2sem: error: {lacking}: there is no such file. Check the path.\n")
-    text = told([Failure("cut", tmp_path / "log")], [], lambda path: str(path.parent) if made else None)
+    text = failure_message([Failure("cut", tmp_path / "log")], [], lambda path: str(path.parent) if made else None)
     assert (f"--forcerun {lacking.parent}" in text) == said
 
 
@@ -57,10 +57,10 @@ def test_the_reason_is_our_message_or_the_last_line(tmp_path: Path, text: str | 
     assert Failure("train_model", tmp_path / "a.log").reason() == reason
 
 
-def test_what_is_told(tmp_path: Path) -> None:
+def test_the_message_names_the_jobs_and_how_to_continue(tmp_path: Path) -> None:
     (tmp_path / "net_seed0.log").write_text("txm2sem: error: a loss is not finite.\n")
     failed = [Failure("train_model", tmp_path / "net_seed0.log")]
-    text = told(failed, ["net", "net_z", "gan"])
+    text = failure_message(failed, ["net", "net_z", "gan"])
     assert text.splitlines() == [
         "txm2sem: 1 job failed; what did not depend on it was made:",
         "  train_model: a loss is not finite.",
@@ -68,8 +68,10 @@ def test_what_is_told(tmp_path: Path) -> None:
         "txm2sem: for tables, figures and the report of the other variants add to the same command: "
         "--config 'leave_out=[net]'",
     ]
-    assert "leave_out" not in told(failed, ["net"])  # nothing would be left
-    assert "leave_out" not in told([Failure("make_phantom", Path("logs/rock/make_phantom.log"))], ["net", "gan"])
+    assert "leave_out" not in failure_message(failed, ["net"])  # nothing would be left
+    assert "leave_out" not in failure_message(
+        [Failure("make_phantom", Path("logs/rock/make_phantom.log"))], ["net", "gan"]
+    )
 
 
 VARIANTS = {

@@ -19,7 +19,8 @@ from PIL import Image
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.metrics.numerals import number
-from txm2sem_core.report.page import ReportData, answers, encode_plane, write_report
+from txm2sem_core.report.gather import VIEWER_BYTES
+from txm2sem_core.report.page import MOST_BYTES, ReportData, encode_plane, verdicts, write_report
 
 HOSTILE = '</script><script>alert("1")</script><img src=x onerror=alert(2)>'
 
@@ -111,14 +112,18 @@ class Outline(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
+        self._texts: list[str] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self._texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
@@ -131,7 +136,7 @@ def test_first_screen_says_what_was_run_and_the_answer(report: ReportData, tmp_p
     assert "Pix2pix beats the best baseline, Identity: PSNR +2.50 dB, SSIM +0.200." in text
     assert "16.50 ± 0.10 against 14.00 ± 0.10 dB (Identity)" in text
     assert "SEM007: turned by 21 degrees; similarity 0.01" in text
-    places = [text.index(words) for words in ("11 of 12", "beats the best", "does not say", "Slices", "Figure 1.")]
+    places = [text.index(words) for words in ("11 of 12", "beats the best", "do not show", "Slices", "Figure 1.")]
     assert places == sorted(places)
 
 
@@ -220,6 +225,9 @@ def test_hostile_names_stay_words(report: ReportData, tmp_path: Path) -> None:
     sample["figures"][0]["caption"] = HOSTILE
     sample["volumes"][0]["path"] = HOSTILE
     sample["beyond"] = [HOSTILE]
+    hostile_row = dict.fromkeys(("title", "unit", "value", "interval", "rock", "truth"), HOSTILE)
+    texts = {"variant": HOSTILE, "why": HOSTILE, "dominating": HOSTILE}
+    sample["answer"] = {**texts, "rows": [hostile_row], "missing": [HOSTILE], "xrays": None}
     sample["tables"][0]["columns"] = [(HOSTILE, HOSTILE, 3)]
     sample["tables"][0]["rows"] = [{HOSTILE: HOSTILE}]
     viewer = sample["viewer"]
@@ -296,9 +304,9 @@ def test_numbers_that_are_missing_are_dashes(report: ReportData, tmp_path: Path)
     ],
 )
 def test_answer(rows: list[Any], status: str, words: str) -> None:
-    (answer,) = answers(rows)
-    assert answer.status == status
-    assert words in answer.headline
+    (verdict,) = verdicts(rows)
+    assert verdict.status == status
+    assert words in verdict.headline
 
 
 def test_a_paired_test_decides_what_the_errors_of_the_means_cannot() -> None:
@@ -306,12 +314,12 @@ def test_a_paired_test_decides_what_the_errors_of_the_means_cannot() -> None:
     test: Any = {"first": "net", "second": "map", "score": "psnr", "unit": "slice", "slices": 12}
     test |= {"difference": 0.2, "low": 0.15, "high": 0.25}
     turned = {**test, "first": "map", "second": "net", "difference": -0.2, "low": -0.25, "high": -0.15}
-    (unpaired,), (paired,) = answers(rows), answers(rows, [test])
-    assert answers(rows, [turned]) == [paired]
+    (unpaired,), (paired,) = verdicts(rows), verdicts(rows, [test])
+    assert verdicts(rows, [turned]) == [paired]
     assert [finding.status for finding in unpaired.findings] == ["undecided", "yes"]
     assert [finding.status for finding in paired.findings] == ["yes", "yes"]
     assert "0.150 to 0.250 dB (95 %, paired, over 12 slices), beyond noise" in paired.findings[0].text
-    (other,) = answers(rows, [{**test, "second": "another"}])
+    (other,) = verdicts(rows, [{**test, "second": "another"}])
     assert other == unpaired
 
 
@@ -324,11 +332,11 @@ def test_of_one_slice_nothing_is_decided(tested: bool) -> None:
     ]
     test: Any = {"first": "net", "second": "map", "unit": "slice", "slices": 1, "low": math.nan, "high": math.nan}
     tests = [{**test, "score": score, "difference": 1.0} for score in ("psnr", "ssim")] if tested else []
-    (answer,) = answers(rows, tests)
-    assert answer.status == "undecided"
-    assert "too few slices to tell" in answer.headline
-    assert all("too few slices to tell" in finding.text for finding in answer.findings)
-    assert "noise" not in answer.headline + "".join(finding.text for finding in answer.findings)
+    (verdict,) = verdicts(rows, tests)
+    assert verdict.status == "undecided"
+    assert "too few slices to tell" in verdict.headline
+    assert all("too few slices to tell" in finding.text for finding in verdict.findings)
+    assert "noise" not in verdict.headline + "".join(finding.text for finding in verdict.findings)
 
 
 def test_of_two_slices_the_margin_is_student_s() -> None:
@@ -336,8 +344,8 @@ def test_of_two_slices_the_margin_is_student_s() -> None:
         {**row("net", "learned", 16, 0.9), "slices": 2},
         {**row("map", "baseline", 15, 0.5), "slices": 2},
     ]
-    (answer,) = answers(rows)  # a difference of 7 combined standard errors, and a factor of 12.7
-    assert [finding.status for finding in answer.findings] == ["undecided", "yes"]
+    (verdict,) = verdicts(rows)  # a difference of 7 combined standard errors, and a factor of 12.7
+    assert [finding.status for finding in verdict.findings] == ["undecided", "yes"]
 
 
 def test_each_rival_is_the_best_in_its_own_score_and_factors_stand_apart() -> None:
@@ -348,7 +356,7 @@ def test_each_rival_is_the_best_in_its_own_score_and_factors_stand_apart() -> No
         row("srcnn", "learned", 12, 0.3, factor=2),
         row("bicubic", "baseline", 13, 0.4, factor=2),
     ]
-    first, second = answers(rows)
+    first, second = verdicts(rows)
     assert (first.factor, first.status, second.factor, second.status) == (1, "yes", 2, "no")
     assert [finding.rival for finding in first.findings] == ["Filter", "Map"]
     assert "Bicubic" in second.headline
@@ -399,16 +407,127 @@ def test_mistakes_are_named_and_leave_no_file(report: ReportData, tmp_path: Path
     assert not (tmp_path / "new.html").exists()
 
 
+ANSWER: dict[str, Any] = {
+    "variant": "flow",
+    "why": "it draws samples",
+    "rows": [
+        {"title": "Porosity", "unit": "%", "value": "14.0", "interval": "13.5 to 14.6", "rock": "12 to 16", "truth": ""}
+    ],
+    "missing": ["Permeability was not solved."],
+    "dominating": "For porosity, it is the training.",
+    "xrays": {"status": "partly", "text": "The TXM differs by 1.5 times its noise."},
+}
+
+
+def test_the_rock_comes_before_the_verdict(report: ReportData, tmp_path: Path) -> None:
+    picture = {"title": "Predicted", "kind": "jpeg", "content": encode_plane(np.zeros((8, 9)), 0, 255, (8, 9), 90)}
+    answer = {**ANSWER, "pictures": [picture], "caption": "Bar: 2 µm."}
+    report["samples"] = [{**report["samples"][0], "answer": answer}]  # type: ignore[typeddict-item,list-item]
+    page = Outline(written(report, tmp_path))
+    text = re.sub(r"\s+", " ", page.text)
+    parts = [
+        "The rock",
+        "This volume, 90 % This rock, 90 %",
+        "14.0 13.5 to 14.6 12 to 16 %",
+        "Do the X-rays agree?",
+        "differs by 1.5",
+        "speaks for",
+    ]
+    parts += ["Permeability was not solved.", "Bar: 2 µm.", "Which variant is best", "beat the best baseline"]
+    places = [text.index(part, text.index("phantom")) for part in parts]
+    assert places == sorted(places)
+    assert "Truth" not in text[places[0] : places[3]]
+    (shown,) = (image for image in page.all("img") if image["alt"] == "Predicted")
+    assert (shown["width"], shown["height"]) == ("9", "8")
+
+
+@pytest.mark.parametrize(("digits", "text"), [(-3, "12,300 11,000 to 13,600"), (1, "12345.0 10987.0 to 13579.0")])
+def test_an_interval_stands_below_its_number(report: ReportData, tmp_path: Path, digits: int, text: str) -> None:
+    rows = [{"label": "flow", "k": 12345.0, "k_low": 10987.0, "k_high": 13579.0, "p": 0.1, "p_low": math.nan}]
+    columns = [("label", "Variant", 3), ("k", "Permeability", digits), ("p", "Porosity", digits)]
+    table = {"key": "rock", "title": "Rock", "note": "", "columns": columns, "rows": rows}
+    report["samples"] = [{**report["samples"][0], "tables": [table]}]  # type: ignore[typeddict-item,list-item]
+    shown = re.sub(r"\s+", " ", Outline(written(report, tmp_path)).text)
+    assert text in shown
+    assert "nan" not in shown.split("Permeability")[1][:120]
+
+
 def test_several_samples_are_listed_first_with_their_answers(report: ReportData, tmp_path: Path) -> None:
     other = copy.deepcopy(report["samples"][0])
     other["name"] = "rock"
     other["table"] = [row("a", "learned", 14, 0.4), row("b", "baseline", 15, 0.5)]
-    report["samples"] = [report["samples"][0], other]
-    page = Outline(written(report, tmp_path))
-    text = re.sub(r"\s+", " ", page.text)
-    assert "phantom Yes rock No" in text
-    identities = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    assert len(identities) == len(set(identities))
-    groups = {radio["name"] for radio in page.all("input") if radio["type"] == "radio"}
-    assert groups == {"mode-1", "axis-1", "mode-2", "axis-2"}
-    assert {link["href"] for link in page.all("a") if (link["href"] or "#")[0] == "#"} <= {f"#{i}" for i in identities}
+    other["answer"] = {**ANSWER, "rows": [], "xrays": None}
+    report["samples"] = [{**report["samples"][0], "answer": ANSWER}, other]  # type: ignore[typeddict-item]
+    index = Outline(written(report, tmp_path))
+    text = re.sub(r"\s+", " ", index.text)
+    head = "Sample Porosity X-rays Beats the baseline Warnings"
+    assert f"{head} phantom 14.0 %13.5 to 14.6 Partly Yes 1 rock – – No 1" in text
+    assert "preset: corrected" in text
+    links = [link["href"] for link in index.all("a") if (link["href"] or "#")[0] != "#"]
+    assert links == ["phantom/report.html", "rock/report.html"]
+    assert not index.all("figure")
+    for name in ("phantom", "rock"):
+        page = Outline((tmp_path / name / "report.html").read_text(encoding="utf-8"))
+        assert page.text.strip().startswith(f"{name} – Shale")
+        assert "preset: corrected" not in page.text  # said once, on the index
+        identities = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+        assert len(identities) == len(set(identities))
+        assert len([figure for figure in page.all("figure") if figure.get("class") == "plate"]) == 2
+        inside = {link["href"] for link in page.all("a") if (link["href"] or "#")[0] == "#"}
+        assert inside <= {f"#{identity}" for identity in identities}
+        assert "../report.html" in [link["href"] for link in page.all("a")]
+        assert any((link["href"] or "").endswith("/sem.ome.zarr/") for link in page.all("a"))
+
+
+def noisy_figure(path: Path, seed: int, size: tuple[int, int] = (450, 800)) -> Path:
+    """A figure that hardly gets smaller by compression."""
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (*size, 3)).astype(np.uint8)).save(path)
+    return path
+
+
+def test_a_page_of_25_variants_and_5_seeds_is_below_25_megabytes(report: ReportData, tmp_path: Path) -> None:
+    """Each variant has figures of its own, and rows in every table; the viewer is full."""
+    variants = [f"variant {number}" for number in range(25)]
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64)).astype(np.uint8)
+    plane = encode_plane(noise, 0, 255, (48, 64), 90)
+    sample = report["samples"][0]
+    shown = [
+        {"name": name, "role": "prediction", "low": 0.0, "high": 255.0, "slices": [plane] * 300}
+        for name in variants[:20]
+    ]
+    while len(shown) * 300 * len(plane) * 4 / 3 < VIEWER_BYTES:
+        shown.append({**shown[0], "name": f"volume {len(shown)}"})
+    rows = [{"label": name, "seed": seed, "fraction_0": 0.1} for name in variants for seed in range(5)]
+    drawn = [noisy_figure(tmp_path / f"large{number}.png", number) for number in range(5)]
+    figures = [{"title": f"{kind} of {name}", "caption": "Noise", "path": drawn[number % 5]}
+               for number, name in enumerate(variants) for kind in ("Sections", "Maps")]  # fmt: skip
+    small = noisy_figure(tmp_path / "small.png", 7, (40, 60))
+    sample.update(  # type: ignore[call-arg]
+        table=[row(name, "learned", 16 + number / 10, 0.6) for number, name in enumerate(variants)],
+        tables=[{**sample["tables"][0], "rows": rows}],
+        figures=[*figures, {"title": "Small", "caption": "As it is", "path": small}],
+        viewer={**sample["viewer"], "volumes": shown, "shape": (300, 48, 64)},  # type: ignore[dict-item]
+    )
+    html = written(report, tmp_path)
+    assert 0.8 * MOST_BYTES < len(html.encode()) <= MOST_BYTES < 25e6
+    page = Outline(html)
+    plates = [image for image in page.all("img") if image["alt"] and " of variant" in image["alt"]]
+    assert len(plates) == 50
+    assert all(int(image["width"] or 0) < 800 for image in plates)
+    embedded = next(image for image in page.all("img") if image["alt"] == "Small")
+    assert base64.b64decode((embedded["src"] or "").split(",")[1]) == small.read_bytes()
+    assert page.text.count("Here in fewer bytes") == 50  # with a link to the file
+
+
+def test_figures_that_cannot_fit_are_linked_and_not_embedded(
+    report: ReportData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("txm2sem_core.report.page.page.MOST_BYTES", 200_000)
+    large = noisy_figure(tmp_path / "large figure.png", 0)
+    report["samples"][0]["figures"] = [{"title": f"Large {i}", "caption": "Noise", "path": large} for i in range(9)]
+    html = written(report, tmp_path)
+    assert len(html) <= 200_000
+    page = Outline(html)
+    assert not [image for image in page.all("img") if (image["alt"] or "").startswith("Large")]
+    assert [link["href"] for link in page.all("a")].count("large%20figure.png") == 9
+    assert "It is too large for this page" in page.text

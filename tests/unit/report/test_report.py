@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io as bytes_io
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from PIL import Image
 
 from txm2sem_core import io
+from txm2sem_core.provenance import digests
+from txm2sem_core.report import gather
 from txm2sem_core.report import volumes as report_volumes
 from txm2sem_core.report.tables import read_paired, read_tables
 from txm2sem_core.report.volumes import REDUCTIONS, Source, choose_sources, embed_volumes
@@ -36,6 +40,17 @@ def ramp(shape: tuple[int, int, int], low: float, step: float) -> np.ndarray:
 
 
 # --- volumes
+
+
+def test_each_sample_has_its_own_bytes_and_its_own_kept_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(gather, "embed_volumes", lambda *arguments: given.append(arguments[3:]))
+    store = {"sem_range": {"low": 0, "high": 1}, "voxel_size_nm": [1, 1, 1]}
+    for name in "abcdefghij":
+        sample = gather.SampleResults(name, "pairs", Path("results", name), [], [], None, None, [])
+        gather._viewer(sample, [], store)
+    assert {most_bytes for most_bytes, _ in given} == {gather.VIEWER_BYTES}
+    assert len({kept for _, kept in given}) == 10
 
 
 def test_small_volumes_are_embedded_whole_on_one_grey_scale(tmp_path: Path) -> None:
@@ -113,6 +128,130 @@ def test_volumes_are_read_in_slabs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert max(slabs) == 2
 
 
+@pytest.fixture
+def decoded_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of voxels of each reading of a volume from now on."""
+    found: list[int] = []
+    whole_read = io.Volume.read
+
+    def read(self: io.Volume, z0: int, z1: int) -> np.ndarray:
+        slab = whole_read(self, z0, z1)
+        found.append(slab.nbytes)
+        return slab
+
+    monkeypatch.setattr(io.Volume, "read", read)
+    return found
+
+
+SHAPE = (404, 8, 1024)  # of which every third slice is shown with 2 x 256 pixels: level 1 suffices, level 2 does not
+
+
+def waves() -> np.ndarray:
+    z, y, x = np.ogrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
+    return np.rint(100 + 40 * np.sin(z / 40) + 40 * np.sin(x / 60) + y).astype(np.uint8)
+
+
+def test_the_coarsest_level_that_suffices_is_read(tmp_path: Path, decoded_bytes: list[int]) -> None:
+    """An eighth of the voxels; the pictures are those of the volume itself but for its mean over two slices."""
+    txm, predicted = tmp_path / "txm.tif", stack(tmp_path / "a.ome.zarr", waves())
+    stack_of_all = tmp_path / "all.tif"
+    for path in (txm, stack_of_all):
+        io.write_volume_tiff(path, waves(), (20.0, 10.0, 10.0))
+    taken, shown = [], []
+    for path in (stack_of_all, predicted):
+        decoded_bytes.clear()
+        view = embed_volumes(
+            [Source("TXM", "txm", txm), Source("net", "prediction", path)], (0, 255), (20.0, 10.0, 10.0), PLENTY
+        )
+        assert view
+        assert view["shape"] == (135, 2, 256)
+        taken.append(sum(decoded_bytes))
+        shown.append([decoded(content).astype(float) for content in view["volumes"][1]["slices"]])
+    plane = SHAPE[1] * SHAPE[2]
+    txm_bytes = (135 + 2 * 5) * plane  # what is shown, and twice a few slices for grey levels and the field of view
+    assert taken[0] == txm_bytes + (135 + 5) * plane
+    assert taken[1] - txm_bytes < SHAPE[0] / 2 * plane / 4 * 1.2  # level 1, whole
+    assert np.abs(np.array(shown[0]) - np.array(shown[1])).max() < 6
+
+
+def test_a_volume_that_is_shown_whole_is_read_at_full_size(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 300, 300)).astype(np.uint8)
+    path, other = stack(tmp_path / "a.ome.zarr", noise), tmp_path / "a.tif"
+    io.write_volume_tiff(other, noise, (20.0, 10.0, 10.0))
+    views = [
+        embed_volumes([Source("TXM", "txm", other), Source("net", "prediction", each)], (0, 255), (None,) * 3, PLENTY)
+        for each in (path, other)
+    ]
+    assert views[0] == views[1]
+
+
+def test_levels_of_others_are_not_read(tmp_path: Path, decoded_bytes: list[int]) -> None:
+    """Nobody knows how they were made: here they are black."""
+    path = stack(tmp_path / "a.ome.zarr", waves())
+    for level in (1, 2):
+        zarr.open_array(path / str(level), mode="r+")[:] = 0
+    zarr.open_group(path, mode="r+").attrs.put(
+        {name: value for name, value in zarr.open_group(path).attrs.items() if name != "txm2sem"}
+    )
+    view = embed_volumes([Source("t", "txm", path), Source("p", "prediction", path)], (0, 255), (None,) * 3, PLENTY)
+    assert view
+    assert decoded(view["volumes"][1]["slices"][0]).mean() > 50
+
+
+def test_compressed_slices_are_kept_until_the_volume_changes(
+    tmp_path: Path, decoded_bytes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another name or caption reads no voxel; another content, budget or grey scale does."""
+    monkeypatch.setattr(digests, "_YOUNG_NS", 0)  # or nothing that a test has just written would be believed
+    kept = tmp_path / "kept.npz"
+    path = stack(tmp_path / "a.ome.zarr", ramp((8, 32, 32), 0, 1))
+
+    def view(name: str = "net", high: float = 20, most_bytes: float = PLENTY) -> Any:
+        decoded_bytes.clear()
+        sources = [Source("TXM", "txm", path), Source(name, "prediction", path)]
+        return embed_volumes(sources, (0, high), (None,) * 3, most_bytes, kept)
+
+    first = view()
+    assert decoded_bytes
+    assert view() == first
+    assert not decoded_bytes
+    renamed = view("another name")
+    assert not decoded_bytes
+    assert renamed["volumes"][1] == {**first["volumes"][1], "name": "another name"}
+    assert view(high=30) != first
+    assert decoded_bytes
+    view(most_bytes=1e5)
+    assert decoded_bytes
+    shutil.rmtree(path)
+    stack(path, ramp((8, 32, 32), 5, 1))
+    assert view() != first
+    assert decoded_bytes
+
+
+@pytest.mark.parametrize("damage", ["other", "cut", "empty", "young", "copied"])
+def test_what_is_kept_is_read_only_where_it_is_sound(
+    tmp_path: Path, decoded_bytes: list[int], monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """Not what is damaged, nor of files that have just changed, nor what came along with copied results."""
+    monkeypatch.setattr(digests, "_YOUNG_NS", 10**15 if damage == "young" else 0)
+    folder = tmp_path / "results"
+    stack(folder / "a.ome.zarr", ramp((8, 32, 32), 0, 1))
+
+    def view(folder: Path) -> Any:
+        decoded_bytes.clear()
+        return embed_volumes([Source("t", "txm", folder / "a.ome.zarr")], (0, 1), (None,) * 3, PLENTY, folder / ".kept")
+
+    first = view(folder)
+    if damage == "copied":
+        folder = shutil.copytree(folder, tmp_path / "received")
+    elif damage != "young":
+        content = (folder / ".kept").read_bytes()
+        changed = {"other": b"?" + content[1:], "cut": content[:200], "empty": b""}
+        (folder / ".kept").write_bytes(changed[damage])
+    assert view(folder) == first
+    assert decoded_bytes
+
+
 def test_a_volume_of_another_shape_is_named_not_shown(tmp_path: Path) -> None:
     sources = [
         Source("TXM", "txm", stack(tmp_path / "txm.ome.zarr", ramp((10, 32, 32), 0, 1))),
@@ -172,11 +311,37 @@ def test_tables_come_in_the_order_of_the_catalogue_with_headings(tmp_path: Path)
     assert shown["columns"] == [
         ("label", "Variant", 3),
         ("seed", "Seed", 0),
-        ("slices", "Slices", 0),
         ("psnr", "PSNR / dB", 2),
     ]
     assert shown["rows"][0]["label"] == "a b"
     assert paired["columns"] == [("variant", "Variant", 3), ("p", "p", 3)]
+
+
+def test_a_table_of_metrics_shows_their_titles_and_three_digits(tmp_path: Path) -> None:
+    """No raw name, no size of a block, and no variant of which there is one volume."""
+    names = ["euler_per_um3", "permeability_x_nd", "permeability_x_m2", "porosity", "fraction_1", "tortuosity_y"]
+    rows = [{"variant": variant, "metric": name, "n": n, "mean": 0.123456} for name in names for variant, n in RUNS]
+    io.write_csv(tmp_path / "rock_intervals.csv", pd.DataFrame(rows))
+    (table,) = read_tables(tmp_path, ["rock_intervals.csv"])
+    labels = [row["label"] for row in table["rows"]]
+    shown = ["Porosity", "Euler number / µm⁻³", "Tortuosity y", "Permeability x / nD", "Second phase"]  # as in the list
+    assert labels == [f"{title}, a b" for title in shown]
+    assert not [label for label in labels if "_" in label]
+    assert [digits for key, _, digits in table["columns"] if key == "mean"] == [-3]
+
+
+RUNS = (("a_b", 2), ("alone", 1))
+
+
+def test_of_a_variant_with_several_volumes_the_means_are_shown(tmp_path: Path) -> None:
+    table = {
+        "variant": ["truth", "a", "a", "a", "b"],
+        "seed": ["", "0", "1", "all", "0"],
+        "porosity": [1, 2, 3, 2.5, 4],
+    }
+    io.write_csv(tmp_path / "rock.csv", pd.DataFrame(table))
+    (shown,) = read_tables(tmp_path, ["rock.csv"])
+    assert [(row["label"], row["porosity"]) for row in shown["rows"]] == [("truth", 1), ("a", 2.5), ("b", 4)]
 
 
 def test_a_standard_error_stands_beside_its_mean(tmp_path: Path) -> None:

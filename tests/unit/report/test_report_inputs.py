@@ -1,4 +1,4 @@
-"""What the report is told by the workflow comes back as what it shows."""
+"""What the workflow passes to the report is what the report shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from txm2sem_core.config import Runs, load_config
 from txm2sem_core.config.figures import FigureSettings
 from txm2sem_core.report import parse_samples
-from txm2sem_core.report.inputs import report_tables, samples_text, settings_text
+from txm2sem_core.report.inputs import report_pages, report_tables, samples_text, settings_text
 from txm2sem_core.report.volumes import Source
 from txm2sem_core.samples.files import SampleFiles
 from txm2sem_core.samples.table import Sample
@@ -46,25 +46,34 @@ def test_a_phantom_with_an_ensemble() -> None:
     assert not any(name.endswith((".md", ".tex")) for name in sample.tables)
 
 
+def test_the_pages_are_known_from_the_samples() -> None:
+    config = load_config({"variants": VARIANTS})
+    samples = [SampleFiles(Sample(sample=name, source="phantom"), config, Runs(config)) for name in ("a", "b")]
+    assert report_pages(config, samples[:1]) == []  # of one sample the report is the page
+    assert report_pages(config, samples) == ["results/a/report.html", "results/b/report.html"]
+
+
 def test_pairs_without_a_volume() -> None:
     (sample,) = parse_samples(samples_text([files_of({"source": "pairs", "txm": "t", "sem": "s"})], STYLE))
     assert (sample.volumes, sample.txm_volume, sample.truth) == ([], None, None)
     assert "volumes.csv" not in sample.tables
 
 
-def test_the_settings_are_told_without_how_it_ran_or_looks() -> None:
+def test_the_settings_are_shown_without_how_it_ran_or_looks() -> None:
     config = load_config({"variants": VARIANTS, "device": "cpu", "title": "Größe"})
     shown = yaml.safe_load(settings_text(config, {"a": config}))
     assert shown["title"] == "Größe"
     assert "register" in shown
     assert not {"device", "tensorboard", "tiff_volumes", "figures"} & shown.keys()
+    assert "jobs" in shown["predict"]
+    assert "keep" not in shown["predict"]
 
 
-@pytest.mark.parametrize(("contexts", "told"), [((1, 1), True), ((0, 1), False)])
-def test_a_context_is_told_where_all_samples_have_it(contexts: tuple[int, int], told: bool) -> None:
+@pytest.mark.parametrize(("contexts", "included"), [((1, 1), True), ((0, 1), False)])
+def test_a_context_is_shown_where_all_samples_have_it(contexts: tuple[int, int], included: bool) -> None:
     own = {
         str(number): load_config({"variants": VARIANTS, "patches": {"context": context}})
         for number, context in enumerate(contexts)
     }
     shown = yaml.safe_load(settings_text(own["0"], own))
-    assert ("context" in shown["patches"]) == told
+    assert ("context" in shown["patches"]) == included

@@ -43,12 +43,12 @@ def test_results_of_other_settings_or_data_are_named_with_what_differs(tmp_path:
     assert "(the raw data): models/net/seed2/generator.safetensors." in data
 
 
-def test_of_long_settings_only_that_they_differ_is_told(tmp_path: Path) -> None:
+def test_of_long_settings_only_that_they_differ_is_reported(tmp_path: Path) -> None:
     leave(tmp_path, 0, settings=LONG)
     leave(tmp_path, 1, settings=LONG)
     leave(tmp_path, 2, settings=LONG.replace("49", "48"))
-    (told,) = made_otherwise(tmp_path / "rock", expected({**SETTINGS, "settings": LONG}))
-    assert "(settings): models/net/seed2/generator.safetensors." in told
+    (warning,) = made_otherwise(tmp_path / "rock", expected({**SETTINGS, "settings": LONG}))
+    assert "(settings): models/net/seed2/generator.safetensors." in warning
 
 
 def test_what_is_expected_of_many_results_stays_short() -> None:
@@ -70,11 +70,11 @@ def test_results_without_a_record_are_named(tmp_path: Path) -> None:
     leave(tmp_path, 1)
     half = tmp_path / Path(record_of(MODELS[1], RESULTS)).relative_to(RESULTS)
     half.write_text(half.read_text()[:20])  # its job was killed
-    (told,) = made_otherwise(tmp_path / "rock", expected())
-    assert "made: models/net/seed1/generator.safetensors, models/net/seed2/generator.safetensors." in told
+    (warning,) = made_otherwise(tmp_path / "rock", expected())
+    assert "made: models/net/seed1/generator.safetensors, models/net/seed2/generator.safetensors." in warning
 
 
-def test_results_of_another_sample_are_told_there(tmp_path: Path) -> None:
+def test_results_of_another_sample_are_reported_there(tmp_path: Path) -> None:
     assert made_otherwise(tmp_path / "other", expected()) == []
     assert made_otherwise(tmp_path / "rock", {}) == []
 

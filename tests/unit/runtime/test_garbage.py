@@ -9,9 +9,9 @@ CODE = """
 import atexit, gc, weakref
 
 atexit.register(lambda: print("frozen", gc.get_freeze_count() > 0))  # the last to be called, as it is the first here
-from txm2sem_core.runtime.garbage import OBJECTS, collect_seldom
+from txm2sem_core.runtime.garbage import OBJECTS, reduce_garbage_collection
 
-collect_seldom()
+reduce_garbage_collection()
 
 class Circle:
     def __init__(self):

@@ -350,7 +350,9 @@ def test_a_volume_without_slices_for_the_stack(tmp_path: Path) -> None:
         io.write_tiff(tmp_path / "volume" / f"{z:03d}.tif", np.zeros((40, 40), np.uint8), (9, 9, 9))
     values = {**OWN, "variants": {"a": {**NET["a"], "z_penalty": {"stack": 1}, "context": 0}}}
     checked(values, pairs(tmp_path, 3, txm_volume=str(tmp_path / "volume"), pair_z="0,4,8"))
-    with pytest.raises(ConfigError, match=r"variants.a.z_penalty.stack: none of the 9 slices .* 2 neighbours are"):
+    with pytest.raises(
+        ConfigError, match=r"variants.a.z_penalty.stack: none of the 9 slices .* 2 consecutive slices are"
+    ):
         checked(values, pairs(tmp_path, 3, txm_volume=str(tmp_path / "volume"), pair_z="0,1,2"))
 
 

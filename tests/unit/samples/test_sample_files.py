@@ -1,4 +1,4 @@
-"""Where a sample's files lie, and what its jobs are told of them."""
+"""The paths of a sample's files, and what its jobs get of its table."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def test_a_phantom_has_a_volume_and_a_truth() -> None:
     assert (here.name, here.folder, here.raw) == ("a", "out/r/a", Path("out/r/a/raw"))
     assert (here.has_truth, here.has_volume) == (True, True)
     assert (here.txm_volume, here.truth) == ("out/r/a/raw/txm_volume", "out/r/a/raw/truth/sem.tif")
-    assert here.rock_runs == ["truth", "map/seed0", "net/seed0", "x2/seed0"]
+    runs = ["map/seed0", "net/seed0", "x2/seed0"]
+    assert [file for *_, file in here.rocks] == [f"out/r/a/metrics/{run}/rock.json" for run in ("truth", *runs)]
+    assert [run for *run, _ in here.rocks][:2] == [["truth", "", 1], ["map", 0, 1]]
     assert here.judged_volumes("net/seed0") == here.volumes(here.runs.single)[1:2]
 
 
@@ -47,7 +49,7 @@ def test_pairs_have_no_truth_and_a_volume_only_where_the_table_names_one() -> No
     assert own.txm_volume == "raw/my volume.tif"
     assert own.volumes(own.runs.first)[0] == "out/r/a/volumes/map/seed0/sem.ome.zarr"
     assert own.judged_volumes("net/seed0") == []
-    assert own.rock_runs == ["map/seed0", "net/seed0", "x2/seed0"]
+    assert [variant for variant, *_ in own.rocks] == ["map", "net", "x2"]
 
 
 def test_a_coarser_variant_has_patches_and_a_volume_of_its_own() -> None:
@@ -57,7 +59,7 @@ def test_a_coarser_variant_has_patches_and_a_volume_of_its_own() -> None:
     assert here.input_volume("x2") == "out/r/a/patches_x2/txm_volume.ome.zarr"
 
 
-def test_what_the_table_says_of_the_volume_is_told_to_commands_and_quoted() -> None:
+def test_what_the_table_says_of_the_volume_is_passed_to_commands_and_quoted() -> None:
     here = files_of(WITH_VOLUME | {"voxel_size_nm": "32,16.5,16"})
     mask = "--measured 'raw/it'\"'\"'s seen.tif'"
     assert here.volume_options("net") == f"--voxel-size-nm 32 16.5 16 {mask}"
@@ -90,7 +92,7 @@ def test_the_forest_counts_only_where_there_is_one(measure: dict[str, Any], keys
     assert here.labels == labels
 
 
-def test_a_row_is_told_without_the_labels_which_come_after_the_training() -> None:
+def test_a_row_is_passed_without_the_labels_which_come_after_the_training() -> None:
     row = files_of(WITH_VOLUME | {"labels": "raw/labels", "voxel_size_nm": "32,16,16"}).row()
     assert parse_sample(row) == Sample(sample="a", **WITH_VOLUME, voxel_size_nm="32,16,16")
     assert json.dumps(json.loads(row), sort_keys=True) == row

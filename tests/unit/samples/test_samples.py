@@ -1,4 +1,4 @@
-"""The sample table, the pairs that its rows name, and what is told of wrong ones."""
+"""The sample table, the pairs that its rows name, and what is reported of wrong ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from txm2sem_core import io
 from txm2sem_core.config import load_config
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.samples.context import check_neighbours, widest_context
+from txm2sem_core.samples.context import check_context, widest_context
 from txm2sem_core.samples.feasibility import check_sample
 from txm2sem_core.samples.pairs import label_files, labels_of_pairs, list_pairs
 from txm2sem_core.samples.table import Sample, parse_sample, read_samples
@@ -60,7 +60,7 @@ def test_a_table_with_comments_spaces_and_empty_cells(tmp_path: Path) -> None:
         (["one\treference"], HEADER, "row 2, column txm: source reference needs"),
         (["one\tphantom\tx"], "sample\tsource\ttmx", "column tmx.*the columns are sample, source, txm"),
         (["phantom"], "source", "column sample"),
-        (["one phantom"], "sample source", "column sample: the columns are .* parted by tabs"),
+        (["one phantom"], "sample source", "column sample: the columns are .* separated by tabs"),
         (["one\tphantom\t\t\t\t\t\t1,2"], HEADER, "column voxel_size_nm: three numbers"),
         (["one\tphantom\t\t\t\t\t\t1,2,0"], HEADER, "column voxel_size_nm: sizes must be greater"),
     ],
@@ -309,17 +309,17 @@ def test_variants_that_need_a_volume_or_places_in_it(
     images(tmp_path / "txm", "a1.tif", "a2.tif"), images(tmp_path / "sem", "b1.tif", "b2.tif")
     config = load_config({"variants": {"net": {"family": "feedforward", **variant}}})
     with pytest.raises(ConfigError, match=words):
-        check_neighbours(config, pairs_sample(tmp_path), RAW)
+        check_context(config, pairs_sample(tmp_path), RAW)
     unplaced = pairs_sample(tmp_path, txm_volume=str(images(tmp_path / "volume", "1.tif", "2.tif")))
     if needs_place:
         with pytest.raises(ConfigError, match=words):
-            check_neighbours(config, unplaced, RAW)
+            check_context(config, unplaced, RAW)
     else:
-        check_neighbours(config, unplaced, RAW)
-    check_neighbours(config, unplaced.model_copy(update={"pair_z": "0,1"}), RAW)
-    check_neighbours(config, Sample(sample="a", source="phantom"), RAW)
+        check_context(config, unplaced, RAW)
+    check_context(config, unplaced.model_copy(update={"pair_z": "0,1"}), RAW)
+    check_context(config, Sample(sample="a", source="phantom"), RAW)
     without = load_config({"variants": {"net": {"family": "feedforward", "context": 0}}})
-    check_neighbours(without, pairs_sample(tmp_path), RAW)
+    check_context(without, pairs_sample(tmp_path), RAW)
 
 
 @pytest.mark.parametrize(
@@ -341,10 +341,67 @@ def test_auto_is_as_wide_as_pairs_stand_apart(tmp_path: Path, places: str, conte
 
 def test_auto_context_is_what_the_samples_allow() -> None:
     config = {"variants": {"a": {"family": "feedforward"}, "b": {"family": "feedforward", "context": 3}}}
-    wide = load_config(config, neighbours=2)
+    wide = load_config(config, auto_context=2)
     assert (wide.variant("a").context, wide.variant("b").context, wide.patches.context) == (2, 3, 3)
     assert load_config(config).variant("a").context == 0
     narrow = {"variants": {"a": {"family": "feedforward"}}, "patches": {"context": 0}}
-    assert load_config(narrow, neighbours=2).variant("a").context == 0
-    assert load_config({**config, "preset": "paper"}, neighbours=2).variant("a").context == 0
-    assert load_config({**config, "train": {"context": 1}}, neighbours=2).variant("a").context == 1
+    assert load_config(narrow, auto_context=2).variant("a").context == 0
+    assert load_config({**config, "preset": "paper"}, auto_context=2).variant("a").context == 0
+    assert load_config({**config, "train": {"context": 1}}, auto_context=2).variant("a").context == 1
+
+
+def test_an_offset_of_numbers_is_suggested_and_holds_for_masks_and_labels(tmp_path: Path) -> None:
+    images(tmp_path / "txm", "TXM000.tif", "TXM001.tif", "TXM002.tif")
+    for folder in ("sem", "charge", "labels"):
+        images(tmp_path / folder, "a001.tif", "a002.tif", "a003.tif")
+    values = {kind: str(tmp_path / kind) for kind in ("charge", "labels")}
+    with pytest.raises(InputError, match=r"TXM000\.tif: there is no partner .* sem_number_offset = -1 into") as caught:
+        list_pairs(pairs_sample(tmp_path, **values), RAW)
+    assert "\n" not in str(caught.value)
+    sample = pairs_sample(tmp_path, sem_number_offset="-1", **values)
+    pairs = list_pairs(sample, RAW)
+    assert [(p.pair, p.txm.name, p.sem.name, p.charge and p.charge.name) for p in pairs] == [
+        (f"00{i}", f"TXM00{i}.tif", f"a00{i + 1}.tif", f"a00{i + 1}.tif") for i in range(3)
+    ]
+    assert {name: file.name for name, file in labels_of_pairs(sample, pairs).items()} == {
+        f"00{i}": f"a00{i + 1}.tif" for i in range(3)
+    }
+
+
+def test_a_pattern_of_names_says_which_number_counts_and_which_files_are_meant(tmp_path: Path) -> None:
+    images(tmp_path / "txm", "TXM_7.tif", "TXM_8.tif")
+    images(tmp_path / "sem", "S7_5kV_a1.tif", "S8_5kV_a2.tif", "S7_10kV_a1.tif", "S8_10kV_a2.tif")
+    with pytest.raises(
+        InputError, match=r"stands in S7_5kV_a1.tif too.* txm_names or sem_names of .* \{number\} where"
+    ):
+        list_pairs(pairs_sample(tmp_path), RAW)
+    pairs = list_pairs(pairs_sample(tmp_path, sem_names="S{number}_5kV_*.tif"), RAW)
+    assert [(p.pair, p.sem.name) for p in pairs] == [("007", "S7_5kV_a1.tif"), ("008", "S8_5kV_a2.tif")]
+    with pytest.raises(InputError, match=r"no name of an image there is as T\{number\}\.tif says, as S7_5kV"):
+        list_pairs(pairs_sample(tmp_path, sem_names="T{number}.tif"), RAW)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("sem_names", "SEM_5kV.tif", r"column sem_names: \{number\} is needed once"),
+        ("txm_names", "{number}_{number}.tif", r"column txm_names: \{number\} is needed once"),
+        ("sem_number_offset", "one", "column sem_number_offset: a whole number is needed"),
+        ("sem_pixel_size_nm", "fine", "column sem_pixel_size_nm: one number is needed"),
+        ("sem_pixel_size_nm", "-3", "column sem_pixel_size_nm: the size must be greater than 0"),
+    ],
+)
+def test_wrong_cells_about_names_and_sizes(column: str, value: str, words: str, tmp_path: Path) -> None:
+    header = f"sample\tsource\ttxm\tsem\t{column}"
+    with pytest.raises(ConfigError, match=words):
+        read_samples(table(tmp_path / "samples.tsv", f"a\tpairs\tt\ts\t{value}", header=header))
+
+
+def test_the_scale_comes_from_files_and_table(tmp_path: Path) -> None:
+    images(tmp_path / "txm", "1.tif", size_nm=(None, 32.0, 32.0))
+    images(tmp_path / "sem", "1.tif")
+    assert np.isnan(list_pairs(pairs_sample(tmp_path), RAW)[0].stated_scale)
+    assert list_pairs(pairs_sample(tmp_path, sem_pixel_size_nm="12.8"), RAW)[0].stated_scale == pytest.approx(0.4)
+    images(tmp_path / "txm", "1.tif")
+    values = {"sem_pixel_size_nm": "10", "voxel_size_nm": "20,20,20"}
+    assert list_pairs(pairs_sample(tmp_path, **values), RAW)[0].stated_scale == pytest.approx(0.5)

@@ -1,4 +1,4 @@
-"""Two sources of a voxel size that contradict each other: told, or refused where one is in another unit."""
+"""Two sources of a voxel size that contradict each other: reported, or refused where one is in another unit."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def test_files_that_say_nothing_contradict_nobody(tmp_path: Path) -> None:
     assert check_sizes(CONFIG, own, RAW) == []
 
 
-def test_a_contradiction_is_told_with_both_sizes_and_the_files(tmp_path: Path) -> None:
-    told = check_sizes(CONFIG, sample(tmp_path, "40,40,32"), RAW)
+def test_a_contradiction_is_reported_with_both_sizes_and_the_files(tmp_path: Path) -> None:
+    warnings = check_sizes(CONFIG, sample(tmp_path, "40,40,32"), RAW)
     used = "sample rock: the voxel size is 40, 40, 32 nm (z, y, x) by column voxel_size_nm of the table"
-    assert told == [
+    assert warnings == [
         f"{used}, but the file says 32, 32, 32 nm (z, y, x): {tmp_path / 'volume'}.",
         f"{used}, but the files say 32, 32 nm (y, x): {tmp_path / 'txm' / 'txm000.tif'} and 2 more.",
     ]
@@ -67,15 +67,15 @@ def test_a_contradiction_is_told_with_both_sizes_and_the_files(tmp_path: Path) -
 def test_one_slice_that_differs_is_named(tmp_path: Path) -> None:
     own = sample(tmp_path, None)
     io.write_tiff(tmp_path / "txm" / "txm001.tif", np.zeros((8, 8), np.uint8), (32, 36, 32))
-    (told,) = check_sizes(CONFIG, own, RAW)
-    assert f"32, 32, 32 nm (z, y, x) by {tmp_path / 'volume'}, but the file says 36, 32 nm (y, x)" in told
-    assert told.endswith("txm001.tif.")
+    (warning,) = check_sizes(CONFIG, own, RAW)
+    assert f"32, 32, 32 nm (z, y, x) by {tmp_path / 'volume'}, but the file says 36, 32 nm (y, x)" in warning
+    assert warning.endswith("txm001.tif.")
 
 
-def test_a_mask_that_differs_from_its_slice_is_told_and_never_refused(tmp_path: Path) -> None:
-    (told,) = check_sizes(CONFIG, sample(tmp_path, None, charge=(32, 0.032, 0.032)), RAW)
-    assert "but the file says 0.032, 0.032 nm (y, x)" in told
-    assert told.endswith("charge000.tif.")
+def test_a_mask_that_differs_from_its_slice_is_reported_and_never_refused(tmp_path: Path) -> None:
+    (warning,) = check_sizes(CONFIG, sample(tmp_path, None, charge=(32, 0.032, 0.032)), RAW)
+    assert "but the file says 0.032, 0.032 nm (y, x)" in warning
+    assert warning.endswith("charge000.tif.")
 
 
 SIDES = {
@@ -94,15 +94,15 @@ def test_another_unit_is_refused_unless_the_table_is_insisted_on(tmp_path: Path,
         check_sizes(CONFIG, sample(tmp_path, **values), RAW)
     assert "\n" not in str(caught.value)
     if values["table"] is not None:
-        assert check_sizes(CONFIG, sample(tmp_path, **values, insists=True), RAW)  # told all the same
+        assert check_sizes(CONFIG, sample(tmp_path, **values, insists=True), RAW)  # reported nevertheless
 
 
 def test_a_scale_that_registration_would_find_is_no_unit(tmp_path: Path) -> None:
-    wide = load_config({"variants": {"a": {"family": "feedforward"}}, "register": {"max_scale_percent": 1000}})
+    narrow = load_config({"variants": {"a": {"family": "feedforward"}}, "register": {"scales": [1, 1]}})
     own = sample(tmp_path, None, sem=(None, 3.2, 3.2), charge=(None, 3.2, 3.2))
     with pytest.raises(ConfigError, match="A factor of 10 is"):
-        check_sizes(CONFIG, own, RAW)
-    assert check_sizes(wide, own, RAW) == []
+        check_sizes(narrow, own, RAW)
+    assert check_sizes(CONFIG, own, RAW) == []
 
 
 def test_the_table_of_a_phantom(tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def test_the_table_of_a_phantom(tmp_path: Path) -> None:
         return Sample(sample="rock", source="phantom", voxel_size_nm=size)
 
     assert check_sizes(CONFIG, own("32,32,32"), RAW) == []
-    (told,) = check_sizes(CONFIG, own("30,30,30"), RAW)
-    assert "phantom.voxel_size_nm" in told
+    (warning,) = check_sizes(CONFIG, own("30,30,30"), RAW)
+    assert "phantom.voxel_size_nm" in warning
     with pytest.raises(ConfigError, match="A factor of 1000 is"):
         check_sizes(CONFIG, own("0.032,0.032,0.032"), RAW)
 

@@ -17,12 +17,12 @@ from training_cases import SIDE_PX, batch_of, settings_of
 from txm2sem_core.acceleration import precision
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.config.families import built_in
-from txm2sem_core.families import learner_of
+from txm2sem_core.families import family_of, learner_of
 
 META = torch.device("meta")
 OBJECTIVES = get_args(TrainSettings.model_fields["objective"].annotation)
 PENALTIES = ("projection", "perturbation", "stack")
-NETWORKS = ("linearfilt", "gammafilt", "resnet_2blocks", "unet_32", "unet_64")
+NETWORKS = ("linearfilt", "gammafilt", "resnet_2blocks", "unet_32", "unet_64", "residual_unet")
 LAYOUTS = pytest.mark.parametrize("channels_last", [False, True], ids=["plain", "channels last"])
 
 
@@ -42,7 +42,7 @@ def two_steps_and_a_plane(settings: TrainSettings) -> tuple[list[Tensor], Tensor
         losses += learner.step(batch_of(settings), update).values()
     learner.generator.eval()
     with torch.no_grad():
-        return losses, learner.generate(learner.compute.batch(batch_of(settings).txm))
+        return losses, family_of(settings).alone(learner.generator, learner.compute.batch(batch_of(settings).txm))
 
 
 def check(settings: TrainSettings) -> None:
@@ -87,20 +87,22 @@ def test_every_discriminator_runs_without_a_wait(discriminator: dict[str, Any]) 
 @LAYOUTS
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("family", [name for name, rules in built_in().items() if rules.trained and rules.translates])
+@pytest.mark.parametrize(
+    "family", [name for name, rules in built_in().items() if rules.trained and rules.penalised and rules.translates]
+)
 def test_every_penalty_runs_without_a_wait(family: str, penalty: str, reduction: str, channels_last: bool) -> None:
     weights = {penalty: 0.01, "every": 1, "reduction": reduction}
     check(settings_of(family, z_penalty=weights, compute={"channels_last": channels_last}))
 
 
 @pytest.mark.parametrize("wait", [lambda x: float(x.mean()), lambda x: bool(x.any()), lambda x: x.cpu(), torch.nonzero])
-def test_the_device_tells_of_waits(wait: Any) -> None:
+def test_the_device_reports_waits(wait: Any) -> None:
     with pytest.raises((RuntimeError, NotImplementedError)):
         wait(torch.ones(3, device=META))
 
 
 @pytest.mark.parametrize("join", [torch.add, torch.nn.functional.l1_loss, lambda a, b: torch.cat([a, b])])
-def test_the_device_tells_of_tensors_that_were_left_behind(join: Any) -> None:
+def test_the_device_reports_tensors_that_were_left_behind(join: Any) -> None:
     with pytest.raises(RuntimeError):
         join(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4, device=META))
 

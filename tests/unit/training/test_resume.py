@@ -42,7 +42,7 @@ VARIANTS = {"feedforward": tiny("feedforward", batch_size=3), "everything": EVER
 
 
 def prepare(folder: Path) -> Path:
-    """Patches, and a TXM volume to draw neighbours from; 8 training patches are 3 steps an epoch."""
+    """Patches, and a TXM volume to draw slice stacks from; 8 training patches are 3 steps an epoch."""
     store = make_store(folder / "p", train=8, evaluation=1, pair_every=8)
     io.write_volume_tiff(folder / "txm.tif", iter(volume_beside(store)), None)
     return folder

@@ -116,9 +116,9 @@ def test_a_criterion_without_any_value_keeps_the_last_epoch_and_says_so(
     model = io.read_json(tmp_path / "m/model.json")
     assert model["selected"] == {"weights": "last", "epoch": 3, "criterion": "best_psnr"}
     assert any("train.select = best_psnr has no value in any epoch" in text for text in model["warnings"])
-    told = capsys.readouterr().err
-    assert "has no value in any epoch" in told
-    assert told.count("after epoch 1: train.select = best_psnr has no value") == told.count("after epoch") == 1
+    message = capsys.readouterr().err
+    assert "has no value in any epoch" in message
+    assert message.count("after epoch 1: train.select = best_psnr has no value") == message.count("after epoch") == 1
     assert (tmp_path / "m/generator.safetensors").read_bytes() == (tmp_path / "m/last.safetensors").read_bytes()
 
 

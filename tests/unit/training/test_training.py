@@ -196,7 +196,7 @@ class Waits(TorchDispatchMode):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_step_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a GPU takes it, without what is computed otherwise on a CPU; from the second on, when moments are there."""
-    monkeypatch.setattr(convolutions, "as_written", lambda _: False)
+    monkeypatch.setattr(convolutions, "on_cpu_uncompiled", lambda _: False)
     settings = VARIANTS[name]
     learner, one = learner_of(settings, 0, CPU), a_batch(settings)
     learner.step(one)
@@ -208,7 +208,7 @@ def test_a_step_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert waits.count == 1  # it counts
 
 
-def test_the_discriminator_learns_to_tell_and_the_generator_does_not_move_in_critic_steps() -> None:
+def test_the_discriminator_learns_to_discriminate_and_the_generator_does_not_move_in_critic_steps() -> None:
     alive = {"init": "kaiming", "norm": "none"}
     learner = learner_of(tiny("pix2pix", objective="wgangp", discriminator=alive), 0, CPU)
     assert learner.discriminator is not None
@@ -372,7 +372,7 @@ def test_a_loss_that_is_not_finite_stops_names_the_step_and_leaves_no_model(
     assert [file.name for file in (tmp_path / "m").iterdir()] == [".state"]
 
 
-def test_a_learning_rate_far_too_high_is_told_and_not_saved(tmp_path: Path) -> None:
+def test_a_learning_rate_far_too_high_is_reported_and_not_saved(tmp_path: Path) -> None:
     make_store(tmp_path / "p", train=12, evaluation=1)
     settings = tiny("feedforward", generator={"norm": "none"}, optimiser={"learning_rate": 1e30}, pixel_loss="L2")
     with pytest.raises(TrainingError, match="not finite"):

@@ -76,7 +76,7 @@ def open_hdf5(path: Path, dataset: str | None) -> Volume:
     import h5py  # here, not above: heavy, and imported with this package by every prediction
 
     before = Fingerprint.of(path)
-    with _told(path, "this HDF5 file"), h5py.File(path, "r") as file:
+    with _explain_read_errors(path, "this HDF5 file"), h5py.File(path, "r") as file:
         found = _found(path, file, dataset)
     dtype = kept_dtype(found.dtype)
     if dtype is None:
@@ -91,7 +91,7 @@ def open_hdf5(path: Path, dataset: str | None) -> Volume:
     leading = (0,) * (len(found.shape) - 3)
 
     def read(z0: int, z1: int) -> np.ndarray:
-        with _told(path, f"slices {z0} to {z1 - 1} of {found.name}", before), handle.use() as file:
+        with _explain_read_errors(path, f"slices {z0} to {z1 - 1} of {found.name}", before), handle.use() as file:
             _check_packed(path, file, found, z0, z1 - 1)
             slab = to_kept(np.asarray(file[found.name][(*leading, slice(z0, z1))]))
         before.check()
@@ -99,11 +99,21 @@ def open_hdf5(path: Path, dataset: str | None) -> Volume:
 
     shape = (found.shape[-3], found.shape[-2], found.shape[-1])
     kept = by_blocks(read, shape[0], found.thickness, shape[1] * shape[2] * dtype.itemsize, before.check)
-    return Volume(shape, dtype, found.voxel_size_nm, source, kept, _close=handle.close)
+    files = tuple(sorted({path, *(part.stored.file for part in found.parts)}))
+    return Volume(
+        shape,
+        dtype,
+        found.voxel_size_nm,
+        source,
+        kept,
+        _close=handle.close,
+        thickness=found.thickness,
+        files=files,
+    )
 
 
 @contextmanager
-def _told(path: Path, what: str, before: Fingerprint | None = None) -> Iterator[None]:
+def _explain_read_errors(path: Path, what: str, before: Fingerprint | None = None) -> Iterator[None]:
     """Turn what HDF5 raises into an `InputError`.
 
     Errors keep the local variables of the functions that they came through; objects of h5py that are kept so until the

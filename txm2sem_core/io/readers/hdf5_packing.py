@@ -69,14 +69,14 @@ class Packing:
         steps = [range(0, n, size) for n, size in zip(dataset.shape[:-3], lead, strict=True)]
         steps += [range(first // depth * depth, min(last + 1, dataset.shape[-3]), depth)]
         steps += [range(0, dataset.shape[-2], height), range(0, dataset.shape[-1], width)]
-        for place in itertools.product(*steps):
-            if place not in self._known:
-                self._check_chunk(dataset, place)
+        for position in itertools.product(*steps):
+            if position not in self._known:
+                self._check_chunk(dataset, position)
                 if len(self._known) < _MOST_KNOWN:
-                    self._known.add(place)
+                    self._known.add(position)
 
-    def _check_chunk(self, dataset: h5py.Dataset, place: tuple[int, ...]) -> None:
-        info = dataset.id.get_chunk_info_by_coord(place)
+    def _check_chunk(self, dataset: h5py.Dataset, position: tuple[int, ...]) -> None:
+        info = dataset.id.get_chunk_info_by_coord(position)
         if info.byte_offset is None or not info.size:  # never written
             return
         if info.size > self._most:
@@ -84,7 +84,7 @@ class Packing:
         # zlib is asked only where it could be asked to fill more than a small volume: it takes as long as reading
         if self.filter == _DEFLATE and not could_swell(info.size, max(self._most, FEW_BYTES)):
             return
-        _, data = dataset.id.read_direct_chunk(place)
+        _, data = dataset.id.read_direct_chunk(position)
         if self.filter == _DEFLATE:
             check_deflated(data, self._most)
         elif self.filter == _LZF:

@@ -55,7 +55,7 @@ def find_object(path: Path, file: h5py.File, name: str) -> object:
             here = root if target.startswith(b"/") else here
             waiting += target.split(b"/")[::-1]
         elif kind == h5py.h5l.TYPE_SOFT:
-            raise InputError(f"{path}:{name}: its links lead in a circle. Mend them.")
+            raise InputError(f"{path}:{name}: its links lead in a circle. Correct them.")
         else:
             raise InputError(f"{path}:{name}: its voxels lie in another file. Give that file.")
     kinds = {h5py.h5d.DatasetID: h5py.Dataset, h5py.h5g.GroupID: h5py.Group}
@@ -134,16 +134,21 @@ def _source(
 
 
 def _sources_of(
-    path: Path, dataset: h5py.Dataset, file: h5py.File, place: Path, inner: str, above: tuple[tuple[str, bytes], ...]
+    path: Path,
+    dataset: h5py.Dataset,
+    file: h5py.File,
+    source_file: Path,
+    inner: str,
+    above: tuple[tuple[str, bytes], ...],
 ) -> list[Stored]:
     import h5py
 
-    source = find_object(place, file, inner)
+    source = find_object(source_file, file, inner)
     if not isinstance(source, h5py.Dataset):
         raise InputError(
-            f"{path}:{dataset.name}: a virtual dataset whose source {place.name}:{inner} is missing. Put it there."
+            f"{path}:{dataset.name}: a virtual dataset whose source {source_file.name}:{inner} is missing. Add it."
         )
-    return _followed(place, source, above)
+    return _followed(source_file, source, above)
 
 
 def _beside(path: Path, dataset: h5py.Dataset, name: str) -> Path:
@@ -153,13 +158,13 @@ def _beside(path: Path, dataset: h5py.Dataset, name: str) -> Path:
         InputError: it lies elsewhere, or HDF5 would look for it elsewhere.
     """
     folders = {os.path.realpath(path.parent), os.path.dirname(os.path.realpath(path))}
-    place = Path(name) if os.path.isabs(name) else path.parent / name
-    plain = os.path.realpath(place.parent) in folders if os.path.isabs(name) else is_plain_name(name)
-    if not plain or os.path.dirname(os.path.realpath(place)) not in folders:
+    source_file = Path(name) if os.path.isabs(name) else path.parent / name
+    plain = os.path.realpath(source_file.parent) in folders if os.path.isabs(name) else is_plain_name(name)
+    if not plain or os.path.dirname(os.path.realpath(source_file)) not in folders:
         raise InputError(
             f"{path}:{dataset.name}: the source {name[:LONGEST_NAME]!r} of this virtual dataset lies neither in the "
             "file nor beside it. Put its files into one folder, named without a path, or export one dataset."
         )
     if os.environ.get("HDF5_VDS_PREFIX"):
         raise InputError(f"{path}:{dataset.name}: HDF5_VDS_PREFIX sends HDF5 elsewhere for its sources. Unset it.")
-    return place
+    return source_file

@@ -16,7 +16,7 @@ from mrcfile.dtypes import HEADER_DTYPE
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.files import open_file
 from txm2sem_core.io.guards import Fingerprint, check_declared
-from txm2sem_core.io.readers.side_by_side import side_by_side
+from txm2sem_core.io.readers.contiguous import contiguous_reader
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize
@@ -100,7 +100,7 @@ def open_mrc(path: Path) -> Volume:
         dtype = np.dtype(np.uint8)
     kept = kept_dtype(dtype)
     assert kept is not None
-    read_voxels, close = side_by_side(path, header.offset, header.shape, dtype)
+    read_voxels, close = contiguous_reader(path, header.offset, header.shape, dtype)
 
     def read(z0: int, z1: int) -> np.ndarray:
         try:
@@ -182,7 +182,7 @@ def _signed(path: Path, header: _Header) -> bool:
 
     MRC2014 says that they have; files of ITK, of IMOD before 4.2.23 and of many others have none. IMOD's stamp has a
     flag for it. Where the header's minimum and maximum fit one alone, that is it: they are of the voxels, while a stamp
-    is copied from file to file. What is left to doubt is said in a warning.
+    is copied from file to file. What remains uncertain is said in a warning.
     """
     low, high = header.low, header.high
     known = low <= high and not low == high == 0  # MRC2014 writes a maximum below the minimum where none is known

@@ -13,7 +13,7 @@ import tifffile
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.guards import Fingerprint, Handle, check_declared
-from txm2sem_core.io.readers.side_by_side import Reader, side_by_side
+from txm2sem_core.io.readers.contiguous import Reader, contiguous_reader
 from txm2sem_core.io.stated_levels import Calibration, imagej_calibration
 from txm2sem_core.io.tiff import (
     DAMAGE,
@@ -41,13 +41,13 @@ class _Layout(NamedTuple):
     shape: tuple[int, int, int]
     dtype: np.dtype  # as stored, with its byte order
     voxel_size_nm: VoxelSize | None
-    offset: int | None  # of the first voxel where all of them lie side by side, uncompressed
+    offset: int | None  # of the first voxel where all voxels are contiguous and uncompressed
     pages: Sequence[int]  # of each slice, else
     calibration: Calibration | None  # of what is stored
 
 
 def open_tiff(path: Path) -> Volume:
-    """Open a grey stack; pixels are read slice by slice, straight from the file where they lie side by side.
+    """Open a grey stack; pixels are read slice by slice, straight from the file where they are contiguous.
 
     Raises:
         InputError: damaged, in colour, of several channels, times, images or files, of pages that differ, or with XML
@@ -64,7 +64,7 @@ def open_tiff(path: Path) -> Volume:
     if dtype is None:
         raise InputError(f"{path}: pixels of type {layout.dtype} are not supported. Export as 8, 16 or 32 bit.")
     if layout.offset is not None:
-        read, close = side_by_side(path, layout.offset, layout.shape, layout.dtype)
+        read, close = contiguous_reader(path, layout.offset, layout.shape, layout.dtype)
     else:
         read, close = _by_page(path, layout)
 

@@ -29,15 +29,17 @@ def is_zarr(path: Path) -> bool:
     return path.is_dir() and any(os.path.lexists(path / name) for name in METADATA)
 
 
-def open_zarr(path: Path, channel: int) -> Volume:
-    """Open the finest level of an OME-Zarr; other axes than c must have length 1. Units are any of length.
+def open_zarr(path: Path, channel: int, level: int = 0) -> Volume:
+    """Open a level of an OME-Zarr; other axes than c must have length 1. Units are any of length.
+
+    Level 0 is the finest.
 
     Raises:
         InputError: damaged, no such channel, axes that are not known or not z, y, x in this order, links out of the
             folder, codecs that are not known, or more voxels than its files can hold.
     """
     try:
-        array, axes, scale_nm, files = _opened(path)
+        array, axes, scale_nm, files = _opened(path, level)
     except (*DAMAGE, zarr.errors.BaseZarrError) as error:
         if "pickle" in str(error):  # zarr knows no such type any more
             raise refused_codec(path, "pickle") from error
@@ -70,20 +72,23 @@ def open_zarr(path: Path, channel: int) -> Volume:
     bound_codecs(path, array)
     before = Fingerprint.of(*files)
 
-    def read(z0: int, z1: int) -> np.ndarray:
-        place: dict[str, int | slice] = {"c": channel, "z": slice(z0, z1), "y": slice(None), "x": slice(None)}
+    def read_part(z: slice, y: slice, x: slice) -> np.ndarray:
+        position: dict[str, int | slice] = {"c": channel, "z": z, "y": y, "x": x}
         try:
-            slab = np.asarray(array[tuple(place.get(axis, 0) for axis in axes)])
+            slab = np.asarray(array[tuple(position.get(axis, 0) for axis in axes)])
         except (*DAMAGE, zarr.errors.BaseZarrError) as error:
             raise InputError(
-                f"{path}: slices {z0} to {z1 - 1} are damaged ({_reason(error)}). Copy or make it again."
+                f"{path}: slices {z.start} to {z.stop - 1} are damaged ({_reason(error)}). Copy or make it again."
             ) from error
         before.check()
         return without_missing(to_kept(slab if "z" in axes else slab[None]), missing)
 
+    def read(z0: int, z1: int) -> np.ndarray:
+        return read_part(slice(z0, z1), slice(None), slice(None))
+
     thickness = dict(zip(axes, array.chunks, strict=True)).get("z", 1)
     kept = by_blocks(read, shape[0], thickness, shape[1] * shape[2] * dtype.itemsize, before.check)
-    return Volume(shape, dtype, scale_nm, str(path), kept, channels)
+    return Volume(shape, dtype, scale_nm, str(path), kept, channels, thickness=thickness, _read_part=read_part)
 
 
 def _check_size(path: Path, array: zarr.Array, shape: tuple[int, int, int]) -> None:
@@ -93,10 +98,10 @@ def _check_size(path: Path, array: zarr.Array, shape: tuple[int, int, int]) -> N
     check_declared(path, shape, array.dtype.itemsize, stored_bytes(path, enough))
 
 
-def _opened(path: Path) -> tuple[zarr.Array, Sequence[str], VoxelSize | None, list[Path]]:
-    """The array of full resolution, its axes, its voxel size, and the files of metadata that say so.
+def _opened(path: Path, level: int = 0) -> tuple[zarr.Array, Sequence[str], VoxelSize | None, list[Path]]:
+    """The array of a level, 0 being the finest, its axes, its voxel size, and the files of metadata that say so.
 
-    Consolidated metadata are a copy that nobody renews when slices are appended or a scale is mended: never read.
+    Consolidated metadata are never read: a copy that stays old when slices are appended or a scale is corrected.
     """
     if _is_array(path):
         files = [path / name for name in METADATA if (path / name).is_file()]
@@ -106,18 +111,18 @@ def _opened(path: Path) -> tuple[zarr.Array, Sequence[str], VoxelSize | None, li
     multiscale = _multiscale(node.attrs)
     if multiscale is None and _multiscale_of_one(node):  # the layout of bioformats2raw: images are groups 0, 1, ...
         check_within(path, path / "0", path, "its image 0")
-        return _opened(path / "0")
+        return _opened(path / "0", level)
     if multiscale is None:
         arrays = ", ".join(sorted(str(name) for name in node.array_keys())[:5]) or "none"
         raise ValueError(f"it has no OME metadata; its arrays are {arrays}")
-    name = str(multiscale["datasets"][0]["path"])
+    name = str(multiscale["datasets"][level]["path"])
     inner = path_within(path, name, path, "its dataset")
     files = [folder / file for folder in (path, inner) for file in METADATA if (folder / file).is_file()]
     array = zarr.open_array(FolderStore(path), path=name, mode="r", zarr_format=node.metadata.zarr_format)
     if "txm2sem" in node.attrs:
         _check_shards(inner, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).lower() for axis in multiscale.get("axes", [])]
-    return array, axes, _scale_nm(multiscale, axes), files
+    return array, axes, _scale_nm(multiscale, axes, level), files
 
 
 def _is_array(path: Path) -> bool:
@@ -135,8 +140,8 @@ def _check_shards(folder: Path, array: zarr.Array) -> None:
     if array.shards is None:
         return
     counts = [-(-n // shard) for n, shard in zip(array.shape, array.shards, strict=True)]
-    for place in np.ndindex(*counts):
-        file = folder.joinpath("c", *map(str, place))
+    for position in np.ndindex(*counts):
+        file = folder.joinpath("c", *map(str, position))
         if not file.is_file() or not file.stat().st_size:
             raise ValueError(f"its shard {file.relative_to(folder.parent)} is missing")
 
@@ -167,11 +172,11 @@ def _own_axes(path: Path, array: zarr.Array) -> Sequence[str]:
     return [str(name).lower() for name in names]  # type: ignore[union-attr]
 
 
-def _scale_nm(multiscale: Mapping[str, Any], axes: Sequence[str]) -> VoxelSize | None:
-    """Voxel size (Z, Y, X) of the first level: its scale times that of all levels, in each axis's unit."""
+def _scale_nm(multiscale: Mapping[str, Any], axes: Sequence[str], level: int) -> VoxelSize | None:
+    """Voxel size (Z, Y, X) of a level: its scale times that of all levels, in each axis's unit."""
     try:
         scale = np.ones(len(axes))
-        for owner in (multiscale["datasets"][0], multiscale):
+        for owner in (multiscale["datasets"][level], multiscale):
             for transform in owner.get("coordinateTransformations", []):
                 if transform.get("type") == "scale":
                     scale = scale * np.asarray(transform["scale"], float)

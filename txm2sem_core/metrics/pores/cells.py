@@ -16,7 +16,7 @@ class CellMeter:
     """Counts, in slices `[Y, X]` given in the order of z, where 1, 2, 4 or 8 voxels that share a cell are all pore.
 
     Voxels that share a side are connected, so the pores are a complex of points (voxels), edges (pairs), squares and
-    cubes of them. Each kind has its own number of places in the volume, and what is counted over these is unbiased in a
+    cubes of them. Each kind has its own number of positions in the volume, and a count over these is unbiased in a
     stationary rock, whatever the volume cuts: its faces are no wall (Ohser and Muecklich, Statistical Analysis of
     Microstructures in Materials Science (2000), chapter 4). Holds one slice.
     """
@@ -24,7 +24,7 @@ class CellMeter:
     def __init__(self) -> None:
         self._last: Plane | None = None
         self._found = dict.fromkeys(KINDS, 0)
-        self._places = dict.fromkeys(KINDS, 0)
+        self._positions = dict.fromkeys(KINDS, 0)
 
     def add(self, plane: Plane) -> None:
         """Take the next slice, True in the pores."""
@@ -38,7 +38,7 @@ class CellMeter:
             cells = plane[1:] & plane[:-1] if along_y else plane
             cells = cells[:, 1:] & cells[:, :-1] if along_x else cells
             self._found[along_z, along_y, along_x] += int(np.count_nonzero(cells))
-            self._places[along_z, along_y, along_x] += cells.size
+            self._positions[along_z, along_y, along_x] += cells.size
 
     def euler_number(self) -> int:
         """Of the pores that were seen, as if all beyond were solid."""
@@ -46,6 +46,6 @@ class CellMeter:
 
     def euler_per_voxel(self) -> float:
         """Per volume of a rock that continues beyond the faces; NaN where the volume has one voxel along an axis."""
-        if not all(self._places.values()):
+        if not all(self._positions.values()):
             return math.nan
-        return sum((-1) ** sum(kind) * found / self._places[kind] for kind, found in self._found.items())
+        return sum((-1) ** sum(kind) * found / self._positions[kind] for kind, found in self._found.items())

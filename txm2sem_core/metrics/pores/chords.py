@@ -1,4 +1,4 @@
-"""Chords: the stretches of a line within one phase, from faces that cut some of them.
+"""Chords: the segments of a line within one phase, corrected for those that the faces of the volume cut.
 
 A long chord is cut by a face more often than a short one, so leaving out what is cut makes chords too short, the more
 so the thinner the volume is. A chord that is cut at one end is at least as long as is seen of it. Seen from its other
@@ -58,11 +58,13 @@ def chord_lengths(phase: NDArray[np.bool_], axis: int) -> Chords:
     length = phase.shape[axis]
     whole, cut = np.zeros(length + 1, np.int64), np.zeros(length + 1, np.int64)
     for slab in np.moveaxis(phase, axis, -1):
-        ends = np.diff(slab.astype(np.int8), axis=-1, prepend=0, append=0)
-        start, stop = np.nonzero(ends == 1)[-1], np.nonzero(ends == -1)[-1]
-        faces = (start == 0).astype(np.int64) + (stop == length)
-        whole += np.bincount((stop - start)[faces == 0], minlength=length + 1)
-        cut += np.bincount((stop - start)[faces == 1], minlength=length + 1)
+        padded = np.zeros((len(slab), length + 2), np.bool_)
+        padded[:, 1:-1] = slab
+        ends = np.flatnonzero(padded[:, 1:] != padded[:, :-1])  # of each line a beginning, then an end, and so on
+        start, lengths = ends[0::2] % (length + 1), ends[1::2] - ends[0::2]
+        faces = (start == 0).astype(np.int8) + (start + lengths == length)
+        whole += np.bincount(lengths[faces == 0], minlength=length + 1)
+        cut += np.bincount(lengths[faces == 1], minlength=length + 1)
     return Chords(whole, cut)
 
 

@@ -17,6 +17,7 @@ FURTHEST = (1.5, 1.75, 2.0, 2.3)  # longest edges: the longest step, as long as 
 FURTHEST_VOXELS = 6  # along one axis
 ERROR = 0.045  # of the area of a plane, whatever its direction, where the steps allow it
 MEAN_ERROR = 0.003  # over all directions
+_AT_ONCE = 2**18  # pairs that are compared together
 _NORMALS = 600
 _ROUNDS = 6
 
@@ -109,10 +110,10 @@ def _families(edges: tuple[float, ...], most: tuple[int, ...], furthest: float) 
     reach = [min(max(int(furthest / edge), 1), n) for edge, n in zip(edges, most, strict=True)]
     families: dict[tuple[tuple[float, int, int], ...], list[tuple[int, ...]]] = {}
     for step in itertools.product(*(range(-n, n + 1) for n in reach)):
-        place = tuple(map(abs, step))
-        near = max(place) <= 1 or np.linalg.norm(np.array(step) * edges) <= furthest
-        if step > (0, 0, 0) and np.gcd.reduce(place) == 1 and near:
-            families.setdefault(tuple(sorted(zip(edges, reach, place, strict=True))), []).append(step)
+        offset = tuple(map(abs, step))
+        near = max(offset) <= 1 or np.linalg.norm(np.array(step) * edges) <= furthest
+        if step > (0, 0, 0) and np.gcd.reduce(offset) == 1 and near:
+            families.setdefault(tuple(sorted(zip(edges, reach, offset, strict=True))), []).append(step)
     return [np.array(family) for family in families.values()]
 
 
@@ -143,16 +144,28 @@ def count_crossings(block: NDArray[np.bool_], step: NDArray[np.int64], old: int 
     size = np.array(block.shape) - np.abs(step)
     if (size <= 0).any():
         return 0, 0
+    slices = max(1, _AT_ONCE // int(size[1] * size[2]))
+    parts = range(0, int(size[0]), slices)
+    crossings = sum(_crossings(block[z : z + slices + int(step[0])], start, step) for z in parts)
+    return int(size.prod()), crossings
 
-    def at(place: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return block[tuple(slice(low, low + n) for low, n in zip(start + place, size, strict=True))]
+
+def _crossings(block: NDArray[np.bool_], start: NDArray[np.int64], step: NDArray[np.int64]) -> int:
+    """Of all pairs in a few slices, which lie in the processor's cache."""
+    size = np.array(block.shape) - np.abs(step)
+
+    def at(offset: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return block[tuple(slice(low, low + n) for low, n in zip(start + offset, size, strict=True))]
 
     first, last = at(np.zeros(3, np.int64)), at(step)
-    differing = int(np.count_nonzero(first != last))
+    differs = first != last
+    differing = int(np.count_nonzero(differs))
     along = np.where(np.abs(step) > 1, step, 0)
     number = int(np.abs(along).max())
+    if number < 2:
+        return differing  # no voxel lies between
     leaps = np.zeros(first.shape, np.bool_)
     for part in range(1, number):
-        place = np.rint(along * part / number).astype(np.int64)
-        leaps |= (at(place) != first) & (at(place + step - along) != first)
-    return first.size, differing + 2 * int(np.count_nonzero(leaps & (first == last)))
+        offset = np.rint(along * part / number).astype(np.int64)
+        leaps |= (at(offset) != first) & (at(offset + step - along) != first)
+    return differing + 2 * int(np.count_nonzero(leaps & ~differs))

@@ -49,9 +49,9 @@ def thickness_classes(pore: NDArray[np.bool_], edges: Edges) -> tuple[NDArray[np
     return np.array(diameters[::-1]), np.array(counts[::-1], np.int64)
 
 
-def _wall(pore: NDArray[np.bool_], place: int) -> NDArray[np.bool_]:
+def _wall(pore: NDArray[np.bool_], position: int) -> NDArray[np.bool_]:
     """Where the solid, interpolated linearly between voxel centres, is a half or more: one slice of half steps."""
-    share = (~pore[place // 2]).astype(np.uint8) + ~pore[(place + 1) // 2]
+    share = (~pore[position // 2]).astype(np.uint8) + ~pore[(position + 1) // 2]
     for axis in range(2):
         along = np.moveaxis(share, axis, 0)
         finer = np.empty((2 * along.shape[0] - 1, *along.shape[1:]), np.uint8)
@@ -65,8 +65,8 @@ def _distances(pore: NDArray[np.bool_], half: Edges) -> NDArray[np.float32]:
     """Distance of every half step, `[2 Z - 1, 2 Y - 1, 2 X - 1]`, to the nearest wall."""
     z, y, x = pore.shape
     squares = np.full((2 * z - 1, 2 * y - 1, 2 * x - 1), np.inf, np.float32)
-    for place, found in enumerate(squares):
-        wall = _wall(pore, place)
+    for position, found in enumerate(squares):
+        wall = _wall(pore, position)
         if wall.any():
             found[:] = _nearest(_along_rows(wall, half[2]), half[1])
     for row in range(squares.shape[1]):
@@ -76,10 +76,10 @@ def _distances(pore: NDArray[np.bool_], half: Edges) -> NDArray[np.float32]:
 
 def _along_rows(walls: NDArray[np.bool_], step: float) -> Plane:
     """Squared distance to the nearest wall of the same row; infinite without one."""
-    place = np.arange(walls.shape[1], dtype=np.float32)
-    before = np.maximum.accumulate(np.where(walls, place, -np.inf), axis=1)
-    after = np.minimum.accumulate(np.where(walls, place, np.inf)[:, ::-1], axis=1)[:, ::-1]
-    return np.square(np.minimum(place - before, after - place) * step).astype(np.float32)
+    position = np.arange(walls.shape[1], dtype=np.float32)
+    before = np.maximum.accumulate(np.where(walls, position, -np.inf), axis=1)
+    after = np.minimum.accumulate(np.where(walls, position, np.inf)[:, ::-1], axis=1)[:, ::-1]
+    return np.square(np.minimum(position - before, after - position) * step).astype(np.float32)
 
 
 def _nearest(squares: Plane, step: float) -> Plane:
@@ -124,7 +124,7 @@ def _paint(
 ) -> tuple[int, float]:
     """Cover open voxels by the balls whose radii lie within the bounds; how many, and the balls' mean radius."""
     taken, number, total = 0, 0, 0.0
-    for place, plane in enumerate(radii):
+    for position, plane in enumerate(radii):
         own = (plane >= bounds[0]) & (plane < bounds[1])
         rows = np.flatnonzero(own.any(axis=1))
         if not rows.size:
@@ -137,9 +137,9 @@ def _paint(
         y, values = _reach(values, ys.start, open_.shape[1], bounds[1], half[1])
         x, values = _reach(np.ascontiguousarray(values.T), xs.start, open_.shape[2], bounds[1], half[2])
         power = np.ascontiguousarray(values.T)
-        for z in _voxels(place, place + 1, open_.shape[0], bounds[1] / half[0]):
+        for z in _voxels(position, position + 1, open_.shape[0], bounds[1] / half[0]):
             here = open_[z, y, x]
-            covered = here & (power < -np.float32(((2 * z - place) * half[0]) ** 2))
+            covered = here & (power < -np.float32(((2 * z - position) * half[0]) ** 2))
             taken += int(np.count_nonzero(covered))
             here[covered] = False
     return taken, total / max(number, 1)

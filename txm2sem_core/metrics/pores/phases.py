@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,6 +56,9 @@ def segment(image: NDArray[np.generic], thresholds: tuple[float, ...]) -> NDArra
     if not thresholds or any(high <= low for low, high in itertools.pairwise(thresholds)):
         raise InputError(f"thresholds {thresholds} must be one or more ascending grey levels")
     values = np.asarray(image)
+    if values.dtype.kind == "u" and values.dtype.itemsize <= 2:  # as many grey levels as a table has room for
+        table = np.digitize(np.arange(2 ** (8 * values.dtype.itemsize)), thresholds, right=True).astype(np.uint8)
+        return table[values]
     if not np.isfinite(values).all():
         raise InputError("the image to segment holds values that are not finite; mask them first")
     return np.digitize(values, thresholds, right=True).astype(np.uint8)
@@ -132,10 +136,30 @@ def two_point_probability(
     max_lag = length // 2 if max_lag_px is None else max_lag_px
     if not 0 <= max_lag < length:
         raise InputError(f"a lag of {max_lag} pixels does not fit into axis {axis} of {length} pixels")
-    counts = np.ones_like(phase) if mask is None else check_mask(mask, phase)
-    lines, there = (np.moveaxis(field, axis, 0) for field in (phase & counts, counts))
-    pairs, possible = (
-        np.array([np.count_nonzero(field[: length - lag] & field[lag:]) for lag in range(max_lag + 1)], np.float64)
-        for field in (lines, there)
-    )
+    lags = range(max_lag + 1)
+    if mask is None:
+        pairs = _pairs(phase, axis, lags)
+        possible = np.array([phase.size // length * (length - lag) for lag in lags], np.float64)
+    else:
+        pairs, possible = _pairs(phase & check_mask(mask, phase), axis, lags), _pairs(mask, axis, lags)
     return np.divide(pairs, possible, out=np.full(pairs.shape, math.nan), where=possible > 0)
+
+
+def _pairs(field: NDArray[np.bool_], axis: int, lags: Iterable[int]) -> NDArray[np.float64]:
+    """How many pairs of pixels so far apart along an axis are both True."""
+    lines = np.moveaxis(field, axis, 0)
+    words = packed(lines.reshape(len(lines), -1))
+    return np.array([both(words[: len(words) - lag], words[lag:]) for lag in lags], np.float64)
+
+
+def packed(lines: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Lines `[N, M]`, 64 pixels of one in a number; behind its end there are none."""
+    held = np.zeros((len(lines), -(-lines.shape[1] // 64) * 8), np.uint8)
+    bits = np.packbits(lines, axis=1)
+    held[:, : bits.shape[1]] = bits
+    return held.view(np.uint64)
+
+
+def both(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> int:
+    """How many pixels are True in both of what `packed` made."""
+    return int(np.bitwise_count(first & second).sum(dtype=np.int64))

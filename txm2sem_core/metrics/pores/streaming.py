@@ -9,8 +9,9 @@ labels and neighbourhoods, together about 21 bytes a voxel of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,7 @@ class PoreMeter:
         voxel_size_nm: along z, y, x, for the surface; None leaves it out.
         slices: how many will come, if they may be fewer than 7: the surface's steps must fit.
         slab: slices that are looked at together.
+        chords: whether their lengths are gathered; without, means of the chords alone.
     """
 
     def __init__(
@@ -81,37 +83,48 @@ class PoreMeter:
         *,
         slices: int | None = None,
         slab: int = SLAB,
+        chords: bool = True,
     ) -> None:
         self._longest_lag, self._slab, self._expected = longest_lag_px, slab, slices
         self._edges = None if voxel_size_nm is None else voxel_size_zyx(voxel_size_nm)
         self._waiting: list[Plane] = []  # the first `_old` of them were counted before
         self._slices = self._pores = self._old = 0
         self._cells = CellMeter()
+        self._with_chords = chords
         self._in_plane: list[Chords] = []
 
     def add(self, plane: Plane) -> None:
-        """Take the next slice.
+        """Take the next slice; raises what `tasks` does."""
+        for task in self.tasks([plane]):
+            task()
+
+    def tasks(self, planes: Sequence[Plane]) -> list[Callable[[], None]]:
+        """What is to be done with the next slices: tasks that may run at the same time.
+
+        All must have ended before the next slices are given.
 
         Raises:
             InputError: not a boolean `[Y, X]`, or of another shape than the first.
         """
-        if not self._slices:
-            self._start(plane)
-        if plane.dtype != np.bool_ or plane.shape != self._shape:
-            raise InputError(
-                f"slice {self._slices} is {plane.dtype} {plane.shape}, but the first is boolean {self._shape}"
-            )
-        self._slices += 1
-        self._pores += int(np.count_nonzero(plane))
-        if self._two_point is not None:
-            self._two_point.add(plane)
+        for plane in planes:
+            if not self._slices:
+                self._start(plane)
+            if plane.dtype != np.bool_ or plane.shape != self._shape:
+                raise InputError(
+                    f"slice {self._slices} is {plane.dtype} {plane.shape}, but the first is boolean {self._shape}"
+                )
+            self._slices += 1
+            self._pores += int(np.count_nonzero(plane))
+            self._waiting.append(plane.copy())
+        kept = self._waiting[-len(planes) :]
+        adds = [] if self._two_point is None else [self._two_point.add]
+        adds += [self._add_chords, self._chords_z.add] if self._with_chords else []
+        own = [partial(_each, add, kept) for add in (*adds, self._cells.add)]
+        return own + (self._slab_tasks() if len(self._waiting) >= self._old + self._slab else [])
+
+    def _add_chords(self, plane: Plane) -> None:
         for axis in (0, 1):
             self._in_plane[axis] += chord_lengths(plane[None], axis + 1)
-        self._chords_z.add(plane)
-        self._cells.add(plane)
-        self._waiting.append(plane.copy())
-        if len(self._waiting) >= self._old + self._slab:
-            self._take_slab()
 
     def result(self) -> PoreShape:
         """Of all slices so far; takes no more after that.
@@ -158,17 +171,28 @@ class PoreMeter:
         self._pairs, self._differing = np.zeros((2, len(self._steps)), np.int64)
 
     def _take_slab(self) -> None:
+        for task in self._slab_tasks():
+            task()
+
+    def _slab_tasks(self) -> list[Callable[[], None]]:
         """Crossings and connections of the slices that wait; those that later steps reach back to go on waiting."""
         if len(self._waiting) == self._old:
-            return
-        block = np.stack(self._waiting)
-        for number, step in enumerate(self._steps):
-            pairs, differing = count_crossings(block, step, self._old)
-            self._pairs[number] += pairs
-            self._differing[number] += differing
-        self._connected.add(block[self._old :])
+            return []
+        block, old = np.stack(self._waiting), self._old
         self._waiting = self._waiting[-int(self._steps[:, 0].max()) :]
         self._old = len(self._waiting)
+        return [partial(self._connected.add, block[old:]), partial(self._count, block, old)]
+
+    def _count(self, block: NDArray[np.bool_], old: int) -> None:
+        for number, step in enumerate(self._steps):
+            pairs, differing = count_crossings(block, step, old)
+            self._pairs[number] += pairs
+            self._differing[number] += differing
+
+
+def _each(add: Callable[[Plane], None], planes: Sequence[Plane]) -> None:
+    for plane in planes:
+        add(plane)
 
 
 class ConnectedMeter:
@@ -196,7 +220,7 @@ class ConnectedMeter:
         check_pore(slab)
         labels, found = ndimage.label(slab)
         known = len(self._sizes)
-        sizes = np.concatenate([self._sizes, np.bincount(labels.ravel(), minlength=found + 1)[1:]])
+        sizes = np.concatenate([self._sizes, np.bincount(labels[slab], minlength=found + 1)[1:]])
         touches = np.concatenate([self._touches, self._touching(labels, found)])
         pores = np.arange(known + found)
         if self._face is not None:

@@ -8,31 +8,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.pores.phases import two_point_probability
+from txm2sem_core.metrics.pores.phases import both, packed, two_point_probability
 
 AXES = ("z", "y", "x")
 
 
 class TwoPointMeter:
-    """Gathers S2(r) of one phase (see `rock.two_point_probability`) along z, y and x, holding `max_lag_px` slices."""
+    """Gathers S2(r) of one phase (see `phases.two_point_probability`) along z, y and x.
+
+    Held are `max_lag_px` slices, at a bit a voxel.
+    """
 
     def __init__(self, max_lag_px: int) -> None:
         self._max_lag = max_lag_px
-        self._above: deque[NDArray[np.bool_]] = deque(maxlen=max_lag_px)
+        self._above: deque[NDArray[np.uint64]] = deque(maxlen=max_lag_px)
         self._sums = np.zeros((3, max_lag_px + 1))
         self._weights = np.zeros((3, max_lag_px + 1))
 
-    def add(self, phase: NDArray[np.bool_]) -> None:
+    def add(self, plane: NDArray[np.bool_]) -> None:
         """Take the next slice `[Y, X]`, True in the phase."""
-        if min(phase.shape) <= self._max_lag:
-            raise InputError(f"a lag of {self._max_lag} pixels does not fit into slices of shape {phase.shape}")
-        for lag, earlier in enumerate([phase, *reversed(self._above)]):
-            self._sums[0, lag] += float(np.mean(phase & earlier))
+        if min(plane.shape) <= self._max_lag:
+            raise InputError(f"a lag of {self._max_lag} pixels does not fit into slices of shape {plane.shape}")
+        words = packed(plane)
+        for lag, earlier in enumerate([words, *reversed(self._above)]):
+            self._sums[0, lag] += both(words, earlier) / plane.size
             self._weights[0, lag] += 1
         for axis in (0, 1):
-            self._sums[axis + 1] += two_point_probability(phase, axis, self._max_lag)
+            self._sums[axis + 1] += two_point_probability(plane, axis, self._max_lag)
             self._weights[axis + 1] += 1
-        self._above.append(phase)
+        self._above.append(words)
 
     def result(self) -> NDArray[np.float64]:
         """S2 `[3, max_lag_px + 1]` along z, y, x; NaN at distances that the slices so far do not span."""

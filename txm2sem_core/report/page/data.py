@@ -48,7 +48,7 @@ class RefusedPair(TypedDict):
 
 
 class FigureEntry(TypedDict):
-    """A figure's PNG and its words."""
+    """A figure's PNG, title and caption."""
 
     title: str
     caption: str
@@ -56,7 +56,7 @@ class FigureEntry(TypedDict):
 
 
 class TableEntry(TypedDict):
-    """A further table: one row a line, `columns` as key, heading and digits after the point.
+    """A further table: one row a line, `columns` as key, heading and digits after the point, or -3 for 3 significant.
 
     A column NAME_mean is shown with its standard error where the row has a NAME_stderr.
     """
@@ -103,6 +103,45 @@ class VolumeEntry(TypedDict):
     path: str
 
 
+class AnswerRow(TypedDict):
+    """A quantity of the rock as text: value and intervals in its unit; empty where it is not known."""
+
+    title: str
+    unit: str
+    value: str
+    interval: str  # of this volume
+    rock: str  # of the rock that it is a piece of
+    truth: str
+
+
+class XRays(TypedDict):
+    """Whether the measured TXM agrees with what the predicted volume would show."""
+
+    status: Literal["yes", "partly", "no"]
+    text: str
+
+
+class Picture(TypedDict):
+    """A picture of the volume, and what it shows."""
+
+    title: str
+    content: bytes
+    kind: Literal["jpeg", "webp"]
+
+
+class Answer(TypedDict):
+    """What is said first of a sample: its rock by one variant, which `why` chooses, and what is `missing` for more."""
+
+    variant: str
+    why: str
+    rows: Sequence[AnswerRow]
+    missing: Sequence[str]
+    dominating: str  # what the intervals are made of most, in a sentence
+    xrays: XRays | None
+    pictures: NotRequired[Sequence[Picture]]
+    caption: NotRequired[str]
+
+
 class SampleReport(TypedDict):
     """All that is said of one sample."""
 
@@ -114,6 +153,7 @@ class SampleReport(TypedDict):
     pairs_total: int
     pairs_refused: Sequence[RefusedPair]
     patches: str  # how many pairs and patches each split has
+    answer: NotRequired[Answer]
     table: Sequence[TableRow]
     paired: Sequence[PairedTest]
     beyond: Sequence[str]  # what the scores do not say, in sentences: continuity, rock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from txm2sem_core.report.page.data import ViewerData
 GREATEST_FIGURE_BYTES = 400_000  # a larger PNG is embedded as WebP
 GREATEST_FIGURE_PX = 2400
 FIGURE_QUALITY = 86
+LEAST_FIGURE_PX = 320  # a figure that has to be smaller still is not embedded
+_LESS = 0.85  # of the width, at a time
 
 
 def encode_plane(plane: NDArray[Any], low: float, high: float, size_yx: tuple[int, int], quality: int) -> bytes:
@@ -36,8 +39,8 @@ def encode_plane(plane: NDArray[Any], low: float, high: float, size_yx: tuple[in
     return _encoded(Image.fromarray(eight_bit), "JPEG", quality)
 
 
-def figure_data(path: Path) -> dict[str, Any]:
-    """Data address, width and height of a figure; a large one compressed, at most 2400 pixels wide.
+def figure_data(path: Path, widest_px: int = GREATEST_FIGURE_PX, *, always: bool = False) -> dict[str, Any]:
+    """Data address, width and height of a figure; a large one compressed, at most so wide, and `always` if asked for.
 
     Raises:
         InputError: the file is missing, or no PNG: other formats may start other programs (Ghostscript for PostScript).
@@ -47,8 +50,8 @@ def figure_data(path: Path) -> dict[str, Any]:
         with opened_png(io.BytesIO(content), len(content), path) as image:
             image.load()
             kind = "png"
-            if len(content) > GREATEST_FIGURE_BYTES:
-                image.thumbnail((GREATEST_FIGURE_PX, 10 * GREATEST_FIGURE_PX))
+            if always or len(content) > GREATEST_FIGURE_BYTES:
+                image.thumbnail((widest_px, 10 * widest_px))
                 colour = image.convert("RGBA")
                 flat = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour).convert("RGB")
                 content, kind = _encoded(flat, "WEBP", FIGURE_QUALITY), "webp"
@@ -57,8 +60,56 @@ def figure_data(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: this figure of the report cannot be read as a PNG ({error}). Draw it again."
         ) from error
-    address = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
-    return {"address": address, "width": width, "height": height}
+    return {"address": _address(content, kind), "width": width, "height": height, "reduced": kind != "png"}
+
+
+def figures_within(paths: Sequence[Path], most: int) -> list[dict[str, Any]]:
+    """The figures of a page within so many characters of data: the largest in fewer pixels, the others as they are.
+
+    Of each `reduced`, whether it is not as it was drawn, and `address`, None where it could not be embedded.
+
+    Raises:
+        InputError: see `figure_data`.
+    """
+    found = [figure_data(path) for path in paths]
+    allowed = _allowance([len(figure["address"]) for figure in found], most)
+    return [
+        figure if len(figure["address"]) <= allowed else _smaller(path, figure, allowed)
+        for path, figure in zip(paths, found, strict=True)
+    ]
+
+
+def _allowance(sizes: Sequence[int], most: int) -> int:
+    """What each may take, so that all together take `most` at the most: what small ones leave goes to the large."""
+    left, allowed = most, max(sizes, default=0)
+    for number, size in enumerate(sorted(sizes)):
+        allowed = left // (len(sizes) - number)
+        if size > allowed:
+            return max(allowed, 0)
+        left -= size
+    return max(sizes, default=0)
+
+
+def _smaller(path: Path, figure: dict[str, Any], allowed: int) -> dict[str, Any]:
+    """A figure within so many characters: the first guess is that they grow with its pixels."""
+    width = int(figure["width"] * (allowed / len(figure["address"])) ** 0.5 / _LESS)
+    while width >= LEAST_FIGURE_PX:
+        smaller = figure_data(path, width, always=True)
+        if len(smaller["address"]) <= allowed:
+            return smaller
+        width = int(width * _LESS)
+    return {**figure, "address": None, "reduced": True}
+
+
+def image_data(content: bytes, kind: str) -> dict[str, Any]:
+    """Data address, width and height of an image of our own."""
+    with Image.open(io.BytesIO(content), formats=[kind.upper()]) as image:
+        width, height = image.size
+    return {"address": _address(content, kind), "width": width, "height": height}
+
+
+def _address(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def viewer_data(viewer: ViewerData) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from txm2sem_core.catalogue.metrics import METRICS
-from txm2sem_core.metrics.numerals import plus_minus, with_interval
+from txm2sem_core.metrics.numerals import number, plus_minus, significant
 from txm2sem_core.report.page.data import PairedTest, TableRow
 
 Status = Literal["yes", "partly", "undecided", "no", "open"]
@@ -30,15 +30,15 @@ class Finding:
     gain: str  # the difference with its sign and unit
     rival: str  # label of that baseline
     text: str
-    told: bool = True  # whether there were slices enough for an interval
+    has_interval: bool = True  # False where there are too few slices for one
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer for one super-resolution factor.
+class Verdict:
+    """The verdict for one super-resolution factor.
 
     Attributes:
-        factor: super-resolution factor that it holds for.
+        factor: the super-resolution factor.
         status: `yes` where every score says so, `partly` where one does, `undecided` where every difference may be
             noise or there are too few slices to tell, `no` where a baseline is better, `open` where there is nothing to
             compare.
@@ -54,30 +54,30 @@ class Answer:
     findings: tuple[Finding, ...] = ()
 
 
-def answers(table: Sequence[TableRow], paired: Sequence[PairedTest] = ()) -> list[Answer]:
-    """Answer for every super-resolution factor; the best learned variant is that of highest mean PSNR.
+def verdicts(table: Sequence[TableRow], paired: Sequence[PairedTest] = ()) -> list[Verdict]:
+    """The verdict for every super-resolution factor; the best learned variant is that of highest mean PSNR.
 
     With a paired test of the two variants its interval, over slices, decides. Without, the difference must exceed the
     combined standard errors of both means over slices times Student's factor, which is stricter than need be, since
     both are measured on the same slices. Of a single slice nothing is decided.
     """
     return [
-        _answer(factor, [row for row in table if row["factor"] == factor], paired)
+        _verdict(factor, [row for row in table if row["factor"] == factor], paired)
         for factor in sorted({row["factor"] for row in table})
     ]
 
 
-def _answer(factor: int, rows: Sequence[TableRow], paired: Sequence[PairedTest]) -> Answer:
+def _verdict(factor: int, rows: Sequence[TableRow], paired: Sequence[PairedTest]) -> Verdict:
     learned = [row for row in rows if row["kind"] == "learned"]
     baselines = [row for row in rows if row["kind"] == "baseline"]
     if not learned:
-        return Answer(factor, "open", "", "No learned variant was measured.")
+        return Verdict(factor, "open", "", "No learned variant was measured.")
     best = max(learned, key=lambda row: row["psnr_mean"])
     if not baselines:
-        return Answer(factor, "open", best["label"], f"{best['label']} is best, but there is no baseline to compare.")
+        return Verdict(factor, "open", best["label"], f"{best['label']} is best, but there is no baseline to compare.")
     findings = tuple(_finding(best, baselines, score, paired) for score in SCORES)
     status = _overall([finding.status for finding in findings])
-    return Answer(factor, status, best["label"], _headline(best["label"], status, findings), findings)
+    return Verdict(factor, status, best["label"], _headline(best["label"], status, findings), findings)
 
 
 def _overall(found: Sequence[str]) -> Status:
@@ -94,7 +94,7 @@ def _headline(best: str, status: Status, findings: Sequence[Finding]) -> str:
         return f"{best} beats {over}: {gains}."
     if status == "no" and all(one.status == "no" for one in findings):
         return f"{best}, the best learned variant, does not reach {over}: {gains}."
-    if not any(one.told for one in findings):
+    if not any(one.has_interval for one in findings):
         return f"{best} against {over}: {TOO_FEW} ({gains})."
     if status == "undecided":
         return f"{best} and {over}, differ by no more than noise: {gains}."
@@ -109,14 +109,14 @@ def _finding(
     key, name, unit, digits = score
     rival = max(baselines, key=lambda row: _mean(row, key))
     difference, low, high, how = _difference(best, rival, key, paired)
-    size, least, greatest = with_interval(difference, low, high, digits)
-    gain = f"{'' if difference < 0 else '+'}{size}{unit}"
+    least, greatest = significant(low), significant(high)
+    gain = f"{'' if difference < 0 else '+'}{number(difference, digits)}{unit}"
     scores = (
         f"{plus_minus(_mean(best, key), _stderr(best, key), digits)} against "
         f"{plus_minus(_mean(rival, key), _stderr(rival, key), digits)}{unit} ({rival['label']})"
     )
     if math.isnan(low):
-        return Finding(name, "undecided", gain, rival["label"], f"{scores}; {TOO_FEW}.", told=False)
+        return Finding(name, "undecided", gain, rival["label"], f"{scores}; {TOO_FEW}.", has_interval=False)
     status: Literal["yes", "undecided", "no"] = "yes" if low > 0 else "no" if high < 0 else "undecided"
     noise = "within noise" if status == "undecided" else "beyond noise"
     text = f"{scores}; difference {least} to {greatest}{unit} (95 %, {how}), {noise}."

@@ -32,7 +32,7 @@ function asNumber(text) {
 /* Figures: a click shows one large, with its caption. */
 {
   const box = document.getElementById("lightbox");
-  const plates = [...document.querySelectorAll(".plate")];
+  const plates = [...document.querySelectorAll(".plate:has(.enlarge)")];
   const find = (selector) => box.querySelector(selector);
   const image = find("img");
   let shown = 0;

@@ -1,0 +1,230 @@
+"""How often and how exactly a FIB-SEM slice of any turn, mirror, scale and part is found on its TXM slice.
+
+    python benchmarks/placing.py FOLDER ... [--count N] [--wrong N] [--seed N] [--unstated]
+
+FOLDER: the raw/ of `txm2sem phantom`, or any folder with txm/TXM000.tif ... and sem/SEM000.tif ..., slices that nearly
+lie on each other. Where there is no truth/transforms.json, what the registration of the whole slices finds takes its
+place. From each pair a piece of the FIB-SEM slice is cut, turned over the whole circle, mirrored or not, on pixels 0.2
+to 1.25 times as wide as the TXM's, that shows 5.5 to 90 % of the area of a crop of the TXM slice; every third has a
+data bar burnt in. The pixel sizes are stated, wrong by up to 4 %, or with --unstated not at all. Printed are the share
+that is accepted, the corner error of these in TXM pixels, and the time a pair takes; then how many pairs of unrelated
+pieces are accepted: of other folders, or of one from other halves and other ends of the stack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from txm2sem_core import io
+from txm2sem_core.config import RegisterSettings
+from txm2sem_core.errors import RegistrationError
+from txm2sem_core.geometry import Array, Matrix, centred_similarity, corner_error_px, warp
+from txm2sem_core.intensity.measured import Slice
+from txm2sem_core.registration import register_pairs
+from txm2sem_core.registration.data_bar import cut_bar
+from txm2sem_core.registration.placing import Placed, place
+from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.warnings import doubtful, set_warnings
+
+SCALES = (0.2, 1.25)
+SHARES = (0.055, 0.9)
+SMALLEST_TXM = 0.7  # of the slice's side that a crop of the TXM has at least
+BAR_EVERY, BAR_SHARE = 3, 0.08
+SETTINGS = RegisterSettings()
+
+
+@dataclass(frozen=True)
+class Original:
+    """A pair of slices, and the matrix from FIB-SEM to TXM pixels."""
+
+    txm: Array
+    sem: Array
+    matrix: Matrix
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A TXM slice, a piece of a FIB-SEM slice, and where it lies."""
+
+    txm: Array
+    sem: Array
+    truth: Matrix
+    what: str
+    scale: float
+
+
+def read(folder: Path) -> list[Original]:
+    """All pairs of a folder."""
+    names = zip(io.list_images(folder / "txm"), io.list_images(folder / "sem"), strict=True)
+    pairs = [(io.read_image(txm), io.read_image(sem)) for txm, sem in names]
+    known = folder / "truth" / "transforms.json"
+    if known.exists():
+        truth = io.read_json(known)
+        matrices = [np.array(truth[key]["matrix"]) for key in sorted(truth)]
+    else:
+        placed = [place(Slice(txm), Slice(sem), SETTINGS) for txm, sem in pairs]
+        matrices = [each.found.matrix for each in placed if each.found is not None]
+    return [Original(txm, sem, matrix, folder) for (txm, sem), matrix in zip(pairs, matrices, strict=True)]
+
+
+def plant(rng: np.random.Generator, original: Original, *, with_bar: bool) -> Planted:
+    """A piece of the FIB-SEM slice, somewhere on a crop of the TXM slice."""
+    height, width = (int(n * rng.uniform(SMALLEST_TXM, 1)) for n in original.txm.shape)
+    y, x = (int(rng.integers(0, n - m + 1)) for n, m in zip(original.txm.shape, (height, width), strict=True))
+    txm = original.txm[y : y + height, x : x + width]
+    to_crop = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]]) @ original.matrix  # FIB-SEM pixel to pixel of the crop
+    while True:
+        scale = float(np.exp(rng.uniform(*np.log(SCALES))))
+        area = float(np.exp(rng.uniform(*np.log(SHARES)))) * height * width
+        side = np.sqrt(area) * np.array([1, 1]) * np.exp(rng.uniform(-0.3, 0.3) * np.array([1, -1]))
+        shape = (max(int(side[0] / scale), 32), max(int(side[1] / scale), 32))
+        turn, mirrored = float(rng.uniform(-180, 180)), bool(rng.integers(2))
+        shift = rng.uniform(-0.5, 0.5, 2) * (width, height)
+        truth = centred_similarity(turn, scale, (shift[0], shift[1]), shape, (height, width))
+        if mirrored:
+            truth = truth @ np.array([[-1, 0, shape[1] - 1], [0, 1, 0], [0, 0, 1]])
+        own = np.linalg.inv(to_crop) @ truth  # pixel of the piece to FIB-SEM pixel
+        corners = _corners(shape)
+        on_sem, on_txm = (own @ corners)[:2], (truth @ corners)[:2]
+        if _within(on_sem, original.sem.shape) and _within(on_txm, (height, width), 0.1 * min(height, width)):
+            break
+    sem = warp(original.sem, np.linalg.inv(own), shape)
+    if with_bar:
+        rows = int(BAR_SHARE * shape[0])
+        sem[-rows:] = 0
+        sem[-rows // 2 : -rows // 4, shape[1] // 10 : shape[1] // 4] = 255
+    share = scale**2 * shape[0] * shape[1] / (height * width)
+    what = f"{'mirrored, ' if mirrored else ''}turned {turn:.1f}, scale {scale:.3f}, share {share:.2f}"
+    return Planted(txm, sem, truth, what + (", bar" if with_bar else ""), scale)
+
+
+def _corners(shape: tuple[int, int]) -> Matrix:
+    y, x = shape[0] - 1, shape[1] - 1
+    return np.array([[0, 0, 1], [x, 0, 1], [0, y, 1], [x, y, 1]], dtype=np.float64).T
+
+
+def _within(points: Matrix, shape: tuple[int, int], margin: float = 0.0) -> bool:
+    last = np.array([[shape[1] - 1], [shape[0] - 1]])
+    return bool(((points >= -margin) & (points <= last + margin)).all())
+
+
+def stated(rng: np.random.Generator, planted: Planted, *, unstated: bool) -> float:
+    """The scale by the pixel sizes: right to 4 %, or NaN."""
+    wrong = float(np.exp(rng.uniform(-0.04, 0.04)))
+    return float("nan") if unstated else planted.scale * wrong
+
+
+def timed(planted: Planted, scale: float) -> tuple[Placed, float]:
+    """Place a pair, with the seconds that it took."""
+    start = time.perf_counter()
+    placed = place(Slice(planted.txm), cut_bar(Slice(planted.sem))[0], SETTINGS, scale)
+    return placed, time.perf_counter() - start
+
+
+def unrelated(rng: np.random.Generator, originals: list[Original]) -> Original:
+    """The TXM slice of one pair with the FIB-SEM slice of another: other folders, or other halves of one."""
+    at = int(rng.integers(len(originals)))
+    one = originals[at]
+    others = [each for each in originals if each.folder != one.folder]
+    if others:
+        other = others[rng.integers(len(others))]
+        return Original(one.txm, other.sem, other.matrix, one.folder)
+    other = originals[(at + len(originals) // 2) % len(originals)]
+    middle = one.txm.shape[1] // 2
+    right = np.array([[1, 0, -middle - 20], [0, 1, 0], [0, 0, 1]], dtype=np.float64) @ other.matrix
+    return Original(one.txm[:, : middle - 20], other.sem, right, one.folder)
+
+
+def sweep(rng: np.random.Generator, originals: list[Original], count: int, *, unstated: bool, verbose: bool) -> None:
+    """Right pairs: print how many are accepted, how exactly, and how long they take."""
+    errors, seconds, accepted = [], [], 0
+    for i in range(count):
+        planted = plant(rng, originals[i % len(originals)], with_bar=i % BAR_EVERY == 0)
+        placed, took = timed(planted, stated(rng, planted, unstated=unstated))
+        seconds.append(took)
+        error = np.inf
+        if placed.found is not None and placed.accepted:
+            accepted += 1
+            error = corner_error_px(placed.found.matrix, planted.truth, planted.sem.shape)
+            errors.append(error)
+        if verbose:
+            print(f"{planted.what}, {planted.txm.shape}: {error:.2f} px, {took:.1f} s, {shown(placed)}", flush=True)
+    print(
+        f"{accepted} of {count} accepted; corner error of these: median {np.median(errors):.2f}, 95 % below "
+        f"{np.quantile(errors, 0.95):.2f}, worst {max(errors):.2f} TXM px; {sum(e > 3 for e in errors)} beyond 3 px; "
+        f"seconds a pair: median {np.median(seconds):.1f}, longest {max(seconds):.1f}"
+    )
+
+
+def shown(placed: Placed) -> str:
+    """The margins of a pair, and why it was refused."""
+    found = placed.found
+    if found is None:
+        return "; ".join(placed.reasons)
+    margin = found.similarity_after - found.similarity_chance
+    return f"margin {margin:.3f}, halves {found.disagreement_px:.2f}; {'; '.join(placed.reasons)}"
+
+
+def wrong(rng: np.random.Generator, originals: list[Original], count: int, *, unstated: bool, verbose: bool) -> None:
+    """Unrelated pairs: print how many are accepted."""
+    accepted, seconds = 0, []
+    for i in range(count):
+        planted = plant(rng, unrelated(rng, originals), with_bar=i % BAR_EVERY == 0)
+        placed, took = timed(planted, stated(rng, planted, unstated=unstated))
+        accepted += placed.accepted
+        seconds.append(took)
+        if verbose:
+            print(f"unrelated, {planted.what}: {took:.1f} s, {shown(placed)}", flush=True)
+    print(f"{accepted} of {count} unrelated accepted; seconds a pair: median {np.median(seconds):.1f}, longest "
+          f"{max(seconds):.1f}")  # fmt: skip
+
+
+def doubts(folder: Path, off: int) -> None:
+    """How many whole FIB-SEM slices pass on the TXM slice that lies `off` behind theirs, and are called doubtful."""
+    txm, sem = io.list_images(folder / "txm"), io.list_images(folder / "sem")
+    pairs = [RawPair(str(i), i, txm[i], sem[i + off]) for i in range(len(txm) - off)]
+    with tempfile.TemporaryDirectory() as output:
+        try:
+            register_pairs(pairs, SETTINGS, Path(output) / "registered")
+        except RegistrationError:
+            print(f"{folder.name}, off by {off}: 0 of {len(pairs)} accepted")
+            return
+        quality = io.read_csv(Path(output) / "registered" / "quality.csv")
+    accepted, called = quality["accepted"].astype(bool).sum(), doubtful(quality).sum()
+    said = f"{folder.name}, off by {off}: {accepted} of {len(pairs)} accepted, {called} of these called doubtful"
+    print(said, *set_warnings(quality), sep="\n    ", flush=True)
+
+
+def main() -> None:
+    """Plant, place, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--wrong", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--unstated", action="store_true")
+    parser.add_argument("--doubtful", action="store_true", help="whole slices, off by 0, 1, 2")
+    parser.add_argument("--verbose", action="store_true", help="a line for each pair")
+    options = parser.parse_args()
+    if options.doubtful:
+        for folder in options.folders:
+            for off in range(3):
+                doubts(folder, off)
+        return
+    originals = [each for folder in options.folders for each in read(folder)]
+    rng = np.random.default_rng(options.seed)
+    if options.count:
+        sweep(rng, originals, options.count, unstated=options.unstated, verbose=options.verbose)
+    if options.wrong:
+        wrong(rng, originals, options.wrong, unstated=options.unstated, verbose=options.verbose)
+
+
+if __name__ == "__main__":
+    main()

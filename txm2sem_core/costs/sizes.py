@@ -1,0 +1,78 @@
+"""How large a sample is, by its settings or the headers of its files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from txm2sem_core import io
+from txm2sem_core.config import PhantomSettings
+from txm2sem_core.samples.pairs import list_pairs
+from txm2sem_core.samples.splits import pair_slices
+from txm2sem_core.samples.table import Sample
+from txm2sem_core.samples.volume import open_sample_volume
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A sample's pairs and its TXM volume.
+
+    Attributes:
+        pairs: how many.
+        plane: Y and X of the largest slice of them.
+        volume: Z, Y and X of the TXM volume; None where there is none.
+        txm_bytes, sem_bytes: of a pixel.
+    """
+
+    pairs: int
+    plane: tuple[int, int]
+    volume: tuple[int, int, int] | None
+    txm_bytes: int = 2
+    sem_bytes: int = 1
+
+    @property
+    def plane_px(self) -> int:
+        """Pixels of a slice, of the pairs or of the volume, whichever has more."""
+        return max(math.prod(self.plane), math.prod(self.volume[1:]) if self.volume else 0)
+
+    @property
+    def voxels(self) -> int:
+        """Voxels of the TXM volume."""
+        return math.prod(self.volume) if self.volume else 0
+
+    def store_bytes(self, context: int) -> int:
+        """Of the patch store: each pair once, with so many TXM slices on each side, its masks and its classes."""
+        pixel = (2 * context + 1) * self.txm_bytes + self.sem_bytes + 3
+        return self.pairs * math.prod(self.plane) * pixel
+
+
+def sizes_of(sample: Sample, phantom: PhantomSettings, raw: Path) -> Sizes:
+    """The sizes of a sample.
+
+    Args:
+        sample: a row of the table.
+        phantom: settings of its phantom, if it is one.
+        raw: where a phantom leaves its files.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    if sample.source == "phantom":
+        depth, height, width = phantom.shape
+        return Sizes(len(pair_slices(depth, phantom.pair_every)), (height, width), phantom.shape)
+    pairs = list_pairs(sample, raw)
+    kinds = [(io.image_kind(pair.txm), io.image_kind(pair.sem)) for pair in pairs]
+    shapes = [shape for pair in kinds for shape, _ in pair]
+    largest = max(shapes, key=math.prod)
+    volume = open_sample_volume(sample, raw)
+    (_, txm), (_, sem) = kinds[0]
+    return Sizes(
+        len(pairs),
+        (largest[0], largest[1]),
+        None if volume is None else volume.shape,
+        np.dtype(txm).itemsize,
+        np.dtype(sem).itemsize,
+    )

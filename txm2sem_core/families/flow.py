@@ -1,0 +1,114 @@
+"""Flow: samples of the FIB-SEM image, as a mean and a flow that turns noise into what the mean leaves open."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from txm2sem_core.errors import ConfigError
+from txm2sem_core.families.base import Family
+from txm2sem_core.families.batch import Batch, Images
+from txm2sem_core.families.flow_noise import draw_patches, grey_levels, relative_changes
+from txm2sem_core.families.learner import Learner
+from txm2sem_core.families.losses import pixel_loss
+from txm2sem_core.families.registry import register_family
+from txm2sem_core.intensity import IntensityRange
+from txm2sem_core.io import PatchStore
+from txm2sem_core.networks import Flow, ImageGenerator
+from txm2sem_core.networks.flow import velocity_input
+
+SCALE_MEMORY = 0.98  # share of the earlier estimate that a step keeps of the residual's scale
+
+
+@register_family(
+    "flow",
+    samples=True,
+    penalised=False,
+    settings={
+        "generator": {"name": "residual_unet"},
+        "pixel_loss": "L2",
+        "ema_decay": 0.998,
+        "select": "last",
+        "denoise": 1.3,
+    },
+)
+class FlowFamily(Family):
+    """Two networks learn at once: the mean, by its pixel loss, and the velocity, by flow matching on the residual.
+
+    Each has the gradient of its own loss alone. What is validated is the mean.
+    """
+
+    extra_channels: ClassVar[int] = 1
+
+    def generator_arguments(self) -> dict[str, object]:
+        """Arguments of `build_generator`; the number of steps makes it a `Flow`."""
+        return {**super().generator_arguments(), "flow_steps": self.settings.flow.steps}
+
+    def step(self, learner: Learner, batch: Batch, update_generator: bool) -> dict[str, Tensor]:
+        """Take one step; see `Family.step`."""
+        network, compute = learner.generator, learner.compute
+        assert isinstance(network, Flow)
+        txm, sem = compute.batch(batch.txm), compute.batch(batch.sem)
+        counted = compute.batch(batch.mask) if self.settings.mask_loss else None
+        with compute.precision():
+            expected = network.mean(txm)
+        expected = expected.float()
+        _follow_scale(network, sem - expected.detach(), counted)
+        velocity, true_velocity = _velocities(learner, network, (txm, sem, expected.detach()), learner.noise)
+        terms = {
+            "loss_pixel": self.settings.pixel_weight * pixel_loss(self.settings.pixel_loss, expected, sem, counted),
+            "loss_flow": pixel_loss("L2", velocity, true_velocity, counted),
+        }
+        return learner.update_generator(terms)
+
+    def training_pass(self, learner: Learner, generator: ImageGenerator, batch: Batch, noise: torch.Generator) -> None:
+        """Both networks; see `Family.training_pass`."""
+        assert isinstance(generator, Flow)
+        txm, sem = learner.compute.batch(batch.txm), learner.compute.batch(batch.sem)
+        with learner.compute.precision():
+            expected = generator.mean(txm)
+        _velocities(learner, generator, (txm, sem, expected.float()), noise)
+
+    def alone(self, generator: ImageGenerator, given: Tensor) -> Tensor:
+        """The mean, of TXM without noise."""
+        assert isinstance(generator, Flow)
+        return generator.mean(given)
+
+    def complete(self, generator: ImageGenerator, store: PatchStore) -> None:
+        """Let samples have the training slices' grey levels, and keep how much more those change in their plane."""
+        assert isinstance(generator, Flow)
+        drawn = draw_patches(generator, store, self.settings.context, self.settings.inference_mode)
+        generator.grey_levels.copy_(torch.from_numpy(grey_levels(drawn)))
+        mapped = [each._replace(made=generator.mapped(torch.from_numpy(each.made)).numpy()) for each in drawn]
+        generator.relative_changes.copy_(torch.from_numpy(relative_changes(mapped, store.voxel_size_nm)))
+
+    def given(self, images: Images, txm_range: IntensityRange, sem_range: IntensityRange) -> np.ndarray:
+        """TXM and noise of a place."""
+        if images.noise is None:
+            raise ConfigError("a flow predicts from the TXM and noise, and no noise is given. Use a `Predictor`.")
+        return np.concatenate([txm_range.to_unit(images.txm), images.noise[None]])
+
+
+def _velocities(
+    learner: Learner, network: Flow, images: tuple[Tensor, Tensor, Tensor], random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The velocity of states at times that are drawn, and what it should be; of images TXM, SEM and mean."""
+    txm, sem, expected = images
+    noise = learner.compute.batch(torch.randn(sem.shape, generator=random))
+    time = learner.compute.batch(torch.rand((len(sem), 1, 1, 1), generator=random)).expand_as(sem)
+    residual = (sem - expected) / network.residual_scale
+    state = (1 - time) * noise + time * residual
+    with learner.compute.precision():
+        velocity = network.velocity(velocity_input(state, expected, time, txm))
+    return velocity.float(), residual - noise
+
+
+@torch.no_grad()
+def _follow_scale(network: Flow, residual: Tensor, counted: Tensor | None) -> None:
+    """Let the scale follow the standard deviation of the residuals, which the mean makes smaller as it learns."""
+    squares = residual.square()
+    mean = squares.mean() if counted is None else (squares * counted).sum() / counted.sum().clamp(min=1)
+    network.residual_scale.square_().mul_(SCALE_MEMORY).add_((1 - SCALE_MEMORY) * mean).sqrt_()

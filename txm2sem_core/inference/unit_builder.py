@@ -1,0 +1,121 @@
+"""Predicted slices, and the unit of a volume that is put together from them, with what its mark records."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from txm2sem_core.geometry import Mask
+from txm2sem_core.inference.outputs import VolumeOutput
+from txm2sem_core.inference.streaming import SliceOfUnit
+from txm2sem_core.intensity.histograms import Histogram, thinned
+from txm2sem_core.io.units import Unit
+
+_NOT_A_NUMBER = "NaN"  # in JSON and in a TIFF's tag, where a value would stand
+
+
+class _Digest(Protocol):
+    def update(self, data: Any, /) -> object:
+        """Of `hashlib`."""
+
+
+@dataclass(frozen=True)
+class PredictedSlice:
+    """A predicted slice with its input."""
+
+    unit: Unit
+    z: int
+    txm: np.ndarray  # [Y, X], the slice itself
+    measured: Mask | None  # [Y, X], where the TXM was measured; None: everywhere
+    histogram: Histogram  # of the measured pixels
+    voxels: np.ndarray  # [Y, X], or [C, Y, X] with channels
+    clipped: int
+
+
+def predict_slice(output: VolumeOutput, slice_: SliceOfUnit) -> PredictedSlice:
+    """Predict a slice; where nothing was measured, nothing is predicted.
+
+    Where the slice was measured, a predicted voxel never has the value that marks the unmeasured ones: it is raised by
+    one grey level. A slice that was measured everywhere keeps its values, since the volume's metadata list such slices.
+    """
+    unit, z, txm, mask = slice_
+    predictor = output.predictor
+    predictor.start_slice(z)
+    seen = np.ascontiguousarray(txm[predictor.context])
+    known = thinned(seen) if mask is None else thinned(seen)[thinned(mask)]
+    histogram = Histogram.of_pixels(predictor.txm_range.to_unit(known))
+    if mask is None:
+        return PredictedSlice(unit, z, seen, None, histogram, *output.plane(txm, z))
+    outside = outside_value(predictor.sem_dtype, predictor.predicts_classes)
+    if not mask.any():
+        shape = [n * predictor.factor for n in seen.shape]
+        channels = len(output.channels)
+        voxels, clipped = np.zeros([channels, *shape] if channels else shape, dtype=predictor.sem_dtype), 0
+    else:
+        voxels, clipped = output.plane(txm, z)
+    fine = mask.repeat(predictor.factor, axis=0).repeat(predictor.factor, axis=1)
+    prediction = voxels[0] if output.channels else voxels
+    if predictor.sem_dtype.kind in "iu" and not predictor.predicts_classes:
+        prediction[fine & (prediction == outside)] += 1
+    prediction[~fine] = outside
+    if output.channels:
+        voxels[1:, ~fine] = 0 if predictor.sem_dtype.kind in "iu" else np.nan
+    return PredictedSlice(unit, z, seen, mask, histogram, voxels, clipped)
+
+
+def outside_value(dtype: np.dtype, predicts_classes: bool) -> float:
+    """The value in a predicted volume where nothing was measured.
+
+    The least value of an integer type; its greatest where the model predicts classes; NaN of floats.
+    """
+    if dtype.kind not in "iu":
+        return float("nan")
+    return int(np.iinfo(dtype).max if predicts_classes else np.iinfo(dtype).min)
+
+
+def recorded_outside(dtype: np.dtype, predicts_classes: bool) -> int | str:
+    """`outside_value` as metadata record it."""
+    value = outside_value(dtype, predicts_classes)
+    return int(value) if value == value else _NOT_A_NUMBER
+
+
+def add_content(digest: _Digest, plane: np.ndarray, mask: Mask | None) -> None:
+    """Add a slice [Y, X] of the input and its mask to a digest."""
+    digest.update(np.ascontiguousarray(plane).data)
+    if mask is not None:
+        digest.update(np.packbits(mask).data)
+
+
+class UnitBuilder:
+    """Puts a unit together from its slices, which are added in order."""
+
+    def __init__(self, unit: Unit, voxels: np.ndarray) -> None:
+        """Begin a unit; `voxels` is an array for its result, [Z, Y, X] or [C, Z, Y, X]."""
+        self.unit, self.voxels = unit, voxels
+        self._clipped, self._histogram, self._content = 0, Histogram.empty(), hashlib.sha256()
+        self._unmeasured = 0
+        self._whole: list[int] = []
+
+    def add(self, slice_: PredictedSlice) -> None:
+        """Add the next slice."""
+        self.voxels[..., slice_.z - self.unit.z0, :, :] = slice_.voxels
+        self._clipped += slice_.clipped
+        self._histogram += slice_.histogram
+        add_content(self._content, slice_.txm, slice_.measured)
+        if slice_.measured is None:
+            self._whole.append(slice_.z)
+        else:
+            self._unmeasured += int(np.count_nonzero(~slice_.measured))
+
+    def notes(self) -> dict[str, Any]:
+        """What its mark records; `unmeasured`: voxels of the TXM volume; `whole`: slices measured everywhere."""
+        return {
+            "clipped": self._clipped,
+            "histogram": self._histogram.as_text(),
+            "input_sha256": self._content.hexdigest(),
+            "unmeasured": self._unmeasured,
+            "whole": self._whole,
+        }

@@ -1,0 +1,120 @@
+"""Whether a FIB-SEM volume would show the TXM that was measured: no truth is needed for that.
+
+A model of the TXM (`metrics.forward_model`) is learnt from the training pairs, and applied to a whole volume. Its
+residual says where a volume cannot be right. Where it is small, a volume can still be wrong in all that the TXM blurs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from txm2sem_core import io
+from txm2sem_core.geometry import Array, Mask, centred
+from txm2sem_core.intensity.denoising import denoised
+from txm2sem_core.io.field_of_view import FieldOfView, Measured
+from txm2sem_core.measure.rows import rows_of_runs
+from txm2sem_core.metrics.forward_model import ForwardModel, ResidualMeter, SlicePair, fit_forward_model
+from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, with_gaps
+from txm2sem_core.metrics.point_spread import Spacing
+
+CONSISTENCY = "consistency"
+DENOISE = 1.3  # of the FIB-SEM slices, as the targets of samples are
+MARGIN_PX = 6  # next to pixels that cannot be used, which would be blurred into others
+MOST_PX = 1024  # of a slice along y and x, from its middle: that many tell enough
+
+
+def learn_forward_model(patches: Path, output: Path) -> None:
+    """Learn what the TXM shows of a FIB-SEM volume, from the training pairs.
+
+    Args:
+        patches: folder of the full-resolution patch store.
+        output: JSON of `ForwardModel`, with the full widths at half maximum in nm where the voxel size is known; or
+            `not_measured`, where the pairs do not allow it.
+    """
+    store = io.read_patch_store(patches)
+    gaps, description = Gaps("learn_forward_model"), dict[str, object]()
+    with gaps.of(CONSISTENCY):
+        rounding = 1.0 if store.txm_dtype.kind in "ui" and store.preparation.is_none else 0.0
+        model = fit_forward_model(training_slices(store), Spacing.of(store.voxel_size_nm), rounding=rounding)
+        description = model.as_dict()
+        if all(store.voxel_size_nm):
+            widths = zip(model.sigma_px, store.voxel_size_nm, strict=True)
+            description["fwhm_nm"] = [sigma * (edge or 0.0) * np.sqrt(8 * np.log(2)) for sigma, edge in widths]
+    io.write_json(output, with_gaps(description, gaps))
+
+
+def training_slices(store: io.PatchStore) -> list[SlicePair]:
+    """The pairs that models are trained with, their FIB-SEM without noise."""
+    found = []
+    for name in dict.fromkeys(store.of_split("train")["pair"]):
+        pair = store.pairs[name]
+        cut = tuple(centred(n, MOST_PX) for n in pair.mask.shape)
+        usable = np.pad(pair.mask[cut] > 0, 1)  # what is outside cannot be used either
+        mask = ndimage.binary_erosion(usable, iterations=MARGIN_PX)[1:-1, 1:-1]
+        if mask.any():
+            txm = pair.txm[(slice(None), *cut)].astype(np.float32)
+            found.append(SlicePair(denoised(pair.sem[cut], DENOISE), txm, mask))
+    return found
+
+
+def measure_consistency(volume: str | Path, txm: str | Path, patches: Path, model: Path, output: Path) -> None:
+    """How far the measured TXM is from what a FIB-SEM volume should show.
+
+    Args:
+        volume: OME-Zarr or TIFF, predicted or true.
+        txm: the measured TXM volume, which covers it from its first voxel on.
+        patches: folder of the patch store, which says how the TXM is prepared.
+        model: what `learn_forward_model` left.
+        output: JSON of `ResidualMeter.metrics`.
+    """
+    store, description = io.read_patch_store(patches), io.read_json(model)
+    gaps, metrics = Gaps("measure_consistency"), dict[str, float]()
+    gaps.reasons |= description.get(NOT_MEASURED, {})
+    if not gaps.reasons:
+        with gaps.of(CONSISTENCY):
+            meter = ResidualMeter()
+            for residual, judged in residuals(io.open_volume(volume), io.open_volume(txm), store, description):
+                meter.add(residual, judged)
+            metrics = meter.metrics()
+    io.write_json(output, with_gaps(metrics, gaps))
+
+
+def residuals(
+    volume: io.Volume, txm: io.Volume, store: io.PatchStore, description: dict[str, object]
+) -> Iterator[tuple[Array, Mask]]:
+    """The measured TXM minus what the volume should show, slice by slice in units of the model; and where it is judged.
+
+    Args:
+        volume: of FIB-SEM grey levels.
+        txm: as it was measured.
+        store: how the TXM is prepared.
+        description: of the forward model.
+    """
+    model = ForwardModel.from_dict(description)
+    field, measured = FieldOfView(volume, guess=False), FieldOfView(txm, guess=False)
+    seen = Measured.of(field, measured)
+    both = seen.slices()
+    _, height, width = seen.shape
+    wanted: list[Array] = []
+
+    def of_volume() -> Iterator[tuple[Array, Mask | None]]:
+        for z, (planes, mask) in enumerate(both):
+            whole = txm.read(z, z + 1)[0]  # prepared as a whole, since that depends on all of a slice
+            filled = measured.filled(whole, measured.of(whole, z))
+            wanted.append(store.preparation.apply(filled)[:height, :width].astype(np.float32))
+            yield planes[0], mask
+
+    for expected, judged in model.project(of_volume()):
+        yield (wanted.pop(0) - expected) / model.unit, judged
+
+
+def summarise_consistency(
+    runs: Sequence[tuple[str, int | str]], files: Iterable[str | Path], output: str | Path
+) -> None:
+    """Collect the consistency of all volumes, one row each, the truth's first where it is known."""
+    io.write_csv(output, pd.DataFrame(rows_of_runs(runs, files)))

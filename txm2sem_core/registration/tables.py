@@ -1,0 +1,122 @@
+"""What became of each pair, and the tables that say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from txm2sem_core import io
+from txm2sem_core.geometry import Crop
+from txm2sem_core.registration.estimate import Registration
+from txm2sem_core.registration.placing import describe
+from txm2sem_core.samples.raw_pairs import RawPair
+
+MEASURES = (
+    "correlation_before",
+    "correlation_after",
+    "similarity_before",
+    "similarity_after",
+    "similarity_chance",
+    "disagreement_px",
+    "mirrored",
+    "rotation_deg",
+    "scale",
+    "shift_x_px",
+    "shift_y_px",
+    "overlap",
+    "fixed_measured",
+    "moving_measured",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one pair. Without a registration there is no crop either."""
+
+    pair: RawPair
+    registration: Registration | None
+    crop: Crop
+    reasons: list[str]
+    digests: dict[str, str]  # file kind to SHA-256; empty for a refused pair
+    bar: tuple[int, int] = (0, 0)  # rows of a data bar at the top and at the bottom of the FIB-SEM slice
+    beside: tuple[float, float] = (float("nan"), float("nan"))  # see `neighbours`
+    hint: str = ""  # of a refused pair: what is wrong and what to do, as far as it was found
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the pair can be used."""
+        return not self.reasons
+
+    @property
+    def verdict(self) -> str:
+        """Why the pair was refused; empty for an accepted one."""
+        return "; ".join([*self.reasons, *([self.hint] if self.hint else [])])
+
+    @property
+    def found(self) -> str:
+        """How an accepted slice lies and what was cut off, in words; empty where nothing is unusual."""
+        words = [describe(self.registration)] if self.registration is not None and self.accepted else []
+        sides = zip(self.bar, ("top", "bottom"), strict=True)
+        words += [f"{rows} rows of data bar or empty border cut off at the {side}" for rows, side in sides if rows]
+        return ", ".join(word for word in words if word)
+
+
+def write_tables(outcomes: list[Outcome], output: Path) -> None:
+    """Write the three tables.
+
+    `quality.csv` has a row for every pair, `index.csv` one for every accepted pair, `transforms.json` an entry for
+    every pair that got a transform, refused ones among them, so that a figure can show what was refused. A hidden file
+    beside them says that they are ours, since they have no room for a mark.
+    """
+    index = pd.DataFrame([_index_row(outcome) for outcome in outcomes if outcome.accepted])
+    transforms = {
+        o.pair.pair: {"matrix": o.registration.matrix.tolist(), "crop": o.crop._asdict(), "z": o.pair.z}
+        | {"accepted": o.accepted}
+        for o in outcomes
+        if o.registration is not None
+    }
+    io.write_json(output / "transforms.json", transforms)
+    io.write_csv(output / "quality.csv", _whole_z(pd.DataFrame([_quality_row(outcome) for outcome in outcomes])))
+    io.write_csv(output / "index.csv", _whole_z(index))
+    digests = {name: io.sha256_file(output / name) for name in ("transforms.json", "quality.csv", "index.csv")}
+    io.write_json(output / io.MANIFEST, {**io.MARK, "sha256": digests})
+
+
+def _whole_z(table: pd.DataFrame) -> pd.DataFrame:
+    return table.astype({"z": "Int64"})  # a missing z would turn the others into 8.0
+
+
+def _quality_row(outcome: Outcome) -> dict[str, Any]:
+    pair, crop = outcome.pair, outcome.crop
+    measures = {name: getattr(outcome.registration, name, float("nan")) for name in MEASURES}
+    return {
+        "pair": pair.pair,
+        "z": pair.z,
+        "split": pair.split,
+        **measures,
+        "stated_scale": pair.stated_scale,
+        "similarity_to_previous": outcome.beside[0],
+        "similarity_to_next": outcome.beside[1],
+        "found": outcome.found,
+        "crop_height": crop.y1 - crop.y0,
+        "crop_width": crop.x1 - crop.x0,
+        "accepted": outcome.accepted,
+        "reasons": outcome.verdict,
+    }
+
+
+def _index_row(outcome: Outcome) -> dict[str, Any]:
+    pair, crop = outcome.pair, outcome.crop
+    return {
+        "pair": pair.pair,
+        "z": pair.z,
+        "split": pair.split,
+        **crop._asdict(),
+        "height": crop.y1 - crop.y0,
+        "width": crop.x1 - crop.x0,
+        **{name: f"pairs/{pair.pair}_{name}.tif" for name in outcome.digests},
+        **{f"{name}_sha256": digest for name, digest in outcome.digests.items()},
+    }
