@@ -37,26 +37,40 @@ def network_cost(settings: TrainSettings, size_px: int) -> NetworkCost:
         size_px: side of a FIB-SEM patch.
     """
     thin = _thinner(settings)
-    family = family_of(thin)
-    learner = family.learner(0, torch.device("cpu"))
     side = _smaller_side(settings, size_px)
-    batch = random_batch(family, side, TRIED_BATCH)
-    counter, step, prediction = _LiveBytes(), _Operations(), _Operations()
-    with torch.autograd.graph.saved_tensors_hooks(counter.pack, counter.unpack), step:
-        learner.step(batch)
-    given = torch.rand((1, family.in_channels, side // settings.factor, side // settings.factor))
-    with torch.no_grad(), prediction:
-        family.predict(learner.generator, given)
-    wider = settings.generator.width / thin.generator.width
+    family, learner = _learner(thin)
+    kept = _LiveBytes()
+    with torch.autograd.graph.saved_tensors_hooks(kept.pack, kept.unpack):
+        learner.step(random_batch(family, side, TRIED_BATCH))
     networks = [each for each in (learner.generator, learner.discriminator) if each is not None]
     weights = sum(parameter.nbytes for network in networks for parameter in network.parameters())
+    step, prediction = _operations(thin, side)
+    wider = settings.generator.width / thin.generator.width
     pixels = settings.batch_size / TRIED_BATCH * (size_px / side) ** 2
     return NetworkCost(
         weights=COPIES * weights * wider**2,
-        activations=counter.most * wider * pixels,
-        step_flops=step.count * wider**2 * pixels,
-        voxel_flops=prediction.count * wider**2 / side**2,
+        activations=kept.most * wider * pixels,
+        step_flops=step * wider**2 * pixels,
+        voxel_flops=prediction * wider**2 / side**2,
     )
+
+
+def _learner(thin: TrainSettings) -> tuple[Family, Learner]:
+    family = family_of(thin)
+    return family, family.learner(0, torch.device("cpu"))
+
+
+def _operations(thin: TrainSettings, side: int) -> tuple[float, float]:
+    """Of one step and of one predicted patch, by PyTorch's own layers: kernels for a processor count otherwise."""
+    plain = thin.model_copy(update={"compute": thin.compute.model_copy(update={"accelerate": False})})
+    family, learner = _learner(plain)
+    step, prediction = _Operations(), _Operations()
+    with step:
+        learner.step(random_batch(family, side, TRIED_BATCH))
+    given = torch.rand((1, family.in_channels, side // thin.factor, side // thin.factor))
+    with torch.no_grad(), prediction:
+        family.predict(learner.generator, given)
+    return step.count, prediction.count
 
 
 def _smaller_side(settings: TrainSettings, size_px: int) -> int:
