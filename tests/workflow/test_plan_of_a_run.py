@@ -64,3 +64,25 @@ def test_what_the_workflow_refuses_is_said_as_it_says_it(within, tmp_path: Path)
         list(planned_jobs(other))
     assert "4096" in str(refused.value)
     assert not re.search("snakemake|profile", str(refused.value))
+
+
+def test_rules_of_a_project_of_ones_own_are_named_and_not_counted(within, tmp_path: Path, capsys) -> None:
+    own = tmp_path / "Snakefile"
+    workflow = Path(__file__).parents[2] / "Snakefile"
+    own.write_text(
+        f"""
+include: {str(workflow)!r}
+
+rule everything:
+    default_target: True
+    input: rules.all.input, "tea.txt"
+
+rule make_tea:
+    output: "tea.txt"
+    shell: "touch {{output}}"
+"""
+    )
+    planned = plan_run(CONFIG, whole=True, device="cpu", snakefile=own)
+    assert "make_tea" in capsys.readouterr().err
+    jobs = {stage: cost.jobs for stage, cost in planned.items()}
+    assert jobs == {stage: cost.jobs for stage, cost in plan_run(CONFIG, whole=True, device="cpu").items()}

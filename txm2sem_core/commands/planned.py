@@ -10,9 +10,10 @@ from pathlib import Path
 
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.costs.forecast import PlannedJob, StageCost, forecast
+from txm2sem_core.costs.memory import has_cost
 from txm2sem_core.costs.reservations import Reservations
 from txm2sem_core.costs.trial import NetworkSpeed
-from txm2sem_core.errors import ConfigError
+from txm2sem_core.errors import ConfigError, print_warnings
 from txm2sem_core.io import read_yaml
 from txm2sem_core.samples.preflight import check_run
 
@@ -41,6 +42,9 @@ def plan_run(config: Path, *, whole: bool, device: str, snakefile: Path = Path("
 
     checked = check_run(read_yaml(config), str(config))
     jobs = list(planned_jobs(config, ["--snakefile", str(snakefile), *["--forceall"] * whole]))
+    foreign = {job.rule for job in jobs if not has_cost(job.rule)}
+    if foreign:
+        print_warnings("plan", [f"not counted, since they are not rules of TXM2SEM: {', '.join(sorted(foreign))}"])
     load_plugins(checked.config.plugins)
     on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     tried_on = torch.device("cuda" if on_gpu else "cpu")
@@ -54,7 +58,7 @@ def plan_run(config: Path, *, whole: bool, device: str, snakefile: Path = Path("
             tried[key] = tried_speed(settings, checked.config.patches.size_px, tried_on)
         return tried[key]
 
-    return forecast(jobs, Reservations(checked), speed, on_gpu=on_gpu)
+    return forecast((job for job in jobs if job.rule not in foreign), Reservations(checked), speed, on_gpu=on_gpu)
 
 
 def planned_jobs(config: Path, options: Sequence[str] = ()) -> Iterator[PlannedJob]:
@@ -71,7 +75,7 @@ def planned_jobs(config: Path, options: Sequence[str] = ()) -> Iterator[PlannedJ
         raise ConfigError(ours[-1] if ours else f"snakemake cannot plan this run: {' '.join(said[-3:])}")
     for block in _BLOCK.split("\n" + done.stdout + done.stderr)[1:]:
         name = re.match(r"(?:local)?rule (\w+):", block)
-        if name is None or name[1] == "all":
+        if name is None or "\n    output: " not in block:  # what only asks for files of others
             continue
         wildcards = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
         threads = re.search(r"^    threads: (\d+)$", block, re.MULTILINE)

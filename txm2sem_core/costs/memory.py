@@ -42,7 +42,7 @@ MEMORY = {
     "draw_registration": Linear(240 * MB, plane=160),
     "draw_montage": Linear(220 * MB, plane=10, run=2 * MB),
     "draw_sections": Linear(220 * MB, plane=30),
-    "draw_phases": Linear(190 * MB, plane=150, run=1 * MB),
+    "draw_phases": Linear(220 * MB, plane=300, run=1 * MB),
     "draw_pore_space": Linear(320 * MB, plane=80, run=1 * MB),
     "draw_uncertainty": Linear(200 * MB, plane=60),
     "draw_chart": Linear(180 * MB, run=0.2 * MB),
@@ -61,15 +61,25 @@ def reserved_mb(job: Job) -> int:
     return math.ceil((MARGIN * peak_bytes(job) + RUNNER) / MB / STEP_MB) * STEP_MB
 
 
+def has_cost(rule: str) -> bool:
+    """Whether a rule is one of this workflow, whose jobs' memory is known."""
+    return _kind(rule) in MEMORY
+
+
 def kind_of(rule: str) -> str:
     """The key of `MEMORY` for a rule of the workflow; KeyError where it has none."""
+    kind = _kind(rule)
+    if kind not in MEMORY:
+        raise KeyError(f"{rule}: costs.memory.MEMORY does not know what its jobs take")
+    return kind
+
+
+def _kind(rule: str) -> str:
     plain = re.sub(r"_(ensemble|true|sample)_", "_", rule)
     kinds = {"predict": "predict", "summarise": "summarise", "export": "export_volume", "train": "train"}
     kind = plain if plain in MEMORY else kinds.get(plain.split("_")[0], plain)
     if kind.startswith("draw_") and kind not in MEMORY:
         kind = "draw_chart"
-    if kind not in MEMORY:
-        raise KeyError(f"{rule}: costs.memory.MEMORY does not know what its jobs take")
     return kind
 
 
