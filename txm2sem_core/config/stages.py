@@ -214,7 +214,8 @@ class PredictSettings(Settings):
     coherence: Annotated[float, Field(ge=0, le=10)] | Literal["auto"] = setting(
         "auto",
         "of samples: how far the noise holds together along z, as a share of its size in the plane; `auto`: so far "
-        "that samples change from slice to slice as much as FIB-SEM slices do in their plane over the same distance",
+        "that samples change from slice to slice as much as FIB-SEM slices do in their plane over the same distance, "
+        "or as the TXM shows that the rock changes more or less along z",
     )
     jobs: Annotated[int, Field(ge=1, le=1000)] = setting(
         1,

@@ -10,15 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core.families import Images
-from txm2sem_core.families.flow_noise import change_in_plane
+from txm2sem_core.families.flow_noise import changes_in_plane
 from txm2sem_core.families.voxel_noise import VoxelNoise
-from txm2sem_core.geometry import centred, relative_length
+from txm2sem_core.geometry import Mask, centred, relative_length
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.io.field_of_view import FieldOfView
 
 Lengths = tuple[float | None, float | None, float | None]
 POSITIONS = 6  # pairs of adjacent slices that are compared, evenly over the volume
 WINDOW_PX = 128  # side of the part in the middle of them
+LAGS_PX = (8, 12, 16)  # of axis y, over which the TXM's changes are compared
+TXM_WINDOW_PX = 512
+TELLING = 0.05  # by what share the TXM's changes along y and x must differ to tell how much more the rock's do
+MOST_POWER = 4.0
 COHERENCES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 
@@ -50,12 +54,12 @@ def hold_together(predictor: Predictor, field: FieldOfView, size_nm: Lengths, na
 
 
 def fit_coherence(predictor: Predictor, field: FieldOfView, voxels: Sequence[float]) -> float:
-    """The coherence of `VoxelNoise` with which samples change as much along z as the rock does in a plane.
+    """The coherence of `VoxelNoise` with which samples change along z as much as the rock is expected to.
 
-    Two adjacent FIB-SEM slices were never seen, so the rock is taken to change over the distance of two slices as much
-    as over that distance along y and x. How much that is, samples of the same slices tell, and `Flow.relative_changes`
-    by how much more the FIB-SEM slices change than samples of them. Samples of some pairs of adjacent slices are drawn
-    with noise of several coherences; between those it is interpolated.
+    Two adjacent FIB-SEM slices were never seen. How much a slice changes in its plane, samples of the same slices tell,
+    and `Flow.relative_changes` by how much more the FIB-SEM slices change than samples of them; what that means for z,
+    the TXM (`expected_along_z`). Samples of some pairs of adjacent slices are drawn with noise of several coherences;
+    between those it is interpolated.
 
     Args:
         predictor: of a `Flow`.
@@ -71,17 +75,82 @@ def fit_coherence(predictor: Predictor, field: FieldOfView, voxels: Sequence[flo
         noise = VoxelNoise(0, coherence, pixels_per_slice)
         drawn = [_samples(predictor, noise, pair) for pair in pairs]
         if coherence == 0:
-            in_plane = [change_in_plane(one, pixels_per_slice, pixels_x) for both in drawn for one in both]
-            wanted = float(np.mean(in_plane)) * predictor.relative_change(pixels_per_slice)
-        changes.append(float(np.mean([np.square(there - here).mean() for here, there in drawn])))
+            in_plane = [changes_in_plane(one, pixels_per_slice, pixels_x) for both in drawn for one in both]
+            along_y, along_x = np.mean(in_plane, axis=0) * predictor.relative_change(pixels_per_slice)
+            wanted = expected_along_z((along_y, along_x), txm_changes(predictor, field, voxels))
+        changes.append(float(np.mean([np.abs(there - here).mean() for here, there in drawn])))
     falling = np.minimum.accumulate(np.array(changes))
     return float(np.interp(-wanted, -falling, COHERENCES))
 
 
-def _pairs(predictor: Predictor, field: FieldOfView) -> list[AdjacentSlices]:
+def expected_along_z(in_plane: tuple[float, float], txm: tuple[float, float, float]) -> float:
+    """The change of a rock along z, by its changes along y and x and by those of the TXM along z, y and x.
+
+    The geometric mean of y and x, times that share by which the TXM changes more along z than in its plane, to the
+    power by which the rock's changes along y and x differ more than the TXM's. So a rock that is layered along z and x,
+    which the TXM shows, changes along z as along x. The power is 1 where the TXM changes as much along y as along x.
+
+    Args:
+        in_plane: along y and x.
+        txm: along z, y and x; all alike where nothing is known.
+    """
+    if min(*in_plane, *txm) <= 0:
+        return float(np.mean(in_plane))
+    of_rock = np.log(in_plane[0] / in_plane[1])
+    of_txm = np.log(txm[1] / txm[2])
+    power = np.clip((of_txm * of_rock + TELLING**2) / (of_txm**2 + TELLING**2), 0, MOST_POWER)
+    more = txm[0] / np.sqrt(txm[1] * txm[2])
+    return float(np.sqrt(in_plane[0] * in_plane[1]) * more**power)
+
+
+def txm_changes(predictor: Predictor, field: FieldOfView, voxels: Sequence[float]) -> tuple[float, float, float]:
+    """Mean absolute changes of the TXM along z, y and x, over the same distances, which its blur leaves.
+
+    Slices may differ in brightness as a whole. Of a volume that is too thin, all alike.
+
+    Args:
+        predictor: how the TXM is prepared.
+        field: the TXM volume.
+        voxels: as of `fit_coherence`.
+    """
     depth = field.volume.shape[0]
-    first = sorted({round(z) for z in np.linspace(0, depth - 2, POSITIONS)}) if depth > 1 else []
-    return [_adjacent(predictor, field, z) for z in first]
+    steps = sorted({max(round(lag / voxels[0]), 1) for lag in LAGS_PX})
+    steps = [step for step in steps if step < depth]
+    found = []
+    for z in _evenly(0, depth - 1 - steps[-1]) if steps else []:
+        here, known = _plane(predictor, field, z)
+        for step in steps:
+            there, seen = _plane(predictor, field, z + step)
+            both = known & seen
+            if both.any():
+                difference = (there - here)[both]
+                along_z = float(np.abs(difference - difference.mean()).mean())
+                found.append((along_z, *changes_in_plane(here, step * voxels[0], voxels[1], known)))
+    if not found:
+        return 1.0, 1.0, 1.0
+    along_z, along_y, along_x = np.mean(found, axis=0)
+    return float(along_z), float(along_y), float(along_x)
+
+
+def _plane(predictor: Predictor, field: FieldOfView, z: int) -> tuple[NDArray[np.float32], Mask]:
+    """The middle of a TXM slice as it is prepared, and where it was measured."""
+    plane = field.volume.read(z, z + 1)[0]
+    mask = field.of(plane, z)
+    cut = centred(plane.shape[0], TXM_WINDOW_PX), centred(plane.shape[1], TXM_WINDOW_PX)
+    prepared = predictor.preparation.apply(field.filled(plane, mask))[cut].astype(np.float32)
+    return prepared, np.ones(prepared.shape, dtype=bool) if mask is None else mask[cut]
+
+
+def _pairs(predictor: Predictor, field: FieldOfView) -> list[AdjacentSlices]:
+    """Of slices that have their whole context where the volume has any: those at its ends change more."""
+    depth, context = field.volume.shape[0], predictor.context
+    inner = (context, depth - 2 - context) if depth > 2 * context + 1 else (0, depth - 2)
+    return [_adjacent(predictor, field, z) for z in _evenly(*inner)]
+
+
+def _evenly(first: int, last: int) -> list[int]:
+    """`POSITIONS` slices or less; none where the last lies before the first."""
+    return sorted({round(z) for z in np.linspace(first, last, POSITIONS)}) if last >= first else []
 
 
 def _adjacent(predictor: Predictor, field: FieldOfView, z: int) -> AdjacentSlices:

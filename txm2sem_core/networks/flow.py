@@ -32,7 +32,7 @@ class Flow(ImageGenerator):
         residual_scale: standard deviation of FIB-SEM image minus mean.
         grey_levels: a sample's grey levels, rising, and what they become, `[2, KNOTS]`; between them the map is linear,
             and beyond them it goes on with slope 1. At first each becomes itself.
-        relative_changes: mean squared change of training FIB-SEM patches over 1 to `MOST_LAG` pixels, over that of
+        relative_changes: mean absolute change of training FIB-SEM patches over 1 to `MOST_LAG` pixels, over that of
             samples of them.
         steps: of the integration from t = 0 to 1.
     """

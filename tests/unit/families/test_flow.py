@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 from small_data import blurred, make_store, sharp
 from small_models import plane
 from small_volumes import digests, make_source
@@ -23,10 +25,10 @@ from txm2sem_core.config import PatchesSettings, PredictSettings
 from txm2sem_core.config.fitting import check_networks
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.families import Batch, learner_of
-from txm2sem_core.families.flow_noise import Drawn, change_in_plane, draw_patches, grey_levels, relative_changes
+from txm2sem_core.families.flow_noise import Drawn, changes_in_plane, draw_patches, grey_levels, relative_changes
 from txm2sem_core.families.voxel_noise import VoxelNoise, filter_along_z
 from txm2sem_core.inference import Predictor, load_ensemble, predict_volume
-from txm2sem_core.inference.coherence import fit_coherence
+from txm2sem_core.inference.coherence import expected_along_z, fit_coherence, txm_changes
 from txm2sem_core.io.field_of_view import FieldOfView
 from txm2sem_core.networks import Flow, build_generator
 from txm2sem_core.networks.flow import MOST_LAG
@@ -223,29 +225,28 @@ def still(network: Flow, scale: float) -> Flow:
 
 
 def test_the_change_over_a_distance() -> None:
-    """Of a slope along y it is the square of the distance; of a part that does not count nothing is seen."""
+    """Of a slope along y it is the distance there, and nothing along x; a part that does not count is not seen."""
     slope = np.repeat(np.arange(20, dtype=np.float32)[:, None], 30, axis=1)
-    for distance in (1.0, 2.0, 5.0):
-        assert change_in_plane(slope, distance, 1.0) == pytest.approx(distance**2 / 2)
-        assert change_in_plane(slope.T, distance, 2.0) == pytest.approx((2 * distance) ** 2 / 2)
-    assert change_in_plane(slope, 1.5, 1.0) == pytest.approx((1 + 4) / 2 / 2)  # between squares, linearly
+    for distance in (1.0, 1.5, 2.0, 5.0):
+        assert changes_in_plane(slope, distance, 1.0) == pytest.approx((distance, 0))
+        assert changes_in_plane(slope.T, distance, 2.0) == pytest.approx((0, 2 * distance))
     broken = slope.copy()
     broken[:5] = 1e6
-    assert change_in_plane(broken, 2.0, 1.0, broken < 1e5) == pytest.approx(2.0)
+    assert changes_in_plane(broken, 2.0, 1.0, broken < 1e5) == pytest.approx((2, 0))
 
 
 def test_patches_change_by_so_much_more_than_samples_of_them(tmp_path: Path) -> None:
-    """Samples that are white noise of variance v change by 2 v over every distance."""
+    """Samples that are white noise of deviation s change by 2 s / sqrt(pi) over every distance."""
     store = make_store(tmp_path / "p")
     found = relative_changes(draw_patches(still(flow(), 0.3), store, 0, "evaluation"), store.voxel_size_nm)
     rows = store.of_split("train").to_dict("records")
     patches = [(r["pair"], r["y"], r["x"]) for r in rows]
     for lag in (1, 3):
         true = [
-            change_in_plane(store.sem_range.to_unit(store.sem_patch(*p)), lag, 2.0, store.mask_patch(*p))
+            np.mean(changes_in_plane(store.sem_range.to_unit(store.sem_patch(*p)), lag, 2.0, store.mask_patch(*p) > 0))
             for p in patches
         ]
-        assert found[lag - 1] == pytest.approx(np.mean(true) / (2 * 0.09), rel=0.05)
+        assert found[lag - 1] == pytest.approx(np.mean(true) / (2 * 0.3 / np.sqrt(np.pi)), rel=0.05)
     assert len(found) == MOST_LAG
 
 
@@ -291,9 +292,9 @@ def test_an_untrained_flow_maps_each_grey_level_to_itself() -> None:
     torch.testing.assert_close(flow().mapped(image), image)
 
 
-def drawn_by(network: Flow, folder: Path) -> Predictor:
+def drawn_by(network: Flow, folder: Path, in_channels: int = 2) -> Predictor:
     description = {
-        "generator": {"name": "residual_unet", "in_channels": 2, "width": 4, "flow_steps": 3},
+        "generator": {"name": "residual_unet", "in_channels": in_channels, "width": 4, "flow_steps": 3},
         "normalisation": {"txm": UNIT, "sem": UNIT},
         "inference_mode": "evaluation",
         "sem_dtype": "float32",
@@ -312,11 +313,57 @@ def test_samples_change_along_z_as_they_do_in_their_plane(tmp_path: Path) -> Non
     found = fit_coherence(drawn_by(network, tmp_path / "b"), field, (1.0, 1.0))
     noise = VoxelNoise(7, found)
     planes = np.stack([noise.plane(z, 0, 0, 128, 128) for z in range(8)])
-    assert (planes[1:] * planes[:-1]).mean() == pytest.approx(0.5, abs=0.1)
+    changed = np.abs(np.diff(planes, axis=0)).mean() / (2 / np.sqrt(np.pi))
+    assert changed == pytest.approx(0.5, abs=0.06)
     network.relative_changes.fill_(3.0)  # no noise changes as much
     assert fit_coherence(drawn_by(network, tmp_path / "c"), field, (1.0, 1.0)) == 0
     one = FieldOfView(io.open_volume(make_source(tmp_path / "one.tif", (1, 96, 96))))
     assert fit_coherence(drawn_by(network, tmp_path / "c"), one, (1.0, 1.0)) == 0
+
+
+@given(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(0.5, 5), st.floats(0.5, 5))
+def test_a_rock_changes_along_z_as_its_txm_does(y: float, x: float, txm_y: float, txm_x: float) -> None:
+    blurred = (np.sqrt(y), np.sqrt(x))  # differs less than the rock
+    assert expected_along_z((y, x), (1, 1, 1)) == pytest.approx(np.sqrt(y * x))
+    assert expected_along_z((y, y), (txm_y, txm_x, txm_x)) == pytest.approx(y * txm_y / txm_x)
+    assert expected_along_z((y, x), (float(np.sqrt(blurred[0] * blurred[1])), *blurred)) == pytest.approx(
+        np.sqrt(y * x)
+    )
+    if abs(np.log(y / x)) > 1:
+        assert expected_along_z((y, x), (blurred[0], *blurred)) == pytest.approx(y, rel=0.05)
+        assert expected_along_z((y, x), (blurred[1], *blurred)) == pytest.approx(x, rel=0.05)
+
+
+# of grains along z, y and x: the axis that z is like
+LENGTHS = {(3, 3, 9): 1, (9, 3, 9): 2, (9, 9, 3): 1, (5, 5, 5): 1}
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+@pytest.mark.parametrize("voxels", [(1.0, 1.0), (2.0, 1.0), (1.0, 0.5)])
+def test_changes_of_the_txm(lengths: tuple[int, int, int], voxels: tuple[float, float], tmp_path: Path) -> None:
+    """Of rocks with long and short grains; slices of other brightness change nothing."""
+    z, y, x = lengths
+    smooth = ndimage.gaussian_filter(
+        np.random.default_rng(3).standard_normal((48, 256, 256)), (z / voxels[0], y, x * voxels[1])
+    )
+    grey = smooth / smooth.std() + np.random.default_rng(4).standard_normal((48, 1, 1))
+    file = tmp_path / "txm.tif"
+    tifffile.imwrite(file, (3000 + 100 * grey).astype(np.uint16))
+    found = txm_changes(drawn_by(still(flow(), 0.3), tmp_path / "m"), FieldOfView(io.open_volume(file)), voxels)
+    assert found[0] == pytest.approx(found[LENGTHS[lengths]], rel=0.1)
+
+
+def test_slices_at_the_ends_of_a_volume_have_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their context is repeated, so that they change more than any two others: both slices of a pair have theirs."""
+    predictor = drawn_by(still(flow(in_channels=4), 0.3), tmp_path / "m", in_channels=4)
+    field = FieldOfView(io.open_volume(make_source(tmp_path / "txm.tif", (12, 96, 96))))
+    read, slabs = io.Volume.read, []
+    monkeypatch.setattr(io.Volume, "read", lambda volume, z, end: slabs.append((z, end)) or read(volume, z, end))
+    fit_coherence(predictor, field, (1.0, 1.0))
+    pairs = [(z, end) for z, end in slabs if end > z + 1]
+    assert {end - z for z, end in pairs} == {4}
+    assert pairs[0][0] == 0
+    assert pairs[-1][1] == 12
 
 
 # --- a trained model, and its volumes
