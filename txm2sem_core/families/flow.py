@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.families.base import Family
 from txm2sem_core.families.batch import Batch, Images
-from txm2sem_core.families.flow_noise import draw_patches, grey_levels, relative_changes
+from txm2sem_core.families.flow_noise import Drawn, draw_patches, fit_flatness, grey_levels, relative_changes
 from txm2sem_core.families.learner import Learner
 from txm2sem_core.families.losses import pixel_loss
 from txm2sem_core.families.registry import register_family
@@ -19,6 +22,7 @@ from txm2sem_core.intensity import IntensityRange
 from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import Flow, ImageGenerator
 from txm2sem_core.networks.flow import velocity_input
+from txm2sem_core.networks.total_variation import flattened
 
 SCALE_MEMORY = 0.98  # share of the earlier estimate that a step keeps of the residual's scale
 
@@ -78,18 +82,31 @@ class FlowFamily(Family):
         return generator.mean(given)
 
     def complete(self, generator: ImageGenerator, store: PatchStore) -> None:
-        """Let samples have the training slices' grey levels, and keep how much more those change in their plane."""
+        """Let samples be as flat as the training slices and have their grey levels; keep how much more those change."""
         assert isinstance(generator, Flow)
         drawn = draw_patches(generator, store, self.settings.context, self.settings.inference_mode)
-        generator.grey_levels.copy_(torch.from_numpy(grey_levels(drawn)))
-        mapped = [each._replace(made=generator.mapped(torch.from_numpy(each.made)).numpy()) for each in drawn]
-        generator.relative_changes.copy_(torch.from_numpy(relative_changes(mapped, store.voxel_size_nm)))
+        finished = partial(_finished, generator, drawn)
+        last = finished(fit_flatness(finished, store.voxel_size_nm))
+        generator.relative_changes.copy_(torch.from_numpy(relative_changes(last, store.voxel_size_nm)))
 
     def given(self, images: Images, txm_range: IntensityRange, sem_range: IntensityRange) -> np.ndarray:
         """TXM and noise of a place."""
         if images.noise is None:
             raise ConfigError("a flow predicts from the TXM and noise, and no noise is given. Use a `Predictor`.")
         return np.concatenate([txm_range.to_unit(images.txm), images.noise[None]])
+
+
+def _finished(network: Flow, drawn: Sequence[Drawn], flatness: float) -> list[Drawn]:
+    """Samples as the flow leaves them, flattened and with the grey levels of the patches; the network keeps both."""
+    network.flatness.fill_(flatness)
+    flat = [each._replace(made=_changed(each.made, flattened, network.flatness)) for each in drawn]
+    network.grey_levels.copy_(torch.from_numpy(grey_levels(flat)))
+    return [each._replace(made=_changed(each.made, network.mapped)) for each in flat]
+
+
+def _changed(image: NDArray[np.float32], change: Callable[..., Tensor], *settings: Tensor) -> NDArray[np.float32]:
+    changed: NDArray[np.float32] = change(torch.from_numpy(image)[None, None], *settings)[0, 0].numpy()
+    return changed
 
 
 def _velocities(

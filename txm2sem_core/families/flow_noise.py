@@ -1,9 +1,9 @@
-"""What samples of training patches lack of the patches themselves: grey levels, and changes over a distance."""
+"""What samples of training patches lack of the patches: flat parts, grey levels, and changes over a distance."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from txm2sem_core.networks.flow import KNOTS, MOST_LAG
 PIXELS = 500_000  # of training patches, that are compared with samples
 LEAST_PATCHES = 32
 OUTER = 0.005  # share of the grey levels below the lowest knot, and above the highest
+FLATNESSES = (0.0, *np.geomspace(2e-3, 0.3, 20).tolist())  # weights that are tried, in the unit range
 _LEAST_STEP = 1e-4  # between knots, in the unit range
 
 
@@ -68,6 +69,23 @@ def grey_levels(drawn: Sequence[Drawn]) -> NDArray[np.float32]:
     )
     rising = np.maximum.accumulate(made - _LEAST_STEP * np.arange(KNOTS)) + _LEAST_STEP * np.arange(KNOTS)
     return np.stack([rising, true]).astype(np.float32)
+
+
+def fit_flatness(finished: Callable[[float], Sequence[Drawn]], voxel_size_nm: VoxelSize) -> float:
+    """The weight of the total variation with which samples change as much from pixel to pixel as the patches do.
+
+    0 where they change less without it.
+
+    Args:
+        finished: patches and samples, by that weight.
+        voxel_size_nm: along z, y, x.
+    """
+    found: list[float] = []
+    for weight in FLATNESSES:
+        found.append(float(relative_changes(finished(weight), voxel_size_nm)[0]))
+        if found[-1] > 1:
+            break
+    return float(np.interp(1, np.maximum.accumulate(found), FLATNESSES[: len(found)]))
 
 
 def relative_changes(drawn: Sequence[Drawn], voxel_size_nm: VoxelSize) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from txm2sem_core.networks.base import ImageGenerator
+from txm2sem_core.networks.total_variation import STEPS, flattened
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 MOST_LAG = 16  # pixels
@@ -30,6 +31,8 @@ class Flow(ImageGenerator):
         mean: TXM `[B, C, Y, X]` to the mean of the FIB-SEM images that fit, `[B, 1, Y, X]`.
         velocity: `velocity_input` to the velocity of the state, `[B, 1, Y, X]`.
         residual_scale: standard deviation of FIB-SEM image minus mean.
+        flatness: weight of the total variation of a sample (`flattened`), as a flow that learns for minutes leaves a
+            little of its noise.
         grey_levels: a sample's grey levels, rising, and what they become, `[2, KNOTS]`; between them the map is linear,
             and beyond them it goes on with slope 1. At first each becomes itself.
         relative_changes: mean absolute change of training FIB-SEM patches over 1 to `MOST_LAG` pixels, over that of
@@ -40,6 +43,7 @@ class Flow(ImageGenerator):
     residual_scale: Tensor
     relative_changes: Tensor
     grey_levels: Tensor
+    flatness: Tensor
 
     def __init__(self, mean: ImageGenerator, velocity: ImageGenerator, steps: int) -> None:
         super().__init__(
@@ -47,11 +51,12 @@ class Flow(ImageGenerator):
             out_channels=mean.out_channels,
             size_multiple=math.lcm(mean.size_multiple, velocity.size_multiple),
             minimum_size=max(mean.minimum_size, velocity.minimum_size),
-            receptive_radius_px=mean.receptive_radius_px + 2 * steps * velocity.receptive_radius_px,
+            receptive_radius_px=mean.receptive_radius_px + 2 * steps * velocity.receptive_radius_px + STEPS,
             uses_image_statistics=mean.uses_image_statistics or velocity.uses_image_statistics,
         )
         self.mean, self.velocity, self.steps = mean, velocity, steps
         self.register_buffer("residual_scale", torch.ones(()))
+        self.register_buffer("flatness", torch.zeros(()))
         self.register_buffer("grey_levels", torch.linspace(-1, 1, KNOTS).repeat(2, 1))
         self.register_buffer("relative_changes", torch.ones(MOST_LAG))
 
@@ -75,7 +80,7 @@ class Flow(ImageGenerator):
         for start in range(self.steps):
             middle = state + step / 2 * slope(state, start * step)
             state = state + step * slope(middle, (start + 0.5) * step)
-        return self.mapped(expected + self.residual_scale * state)
+        return self.mapped(flattened(expected + self.residual_scale * state, self.flatness))
 
     def mapped(self, image: Tensor) -> Tensor:
         """An image with its grey levels mapped as `grey_levels` says."""

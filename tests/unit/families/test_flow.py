@@ -25,13 +25,21 @@ from txm2sem_core.config import PatchesSettings, PredictSettings
 from txm2sem_core.config.fitting import check_networks
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.families import Batch, learner_of
-from txm2sem_core.families.flow_noise import Drawn, changes_in_plane, draw_patches, grey_levels, relative_changes
+from txm2sem_core.families.flow_noise import (
+    Drawn,
+    changes_in_plane,
+    draw_patches,
+    fit_flatness,
+    grey_levels,
+    relative_changes,
+)
 from txm2sem_core.families.voxel_noise import VoxelNoise, filter_along_z
 from txm2sem_core.inference import Predictor, load_ensemble, predict_volume
 from txm2sem_core.inference.coherence import expected_along_z, fit_coherence, txm_changes
 from txm2sem_core.io.field_of_view import FieldOfView
 from txm2sem_core.networks import Flow, build_generator
 from txm2sem_core.networks.flow import MOST_LAG
+from txm2sem_core.networks.total_variation import flattened
 from txm2sem_core.training import train_model
 
 CPU = torch.device("cpu")
@@ -290,6 +298,30 @@ def test_mapped_samples_have_the_grey_levels_of_the_patches(
 def test_an_untrained_flow_maps_each_grey_level_to_itself() -> None:
     image = torch.linspace(-3, 3, 101)
     torch.testing.assert_close(flow().mapped(image), image)
+
+
+@given(st.integers(0, 2**31), st.floats(0.0, 0.15))
+def test_samples_are_made_as_flat_as_the_patches(seed: int, left: float) -> None:
+    """Of steps between flat parts, and samples of them to which so much noise was added."""
+    rng = np.random.default_rng(seed)
+    steps = np.repeat(np.repeat(rng.uniform(-1, 1, (8, 8)), 12, axis=0), 12, axis=1)
+    true = (steps + 0.01 * rng.standard_normal(steps.shape)).astype(np.float32)
+    made = (true + left * rng.standard_normal(steps.shape)).astype(np.float32)
+    drawn = [Drawn(true, made, np.ones(true.shape, dtype=bool))]
+
+    def finished(weight: float) -> list[Drawn]:
+        flat = flattened(torch.from_numpy(made)[None, None], torch.tensor(weight))
+        return [drawn[0]._replace(made=flat[0, 0].numpy())]
+
+    weight = fit_flatness(finished, (10.0, 10.0, 10.0))
+    assert relative_changes(finished(weight), (10.0, 10.0, 10.0))[0] == pytest.approx(1, abs=0.05)
+    assert (weight > 0) == (relative_changes(drawn, (10.0, 10.0, 10.0))[0] < 1)
+
+
+def test_samples_that_change_less_stay_as_they_are() -> None:
+    image = np.random.default_rng(0).standard_normal((32, 32)).astype(np.float32)
+    drawn = [Drawn(image, image / 2, np.ones(image.shape, dtype=bool))]
+    assert fit_flatness(lambda weight: drawn, (None, None, None)) == 0
 
 
 def drawn_by(network: Flow, folder: Path, in_channels: int = 2) -> Predictor:
