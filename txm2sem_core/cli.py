@@ -21,6 +21,7 @@ from txm2sem_core.commands.options import (
     Draw,
     DropoutSeed,
     Models,
+    OmeZarr,
     Overwrite,
     Plugins,
     Precision,
@@ -80,6 +81,7 @@ def predict(
     device: Device = "auto",
     tile: Tile = None,
     precision: Precision = None,
+    ome_zarr: OmeZarr = None,
     voxel_size_nm: VoxelSize = None,
     measured: VolumeMeasured = None,
     draw: Draw = 1,
@@ -114,6 +116,7 @@ def predict(
     from txm2sem_core.config import PredictSettings, parse_settings
 
     options: dict[str, Any] = {} if tile is None else {"tile_px": tile}
+    options |= {} if ome_zarr is None else {"ome_zarr": ome_zarr}
     if precision is not None:
         compute = parse_settings(PredictSettings, settings).compute.model_dump()
         options["compute"] = {**compute, "precision": precision}

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import TINY, Workflow
 
 from txm2sem_core.checkpoint import save_model
@@ -77,9 +78,23 @@ def test_a_model_of_the_same_run_is_made_first_and_a_new_one_counts(changed: Wor
     assert changed.planned(target) == set()
 
 
-def test_a_model_that_does_not_fit_is_refused_before_anything_runs(changed: Workflow) -> None:
-    changed.write_config(started("feedforward", "results/tiny/models/srcnn_x2/seed0"))
-    result = changed.run("--dry-run", "--nolock")
+@pytest.mark.parametrize(
+    ("model", "more", "words"),
+    [
+        ("nowhere", {}, "variants.tuned.init_from: nowhere: there is no such model directory"),
+        (
+            "results/tiny/models/feedforward/seed0",
+            {"freeze": ["encoder"]},
+            "variants.tuned.freeze: 'encoder' is no layer",
+        ),
+        ("results/tiny/models/tuned/seed0", {}, "would never be made, since tuned starts from tuned"),
+    ],
+)
+def test_what_cannot_be_started_from_is_refused_before_anything_runs(
+    tmp_path: Path, model: str, more: dict[str, Any], words: str
+) -> None:
+    workflow = Workflow.create(tmp_path / "w", started("tuned", model, **more))
+    result = workflow.run("--dry-run", "--nolock")
     assert result.returncode != 0
-    assert "variants.feedforward.init_from: no kernel of results/tiny/models/srcnn_x2/seed0" in result.stdout
+    assert words in result.stdout
     assert "Traceback" not in result.stdout

@@ -62,6 +62,12 @@ Precision = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="Of the network: float32, bfloat16, or on a GPU float16; as the settings say if not given."),
 ]
+OmeZarr = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        help="Version of OME-Zarr to write: 0.5, or 0.4 for viewers that cannot read it; as the settings say."
+    ),
+]
 CalibrationFile = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(help="calibration.json of predict-test, to state a calibrated uncertainty."),
