@@ -109,7 +109,7 @@ test-second: $(STAMP)
 	$(VIEWERS)/bin/python -m pip install --quiet --disable-pip-version-check ome-zarr-models==1.7 ome-zarr==0.18.0
 	TXM2SEM_ZOO_PYTHON=$(ZOO)/bin/python TXM2SEM_VIEWERS_PYTHON=$(VIEWERS)/bin/python $(SECOND)/bin/python -m pytest -n 0 \
 	  tests/exact/test_second_libraries.py tests/exact/test_second_export.py tests/exact/test_second_viewers.py \
-	  tests/exact/test_rock.py -k "second or porespy"
+	  tests/exact/test_second_arrays.py tests/exact/test_rock.py -k "second or porespy"
 
 # the memory of every rule's jobs beside what they reserve, on phantoms of three sizes: minutes
 test-scale: $(STAMP)

@@ -62,7 +62,7 @@ def watch_waiting() -> None:
 
     streaming.Prefetcher.__iter__ = waiting
     timed(streaming.BackgroundWriter, "wait", "waits for writing")
-    timed(volume_job.VolumeJob, "_close", "closes (pyramid)")
+    timed(volume_job.FileJob, "_close", "closes (pyramid)")
 
 
 def main() -> None:

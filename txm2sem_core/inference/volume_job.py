@@ -7,12 +7,13 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -88,20 +89,35 @@ class Part:
             raise ConfigError("slab: a slab is no whole volume. Finish in a call of its own, after all slabs.")
 
 
-class VolumeJob:
-    """The prediction of one volume: makes its units, and writes the volume from them."""
+class Units(Protocol):
+    """What keeps the units of a volume that is being made."""
+
+    def writing(self) -> AbstractContextManager[Any]:
+        """Units may be written."""
+
+    def closing(self) -> AbstractContextManager[bool]:
+        """No other writes; whether a unit is there."""
+
+    def missing(self, units: Iterable[Unit], /) -> tuple[list[Unit], list[Unit]]:
+        """Those that are missing, and those of them that were changed."""
+
+    def write(self, unit: Unit, voxels: np.ndarray, notes: Mapping[str, Any]) -> None:
+        """Keep a unit, and notes on it."""
+
+    def marks(self, units: Iterable[Unit]) -> dict[str, dict[str, Any]]:
+        """The notes, by the units' numbers."""
+
+    def discard(self) -> None:
+        """Keep nothing."""
+
+
+class VolumeJob(ABC):
+    """The prediction of one volume, by its units; where they are kept and what becomes of them is of a subclass."""
 
     def __init__(
-        self,
-        output: VolumeOutput,
-        source: Volume,
-        target: Path,
-        voxel_size_nm: io.VoxelSize | None,
-        name: str,
-        *,
-        overwrite: bool,
+        self, output: VolumeOutput, source: Volume, target: Path, voxel_size_nm: io.VoxelSize | None, name: str
     ) -> None:
-        self.output, self.source, self.target, self.name, self.overwrite = output, source, target, name, overwrite
+        self.output, self.source, self.target, self.name = output, source, target, name
         predictor = output.predictor
         f = predictor.factor
         depth, height, width = source.shape
@@ -113,36 +129,15 @@ class VolumeJob:
         at_first = slices_unlike_training(predictor, self.field)  # all of them are judged at the end
         print_warnings(f"predict {name}", [*self.warnings, *at_first])
         self.field.volume = source
-        version = "0.5" if self._as_tiff else output.predictor.settings.ome_zarr
-        described = {**output.describe(), **({"ome_zarr": version} if version != "0.5" else {})}
-        digest = job_digest(predictor.identity(), source, described)
-        self.result = result_digest(predictor.identity(), source, {**described, "size_nm": self.size_nm})
-        self.store = UnitStore(target, digest, self.shape, predictor.sem_dtype, output.channels, version)
 
-    def finished(self) -> PredictedVolume | None:
-        """The volume, if it is there and the same; None if it is not there, or to be replaced.
+    @property
+    @abstractmethod
+    def store(self) -> Units:
+        """Where the units are kept."""
 
-        Raises:
-            InputError: another stands there, and is not to be replaced.
-        """
-        files = self.output.files(self.target) if self._as_tiff else [self.target]
-        standing = [file for file in files if os.path.lexists(file)]
-        if self.overwrite or not all(self._is_same(io.read_marks(file)) for file in standing):
-            for file in standing:
-                io.check_standing(file, folder=not self._as_tiff, overwrite=self.overwrite)
-            return None
-        if len(standing) < len(files):
-            return None
-        try:
-            io.open_volume(self.target)
-        except InputError as error:
-            raise InputError(f"{error} To do so in its place, give --overwrite.") from error
-        print(f"predict {self.name}: {self.target} is there already, of the same model and input.", file=sys.stderr)
-        return PredictedVolume(self.target, True, 0, 0, {})
-
-    def _is_same(self, marks: Mapping[str, Any]) -> bool:
-        """Whether a finished volume was made as this one would be, by the marks in it."""
-        return marks.get("result_sha256") == self.result and marks.get("input_sha256") == self._input_digest
+    @abstractmethod
+    def _close(self, marks: dict[str, dict[str, Any]]) -> None:
+        """Turn the units into what was asked for."""
 
     def run(self, part: Part) -> PredictedVolume:
         """Make what is missing of the part, then close the volume unless it is a slab."""
@@ -270,6 +265,66 @@ class VolumeJob:
         predictor = self.output.predictor
         return recorded_outside(predictor.sem_dtype, predictor.predicts_classes)
 
+    def _result(self, whole: bool, made: int, marks: dict[str, dict[str, Any]]) -> PredictedVolume:
+        clipped = sum(int(mark.get("clipped", 0)) for mark in marks.values())
+        if clipped:
+            dtype = self.output.predictor.sem_dtype
+            print(f"predict {self.name}: {clipped} voxels were clipped to {dtype}.", file=sys.stderr)
+        return PredictedVolume(self.target, whole, clipped, made, marks)
+
+
+class FileJob(VolumeJob):
+    """The prediction of a volume into a file; its units lie beside it until it is whole (`io.unit_store`)."""
+
+    def __init__(
+        self,
+        output: VolumeOutput,
+        source: Volume,
+        target: Path,
+        voxel_size_nm: io.VoxelSize | None,
+        name: str,
+        *,
+        overwrite: bool,
+    ) -> None:
+        super().__init__(output, source, target, voxel_size_nm, name)
+        self.overwrite = overwrite
+        predictor = output.predictor
+        version = "0.5" if self._as_tiff else predictor.settings.ome_zarr
+        described = {**output.describe(), **({"ome_zarr": version} if version != "0.5" else {})}
+        digest = job_digest(predictor.identity(), source, described)
+        self.result = result_digest(predictor.identity(), source, {**described, "size_nm": self.size_nm})
+        self._units = UnitStore(target, digest, self.shape, predictor.sem_dtype, output.channels, version)
+
+    @property
+    def store(self) -> UnitStore:
+        """Beside the target."""
+        return self._units
+
+    def finished(self) -> PredictedVolume | None:
+        """The volume, if it is there and the same; None if it is not there, or to be replaced.
+
+        Raises:
+            InputError: another stands there, and is not to be replaced.
+        """
+        files = self.output.files(self.target) if self._as_tiff else [self.target]
+        standing = [file for file in files if os.path.lexists(file)]
+        if self.overwrite or not all(self._is_same(io.read_marks(file)) for file in standing):
+            for file in standing:
+                io.check_standing(file, folder=not self._as_tiff, overwrite=self.overwrite)
+            return None
+        if len(standing) < len(files):
+            return None
+        try:
+            io.open_volume(self.target)
+        except InputError as error:
+            raise InputError(f"{error} To do so in its place, give --overwrite.") from error
+        print(f"predict {self.name}: {self.target} is there already, of the same model and input.", file=sys.stderr)
+        return PredictedVolume(self.target, True, 0, 0, {})
+
+    def _is_same(self, marks: Mapping[str, Any]) -> bool:
+        """Whether a finished volume was made as this one would be, by the marks in it."""
+        return marks.get("result_sha256") == self.result and marks.get("input_sha256") == self._input_digest
+
     def _close(self, marks: dict[str, dict[str, Any]]) -> None:
         """Turn the units into what was asked for."""
         if self._as_tiff:
@@ -330,10 +385,3 @@ class VolumeJob:
             if not self.output.channels:
                 voxels = voxels[None]
             yield from voxels.swapaxes(0, 1)
-
-    def _result(self, whole: bool, made: int, marks: dict[str, dict[str, Any]]) -> PredictedVolume:
-        clipped = sum(int(mark.get("clipped", 0)) for mark in marks.values())
-        if clipped:
-            dtype = self.output.predictor.sem_dtype
-            print(f"predict {self.name}: {clipped} voxels were clipped to {dtype}.", file=sys.stderr)
-        return PredictedVolume(self.target, whole, clipped, made, marks)

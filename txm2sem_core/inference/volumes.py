@@ -8,22 +8,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import overload
+
+import numpy as np
 
 from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError
+from txm2sem_core.inference.array_job import ArrayJob
 from txm2sem_core.inference.ensemble import EnsemblePredictor
 from txm2sem_core.inference.outputs import Prediction, PredictionWithUncertainty, VolumeOutput, uncertainty_file
 from txm2sem_core.inference.predictor import Predictor
-from txm2sem_core.inference.volume_job import OnProgress, Part, PredictedVolume, ShouldStop, VolumeJob
-from txm2sem_core.io import Volume
+from txm2sem_core.inference.volume_job import FileJob, OnProgress, Part, PredictedVolume, ShouldStop
+from txm2sem_core.io import ArrayLike, Volume
 from txm2sem_core.metrics import Calibration
 
+Model = str | Path | Predictor | EnsemblePredictor
+Source = str | Path | Volume | ArrayLike
 
+
+@overload
 def predict_volume(
-    model: str | Path | Predictor | EnsemblePredictor,
-    source: str | Path | Volume,
+    model: Model,
+    source: Source,
+    target: None = None,
+    *,
+    device: str = "auto",
+    tile: int | None = None,
+    settings: PredictSettings | None = None,
+    calibration: Calibration | None = None,
+    voxel_size_nm: io.VoxelSize | None = None,
+    on_progress: OnProgress | None = None,
+    name: str = "volume",
+) -> np.ndarray: ...
+
+
+@overload
+def predict_volume(
+    model: Model,
+    source: Source,
     target: str | Path,
     *,
     device: str = "auto",
@@ -37,12 +61,31 @@ def predict_volume(
     should_stop: ShouldStop | None = None,
     name: str = "volume",
     overwrite: bool = True,
-) -> PredictedVolume:
-    """Predict a TXM volume into `target`, which appears only when it is complete; resumes where a killed call stopped.
+) -> PredictedVolume: ...
 
-    An existing volume of the same model, settings and input is kept: nothing is predicted.
 
-    Memory does not grow with the number of slices. Reading, computing and writing go on at the same time.
+def predict_volume(
+    model: Model,
+    source: Source,
+    target: str | Path | None = None,
+    *,
+    device: str = "auto",
+    tile: int | None = None,
+    settings: PredictSettings | None = None,
+    calibration: Calibration | None = None,
+    voxel_size_nm: io.VoxelSize | None = None,
+    slab: tuple[int, int] | None = None,
+    only_finish: bool = False,
+    on_progress: OnProgress | None = None,
+    should_stop: ShouldStop | None = None,
+    name: str = "volume",
+    overwrite: bool = True,
+) -> PredictedVolume | np.ndarray:
+    """Predict a TXM volume: return it as an array, or write it to `target`.
+
+    A `target` appears only when it is complete; a call resumes where a killed one stopped. An existing volume of the
+    same model, settings and input is kept: nothing is predicted. Memory does not grow with the number of slices, save
+    for the array that is returned. Reading, computing and writing go on at the same time.
 
     Args:
         model: folder of a model, or a `Predictor`; of an `EnsemblePredictor` the uncertainty is written too: an
@@ -50,8 +93,10 @@ def predict_volume(
             in grey levels. With a calibration that is the calibrated one, and a third channel, `spread`, holds that of
             the predictions as they were. Both are rounded to the SEM's dtype, up to 1 where they are less but not zero.
             With a TIFF, NAME.tif holds the prediction and NAME_uncertainty.tif the uncertainty.
-        source: TXM volume [Z, Y, X], or its path.
-        target: what to write, NAME.ome.zarr or NAME.tif; voxels are of the training SEM images' dtype.
+        source: TXM volume [Z, Y, X]: its path, or an array of NumPy, dask, zarr or xarray (see `io.volume_of`), a few
+            slices of which are in memory at a time.
+        target: what to write, NAME.ome.zarr or NAME.tif; None returns an array [Z, Y * factor, X * factor], or
+            [C, Z, ...] with an uncertainty. Voxels are of the training SEM images' dtype.
         device: for a model that is given as a folder: auto, cpu, cuda or mps.
         tile: for the same: side of a tile in TXM pixels; whole planes where memory allows, if not given.
         settings: for the same: all settings of the prediction; `tile` stands above them.
@@ -67,30 +112,57 @@ def predict_volume(
 
     What could mislead (see `compatibility.volume_warnings`) is said on stderr and in the OME-Zarr's metadata.
 
+    Returns:
+        The array, or with a `target` what was done.
+
     Raises:
-        ConfigError: the suffix of `target`, or the slab, cannot be.
+        ConfigError: the suffix of `target`, or the slab, cannot be; or an option that needs a `target` has none.
         InputError: something cannot be read or written, or `only_finish` was asked and units are missing; or `target`
             is an input or something of the user's (see `io.check_output`).
     """
-    target = Path(target)
     part = Part(slab, only_finish, on_progress, should_stop)
-    several = isinstance(model, EnsemblePredictor)
-    read = [source.source if isinstance(source, Volume) else source, model if isinstance(model, (str, Path)) else None]
-    check_volume_output(target, read, several=several)
+    if target is None:
+        if slab is not None or only_finish or should_stop is not None:
+            raise ConfigError("slab, only_finish and should_stop need a target, where what is made waits for the rest.")
+    else:
+        target = Path(target)
+        given = [source, source.source if isinstance(source, Volume) else None, model]
+        read = [one for one in given if isinstance(one, (str, Path))]
+        check_volume_output(target, read, several=isinstance(model, EnsemblePredictor))
+    volume = _volume(source, voxel_size_nm)
+    output = _output(model, device, tile, settings, calibration, target)
+    if target is None:
+        job = ArrayJob(output, volume, voxel_size_nm, name)
+        job.run(part)
+        return job.voxels
+    into_file = FileJob(output, volume, target, voxel_size_nm, name, overwrite=overwrite)
+    return into_file.finished() or into_file.run(part)
+
+
+def _volume(source: Source, voxel_size_nm: io.VoxelSize | None) -> Volume:
     if isinstance(source, (str, Path)):
-        source = io.open_volume(source)
+        return io.open_volume(source)
+    return source if isinstance(source, Volume) else io.volume_of(source, voxel_size_nm)
+
+
+def _output(
+    model: Model,
+    device: str,
+    tile: int | None,
+    settings: PredictSettings | None,
+    calibration: Calibration | None,
+    target: Path | None,
+) -> VolumeOutput:
+    """What is predicted, by a model in memory or on disk."""
     if isinstance(model, (str, Path)):
         chosen = settings or PredictSettings()
         if tile is not None:
             chosen = chosen.model_copy(update={"tile_px": tile})
         model = Predictor(load_model(model), chosen, device)
-    output: VolumeOutput
     if isinstance(model, EnsemblePredictor):
-        output = PredictionWithUncertainty(model, calibration, several_files=not target.name.endswith(".zarr"))
-    else:
-        output = Prediction(model)
-    job = VolumeJob(output, source, target, voxel_size_nm, name, overwrite=overwrite)
-    return job.finished() or job.run(part)
+        several_files = target is not None and not target.name.endswith(".zarr")
+        return PredictionWithUncertainty(model, calibration, several_files=several_files)
+    return Prediction(model)
 
 
 def check_volume_output(target: Path, inputs: Iterable[str | Path | None], *, several: bool) -> None:

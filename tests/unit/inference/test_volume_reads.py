@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_volumes import make_model
 
-from txm2sem_core.inference import predict_volume
+from txm2sem_core.inference import predict_volume, volume_job
 from txm2sem_core.inference.streaming import BackgroundWriter
 from txm2sem_core.io import Volume, read_json
 
