@@ -41,6 +41,9 @@ def test_the_wheel_holds_the_workflow(wheel: Path) -> None:
     inside = "txm2sem_core/project/"
     held = ("Snakefile", "workflow/rules/common.smk", "workflow/run_script.py", "config/demo.yaml", "envs/torch.yaml")
     assert {f"{inside}{place}" for place in held} <= names
+    assert "txm2sem_core/napari_plugin/napari.yaml" in names
+    (points,) = [name for name in names if name.endswith("entry_points.txt")]
+    assert "txm2sem = txm2sem_core.napari_plugin:napari.yaml" in zipfile.ZipFile(wheel).read(points).decode()
     assert not any("__pycache__" in name or name.startswith("tests") for name in names)
 
 
