@@ -92,7 +92,9 @@ coverage: $(STAMP)
 # PoreSpy needs a gigabyte of packages: they are in an environment of their own, which can import ours
 # bioimageio.core, which tests exported models, needs an older pydantic than ours: it has one too
 SECOND := $(VENV)/second
+# so do ome-zarr-models, ome-zarr and napari, which look at our volumes; napari needs a screen: Xvfb, or it is skipped
 ZOO := $(VENV)/zoo
+VIEWERS := $(VENV)/viewers
 test-second: $(STAMP)
 	@test -x $(SECOND)/bin/python || { $(PYTHON) -m venv $(SECOND) && \
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
@@ -103,8 +105,13 @@ test-second: $(STAMP)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > $$($(ZOO)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth; }
 	$(ZOO)/bin/python -m pip install --quiet --disable-pip-version-check bioimageio.core==0.11.0 'pydantic<2.13' onnxruntime
-	TXM2SEM_ZOO_PYTHON=$(ZOO)/bin/python $(SECOND)/bin/python -m pytest -n 0 tests/exact/test_second_libraries.py tests/exact/test_second_export.py \
-	  tests/exact/test_rock.py -k "second or porespy"
+	@test -x $(VIEWERS)/bin/python || { $(PYTHON) -m venv $(VIEWERS) && \
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(VIEWERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/zz_ours.pth; }
+	$(VIEWERS)/bin/python -m pip install --quiet --disable-pip-version-check ome-zarr-models==1.7 ome-zarr==0.18.0 napari==0.9.2 PyQt6
+	TXM2SEM_ZOO_PYTHON=$(ZOO)/bin/python TXM2SEM_VIEWERS_PYTHON=$(VIEWERS)/bin/python $(SECOND)/bin/python -m pytest -n 0 \
+	  tests/exact/test_second_libraries.py tests/exact/test_second_export.py tests/exact/test_second_viewers.py \
+	  tests/exact/test_second_arrays.py tests/exact/test_second_napari.py tests/exact/test_rock.py -k "second or porespy"
 
 # the memory of every rule's jobs beside what they reserve, on phantoms of three sizes: minutes
 test-scale: $(STAMP)

@@ -13,14 +13,16 @@ import typer
 
 from txm2sem_core import __version__
 from txm2sem_core.commands import project  # noqa: F401 - registers its commands
-from txm2sem_core.commands.app import app
+from txm2sem_core.commands.app import Group, app
 from txm2sem_core.commands.options import (
     CalibrationFile,
     Device,
     DigestFile,
     Draw,
     DropoutSeed,
+    ExportFormat,
     Models,
+    OmeZarr,
     Overwrite,
     Plugins,
     Precision,
@@ -70,7 +72,7 @@ def _before_any_command(
     keep_freed_memory()  # before any thread has a heap of its own
 
 
-@app.command()
+@app.command(rich_help_panel=Group.STAGES)
 def predict(
     model: Models,
     input: Annotated[
@@ -80,6 +82,7 @@ def predict(
     device: Device = "auto",
     tile: Tile = None,
     precision: Precision = None,
+    ome_zarr: OmeZarr = None,
     voxel_size_nm: VoxelSize = None,
     measured: VolumeMeasured = None,
     draw: Draw = 1,
@@ -114,6 +117,7 @@ def predict(
     from txm2sem_core.config import PredictSettings, parse_settings
 
     options: dict[str, Any] = {} if tile is None else {"tile_px": tile}
+    options |= {} if ome_zarr is None else {"ome_zarr": ome_zarr}
     if precision is not None:
         compute = parse_settings(PredictSettings, settings).compute.model_dump()
         options["compute"] = {**compute, "precision": precision}
@@ -168,7 +172,7 @@ def predict(
     print(output if part is None else f"slab {slab} of {output}")
 
 
-@app.command("predict-test")
+@app.command("predict-test", rich_help_panel=Group.STAGES)
 def predict_test_patches(
     model: Models,
     patches: Annotated[Path, typer.Option(help="Folder of a patch store.")],
@@ -209,7 +213,7 @@ def predict_test_patches(
         write_json(digest, {**found, **MARK}, overwrite=overwrite)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.STAGES)
 def repair(
     model: Annotated[Path, typer.Option(help="Folder of a model that repairs.")],
     txm: Annotated[Path, typer.Option(help="TXM slice, in register with the FIB-SEM slice.")],
@@ -240,7 +244,7 @@ def repair(
     print(output)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.STAGES)
 def train(
     patches: Annotated[Path, typer.Option(help="Folder of a patch store.")],
     settings: SettingsJson,
@@ -272,7 +276,7 @@ def train(
     train_model(patches, chosen, seed, output, name=name, **options)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.STAGES)
 def register(
     fixed: Annotated[Path, typer.Option(help="TXM slice.")],
     moving: Annotated[Path, typer.Option(help="FIB-SEM slice.")],
@@ -300,7 +304,7 @@ def register(
     print(output / "registered.tif")
 
 
-@app.command("import-reference")
+@app.command("import-reference", rich_help_panel=Group.MODELS)
 def import_reference(
     weights: Annotated[Path, typer.Option(help="NAME_net_G.pth of the published code.")],
     output: Annotated[Path, to_write("The model's folder.")],
@@ -329,11 +333,11 @@ def import_reference(
     import_reference_model(weights, output, given, inference_mode, overwrite=overwrite)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.MODELS)
 def export(
     model: Annotated[Path, typer.Option(help="Folder of a trained or imported model.")],
     output: Annotated[Path, to_write("The file; of a bioimageio package a ZIP.")],
-    form: Annotated[str, typer.Option("--format", help="bioimageio, onnx or torchscript.")] = "bioimageio",
+    form: ExportFormat = "bioimageio",
     plugin: Plugins = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -345,7 +349,7 @@ def export(
     print(output)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.JUDGING)
 def evaluate(
     prediction: Annotated[Path, typer.Option(help="Image, volume (TIFF stack, folder) or OME-Zarr.")],
     target: Annotated[Path, typer.Option(help="The measured image or volume of the same shape.")],
@@ -392,7 +396,7 @@ def evaluate(
     print(readable(evaluate_files(prediction, target, mask, data_range, output, **options)))
 
 
-@app.command()
+@app.command(rich_help_panel=Group.JUDGING)
 def laboratory(
     volume: Annotated[Path, typer.Option(help="FIB-SEM volume: OME-Zarr, TIFF stack or folder.")],
     threshold: Annotated[float, typer.Option(help="A grey level that is not above it is pore.")],
@@ -411,7 +415,7 @@ def laboratory(
     print(laboratory_text(measure_laboratory(volume, threshold, output, voxel_size_nm, cube_px, overwrite=overwrite)))
 
 
-@app.command()
+@app.command(rich_help_panel=Group.STAGES)
 def phantom(
     output: Annotated[Path, to_write("Folder for the raw files and the truth.")],
     shape: Annotated[tuple[int, int, int], typer.Option(help="Z Y X in voxels.")] = (48, 192, 192),

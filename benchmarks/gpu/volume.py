@@ -18,7 +18,7 @@ from predict_planes import work_of  # noqa: E402
 
 from txm2sem_core.checkpoint import load_model  # noqa: E402
 from txm2sem_core.config import ComputeSettings, PredictSettings  # noqa: E402
-from txm2sem_core.inference import Predictor, predict_volume, streaming, volumes  # noqa: E402  # noqa: E402
+from txm2sem_core.inference import Predictor, predict_volume, streaming, volume_job  # noqa: E402  # noqa: E402
 from txm2sem_core.io import open_volume  # noqa: E402
 
 SHAPE = (18, 192, 192) if TINY else (64, 1024, 1024)
@@ -62,7 +62,7 @@ def watch_waiting() -> None:
 
     streaming.Prefetcher.__iter__ = waiting
     timed(streaming.BackgroundWriter, "wait", "waits for writing")
-    timed(volumes._VolumeJob, "_close", "closes (pyramid)")
+    timed(volume_job.FileJob, "_close", "closes (pyramid)")
 
 
 def main() -> None:

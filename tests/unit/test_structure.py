@@ -43,7 +43,7 @@ STAGES = {
     "export",
     "costs",
 }
-TOP = {"cli", "commands", "__main__"}
+TOP = {"cli", "commands", "napari_plugin", "__main__"}
 FLOORS = [GROUND, MIDDLE, STAGES, TOP]
 BESIDE = {("__main__", "cli"), ("cli", "commands")}
 FORMATS = {"tifffile", "zarr", "PIL", "imagecodecs", "h5py", "mrcfile", "olefile"}

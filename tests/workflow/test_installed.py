@@ -5,6 +5,7 @@ Slow: it builds a wheel, makes an environment, and runs the first stages: half a
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -40,7 +41,23 @@ def test_the_wheel_holds_the_workflow(wheel: Path) -> None:
     inside = "txm2sem_core/project/"
     held = ("Snakefile", "workflow/rules/common.smk", "workflow/run_script.py", "config/demo.yaml", "envs/torch.yaml")
     assert {f"{inside}{place}" for place in held} <= names
+    assert "txm2sem_core/napari_plugin/napari.yaml" in names
+    (points,) = [name for name in names if name.endswith("entry_points.txt")]
+    assert "txm2sem = txm2sem_core.napari_plugin:napari.yaml" in zipfile.ZipFile(wheel).read(points).decode()
     assert not any("__pycache__" in name or name.startswith("tests") for name in names)
+
+
+def test_the_source_archive_holds_what_the_wheel_is_made_of() -> None:
+    """A wheel is built from it when a release is (`docs/releasing.md`)."""
+    setup = ast.parse((ROOT / "setup.py").read_text())
+    (held,) = [
+        ast.literal_eval(node.value)
+        for node in setup.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "PROJECT"
+    ]
+    manifest = (ROOT / "MANIFEST.in").read_text().splitlines()
+    for name in held:
+        assert f"{'graft' if (ROOT / name).is_dir() else 'include'} {name}" in manifest
 
 
 @pytest.mark.slow

@@ -216,6 +216,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
         jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS),
     ),
     ("predict.jobs", 2, SLABS | jobs_of("predict_volume") | AFTER_VOLUMES),
+    ("predict.ome_zarr", "0.4", jobs_of("predict_volume") | AFTER_VOLUMES),
     ("predict.uncertainty.ensemble", True, NEW_SEED | ENSEMBLES),
     ("predict.uncertainty.dropout_samples", 2, DROPOUT),
     ("predict.uncertainty.seed", 1, REPORT),  # of the dropout, which is off here

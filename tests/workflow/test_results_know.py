@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,9 @@ def test_the_workflow_is_a_module_of_another_or_says_that_it_is_not(tmp_path: Pa
         assert result.returncode == 0, result.stdout
         assert (mine.folder / "results/tiny/raw/phantom.json").exists()
         assert (mine.folder / "results/tiny/.settings/raw/phantom.json.json").exists()
+        assert not any((workflow.folder / name).exists() for name in ("results", ".snakemake"))
+        whole = mine.run("--dry-run", "--nolock", "txm_all")
+        assert whole.returncode == 0, whole.stdout
+        assert {"txm_train_model", "txm_predict_volume", "txm_write_report"} <= set(
+            re.findall(r"rule (\w+):", whole.stdout)
+        )

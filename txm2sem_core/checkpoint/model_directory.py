@@ -75,15 +75,7 @@ def load_model(directory: str | Path) -> LoadedModel:
         ConfigError: the description names a generator or an option that is not known.
     """
     directory = Path(directory)
-    if not directory.is_dir():
-        raise InputError(f"{directory}: there is no such model directory. Check the path, or train the model first.")
-    for name in (DESCRIPTION_FILE, WEIGHTS_FILE):
-        if not (directory / name).is_file():
-            raise InputError(
-                f"{directory}: this is not a model directory, as it holds no {name}. Give the folder that a "
-                f"training or an import has left."
-            )
-    description = check_description(read_json(directory / DESCRIPTION_FILE), directory / DESCRIPTION_FILE)
+    description = _read_description(directory)
     _check_plugin(directory, description)
     weights = _read_weights(directory / WEIGHTS_FILE, description["weights_sha256"])
     arguments = description["generator"]
@@ -101,6 +93,28 @@ def load_model(directory: str | Path) -> LoadedModel:
     with torch.no_grad():
         generator.load_state_dict(weights)
     return LoadedModel(generator.eval(), description)
+
+
+def load_weights(directory: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights of a model by name, on the CPU, and its description; its network is not built.
+
+    Raises:
+        InputError: a file is missing, damaged, not finite, or belongs to another model.
+    """
+    description = _read_description(Path(directory))
+    return _read_weights(Path(directory) / WEIGHTS_FILE, description["weights_sha256"]), description
+
+
+def _read_description(directory: Path) -> dict[str, Any]:
+    if not directory.is_dir():
+        raise InputError(f"{directory}: there is no such model directory. Check the path, or train the model first.")
+    for name in (DESCRIPTION_FILE, WEIGHTS_FILE):
+        if not (directory / name).is_file():
+            raise InputError(
+                f"{directory}: this is not a model directory, as it holds no {name}. Give the folder that a "
+                f"training or an import has left."
+            )
+    return check_description(read_json(directory / DESCRIPTION_FILE), directory / DESCRIPTION_FILE)
 
 
 def _check_plugin(directory: Path, description: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
 
@@ -26,7 +27,21 @@ def to_write(help: str) -> Any:
     return typer.Option(help=help, parser=parse, metavar="PATH")
 
 
-Device = Annotated[str, typer.Option(envvar="TXM2SEM_DEVICE", help="auto, cpu, cuda or mps.")]
+def among(*values: str) -> Callable[[str], list[str]]:
+    """What a shell completes an option's value with: those of the values that begin as it does."""
+
+    def beginning(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return beginning
+
+
+Device = Annotated[
+    str,
+    typer.Option(
+        envvar="TXM2SEM_DEVICE", help="auto, cpu, cuda or mps.", autocompletion=among("auto", "cpu", "cuda", "mps")
+    ),
+]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 = as many as the machine has.")]
 SettingsJson = Annotated[str, typer.Option(help="Settings as JSON, as the workflow passes them.")]
 Models = Annotated[
@@ -60,7 +75,25 @@ Tile = Annotated[
 ]
 Precision = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="Of the network: float32, bfloat16, or on a GPU float16; as the settings say if not given."),
+    typer.Option(
+        help="Of the network: float32, bfloat16, or on a GPU float16; as the settings say if not given.",
+        autocompletion=among("float32", "bfloat16", "float16"),
+    ),
+]
+OmeZarr = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        help="Version of OME-Zarr to write: 0.5, or 0.4 for viewers that cannot read it.",
+        autocompletion=among("0.5", "0.4"),
+    ),
+]
+ExportFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="bioimageio, onnx or torchscript.",
+        autocompletion=among("bioimageio", "onnx", "torchscript"),
+    ),
 ]
 CalibrationFile = Annotated[
     Optional[Path],  # noqa: UP045

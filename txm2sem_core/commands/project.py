@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from txm2sem_core.commands.app import app
+from txm2sem_core.commands.app import Group, app
 from txm2sem_core.commands.options import Device, Kind
 
 
-@app.command()
+@app.command(rich_help_panel=Group.START)
 def init(
     folder: Annotated[Path, typer.Argument(help="New folder, which is made.")],
     kind: Annotated[
@@ -26,7 +26,7 @@ def init(
     print(f"{folder}: made. {folder / 'README.md'} says how to go on.")
 
 
-@app.command()
+@app.command(rich_help_panel=Group.START)
 def plan(
     config: Annotated[Path, typer.Argument(help="Configuration of the run.")] = Path("config/config.yaml"),
     whole: Annotated[bool, typer.Option("--whole", help="Count what is there already, too.")] = False,
@@ -40,7 +40,7 @@ def plan(
     print("\n".join(lines(stages)) if stages else "Nothing is left to do.")
 
 
-@app.command()
+@app.command(rich_help_panel=Group.START)
 def plan_volume(
     shape: Annotated[tuple[int, int, int], typer.Option(help="Z Y X of the TXM volume in voxels.")],
     voxels_per_second: Annotated[float, typer.Option(help="Predicted voxels that one GPU makes in a second.")],
@@ -57,7 +57,7 @@ def plan_volume(
         print(line)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.START)
 def doctor(
     results: Annotated[Path, typer.Option(help="Folder where results will be written.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
@@ -73,7 +73,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.START)
 def check(
     config: Annotated[Path, typer.Option(help="YAML file, as snakemake is given by --configfile.")],
 ) -> None:
@@ -83,7 +83,7 @@ def check(
     print(f"{config}: {check_file(config)}")
 
 
-@app.command()
+@app.command(rich_help_panel=Group.JUDGING)
 def compare(
     first: Annotated[Path, typer.Argument(help="Results folder of a finished run.")],
     second: Annotated[Path, typer.Argument(help="That of the same configuration, run again or on another machine.")],

@@ -79,6 +79,7 @@ def _without_separator(text: str) -> str:
 
 WorkflowPath = Annotated[UserPath, AfterValidator(_without_patterns)]  # of files that stand in the workflow's rules
 ResultsPath = Annotated[WorkflowPath, AfterValidator(_in_one_spelling)]
+ModelPath = ResultsPath  # a folder, which may be one of the results
 PluginPath = Annotated[WorkflowPath, AfterValidator(_without_separator)]
 
 

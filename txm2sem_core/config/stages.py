@@ -229,6 +229,12 @@ class PredictSettings(Settings):
         "what is measured of them is there",
         reruns="nothing; from `shown` to `all` the volumes of seeds that were removed, and their measures",
     )
+    ome_zarr: Literal["0.5", "0.4"] = setting(
+        "0.5",
+        "version of OME-Zarr that volumes are written in; `0.4`, on zarr 2, has more files and no checksums, and is "
+        "for [viewers](../docs/guides/other-programs.md#volumes) that cannot read 0.5 yet",
+        reruns="volumes and all after them",
+    )
     compute: ComputeSettings = ComputeSettings()
     uncertainty: UncertaintySettings = UncertaintySettings()
 

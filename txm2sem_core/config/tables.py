@@ -95,7 +95,7 @@ def values(schema: Mapping[str, Any]) -> str:
     if "const" in schema:
         return code(schema["const"])
     if "anyOf" in schema:
-        return ", or ".join(values(each) for each in schema["anyOf"])
+        return ", or ".join(values(each) for each in schema["anyOf"] if each.get("type") != "null")
     if schema["type"] == "array":
         items = schema.get("prefixItems")
         return f"{len(items)} of: {values(items[0])}" if items else f"list of: {values(schema['items'])}"

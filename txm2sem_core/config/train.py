@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from txm2sem_core.config.base import (
     Factor,
     Fraction,
+    ModelPath,
     NonNegative,
     Positive,
     PositiveInt,
@@ -131,6 +132,15 @@ class TrainSettings(Settings):
         "where its pairs stand in a TXM volume; of each sample by itself",
     )
     generator: GeneratorSettings = GeneratorSettings()
+    init_from: ModelPath | None = setting(
+        None,
+        "folder of a model whose weights the training starts from, where names and shapes agree "
+        "([how](../docs/guides/start-from-a-model.md)); a model of the same run may be named, too",
+        shown="none",
+    )
+    freeze: tuple[Text, ...] = setting(
+        (), "layers that keep the weights of `init_from`, as `[first_conv, down_convs]` or `[blocks.0]`"
+    )
     discriminator: DiscriminatorSettings = DiscriminatorSettings()
     repair_from: Literal["txm_and_sem", "sem"] = setting("txm_and_sem", "what `repair` sees beside the mask")
     damage: tuple[Fraction, Fraction] = setting(
@@ -197,6 +207,10 @@ class TrainSettings(Settings):
             raise ValueError(f"z_penalty must be 0 for family {self.family}, which has no use for it")
         if not 0 < self.damage[0] < self.damage[1] <= 1:
             raise ValueError(f"damage must be 0 < least < greatest <= 1, not {self.damage[0]}, {self.damage[1]}")
+        if self.init_from is not None and not family.trained:
+            raise ValueError(f"init_from must be left out for family {self.family}, which is fitted and not trained")
+        if self.freeze and self.init_from is None:
+            raise ValueError("freeze needs init_from: weights that were drawn at random are worth nothing as they are")
         if family.enlarges and self.generator.name in SAME_SIZE:
             raise ValueError(f"generator.name must be a sr_resnet for family {self.family}, not {self.generator.name}")
         return self

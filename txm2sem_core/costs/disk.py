@@ -9,7 +9,7 @@ from txm2sem_core.costs.memory import MB
 from txm2sem_core.costs.quantities import Job, Linear
 from txm2sem_core.costs.trial import COPIES
 from txm2sem_core.io.units import plan_blocks, plan_units
-from txm2sem_core.io.zarr_levels import SHARD_YX, UNIT_Z, level_shapes
+from txm2sem_core.io.zarr_levels import CHUNK_YX, SHARD_YX, UNIT_Z, Version, level_shapes
 
 BESIDE = 3  # files beside a job's results: its log, its benchmark, its record
 COMPRESSED = 0.8  # of a predicted volume's bytes, measured on phantoms; real ones may need more
@@ -53,7 +53,8 @@ def left_by(job: Job, rule: str) -> Left:
     if rule in VOLUMES and job.sizes.volume is not None:
         channels = 2 if rule.endswith("uncertainty") else 1
         size = volume_bytes(job.sizes.volume, channels, job.sizes.sem_bytes)
-        return Left(COMPRESSED * size, volume_files(job.sizes.volume) + 1 + BESIDE)
+        files = volume_files(job.sizes.volume, job.config.predict.ome_zarr, channels)
+        return Left(COMPRESSED * size, files + 1 + BESIDE)
     if rule.startswith("export"):
         return Left(job.sizes.voxels * job.sizes.sem_bytes, 1 + BESIDE)
     if job.kind == "train":
@@ -65,11 +66,12 @@ def left_by(job: Job, rule: str) -> Left:
     return Left(size_of.of(job), round(files_of.of(job)) + slices.get(job.kind, 0) + BESIDE)
 
 
-def volume_files(shape: tuple[int, int, int]) -> int:
-    """Files of a predicted volume `(Z, Y, X)`: shards of all levels, a description of each, and the volume's own."""
+def volume_files(shape: tuple[int, int, int], version: Version = "0.5", channels: int = 1) -> int:
+    """Files of a predicted volume `(Z, Y, X)`: shards or chunks of all levels, and descriptions of each and of all."""
     levels = level_shapes(shape)
-    shards = sum(len(plan_units(z, UNIT_Z)) * len(plan_blocks((y, x), SHARD_YX)) for z, y, x in levels)
-    return shards + len(levels) + 1
+    side, described = (SHARD_YX, 1) if version == "0.5" else (CHUNK_YX, 2)
+    pieces = sum(len(plan_units(z, UNIT_Z)) * len(plan_blocks((y, x), side)) for z, y, x in levels)
+    return channels * pieces + described * (len(levels) + 1)
 
 
 def volume_bytes(shape: tuple[int, int, int], channels: int, voxel_bytes: int) -> int:

@@ -37,7 +37,7 @@ class EnsemblePredictor:
         self.samples = samples
         self.seed = seed
         first = members[0]
-        self.factor, self.context = first.factor, first.context
+        self.factor, self.context, self.settings = first.factor, first.context, first.settings
         self.txm_range, self.sem_dtype = first.txm_range, first.sem_dtype
         self.preparation = first.preparation
         self.txm_distribution = first.txm_distribution

@@ -3,13 +3,14 @@
 - `atomic`: a file or folder appears whole or not at all
 - `ownership`: what we made, by a mark in it; `outputs`: whether a command may write to its output
 - `images`: one greyscale plane a file (TIFF, PNG), folders of them
+- `arrays`: arrays of other libraries as volumes
 - `volumes`: open volumes of any size lazily, write them as TIFF; `readers/`: one file a format
 - `given_masks`: what was measured, where the user says it
 - `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
 - `numbers`: the numbers in the names of slices
 - `blocks`: slices one by one from chunks of several
 - `coarse`: a coarser level of a volume of ours, for pictures
-- `ome_zarr`: OME-Zarr 0.5 volumes: metadata, and writing one
+- `ome_zarr`: OME-Zarr 0.4 and 0.5 volumes: metadata, and writing one
 - `zarr_levels`: their arrays: shards, pyramid
 - `unit_store`: a volume while it is made, unit by unit
 - `locks`: of folders, between processes
@@ -19,6 +20,7 @@
 - `yaml_files`: YAML as data from a stranger
 """
 
+from txm2sem_core.io.arrays import ArrayLike, volume_of
 from txm2sem_core.io.atomic import atomic_path, check_standing, working_path
 from txm2sem_core.io.given_masks import check_share, read_measured, with_mask
 from txm2sem_core.io.images import (
@@ -61,6 +63,7 @@ __all__ = [
     "SOFTWARE",
     "UNMEASURED",
     "WHOLE_SLICES",
+    "ArrayLike",
     "Channel",
     "NumberedFile",
     "PairImages",
@@ -100,6 +103,7 @@ __all__ = [
     "record_files",
     "registered_file",
     "sha256_file",
+    "volume_of",
     "volume_units",
     "with_mask",
     "working_path",

@@ -52,6 +52,14 @@ def coarsest_level(volume: Volume, path: Path, channel: int, z_step: int, least_
     return whole
 
 
+def coarser_levels(path: Path, channel: int) -> list[Volume]:
+    """The coarser levels of a volume of ours, the finest of them first; none of any other."""
+    if not (is_zarr(path) and is_own_volume(path)):
+        return []
+    shapes = level_shapes(open_zarr(path, channel).shape)
+    return [open_zarr(path, channel, level) for level in range(1, len(shapes))]
+
+
 def _opened(volume: Volume, path: Path, channel: int, number: int, shape: Shape) -> Volume | None:
     """A level, with what the volume states of what was measured; None where it is not there, or not as we write it."""
     try:

@@ -1,4 +1,6 @@
-"""OME-Zarr 0.5 volumes (NGFF 0.5 on zarr 3) with axes z, y, x in nanometres, or c, z, y, x: metadata, and writing one.
+"""OME-Zarr volumes with axes z, y, x in nanometres, or c, z, y, x: metadata, and writing one.
+
+They are of version 0.5 (NGFF 0.5 on zarr 3), or where it is asked for 0.4 (on zarr 2).
 
 An axis whose voxel size is not known has the scale 1 and no unit. The arrays themselves are in `zarr_levels`.
 """
@@ -18,7 +20,7 @@ import zarr
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path, remove
 from txm2sem_core.io.voxel_sizes import VoxelSize
-from txm2sem_core.io.zarr_levels import UNIT_Z, ZarrLevels
+from txm2sem_core.io.zarr_levels import UNIT_Z, Version, ZarrLevels
 
 _WINDOW_PERCENTILES = (0.5, 99.5)  # black and white in viewers
 
@@ -41,6 +43,7 @@ def write_ome_zarr(
     voxel_size_nm: VoxelSize | None,
     attributes: Mapping[str, Any] | None = None,
     channels: Sequence[Channel] = (),
+    version: Version = "0.5",
 ) -> None:
     """Write slices, one after the other, as OME-Zarr, atomically; memory holds `UNIT_Z` slices.
 
@@ -52,13 +55,14 @@ def write_ome_zarr(
         voxel_size_nm: (Z, Y, X).
         attributes: what stands beside the OME metadata.
         channels: C of them, or none.
+        version: of OME-Zarr.
 
     Raises:
         InputError: fewer or more slices than `shape` says.
     """
     path = Path(path)
     with atomic_path(path) as temporary, _scratch(temporary) as scratch:
-        levels = ZarrLevels(temporary, shape, np.dtype(dtype), len(channels), scratch)
+        levels = ZarrLevels(temporary, shape, np.dtype(dtype), len(channels), scratch, version)
         given = iter(slices)
         for unit in levels.units(0):
             planes = list(itertools.islice(given, unit.z1 - unit.z0))
@@ -110,11 +114,17 @@ def write_metadata(
     ]
     name = path.name.removesuffix(".ome.zarr")
     multiscale: dict[str, Any] = {"name": name, "axes": axes, "datasets": datasets, "type": "mean"}
-    ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
+    ome: dict[str, Any] = {"multiscales": [multiscale]}
     if channels:
         ome["omero"] = {"channels": [_shown(levels, i, channel) for i, channel in enumerate(channels)]}
     # `txm2sem` is also the mark by which the volume is known as ours
-    zarr.open_group(levels.path, mode="r+").attrs.put({"txm2sem": {}, **attributes, "ome": ome})
+    values: dict[str, Any] = {"txm2sem": {}, **attributes}
+    if levels.version == "0.5":
+        values["ome"] = {"version": "0.5", **ome}
+    else:
+        multiscale["version"] = "0.4"
+        values |= ome
+    zarr.open_group(levels.path, mode="r+").attrs.put(values)
 
 
 def _transforms(levels: ZarrLevels, level: int, voxel_size_nm: VoxelSize) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ _IN_TEXT = {
 }
 _TEXT_BYTES = 4096
 _LARGEST_JSON = 64 * 2**20
-_ZARR_PART = re.compile(r"(?:\d+/)?zarr\.json|\d+/c(?:/\d+)+")
+_ZARR_PART = re.compile(r"(?:\d+/)?(?:zarr\.json|\.zgroup|\.zarray|\.zattrs)|\d+(?:/c)?(?:/\d+)+")
 Content = dict[str, tuple[int, ...]]
 
 
@@ -85,7 +85,7 @@ def record_files(folder: Path) -> dict[str, str]:
 
 def mark_folder(folder: Path) -> None:
     """Leave `MANIFEST` in a folder that is whole, unless a file in it says already what it holds."""
-    if not (folder / "zarr.json").exists() and listed_files(folder) is None:
+    if not any((folder / name).exists() for name in ("zarr.json", ".zgroup")) and listed_files(folder) is None:
         text = json.dumps({**MARK, "sha256": record_files(folder)}, indent=1, sort_keys=True)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
@@ -116,7 +116,7 @@ def read_marks(target: Path) -> dict[str, Any]:
     """
     with suppress(InputError, OSError, ValueError, RecursionError, tifffile.TiffFileError, KeyError, TypeError):
         if target.is_dir():
-            return dict(json.loads(read_bytes(target / "zarr.json"))["attributes"]["txm2sem"])
+            return dict(group_attributes(target)["txm2sem"])
         with open_file(target) as stream, tifffile.TiffFile(stream, name=target.name) as tiff:
             words = str(tiff.pages.first.software).split()
             return dict(word.split("=", 1) for word in words[1:]) if words[:1] == [SOFTWARE] else {}
@@ -192,5 +192,16 @@ def _marked_json(file: Path) -> dict[str, Any] | None:
 def is_own_volume(folder: Path) -> bool:
     """Whether it is an OME-Zarr of ours."""
     with suppress(InputError, OSError, ValueError, RecursionError, KeyError, TypeError):
-        return "txm2sem" in json.loads(read_bytes(folder / "zarr.json"))["attributes"]
+        return "txm2sem" in group_attributes(folder)
     return False
+
+
+def group_attributes(folder: Path) -> dict[str, Any]:
+    """The attributes of a zarr group, of format 3 or 2.
+
+    Raises:
+        InputError, ValueError, KeyError, TypeError: it has none that can be read.
+    """
+    if (folder / "zarr.json").exists():
+        return dict(json.loads(read_bytes(folder / "zarr.json"))["attributes"])
+    return dict(json.loads(read_bytes(folder / ".zattrs")))

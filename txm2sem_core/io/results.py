@@ -15,7 +15,7 @@ from typing import Any
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.litter import is_litter
-from txm2sem_core.io.ownership import listed_files
+from txm2sem_core.io.ownership import is_own_volume, listed_files
 from txm2sem_core.io.tables import read_json
 
 MARK = ".txm2sem-results"
@@ -23,7 +23,7 @@ RECORDS = ".settings"  # folders of what results were made with: of each sample,
 _TEXT = "The results of TXM2SEM are in this folder. What lies in the places of results may be replaced by a run.\n"
 # folders that a job makes as a whole, and Snakemake removes as a whole before it makes them again
 _WHOLE = ("raw", "pairs", "slices", "crate")
-_ZARR_PART = re.compile(r"(?:\d+/)?zarr\.json|\d+/c(?:/\d+)*|\d+")
+_ZARR_PART = re.compile(r"(?:\d+/)?(?:zarr\.json|\.zgroup|\.zarray|\.zattrs)|\d+(?:/c)?(?:/\d+)*")
 _OTHERS = (RECORDS, "logs", "benchmarks", "crate", "report.html", "provenance.json", "ro-crate-metadata.json")
 
 
@@ -86,7 +86,7 @@ def _foreign(folder: Path) -> Path | None:
     if not (volume or folder.name in _WHOLE) or not folder.is_dir():
         return None
     listed = listed_files(folder) or {}
-    if volume and "txm2sem" not in _values(folder / "zarr.json").get("attributes", {}):
+    if volume and not is_own_volume(folder):
         return None
     if not volume and not listed:
         return None

@@ -30,7 +30,7 @@ from txm2sem_core.io.ome_zarr import Channel, write_metadata
 from txm2sem_core.io.tables import read_json, sha256_file, write_json
 from txm2sem_core.io.units import Unit, plan_units
 from txm2sem_core.io.voxel_sizes import VoxelSize
-from txm2sem_core.io.zarr_levels import UNIT_Z, Block, Shape, ZarrLevels
+from txm2sem_core.io.zarr_levels import UNIT_Z, Block, Shape, Version, ZarrLevels
 
 Marks = dict[str, dict[str, Any]]
 
@@ -43,7 +43,15 @@ def volume_units(shape: Shape) -> list[Unit]:
 class UnitStore:
     """The units of a volume that is being made. Several processes may write at once, also the same unit."""
 
-    def __init__(self, target: Path, digest: str, shape: Shape, dtype: np.dtype, channels: Sequence[Channel]) -> None:
+    def __init__(
+        self,
+        target: Path,
+        digest: str,
+        shape: Shape,
+        dtype: np.dtype,
+        channels: Sequence[Channel],
+        version: Version = "0.5",
+    ) -> None:
         """Nothing is made on disk before `writing` or `closing`.
 
         Args:
@@ -52,16 +60,17 @@ class UnitStore:
             shape: (Z, Y, X).
             dtype: of the voxels.
             channels: of an axis before z, or none.
+            version: of OME-Zarr.
         """
         self.target, self.channels = target, tuple(channels)
         self.folder = target.with_name(f".{target.name}.units-{digest[:16]}")
-        self._layout = (shape, np.dtype(dtype), len(self.channels))
+        self._layout, self._version = (shape, np.dtype(dtype), len(self.channels)), version
         self._checked: set[tuple[int, int]] = set()  # units whose files this process wrote or compared
 
     @property
     def levels(self) -> ZarrLevels:
         """The arrays, made if they are not there."""
-        return ZarrLevels(self.folder / "volume", *self._layout, self.folder / "writing")
+        return ZarrLevels(self.folder / "volume", *self._layout, self.folder / "writing", self._version)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -1,7 +1,9 @@
-"""The arrays of an OME-Zarr 0.5 volume: its levels, their shards, and the means that make a pyramid.
+"""The arrays of an OME-Zarr volume: its levels, their files, and the means that make a pyramid.
 
-A unit is `UNIT_Z` slices of a level, all of the plane and all channels. It is stored in shards of its own, files of
-`UNIT_Z` x `SHARD_YX` x `SHARD_YX` voxels at most, in which the chunks that a viewer fetches lie.
+A unit is `UNIT_Z` slices of a level, all of the plane and all channels. It is stored in files of its own. Of OME-Zarr
+0.5 (zarr 3) these are shards of `UNIT_Z` x `SHARD_YX` x `SHARD_YX` voxels at most, in which the chunks that a viewer
+fetches lie. OME-Zarr 0.4 (zarr 2) has no shards: each chunk of `UNIT_Z` x `CHUNK_YX` x `CHUNK_YX` voxels is a file,
+without a checksum, which zarr 2 has no place for.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, Literal
 
+import numcodecs
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
@@ -25,6 +29,8 @@ UNIT_Z = 16
 CHUNK_YX = 256
 SHARD_YX = 1024
 _LEVEL_BELOW = 256  # the pyramid ends at the first level whose longest in-plane side is no longer than this
+Version = Literal["0.4", "0.5"]
+"""Of OME-Zarr."""
 Shape = tuple[int, int, int]
 Block = tuple[tuple[slice, slice, slice], np.ndarray]
 """Where along z, y, x, and the voxels [Z, Y, X], or [C, Z, Y, X] with channels."""
@@ -45,7 +51,9 @@ class ZarrLevels:
     Two processes may write the same unit at the same time: each writes for itself, and then renames whole files.
     """
 
-    def __init__(self, path: Path, shape: Shape, dtype: np.dtype, channels: int, scratch: Path) -> None:
+    def __init__(
+        self, path: Path, shape: Shape, dtype: np.dtype, channels: int, scratch: Path, version: Version = "0.5"
+    ) -> None:
         """Open what is at `path`, or make it without voxels.
 
         Args:
@@ -54,8 +62,9 @@ class ZarrLevels:
             dtype: of the voxels.
             channels: of an axis before z, or 0 for none.
             scratch: a folder on the same file system, for files that are being written.
+            version: of OME-Zarr.
         """
-        self.path, self.dtype, self.channels = path, dtype, channels
+        self.path, self.dtype, self.channels, self.version = path, dtype, channels, version
         self.shapes = level_shapes(shape)
         self._scratch = scratch
         if not path.exists():
@@ -78,8 +87,9 @@ class ZarrLevels:
         own = self._scratch / uuid.uuid4().hex
         try:
             own.mkdir(parents=True)
-            shutil.copyfile(self.path / str(level) / "zarr.json", own / "zarr.json")
-            array = zarr.open_array(own, mode="r+", config={"write_empty_chunks": True})
+            description = "zarr.json" if self.version == "0.5" else ".zarray"
+            shutil.copyfile(self.path / str(level) / description, own / description)
+            array = zarr.open_array(own, mode="r+").with_config({"write_empty_chunks": True})
             for (z, y, x), voxels in blocks:
                 array[..., z, y, x] = voxels
             return self._move(own, level)
@@ -96,23 +106,16 @@ class ZarrLevels:
 
     def _create(self) -> None:
         own = self._scratch / uuid.uuid4().hex
-        group = zarr.create_group(own, zarr_format=3)
+        group = zarr.create_group(own, zarr_format=3 if self.version == "0.5" else 2)
+        several = bool(self.channels)
         for level, shape in enumerate(self.shapes):
             chunks = (min(UNIT_Z, shape[0]), min(CHUNK_YX, shape[1]), min(CHUNK_YX, shape[2]))
-            shards = tuple(
-                min(padded_length(n, chunk), most)
-                for n, chunk, most in zip(shape, chunks, (UNIT_Z, SHARD_YX, SHARD_YX), strict=True)
-            )
-            several = bool(self.channels)
             group.create_array(
                 str(level),
                 shape=(self.channels, *shape) if several else shape,
                 dtype=self.dtype,
                 chunks=(1, *chunks) if several else chunks,
-                shards=(1, *shards) if several else shards,
-                # a checksum after each chunk: one that was changed later cannot be read, whoever reads it
-                compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
-                dimension_names=("c", "z", "y", "x") if several else ("z", "y", "x"),
+                **(self._as_zarr_3(shape, chunks) if self.version == "0.5" else self._as_zarr_2()),
             )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,10 +125,35 @@ class ZarrLevels:
                 raise
             remove(own)  # another process was faster, and made the same
 
+    @property
+    def _axes(self) -> tuple[str, ...]:
+        return ("c", "z", "y", "x") if self.channels else ("z", "y", "x")
+
+    def _as_zarr_3(self, shape: Shape, chunks: Shape) -> dict[str, Any]:
+        shards = tuple(
+            min(padded_length(n, chunk), most)
+            for n, chunk, most in zip(shape, chunks, (UNIT_Z, SHARD_YX, SHARD_YX), strict=True)
+        )
+        return {
+            "shards": (1, *shards) if self.channels else shards,
+            # a checksum after each chunk: one that was changed later cannot be read, whoever reads it
+            "compressors": [BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
+            "dimension_names": self._axes,
+        }
+
+    def _as_zarr_2(self) -> dict[str, Any]:
+        return {
+            "compressors": numcodecs.Blosc(cname="zstd", clevel=1, shuffle=numcodecs.Blosc.BITSHUFFLE),
+            "chunk_key_encoding": {"name": "v2", "separator": "/"},
+            "fill_value": 0,
+            "attributes": {"_ARRAY_DIMENSIONS": list(self._axes)},  # by which xarray knows them
+        }
+
     def _move(self, own: Path, level: int) -> dict[str, str]:
         digests = {}
         folders = set()
-        for file in sorted(path for path in (own / "c").rglob("*") if path.is_file()):
+        described = ("zarr.json", ".zarray", ".zattrs")
+        for file in sorted(path for path in own.rglob("*") if path.is_file() and path.name not in described):
             sync(file)
             name = f"{level}/{file.relative_to(own).as_posix()}"
             digests[name] = sha256_file(file)

@@ -27,7 +27,7 @@ COLUMNS = (
 )
 _FROM_MODEL = (
     *("family", "seed", "generator", "selected", "config_digest", "weights_sha256", "patches_sha256"),
-    *("normalisation", "plugin", "made_with", "warnings"),
+    *("normalisation", "started_from", "plugin", "made_with", "warnings"),
 )
 
 
@@ -123,12 +123,11 @@ def _volume(path: Path, results: Path, *, kept: bool) -> dict[str, Any]:
     if not kept or not path.exists():
         beside = io.read_json(path.with_name(path.name.removesuffix(".ome.zarr") + ".digest"))
         return {"path": str(path.relative_to(results)), "kept": False, "units_sha256": beside["sha256"]}
-    attributes = io.read_json(path / "zarr.json").get("attributes", {})
     return {
         "path": str(path.relative_to(results)),
         "kept": True,
         "sha256": raw_digest([path]),
-        **attributes.get("txm2sem", {}),
+        **io.read_marks(path),
     }
 
 

@@ -164,7 +164,4 @@ def _of_volumes(volumes: Sequence[VolumeEntry]) -> list[str]:
 
 
 def _written(path: Path) -> list[str]:
-    metadata = path / "zarr.json"
-    if not metadata.exists():
-        return []
-    return [str(text) for text in io.read_json(metadata).get("attributes", {}).get("txm2sem", {}).get("warnings", [])]
+    return [str(text) for text in io.read_marks(path).get("warnings", [])]

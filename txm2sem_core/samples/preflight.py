@@ -16,6 +16,7 @@ from txm2sem_core.samples.context import check_context, widest_context
 from txm2sem_core.samples.feasibility import check_feasible, check_labels, check_sample
 from txm2sem_core.samples.own_networks import check_own_networks
 from txm2sem_core.samples.pixel_checks import check_pixels
+from txm2sem_core.samples.starts import check_starts
 from txm2sem_core.samples.stated_sizes import check_sizes
 from txm2sem_core.samples.table import Sample, read_samples
 
@@ -106,13 +107,14 @@ def look_at_pixels(checked: Checked) -> list[str]:
 
 
 def before_planning(checked: Checked) -> None:
-    """What the workflow does once: run the user's own networks, look at pixels, and say the warnings.
+    """What the workflow does once: run the user's own networks, look at models, pixels, and say the warnings.
 
     Raises:
-        ConfigError, InputError: see `check_own_networks` and `check_pixels`.
+        ConfigError, InputError: see `check_own_networks`, `check_starts` and `check_pixels`.
     """
     for config in {id(one): one for one in checked.of_sample.values()}.values():
         check_own_networks(config)
+        check_starts(config, checked.samples)
     for warning in look_at_pixels(checked):
         print(f"txm2sem: warning: {warning}", file=sys.stderr)
 
@@ -134,6 +136,8 @@ def check_file(path: Path) -> str:
         )
     try:
         checked = check_run(values, str(path))
+        for of_sample in checked.of_sample.values():
+            check_starts(of_sample, checked.samples)
         warnings = look_at_pixels(checked)
     except OSError as error:  # a name that is too long, say
         raise InputError(f"{error.filename or path}: this cannot be read ({error.strerror}).") from error

@@ -28,6 +28,7 @@ from txm2sem_core.training.batches import epoch_batches, training_distribution
 from txm2sem_core.training.denoised import with_denoised_targets
 from txm2sem_core.training.resume import state_key
 from txm2sem_core.training.slice_stacks import SliceStacks
+from txm2sem_core.training.start import start_of
 from txm2sem_core.training.trainer import DIED, Plan, Trainer
 from txm2sem_core.training.validation import validate
 from txm2sem_core.training.volume_fit import check_volume
@@ -74,13 +75,15 @@ def train_model(
         overwrite: an earlier model of ours in `output`, of other settings, is replaced when this one is trained.
 
     Raises:
-        ConfigError: patches, volume and settings do not fit, or the device is not there.
+        ConfigError: patches, volume and settings do not fit, or the device is not there; or no weight of the model of
+            `settings.init_from` can be taken.
         InputError: the volume cannot be read, has no slices to draw from, or is not that of the patches; or something
             else stands in `output` (see `io.check_output`).
         TrainingError: a loss is not finite or too large, or the process got a signal to end.
         OutOfMemoryError: a step does not fit into memory.
     """
-    io.check_output([patches, volume, measured], files=[output / file for file in MODEL_FILES])
+    read = [patches, volume, measured, None if settings.init_from is None else Path(settings.init_from)]
+    io.check_output(read, files=[output / file for file in MODEL_FILES])
     store, family = io.read_patch_store(patches).in_memory(), family_of(settings)
     _check_fit(store, settings)
     with io.exclusive(output, f"train {name}"), memory_remedy(f"train {name}: a step", _MEMORY_REMEDY):
@@ -90,8 +93,11 @@ def train_model(
         if settings.denoise:
             store = with_denoised_targets(store, settings.denoise, name)
         store, slice_stacks = _with_stacks(store, settings, volume, measured, name)
-        key = state_key(store, slice_stacks, settings, seed)
-        plan = Plan(store, slice_stacks, family, seed, output, key, name, tensorboard)
+        start = start_of(family)
+        if start is not None:
+            print(f"train {name}: starts from {start.model}: {start.fit.text()}.", file=sys.stderr)
+        key = state_key(store, slice_stacks, settings, seed, "" if start is None else start.weights_sha256)
+        plan = Plan(store, slice_stacks, family, seed, output, key, name, tensorboard, start)
         _train(plan, device, overwrite=overwrite)
 
 
@@ -121,7 +127,8 @@ def _train(plan: Plan, device: str, *, overwrite: bool) -> None:
         plan.family.complete(generator, plan.store)
     used, history = device_name(trainer.learner.device), pd.DataFrame(trainer.reached.history)
     chosen, _ = _chosen(history, plan.family)
-    warnings = [DIED] if trainer.is_constant(weights[chosen]) else []
+    warnings = [] if plan.start is None else plan.start.warnings()
+    warnings += [DIED] if trainer.is_constant(weights[chosen]) else []
     if _is_untrained(weights[chosen], plan):
         rate = plan.family.settings.optimiser.learning_rate
         warnings.append(
@@ -187,6 +194,8 @@ def _criteria(history: pd.DataFrame, family: Family) -> list[float]:
 def _is_untrained(generator: ImageGenerator, plan: Plan) -> bool:
     """Whether the weights are those that the training began with, but for rounding."""
     begun = build_generator(**plan.family.generator_arguments(), seed=plan.seed)
+    if plan.start is not None:
+        plan.start.put_into(begun)
     now, before = (torch.cat([p.detach().flatten() for p in each.parameters()]) for each in (generator, begun))
     return bool((now - before).abs().max() <= _SAME_WEIGHT * before.abs().max())
 
@@ -259,6 +268,7 @@ def _describe(plan: Plan, history: pd.DataFrame, chosen: str, made: dict[str, st
         "inference_mode": settings.inference_mode,
         "family": settings.family,
         "seed": plan.seed,
+        **({} if plan.start is None else {"started_from": plan.start.record()}),
         "selected": {"weights": chosen, "epoch": int(epoch), "criterion": settings.select},
         "settings": settings.model_dump(mode="json"),
         "config_digest": hashlib.sha256(settings.canonical_json().encode()).hexdigest(),

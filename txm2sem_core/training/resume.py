@@ -43,12 +43,18 @@ class Progress:
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def state_key(store: PatchStore, slice_stacks: SliceStacks | None, settings: TrainSettings, seed: int) -> str:
-    """A digest of all that must be equal for a training to resume from a checkpoint."""
+def state_key(
+    store: PatchStore, slice_stacks: SliceStacks | None, settings: TrainSettings, seed: int, start: str = ""
+) -> str:
+    """A digest of all that must be equal for a training to resume from a checkpoint.
+
+    `start` tells the weights that it starts from, apart from those that the seed draws.
+    """
     own = dict.fromkeys([plugin_file(settings.generator.name), family_file(settings.family)])
     code = code_digest("training:train_model", *(file for file in own if file is not None))
     text = f"{settings.canonical_json()}|{store.digest}|{seed}|{code}|{torch.__version__}"
     text += f"|{slice_stacks.fingerprint()}" if slice_stacks else ""
+    text += f"|{start}" if start else ""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

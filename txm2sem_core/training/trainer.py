@@ -25,6 +25,7 @@ from txm2sem_core.training.norm_statistics import take_statistics
 from txm2sem_core.training.resume import Checkpoint, Progress, progress_text, termination
 from txm2sem_core.training.schedules import build_scheduler
 from txm2sem_core.training.slice_stacks import SliceStacks
+from txm2sem_core.training.start import Start
 from txm2sem_core.training.validation import validate
 
 DIED = (
@@ -51,6 +52,7 @@ class Plan:
         key: what must be the same for a training to resume where another one stopped.
         name: what the progress calls it.
         tensorboard: write TensorBoard logs to `output/tensorboard`.
+        start: the weights that it starts from; None for weights that are drawn at random.
     """
 
     store: PatchStore
@@ -61,6 +63,7 @@ class Plan:
     key: str
     name: str = "model"
     tensorboard: bool = False
+    start: Start | None = None
 
 
 class Trainer:
@@ -74,6 +77,8 @@ class Trainer:
     def __init__(self, plan: Plan, device: torch.device) -> None:
         self.plan, self.settings = plan, plan.family.settings
         self.learner: Learner = plan.family.learner(plan.seed, device)
+        if plan.start is not None:
+            plan.start.begin(self.learner)
         self.reached = Progress()
         self._source: BatchSource = plan.family.batches(plan.store)
         self._threshold = pore_threshold(plan.store)

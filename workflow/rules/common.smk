@@ -122,9 +122,19 @@ def dropout_options(run):
 
 
 def predict_settings(wildcards):
-    """What a prediction needs of `predict:`, as one canonical string; what is of samples, only for a variant with some."""
+    """What a prediction of test patches needs of `predict:`, as one canonical string."""
+    return settings_without(wildcards, {"ome_zarr"})
+
+
+def volume_settings(wildcards):
+    """The same of a volume."""
+    return settings_without(wildcards, set())
+
+
+def settings_without(wildcards, left_out):
+    """What predictions need of `predict:`; what is of samples, only for a variant with some."""
     variant = getattr(wildcards, "variant", None) or wildcards.run.split("/")[0]
-    unused = {"uncertainty", "jobs", "samples", "keep"}
+    unused = {"uncertainty", "jobs", "samples", "keep", *left_out}
     if not CONFIG.variant(variant).rules.samples:
         unused |= {"coherence"}
     return json.dumps(CONFIG.predict.model_dump(mode="json", exclude=unused), sort_keys=True)

@@ -64,7 +64,7 @@ rule predict_slab:
         runtime=minutes_of("predict_slab"),
     params:
         code=lambda w: command_code("predict"),
-        settings=predict_settings,
+        settings=volume_settings,
         model=lambda w, input: folder_of(input.model),
         volume=lambda w: FILES[w.sample].input_volume(w.variant),
         of_volume=lambda w: FILES[w.sample].volume_options(w.variant),
@@ -108,7 +108,7 @@ rule predict_volume:
         runtime=minutes_of("predict_volume"),
     params:
         code=lambda w: command_code("predict"),
-        settings=predict_settings,
+        settings=volume_settings,
         model=lambda w, input: folder_of(input.model),
         volume=lambda w: FILES[w.sample].input_volume(w.variant),
         of_volume=lambda w: FILES[w.sample].volume_options(w.variant),
@@ -214,7 +214,7 @@ rule predict_slab_uncertainty:
         runtime=minutes_of("predict_slab_uncertainty"),
     params:
         code=lambda w: command_code("predict"),
-        settings=predict_settings,
+        settings=volume_settings,
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
         volume=lambda w: FILES[w.sample].input_volume(w.run.split("/")[0]),
@@ -258,7 +258,7 @@ rule predict_volume_uncertainty:
         runtime=minutes_of("predict_volume_uncertainty"),
     params:
         code=lambda w: command_code("predict"),
-        settings=predict_settings,
+        settings=volume_settings,
         models=lambda w, input: model_options(input.models),
         dropout=lambda w: dropout_options(w.run),
         volume=lambda w: FILES[w.sample].input_volume(w.run.split("/")[0]),

@@ -1,6 +1,7 @@
 # The user's raw files, and what a phantom left in their place: as inputs of rules, and as digests among their params.
 from txm2sem_core.provenance import raw_digest
 from txm2sem_core.samples.pairs import label_files, pair_files
+from txm2sem_core.samples.starts import place_in_run, weights_digest
 from txm2sem_core.samples.volume import volume_files
 
 
@@ -72,3 +73,20 @@ def volume_digest(sample):
     if SAMPLES[sample].source == "phantom" or not FILES[sample].has_volume:
         return ""
     return raw_digest(volume_files(SAMPLES[sample], FILES[sample].raw))
+
+
+def starting_model(variant):
+    """The model that a training starts from, as inputs: one of this run, which is made first, or the user's."""
+    folder = CONFIG.variant(variant).init_from
+    if folder is None:
+        return []
+    description, weights = f"{folder}/model.json", f"{folder}/generator.safetensors"
+    if place_in_run(folder, CONFIG, SAMPLES):
+        return [description, ancient(weights)]
+    return given([description, weights])
+
+
+def starting_digest(variant):
+    """A digest of the user's model that a training starts from, as a param; of one of this run, its input tells."""
+    folder = CONFIG.variant(variant).init_from
+    return "" if folder is None or place_in_run(folder, CONFIG, SAMPLES) else weights_digest(folder)

@@ -8,6 +8,7 @@ rule train_model:
         description=lambda w: f"{FILES[w.sample].store_of(w.variant)}/store.json",
         kept=lambda w: kept_in(FILES[w.sample].store_of(w.variant)),
         volume=lambda w: training_volume(w.sample, w.variant),
+        start=lambda w: starting_model(w.variant),
     output:
         weights="<results>/{sample}/models/{variant}/seed{seed}/generator.safetensors",
         model="<results>/{sample}/models/{variant}/seed{seed}/model.json",
@@ -34,6 +35,7 @@ rule train_model:
         model=lambda w, output: folder_of(output.model),
         volume=lambda w: FILES[w.sample].training_options(w.variant),
         raw_digest=lambda w: volume_digest(w.sample) if FILES[w.sample].draws_from_volume(w.variant) else "",
+        init_from=lambda w: starting_digest(w.variant),
     shell:
         "trap : TERM; "
         "python -m txm2sem_core train --patches {params.patches:q} --settings {params.settings:q} --seed {wildcards.seed}"

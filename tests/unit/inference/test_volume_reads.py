@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_volumes import make_model
 
-from txm2sem_core.inference import predict_volume
+from txm2sem_core.inference import predict_volume, volume_job
 from txm2sem_core.inference.streaming import BackgroundWriter
 from txm2sem_core.io import Volume, read_json
 
@@ -43,7 +43,7 @@ def test_no_slice_is_read_twice_before_the_prediction(
 
     source = replace(Volume.of_array(voxels, (9.0, 9.0, 9.0)), _read=read)
     before: list[list[tuple[int, int]]] = []
-    monkeypatch.setattr("txm2sem_core.inference.volumes.job_digest", lambda *_: before.append(list(reads)) or "0" * 16)
+    monkeypatch.setattr(volume_job, "job_digest", lambda *_: before.append(list(reads)) or "0" * 16)
     predict_volume(make_model(tmp_path / "m"), source, tmp_path / "v.ome.zarr", device="cpu")
     (looked_at,) = before
     assert len(looked_at) == len(set(looked_at)) == 5

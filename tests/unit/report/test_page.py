@@ -246,6 +246,19 @@ def test_same_report_same_bytes(report: ReportData, tmp_path: Path) -> None:
     assert written(copy.deepcopy(report), tmp_path) == written(report, tmp_path)
 
 
+@pytest.mark.parametrize(("file", "version", "zarr"), [("zarr.json", "0.5", 3), (".zgroup", "0.4", 2)])
+def test_the_version_of_the_volumes_is_said(
+    report: ReportData, tmp_path: Path, file: str, version: str, zarr: int
+) -> None:
+    path = tmp_path / "sem.ome.zarr"
+    path.mkdir()
+    (path / file).touch()
+    report["samples"][0]["volumes"] = [{"variant": "a", "path": str(path)}]
+    html = written(report, tmp_path)
+    assert " ".join(f"OME-Zarr ({version}, Zarr {zarr})".split()) in " ".join(html.split())
+    assert f"zarr{zarr}://http://localhost:8000/sem.ome.zarr" in html
+
+
 def test_report_without_viewer_volumes_and_table(report: ReportData, tmp_path: Path) -> None:
     sample = report["samples"][0]
     sample["viewer"] = None

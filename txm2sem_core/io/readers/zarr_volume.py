@@ -132,18 +132,20 @@ def _is_array(path: Path) -> bool:
 
 
 def _check_shards(folder: Path, array: zarr.Array) -> None:
-    """See that a volume of ours has all its shards: zarr reads one that is gone as zeros, and we write every one.
+    """See that a volume of ours has all its shards, or chunks: zarr reads one that is gone as zeros; we write each.
 
     Raises:
         ValueError: names the first that is not there, or is empty.
     """
-    if array.shards is None:
+    format_3 = array.metadata.zarr_format == 3
+    pieces = array.shards if format_3 else array.chunks
+    if pieces is None:
         return
-    counts = [-(-n // shard) for n, shard in zip(array.shape, array.shards, strict=True)]
+    counts = [-(-n // piece) for n, piece in zip(array.shape, pieces, strict=True)]
     for position in np.ndindex(*counts):
-        file = folder.joinpath("c", *map(str, position))
+        file = folder.joinpath(*["c"] * format_3, *map(str, position))
         if not file.is_file() or not file.stat().st_size:
-            raise ValueError(f"its shard {file.relative_to(folder.parent)} is missing")
+            raise ValueError(f"its {'shard' if format_3 else 'chunk'} {file.relative_to(folder.parent)} is missing")
 
 
 def _multiscale_of_one(node: zarr.Group) -> bool:

@@ -144,6 +144,7 @@ def _link(path: str, output: Path) -> dict[str, str]:
     return {
         "address": _address(path, output) + "/",
         "name": quote(Path(path).name),
+        "zarr": "2" if (Path(path) / ".zgroup").exists() else "3",
         "path_word": shell_word(path),
         "folder_word": shell_word(str(Path(path).parent)),
     }
