@@ -167,6 +167,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("register.smooth_px", 1.5, ALL_FROM_REGISTER),
     ("register.levels", 3, ALL_FROM_REGISTER),
     ("register.max_rotation_deg", 12, ALL_FROM_REGISTER),
+    ("register.max_tilt_deg", 10, ALL_FROM_REGISTER),
     ("register.max_scale_percent", 12, ALL_FROM_REGISTER),
     ("register.scales", [0.5, 1.5], ALL_FROM_REGISTER),
     ("register.mirrored", False, ALL_FROM_REGISTER),

@@ -61,6 +61,9 @@ class RegisterSettings(Settings):
         "least and greatest width of a FIB-SEM pixel, in TXM pixels, where neither fits; `[1, 1]`: no others",
     )
     mirrored: bool = setting(True, "whether a FIB-SEM slice may be mirrored; tried only where it is refused as it is")
+    max_tilt_deg: Annotated[float, Field(ge=0, le=30)] = setting(
+        15.0, "how far a FIB-SEM slice's normal may lie from the z axis, where its plane is sought in the volume"
+    )
     max_shift_fraction: Fraction = setting(
         1.0, "bound of the centre's shift, as a share of the TXM slice's shorter side; 1 = anywhere"
     )

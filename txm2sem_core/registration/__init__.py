@@ -5,6 +5,8 @@
 - `estimate`: the transform of slices that nearly lie on each other, its quality metrics, and whether it is accepted
 - `frames`, `poses`: slices of any scale, and the coarse search over all turns, mirrored or not
 - `placing`: one after the other: nearly upright, else anywhere
+- `volume_levels`, `volume_search`, `volume_refine`, `volume_placing`: the plane of a slice in a volume
+- `plane_cut`: the volume on such a plane
 - `landmarks`: points that someone has marked by hand
 - `data_bar`: rows of a FIB-SEM slice that are no image
 - `diagnosis`, `numbering`, `neighbours`: what is wrong with refused pairs, and with a whole set
