@@ -20,6 +20,7 @@ from txm2sem_core.intensity.measured import Slice, filled, measured_share
 from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.diagnosis import explain
 from txm2sem_core.registration.estimate import Registration
+from txm2sem_core.registration.frames import placed_on
 from txm2sem_core.registration.landmarks import BY_HAND, place_by_landmarks
 from txm2sem_core.registration.neighbours import similarity_beside
 from txm2sem_core.registration.numbering import find_numbering
@@ -139,7 +140,7 @@ def register_files(
         reasons = [*placed.reasons, *_unmeasured(txm, sem)]
         reasons += [BY_HAND if pair.landmarks else explain(txm, sem, settings, pair.stated_scale)]
         raise RegistrationError(f"{moving} on {fixed}: refused, {'; '.join(reasons)}. {REMEDY}.")
-    registered = sem.image if settings.transform == "none" else _placed(sem, found.matrix, txm.shape)
+    registered = sem.image if settings.transform == "none" else placed_on(sem, found.matrix, txm.shape)
     crop = _crop(found, settings, sem.shape, txm.shape, bar)
     record: dict[str, Any] = {name: _finite(value) for name, value in asdict(found).items() if name != "matrix"}
     record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform, **io.MARK}
@@ -167,14 +168,6 @@ def _read_slices(pair: RawPair, settings: RegisterSettings) -> _Read:
             "must be of one shape. Crop them alike, or choose another transform."
         )
     return _Read(txm, sem, bar)
-
-
-def _placed(sem: Slice, matrix: Matrix, shape: tuple[int, int]) -> Array:
-    """A slice on the fixed grid. Where it was not measured, by nearest neighbour: it mixes with nothing."""
-    if sem.mask.all():
-        return warp(sem.image, matrix, shape)
-    within = covered_by(sem.mask, matrix, shape)
-    return np.where(within, warp(sem.filled, matrix, shape), warp(sem.image, matrix, shape, order=0))
 
 
 def _has_nan(image: Array) -> bool:
@@ -273,7 +266,7 @@ def _kept(
     placed = {"sem": sem.image} | on_sem
     if settings.transform != "none":
         placed = {name: _placed_mask(name, image, found.matrix, txm.shape) for name, image in on_sem.items()}
-        placed = {"sem": _placed(sem, found.matrix, txm.shape)} | placed
+        placed = {"sem": placed_on(sem, found.matrix, txm.shape)} | placed
         sem_measured = covered_by(sem_measured, found.matrix, txm.shape)
     charged = io.not_zero(placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8)))
     masks = {"mask": ~charged & txm.mask & sem_measured, "charge": charged}

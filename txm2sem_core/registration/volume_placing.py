@@ -42,6 +42,8 @@ class PlacedPlane:
     cut: PlaneCut | None  # the volume on that plane
     found: Registration | None  # of the slice on it
     reasons: list[str]
+    shape: tuple[int, int]  # (Y, X) of the slice
+    held: bool = False  # believed since it lies where its neighbours in a stack put it, not by its halves
 
     @property
     def accepted(self) -> bool:
@@ -68,7 +70,7 @@ def place_in_volume(
     bounds = Bounds.of(settings, z or (0, volume.shape[0] - 1))
     found = find_plane(volume, moving, _scales(settings, stated_scale, moving, volume), bounds)
     if found is None:
-        return PlacedPlane(None, 0.0, None, None, ["too little is seen in it to be searched for"])
+        return PlacedPlane(None, 0.0, None, None, ["too little is seen in it to be searched for"], moving.shape)
     return judged(volume, moving, *found, settings, stated_scale)
 
 
@@ -79,23 +81,26 @@ def judged(
     score: float,
     settings: RegisterSettings,
     stated_scale: float = float("nan"),
+    disagreement_px: float | None = None,
 ) -> PlacedPlane:
     """A plane with its quality metrics, and the reasons to refuse it.
 
     Those of a slice on a slice (`estimate.judge`) where the volume is cut by the plane; but that both halves of the
-    slice must come to lie where the whole does, within the volume: each sees as much of it as is believed.
+    slice must come to lie where the whole does, within the volume, unless how far two estimates disagree is given.
     """
     cut = cut_volume(volume.volume, plane, moving.shape, volume.aspect)
     if cut is None or min(cut.txm.shape) < SMALLEST_SIDE_PX:
-        return PlacedPlane(plane, score, None, None, ["it is found beyond the volume"])
+        return PlacedPlane(plane, score, None, None, ["it is found beyond the volume"], moving.shape)
+    if disagreement_px is None:
+        disagreement_px = max(half_disagreements(volume, moving, plane))
     found = describe_matrix(Scaled(cut.txm), Scaled(moving), cut.matrix, settings)
-    found = replace(found, disagreement_px=max(half_disagreements(volume, moving, plane)))
+    found = replace(found, disagreement_px=disagreement_px)
     anywhere = settings.model_copy(update={"max_shift_fraction": 1.0, "min_overlap": 1e-6})
     reasons = judge(found, anywhere, cut.txm.shape, stated_scale)
     tilt = planes.tilt_deg(plane, volume.aspect)
     if tilt > settings.max_tilt_deg + TILT_TOLERANCE_DEG:
         reasons.append(f"tilt {tilt:.3g} > register.max_tilt_deg {settings.max_tilt_deg:g}")
-    return PlacedPlane(plane, score, cut, found, reasons)
+    return PlacedPlane(plane, score, cut, found, reasons, moving.shape)
 
 
 def _scales(settings: RegisterSettings, stated: float, moving: Slice, volume: VolumeLevels) -> list[float]:
@@ -154,8 +159,7 @@ def _refine_all(
     volume: VolumeLevels, factor: int, template: Template, starts: Sequence[Matrix], bounds: Bounds
 ) -> list[tuple[float, Matrix]]:
     """Starts after refinement at one level, best first, without duplicates."""
-    level, free = volume.at(factor), bounds.free_scale
-    ranked = [refined(level, template, start, volume.aspect, with_scale=free) for start in starts]
+    ranked = [refined(volume.at(factor), template, start, volume.aspect, bounds.free) for start in starts]
     return _distinct(template, ranked, factor)
 
 
@@ -216,7 +220,7 @@ def _half(
         if k == factor:
             start[:, 3] = plane @ _best_shift(volume, k, here, box, plane)
         template = Template.of(here, box)
-        score, start = refined(volume.at(k), template, start, volume.aspect, with_scale=False)
+        score, start = refined(volume.at(k), template, start, volume.aspect, "rigid")
         if not np.isfinite(score):
             return float("inf")
         corners = _corners(here, box)

@@ -7,6 +7,7 @@ variance 1). SimpleITK registers images of equal dimensions only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ LEAST_SHARED = 0.6  # of a slice's pixels that must lie within the volume
 STEPS = 25
 SETTLED_PX = 0.01  # of the level's voxels: a step that moves no corner further is the last
 DAMPING = 1e-3
+Free = Literal["shift", "rigid", "similarity"]
+PARAMETERS: dict[Free, slice] = {"shift": slice(3, 6), "rigid": slice(0, 6), "similarity": slice(0, 7)}
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,17 @@ def measure(level: Level, template: Template, plane: Matrix) -> NDArray[np.float
 
 
 def refined(
-    level: Level, template: Template, plane: Matrix, aspect: float = 1.0, *, with_scale: bool = True
+    level: Level, template: Template, plane: Matrix, aspect: float = 1.0, free: Free = "similarity"
 ) -> tuple[float, Matrix]:
-    """The plane next to `plane` at which the features correlate best, after the correlation there."""
+    """The plane next to `plane` at which the features correlate best, after the correlation there.
+
+    Args:
+        level: of the volume.
+        template: the slice.
+        plane: the start.
+        aspect: height of a voxel over its width.
+        free: what is found: shifts alone, turns and tilts too, or also the scale.
+    """
     sign = np.where(measure(level, template, plane)[0] < 0, -1.0, 1.0)
     signs = np.array([[sign], [1.0]])
     best, best_score, damping = plane, -np.inf, DAMPING
@@ -107,7 +118,7 @@ def refined(
                 break
         else:
             best, best_score, damping = trial, score, max(damping / 10, 1e-6)
-            jacobian = _jacobian(level, template, best, points, within, aspect, with_scale=with_scale)
+            jacobian = _jacobian(level, template, best, points, within, aspect)[PARAMETERS[free]]
             spread = values[:, within].std(axis=1, keepdims=True)
             spread = np.where(spread > 0, spread, 1)
             error = (signs * _standard(template.values[:, within]) - _standard(values[:, within])).ravel()
@@ -115,7 +126,8 @@ def refined(
             slopes = slopes - slopes.mean(axis=1, keepdims=True)
             normal, right = slopes @ slopes.T, slopes @ error
         matrix = normal + damping * np.diag(np.diag(normal)) + 1e-9 * np.eye(len(normal))
-        step = np.linalg.solve(matrix, right)
+        step = np.zeros(7)
+        step[PARAMETERS[free]] = np.linalg.solve(matrix, right)
         trial = _moved(best, template, step, aspect, level)
         if _shift(best, trial, template, aspect) < SETTLED_PX * level.factors[2]:
             break
@@ -139,8 +151,6 @@ def _jacobian(
     points_zyx: Matrix,
     within: NDArray[np.bool_],
     aspect: float,
-    *,
-    with_scale: bool,
 ) -> Array:
     """Slopes [parameters, kinds, N] of the features along turns, shifts and scale."""
     half = 0.5 * level.factors
@@ -154,7 +164,7 @@ def _jacobian(
     centre, reach = _frame(template, plane)
     x, y, z = ((points_zyx[::-1][:, within] - centre[:, None]) / reach) * np.array([[1.0], [1.0], [aspect]])
     of = [by_z * y - by_y * z, by_x * z - by_z * x, by_y * x - by_x * y, by_x, by_y, by_z]
-    return np.stack([*of, by_x * x + by_y * y + by_z * z] if with_scale else of)
+    return np.stack([*of, by_x * x + by_y * y + by_z * z])
 
 
 def _moved(plane: Matrix, template: Template, step: Array, aspect: float, level: Level) -> Matrix:
@@ -163,7 +173,7 @@ def _moved(plane: Matrix, template: Template, step: Array, aspect: float, level:
     longest = 2.0 * level.factors[2]
     step = step * min(1.0, longest / max(1e-12, float(np.abs(step).max())))
     space = np.array([1.0, 1.0, aspect])
-    growth = np.exp(step[6] / reach) if len(step) > 6 else 1.0
+    growth = np.exp(step[6] / reach)
     turned = growth * planes.rotation(step[:3] / reach) @ (plane[:, :2] * space[:, None])
     origin = (plane[:, 3] - centre) * space
     moved = growth * planes.rotation(step[:3] / reach) @ origin + (centre * space) + step[3:6]

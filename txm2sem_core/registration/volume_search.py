@@ -18,7 +18,7 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.geometry import Matrix
 from txm2sem_core.registration.poses import TURN_STEP_DEG, turned, upright, upright_matrix
 from txm2sem_core.registration.volume_levels import Image, Level, Seen
-from txm2sem_core.registration.volume_refine import Template, correlations, nearest, score_of
+from txm2sem_core.registration.volume_refine import Free, Template, correlations, nearest, score_of
 
 COARSE_SIDE_PX = 36
 STRONGEST = 80  # untilted places at which tilts are tried
@@ -36,12 +36,12 @@ class Bounds:
     max_turn_deg: float = 180.0
     max_tilt_deg: float = 15.0
     mirrored: bool = True
-    free_scale: bool = True  # whether the scale is found, or stays as it is stated
+    free: Free = "similarity"  # rigid: the scale stays as it is stated
 
     @classmethod
     def of(cls, settings: RegisterSettings, z: tuple[float, float]) -> Bounds:
         """Those of the settings, between two slices of the volume."""
-        free = settings.transform in ("similarity", "affine")
+        free: Free = "similarity" if settings.transform in ("similarity", "affine") else "rigid"
         return cls(z, settings.max_rotation_deg, settings.max_tilt_deg, settings.mirrored, free)
 
 
