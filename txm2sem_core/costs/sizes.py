@@ -64,7 +64,7 @@ def sizes_of(sample: Sample, phantom: PhantomSettings, raw: Path) -> Sizes:
         depth, height, width = phantom.shape
         return Sizes(len(pair_slices(depth, phantom.pair_every)), (height, width), phantom.shape)
     pairs = list_pairs(sample, raw)
-    kinds = [(io.image_kind(pair.txm), io.image_kind(pair.sem)) for pair in pairs]
+    kinds = [(pair.txm_kind(), io.image_kind(pair.sem)) for pair in pairs]
     shapes = [shape for pair in kinds for shape, _ in pair]
     largest = max(shapes, key=math.prod)
     volume = open_sample_volume(sample, raw)

@@ -11,11 +11,12 @@
 - `landmarks`: points that someone has marked by hand
 - `data_bar`: rows of a FIB-SEM slice that are no image
 - `diagnosis`, `numbering`, `neighbours`: what is wrong with refused pairs, and with a whole set
-- `stage`, `tables`: files in, files out
+- `stage`, `tables`: files in, files out; `plane_pairs`: of a sample without TXM slices
 """
 
 from txm2sem_core.registration.estimate import Registration, estimate_transform, judge
 from txm2sem_core.registration.placing import Placed, place
+from txm2sem_core.registration.plane_pairs import register_planes
 from txm2sem_core.registration.stage import register_files, register_pairs
 from txm2sem_core.registration.volume_stage import is_volume, register_in_volume
 
@@ -29,4 +30,5 @@ __all__ = [
     "register_files",
     "register_in_volume",
     "register_pairs",
+    "register_planes",
 ]

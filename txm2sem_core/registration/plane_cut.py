@@ -9,7 +9,7 @@ import numpy as np
 from txm2sem_core import planes
 from txm2sem_core.geometry import Matrix
 from txm2sem_core.intensity.measured import Slice
-from txm2sem_core.io import Volume
+from txm2sem_core.io import Volume, volume_on
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,3 @@ def cut_volume(volume: Volume, plane: Matrix, shape: tuple[int, int], aspect: fl
     grid = planes.of_pixels(grid, np.linalg.inv(corner).astype(np.float64))
     size = (int(rows[-1]) - y0 + 1, int(columns[-1]) - x0 + 1)
     return PlaneCut(volume_on(volume, grid, size), grid, corner @ matrix)
-
-
-def volume_on(volume: Volume, grid: Matrix, shape: tuple[int, int], normal: float = 0.0) -> Slice:
-    """The volume on a grid [Y, X] of `PlaneCut`, `normal` pixels along its normal; not measured beyond the volume."""
-    image = planes.sample(volume.read_part, volume.shape, grid, shape, normal)
-    within = planes.covered(grid, shape, volume.shape, normal)
-    if volume.mask is not None:
-        known = planes.sample(volume.mask.read_part, volume.shape, grid, shape, normal, order=0)
-        within &= known.astype(bool)
-    return Slice(image, None if within.all() else within)

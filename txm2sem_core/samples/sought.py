@@ -46,4 +46,9 @@ def depths_sought(text: str, count: int) -> list[Depths | None]:
     if len(guesses) not in (1, count):
         raise ConfigError(f"{len(guesses)} first guesses are given for {count} slices. Give one for all, or one each.")
     guesses = guesses * count if len(guesses) == 1 else guesses
-    return [(guess - GUESS_REACH, guess + GUESS_REACH) for guess in guesses]
+    return [around(guess) for guess in guesses]
+
+
+def around(guess: float) -> Depths:
+    """The slices about a first guess."""
+    return guess - GUESS_REACH, guess + GUESS_REACH
