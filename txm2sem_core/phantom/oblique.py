@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txm2sem_core import planes
+from txm2sem_core.config import PhantomSettings
+from txm2sem_core.errors import ConfigError
 from txm2sem_core.phantom import sem
+from txm2sem_core.phantom.grains import as_generator
 from txm2sem_core.planes import Matrix
 
 TRIES = 1000
@@ -78,6 +81,39 @@ def jittered_stack(plane: Matrix, spacings: Sequence[float], jitter: float, rng:
         moved[:, 3] = plane @ (x, y, distance + n, 1.0)
         found.append(moved)
     return found
+
+
+def milled_planes(settings: PhantomSettings) -> tuple[list[Matrix], tuple[int, int]]:
+    """The planes of the phantom's milled stack, in its middle, and the shape (Y, X) of its slices.
+
+    Raises:
+        ConfigError: they reach beyond the volume.
+    """
+    milled, volume = settings.milled, settings.shape
+    aspect = settings.voxel_size_nm[0] / settings.voxel_size_nm[2]
+    shape = int(milled.share * volume[1] / milled.pixel), int(milled.share * volume[2] / milled.pixel)
+    middle = planes.centred_plane(
+        ((volume[2] - 1) / 2, (volume[1] - 1) / 2, (volume[0] - 1) / 2),
+        shape,
+        milled.pixel,
+        milled.turn_deg,
+        milled.tilt_deg,
+        milled.towards_deg,
+        mirrored=milled.mirrored,
+        aspect=aspect,
+    )
+    spacing, jitter = milled.spacing / milled.pixel, milled.jitter / milled.pixel
+    distances = [spacing * (k - (milled.slices - 1) / 2) for k in range(milled.slices)]
+    stack = jittered_stack(middle, distances, jitter, as_generator(settings.seed, "milled"))
+    for plane in stack:
+        corners = planes.corners_xyz(plane, shape)
+        if (corners < 0).any() or (corners > np.array(volume[::-1]) - 1).any():
+            raise ConfigError(
+                f"phantom.milled: a stack of {milled.slices} slices with tilt_deg = {milled.tilt_deg:g} reaches beyond "
+                f"a volume of {list(volume)} voxels (Z, Y, X). Lower slices, spacing, share or tilt_deg, or enlarge "
+                "phantom.shape."
+            )
+    return stack, shape
 
 
 def cut_plane(

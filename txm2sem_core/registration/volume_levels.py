@@ -15,6 +15,8 @@ from txm2sem_core.registration.poses import features_of
 
 Image = NDArray[np.float32]
 
+FEWEST_SLICES = 8  # that a volume is shrunk to along z: a thin one keeps voxels that are lower than wide
+
 
 @dataclass(frozen=True)
 class Level:
@@ -49,12 +51,12 @@ class VolumeLevels:
         return self.volume.shape
 
     def at(self, factor: int) -> Level:
-        """The volume on voxels `factor` times as wide, and about as high as wide.
+        """The volume on voxels `factor` times as wide, and about as high as wide where it is thick enough.
 
         Grey levels and edges of each slice of these, without drift and evened out (see `poses`).
         """
         if factor not in self._levels:
-            high = max(1, round(factor / self.aspect))
+            high = max(1, min(round(factor / self.aspect), self.shape[0] // FEWEST_SLICES))
             shrunk = [self._block(z, high, factor) for z in range(0, self.shape[0] // high * high, high)]
             features, masks = [], []
             for image, mask in shrunk:

@@ -94,7 +94,7 @@ def judged(
     if disagreement_px is None:
         disagreement_px = max(half_disagreements(volume, moving, plane))
     found = describe_matrix(Scaled(cut.txm), Scaled(moving), cut.matrix, settings)
-    found = replace(found, disagreement_px=disagreement_px)
+    found = replace(found, disagreement_px=disagreement_px, overlap=1.0)  # of a slice that is cut to its extent
     anywhere = settings.model_copy(update={"max_shift_fraction": 1.0, "min_overlap": 1e-6})
     reasons = judge(found, anywhere, cut.txm.shape, stated_scale)
     tilt = planes.tilt_deg(plane, volume.aspect)
