@@ -18,18 +18,20 @@ from txm2sem_core.registration.frames import Scaled
 from txm2sem_core.registration.placing import describe_matrix
 from txm2sem_core.registration.plane_cut import PlaneCut, cut_volume
 from txm2sem_core.registration.volume_levels import Seen, VolumeLevels, seen
-from txm2sem_core.registration.volume_refine import Template, refined, sampled
-from txm2sem_core.registration.volume_search import Bounds, best_tilts, coarse_factor, untilted
+from txm2sem_core.registration.volume_refine import Free, Template, refined, sampled
+from txm2sem_core.registration.volume_search import Bounds, best_tilts, coarse_factor, find_starts, further_tilts
 
+FURTHER_STARTS = 24  # at which tilts are tried in each sheared volume
 BATCH = 12  # untilted places between two looks at the best
 CERTAIN = 0.45  # correlation at the first level beyond doubt: unrelated slices stayed below 0.32
 REFINED = (4, 4, 2)  # planes of a batch that are refined at the first level; at the second, and at further ones
 SMALLEST_SIDE_PX = 24  # of a slice, in voxels
-FINEST_SIDE_PX = 512  # a slice whose shorter side has more voxels is refined on shrunk ones: it gains nothing
+FINEST_SIDE_PX = 384  # a slice whose shorter side has more voxels by half is refined on shrunk ones
 SAME_PLACE = 1.0  # of a level's voxels that two planes lie apart which are one
 SCALE_STEP = 0.08
 TILT_TOLERANCE_DEG = 2.0
 HALF_REACH = 0.35  # of the slice's shorter side: how far along its normal each half is sought again
+HALF_FREE: Free = "shift"  # a half is too narrow to tell a tilt
 HALF_MARGIN = 0.5  # the same within the plane
 
 
@@ -130,8 +132,14 @@ def find_plane(
         here = seen(shown, scale, factor) if min(moving.shape) * scale >= SMALLEST_SIDE_PX else None
         if here is None:
             continue
-        starts = untilted(volume.at(factor), here, scale, bounds, volume.aspect)
-        found = _coarse(volume, factor, here, starts, bounds)
+        found: list[tuple[float, Matrix]] = []
+        for tilt in [(0.0, 0.0), *further_tilts(bounds.max_tilt_deg)]:
+            starts = find_starts(volume.at(factor), here, bounds, volume.aspect, tilt)
+            starts = starts[: FURTHER_STARTS if tilt[0] else None]
+            found = [*found, *_coarse(volume, factor, here, starts, bounds)]
+            if max((score for score, _ in found), default=0.0) >= CERTAIN:
+                break
+        found.sort(key=lambda each: -each[0])
         if found and (best is None or found[0][0] > best[1][0][0]):
             best = scale, found
         if best is not None and best[1][0][0] >= CERTAIN:
@@ -159,7 +167,10 @@ def _refine_all(
     volume: VolumeLevels, factor: int, template: Template, starts: Sequence[Matrix], bounds: Bounds
 ) -> list[tuple[float, Matrix]]:
     """Starts after refinement at one level, best first, without duplicates."""
-    ranked = [refined(volume.at(factor), template, start, volume.aspect, bounds.free) for start in starts]
+    ranked = []
+    for start in starts:
+        level = volume.about(factor, template.ends(start))
+        ranked.append(refined(level, template, start, volume.aspect, bounds.free))
     return _distinct(template, ranked, factor)
 
 
@@ -174,12 +185,17 @@ def _distinct(template: Template, found: Sequence[tuple[float, Matrix]], factor:
     return kept
 
 
+def finest_factor(shape: tuple[int, int], scale: float) -> int:
+    """By how much a volume is shrunk for the last refinement of a slice [Y, X]."""
+    return max(1, round(min(shape) * scale / FINEST_SIDE_PX))
+
+
 def finer(
     volume: VolumeLevels, shown: Scaled, scale: float, found: list[tuple[float, Matrix]], bounds: Bounds
 ) -> tuple[Matrix, float]:
     """Refine planes of the coarsest level at ever finer ones, fewer of them each time; the best, and its score."""
     factor = coarse_factor(shown.shape, scale)
-    finest = max(1, int(min(shown.shape) * scale / FINEST_SIDE_PX))
+    finest = finest_factor(shown.shape, scale)
     keep = REFINED[1]
     while factor > finest:
         factor = max(finest, factor // 2)
@@ -220,7 +236,8 @@ def _half(
         if k == factor:
             start[:, 3] = plane @ _best_shift(volume, k, here, box, plane)
         template = Template.of(here, box)
-        score, start = refined(volume.at(k), template, start, volume.aspect, "rigid")
+        level = volume.at(k) if k == factor else volume.about(k, template.ends(start))
+        score, start = refined(level, template, start, volume.aspect, HALF_FREE)
         if not np.isfinite(score):
             return float("inf")
         corners = _corners(here, box)

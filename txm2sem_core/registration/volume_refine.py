@@ -45,6 +45,12 @@ class Template:
         pixels = np.stack([pixels[0], pixels[1], np.zeros(len(x)), np.ones(len(x))])
         return cls(seen.features[:, y, x], pixels, mask[y, x])
 
+    def ends(self, plane: Matrix) -> Matrix:
+        """The voxels (x, y, z) [4, 3] of the corners of its bounding box on a plane."""
+        low, high = self.pixels[:2].min(axis=1), self.pixels[:2].max(axis=1)
+        corners = [[x, y, 0, 1] for x in (low[0], high[0]) for y in (low[1], high[1])]
+        return np.asarray(np.array(corners) @ plane.T)
+
     def thinned(self, most: int) -> Template:
         """At most about so many of its points."""
         step = max(1, len(self.inner) // most)

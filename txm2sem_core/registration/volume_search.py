@@ -1,8 +1,8 @@
 """Where in a volume a FIB-SEM slice may lie: any depth and shift, any turn, mirrored or not, and tilts up to a bound.
 
 A coarse search. First untilted: a tilted slice agrees with a strip of each slice of the volume that it crosses. The
-correlation of features at every whole shift in every slice ranks turns and places; then tilts are tried at the best,
-and these are refined from level to level of the volume.
+correlation of features at every whole shift in every slice ranks turns and places; then tilts are tried at the best.
+Where that is not enough, the same is done in the volume sheared by some tilts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy import fft
 
 from txm2sem_core import planes
 from txm2sem_core.config import RegisterSettings
-from txm2sem_core.geometry import Matrix
+from txm2sem_core.geometry import Mask, Matrix
 from txm2sem_core.registration.poses import TURN_STEP_DEG, turned, upright, upright_matrix
 from txm2sem_core.registration.volume_levels import Image, Level, Seen
 from txm2sem_core.registration.volume_refine import Free, Template, correlations, nearest, score_of
@@ -23,6 +23,7 @@ from txm2sem_core.registration.volume_refine import Free, Template, correlations
 COARSE_SIDE_PX = 36
 STRONGEST = 80  # untilted places at which tilts are tried
 TILT_STEP_DEG = 6.0
+FURTHER_TILT = 0.6  # of the greatest tilt
 DEPTHS = 3  # of the level's voxels that a tilted plane's centre is tried below and above
 Z_PEAKS = 2
 RANKING_POINTS = 600
@@ -50,14 +51,21 @@ def coarse_factor(moving_shape: tuple[int, int], scale: float, side_px: int = CO
     return max(1, int(min(moving_shape) * scale / side_px))
 
 
-def untilted(level: Level, moving: Seen, scale: float, bounds: Bounds, aspect: float) -> list[tuple[float, Matrix]]:
-    """Untilted places, as (strength, plane), strongest first: the strongest shifts of each turn in each slice."""
-    z0, z1 = (
-        int(np.clip(round(z), 0, level.mask.shape[0] - 1))
-        for z in level.index(np.array([[*bounds.z], [0, 0], [0, 0]]))[0]
-    )
-    fixed = level.features[:, z0 : z1 + 1]
-    known = level.mask[z0 : z1 + 1].any(axis=0)
+def find_starts(
+    level: Level, moving: Seen, bounds: Bounds, aspect: float, tilt: tuple[float, float] = (0.0, 0.0)
+) -> list[tuple[float, Matrix]]:
+    """Places of one tilt, as (strength, plane), strongest first: the strongest shifts of each turn in each slice.
+
+    Args:
+        level: the volume.
+        moving: the slice.
+        bounds: of the search.
+        aspect: height of a voxel over its width.
+        tilt: angle and direction in degrees. The volume is sheared along z until planes so tilted lie flat in it.
+    """
+    fixed, mask = _sheared(level, tilt, aspect)
+    z0, z1 = (0, len(mask) - 1) if tilt[0] else _slices(level, bounds)
+    fixed, known = fixed[:, z0 : z1 + 1], mask[z0 : z1 + 1].any(axis=0)
     side = int(np.ceil(np.hypot(*moving.mask.shape))) + 1
     shape = tuple(fft.next_fast_len(n + side // 2, real=True) for n in known.shape)
     spectra, of_known = fft.rfft2(fixed, shape), fft.rfft2(known.astype(np.float32), shape)
@@ -77,7 +85,7 @@ def untilted(level: Level, moving: Seen, scale: float, bounds: Bounds, aspect: f
             for kind, each in enumerate(maps):
                 for strength, z, y, x in _peaks(np.abs(each) if kind == 0 else each, known.shape):
                     shifted = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]) @ to_level
-                    found[kind].append((strength, _flat(shifted, z + z0, level, aspect)))
+                    found[kind].append((strength, _plane(shifted, z + z0, level, moving, tilt, aspect)))
     return [pair for of_kind in found for pair in sorted(of_kind, key=lambda pair: -pair[0])[: STRONGEST // 2]]
 
 
@@ -93,13 +101,66 @@ def _peaks(maps: Image, shape: tuple[int, ...]) -> Iterator[tuple[float, int, in
         yield float(values[z]) / noise, int(z), y, x
 
 
-def _flat(matrix: Matrix, z: int, level: Level, aspect: float) -> Matrix:
-    """The plane of a slice that a 3x3 matrix lays on slice z of a level."""
+def _slices(level: Level, bounds: Bounds) -> tuple[int, int]:
+    """The first and the last slice of a level in which a slice's centre may lie."""
+    ends = level.index(np.array([[*bounds.z], [0.0, 0.0], [0.0, 0.0]]))[0]
+    first, last = (int(np.clip(round(z), 0, level.mask.shape[0] - 1)) for z in ends)
+    return first, last
+
+
+def _rise(level: Level, tilt: tuple[float, float], aspect: float) -> Matrix:
+    """By how many slices of a level a tilted plane rises along y and x, for each of its voxels [2]."""
+    angle, towards = np.deg2rad(tilt)
+    step = np.tan(angle) * level.factors[2] / (aspect * level.factors[0])
+    return np.asarray(step * np.array([np.sin(towards), np.cos(towards)]))
+
+
+def _sheared(level: Level, tilt: tuple[float, float], aspect: float) -> tuple[Image, Mask]:
+    """A level's features and mask, shifted along z so that planes of a tilt through its middle lie flat."""
+    if not tilt[0]:
+        return level.features, level.mask
+    depth, height, width = level.mask.shape
+    by_y, by_x = _rise(level, tilt, aspect)
+    y, x = np.arange(height)[:, None] - (height - 1) / 2, np.arange(width) - (width - 1) / 2
+    at = np.arange(depth)[:, None, None] + np.rint(by_y * y + by_x * x).astype(np.intp)
+    within = (at >= 0) & (at < depth)
+    at = np.clip(at, 0, depth - 1)
+    mask = np.take_along_axis(level.mask, at, axis=0) & within
+    return np.stack([np.take_along_axis(each, at, axis=0) * mask for each in level.features]), mask
+
+
+def _plane(matrix: Matrix, z: int, level: Level, moving: Seen, tilt: tuple[float, float], aspect: float) -> Matrix:
+    """The plane of a slice that a 3x3 matrix lays on slice z of a level that was sheared by a tilt."""
     high, factor = level.factors[0], level.factors[2]
+    height, width = moving.mask.shape
+    middle = moving.pixel @ [(width - 1) / 2, (height - 1) / 2, 1]
     linear = np.zeros((3, 2))
     linear[:2] = factor * matrix[:2, :2]
-    x, y = factor * matrix[:2, 2] + (factor - 1) / 2
-    return planes.with_normal(linear, np.array([x, y, high * z + (high - 1) / 2]), aspect)
+    centre = matrix @ middle
+    rise = 0.0
+    if tilt[0]:
+        of_level = np.array(level.mask.shape[1:])
+        rise = float(_rise(level, tilt, aspect) @ (centre[1::-1] - (of_level - 1) / 2))
+    x, y = factor * centre[:2] + (factor - 1) / 2
+    middle_xyz = np.array([x, y, high * (z + rise) + (high - 1) / 2])
+    flat = planes.with_normal(linear, middle_xyz - linear @ middle[:2], aspect)
+    return _turned_about(flat, middle_xyz, tilt, aspect)
+
+
+def _turned_about(plane: Matrix, centre_xyz: Matrix, tilt: tuple[float, float], aspect: float) -> Matrix:
+    """A plane tilted about a voxel."""
+    angle, towards = np.deg2rad(tilt)
+    space = np.array([1.0, 1.0, aspect])
+    turn = planes.rotation(angle * np.array([np.sin(towards), -np.cos(towards), 0]))
+    linear = (turn @ (plane[:, :2] * space[:, None])) / space[:, None]
+    origin = centre_xyz + (turn @ ((plane[:, 3] - centre_xyz) * space)) / space
+    return planes.with_normal(linear, origin, aspect)
+
+
+def further_tilts(max_tilt_deg: float) -> list[tuple[float, float]]:
+    """Tilts and their directions in degrees for which `find_starts` is tried where an untilted start does not do."""
+    tilt = FURTHER_TILT * max_tilt_deg
+    return [(tilt, float(towards)) for towards in np.arange(0, 360, 60)] if tilt >= TILT_STEP_DEG / 2 else []
 
 
 def tilts(max_tilt_deg: float) -> list[tuple[float, float]]:
@@ -111,17 +172,11 @@ def tilts(max_tilt_deg: float) -> list[tuple[float, float]]:
     return found
 
 
-def tilted(
-    plane: Matrix, template: Template, tilt_deg: float, towards_deg: float, rise: float, aspect: float
-) -> Matrix:
+def tilted(plane: Matrix, template: Template, tilt: tuple[float, float], rise: float, aspect: float) -> Matrix:
     """A plane tilted about the slice's centre, which is then raised by so many voxels."""
-    tilt, towards = np.deg2rad([tilt_deg, towards_deg])
-    space = np.array([1.0, 1.0, aspect])
-    turn = planes.rotation(tilt * np.array([np.sin(towards), -np.cos(towards), 0]))
-    centre = plane @ template.pixels.mean(axis=1)
-    linear = (turn @ (plane[:, :2] * space[:, None])) / space[:, None]
-    origin = centre + (turn @ ((plane[:, 3] - centre) * space)) / space
-    return planes.with_normal(linear, origin + np.array([0, 0, rise]), aspect)
+    found = _turned_about(plane, plane @ template.pixels.mean(axis=1), tilt, aspect)
+    found[2, 3] += rise
+    return found
 
 
 def best_tilts(
@@ -132,9 +187,9 @@ def best_tilts(
     few = template.thinned(RANKING_POINTS)
     for start in starts:
         trials = [
-            tilted(start, template, tilt, towards, step * level.factors[0], aspect)
-            for tilt, towards in tilts(bounds.max_tilt_deg)
-            for step in (range(-DEPTHS, DEPTHS + 1) if tilt else (0,))
+            tilted(start, template, tilt, step * level.factors[0], aspect)
+            for tilt in tilts(bounds.max_tilt_deg)
+            for step in (range(-DEPTHS, DEPTHS + 1) if tilt[0] else (0,))
         ]
         scores = [score_of(correlations(few, *nearest(level, (trial @ few.pixels)[::-1]))) for trial in trials]
         best = int(np.argmax(scores))

@@ -17,7 +17,7 @@ from txm2sem_core.geometry import Matrix
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.frames import Scaled
 from txm2sem_core.registration.volume_levels import VolumeLevels, seen
-from txm2sem_core.registration.volume_placing import PlacedPlane, finer, judged, place_in_volume
+from txm2sem_core.registration.volume_placing import PlacedPlane, finer, finest_factor, judged, place_in_volume
 from txm2sem_core.registration.volume_refine import Template, refined
 from txm2sem_core.registration.volume_search import Bounds, coarse_factor
 
@@ -212,8 +212,10 @@ def _with_pose(
         here = seen(Scaled(moving), scale, factor)
         if here is None:
             return placed
-        score, start = refined(volume.at(factor), Template.of(here), start, volume.aspect, "shift")
-        if factor == 1:
+        template = Template.of(here)
+        level = volume.about(factor, template.ends(start))
+        score, start = refined(level, template, start, volume.aspect, "shift")
+        if factor <= finest_factor(moving.shape, scale):
             break
         factor = max(1, factor // 2)
     apart = planes.corner_rms(start, placed.plane, moving.shape, volume.aspect)
