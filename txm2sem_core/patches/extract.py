@@ -33,7 +33,7 @@ from txm2sem_core.samples.slice_position import (
     nearby,
     slices_around,
 )
-from txm2sem_core.samples.splits import SPLITS, apart, split_by_position
+from txm2sem_core.samples.splits import SPLITS, apart, positions_along, split_by_position
 from txm2sem_core.samples.warnings import adjacent_slices, registration_warnings
 
 FEW_LEVELS = 16  # a slice of fewer grey levels is nearly a segmentation
@@ -68,16 +68,6 @@ def split_pairs(pairs: pd.DataFrame, settings: PatchesSettings) -> pd.Series:
                 "with context their z must lie further apart. Add pairs, lower patches.context or change patches.split."
             )
     return splits
-
-
-def positions_along(pairs: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Where pairs lie, in slices of the volume, and how far each reaches to both sides: z, or along the planes' normal.
-
-    A plane of another tilt than the mean crosses several slices along the mean normal.
-    """
-    if "along_first" not in pairs:
-        return pairs["z"], pd.Series(0.0, index=pairs.index)
-    return (pairs["along_first"] + pairs["along_last"]) / 2, (pairs["along_last"] - pairs["along_first"]) / 2
 
 
 def acceptable_positions(usable: np.ndarray, nonzero: np.ndarray, settings: PatchesSettings) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 SPLITS = ("train", "validation", "test")
@@ -74,3 +75,13 @@ def drawable_slices(z: ArrayLike, splits: Sequence[str | None], depth: int, cont
     below = np.arange(context, max(context, depth - context - 1))
     near = nearest_to_training(z, splits, depth)
     return below[near[below] & near[below + 1]]
+
+
+def positions_along(pairs: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Where pairs lie, in slices of the volume, and how far each reaches to both sides: z, or along the planes' normal.
+
+    A plane of another tilt than the mean crosses several slices along the mean normal.
+    """
+    if "along_first" not in pairs:
+        return pairs["z"], pd.Series(0.0, index=pairs.index)
+    return (pairs["along_first"] + pairs["along_last"]) / 2, (pairs["along_last"] - pairs["along_first"]) / 2
