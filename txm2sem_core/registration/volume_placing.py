@@ -158,7 +158,7 @@ def _coarse(
     for k in range(0, len(starts), BATCH):
         some = best_tilts(level, template, [plane for _, plane in starts[k : k + BATCH]], bounds, volume.aspect)
         found = [*found, *_refine_all(volume, factor, template, [plane for _, plane in some[: REFINED[0]]], bounds)]
-        if max(score for score, _ in found) >= CERTAIN:
+        if max((score for score, _ in found), default=0.0) >= CERTAIN:
             break
     return _distinct(template, found, factor)
 
@@ -202,7 +202,7 @@ def finer(
         here = seen(shown, scale, factor)
         if here is None:
             break
-        found = _refine_all(volume, factor, Template.of(here), [plane for _, plane in found[:keep]], bounds)
+        found = _refine_all(volume, factor, Template.of(here), [plane for _, plane in found[:keep]], bounds) or found
         keep = REFINED[2]
     score, plane = found[0]
     return plane, score

@@ -76,10 +76,14 @@ def sampled(level: Level, points_zyx: Matrix) -> tuple[Image, NDArray[np.bool_]]
 
 def correlations(template: Template, values: Image, within: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Pearson correlation of each feature [kinds]; 0 where too little lies within the volume."""
-    if within.mean() < LEAST_SHARED:
+    if not _enough(within):
         return np.zeros(len(values))
     a, b = (_standard(each[:, within]) for each in (template.values, values))
     return np.asarray((a * b).mean(axis=1))
+
+
+def _enough(within: NDArray[np.bool_]) -> bool:
+    return within.size > 0 and float(within.mean()) >= LEAST_SHARED
 
 
 def _standard(values: Array) -> Array:
@@ -93,11 +97,6 @@ def score_of(found: NDArray[np.float64]) -> float:
     return float(abs(found[0]) + found[1]) / 2
 
 
-def measure(level: Level, template: Template, plane: Matrix) -> NDArray[np.float64]:
-    """The correlations [kinds] of a slice on a plane."""
-    return correlations(template, *sampled(level, (plane @ template.pixels)[::-1]))
-
-
 def refined(
     level: Level, template: Template, plane: Matrix, aspect: float = 1.0, free: Free = "similarity"
 ) -> tuple[float, Matrix]:
@@ -109,15 +108,23 @@ def refined(
         plane: the start.
         aspect: height of a voxel over its width.
         free: what is found: shifts alone, turns and tilts too, or also the scale.
+
+    Returns:
+        The correlation, minus infinity where too little of the slice lies within the level, and the plane.
     """
-    sign = np.where(measure(level, template, plane)[0] < 0, -1.0, 1.0)
+    values, within = sampled(level, (plane @ template.pixels)[::-1])
+    if not _enough(within):
+        return -np.inf, plane
+    sign = np.where(correlations(template, values, within)[0] < 0, -1.0, 1.0)
     signs = np.array([[sign], [1.0]])
     best, best_score, damping = plane, -np.inf, DAMPING
     trial = plane
     for _ in range(STEPS):
         points = (trial @ template.pixels)[::-1]
         values, within = sampled(level, points)
-        score = float((signs[:, 0] * correlations(template, values, within)).mean())
+        score = -np.inf
+        if _enough(within):
+            score = float((signs[:, 0] * correlations(template, values, within)).mean())
         if score <= best_score:
             damping *= 10
             if damping > 10:

@@ -184,6 +184,9 @@ def _beside(volume: VolumeLevels, one: StackSlice, i: int, settings: RegisterSet
         return PlacedPlane(None, 0.0, None, None, ["too little is seen in it to be searched for"], moving.shape)
     bounds = replace(Bounds.of(settings, (0, volume.shape[0] - 1)), free="rigid")
     start = refined(volume.at(factor), Template.of(here), expected, volume.aspect, "rigid")
+    if not np.isfinite(start[0]):
+        reason = "its neighbours put it beyond the volume"
+        return PlacedPlane(expected, 0.0, None, None, [reason], moving.shape)
     plane, score = finer(volume, Scaled(moving), scale, [start], bounds)
     found = judged(volume, moving, plane, score, settings, one.stated_scale)
     off = planes.corner_rms(plane, expected, moving.shape, volume.aspect)
