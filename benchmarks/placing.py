@@ -1,6 +1,7 @@
 """How often and how exactly a FIB-SEM slice of any turn, mirror, scale and part is found on its TXM slice.
 
     python benchmarks/placing.py FOLDER ... [--count N] [--wrong N] [--seed N] [--unstated]
+    python benchmarks/placing.py --volume PHANTOM ... [--count N] [--wrong N] [--seed N]
 
 FOLDER: the raw/ of `txm2sem phantom`, or any folder with txm/TXM000.tif ... and sem/SEM000.tif ..., slices that nearly
 lie on each other. Where there is no truth/transforms.json, what the registration of the whole slices finds takes its
@@ -9,6 +10,11 @@ to 1.25 times as wide as the TXM's, that shows 5.5 to 90 % of the area of a crop
 data bar burnt in. The pixel sizes are stated, wrong by up to 4 %, or with --unstated not at all. Printed are the share
 that is accepted, the corner error of these in TXM pixels, and the time a pair takes; then how many pairs of unrelated
 pieces are accepted: of other folders, or of one from other halves and other ends of the stack.
+
+With --volume the slices are planes in the volume of a phantom, cut from its truth: anywhere in it, tilted up to 15
+degrees, turned over the whole circle, half of them mirrored, of the same range of scales, 110 to 230 voxels a side.
+They are sought in all of the volume; the error is the root mean square distance of the four corners from where they
+belong, in voxels. An unrelated slice is one of another phantom.
 """
 
 from __future__ import annotations
@@ -21,14 +27,17 @@ from pathlib import Path
 
 import numpy as np
 
-from txm2sem_core import io
+from txm2sem_core import io, planes
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
 from txm2sem_core.geometry import Array, Matrix, centred_similarity, corner_error_px, warp
 from txm2sem_core.intensity.measured import Slice
+from txm2sem_core.phantom.oblique import cut_plane, random_plane
 from txm2sem_core.registration import register_pairs
 from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.placing import Placed, place
+from txm2sem_core.registration.volume_levels import VolumeLevels
+from txm2sem_core.registration.volume_placing import place_in_volume
 from txm2sem_core.samples.raw_pairs import RawPair
 from txm2sem_core.samples.warnings import doubtful, set_warnings
 
@@ -36,6 +45,7 @@ SCALES = (0.2, 1.25)
 SHARES = (0.055, 0.9)
 SMALLEST_TXM = 0.7  # of the slice's side that a crop of the TXM has at least
 BAR_EVERY, BAR_SHARE = 3, 0.08
+PLANE_SIDES = (110, 230)  # voxels
 SETTINGS = RegisterSettings()
 
 
@@ -202,6 +212,59 @@ def doubts(folder: Path, off: int) -> None:
     print(said, *set_warnings(quality), sep="\n    ", flush=True)
 
 
+def in_volume(rng: np.random.Generator, folders: list[Path], count: int, wrong: int, *, verbose: bool) -> None:
+    """Planes in volumes: print how many are accepted, how exactly, and how many unrelated ones are."""
+    phantoms = [Phantom.read(folder) for folder in folders]
+    errors, seconds, accepted = [], [], {False: 0, True: 0}
+    for i in range(count + wrong):
+        unrelated = i >= count
+        here = phantoms[i % len(phantoms)]
+        there = phantoms[(i + 1) % len(phantoms)] if unrelated else here
+        shape = there.sem.shape
+        plane, size = random_plane(rng, shape, PLANE_SIDES, SCALES, SETTINGS.max_tilt_deg, mirrored=True)
+        nm = here.pixel_nm * planes.width(plane)
+        sem = cut_plane(there.sem, there.labels, plane, size, nm, there.electrons, rng).grey
+        stated = planes.width(plane) * float(np.exp(rng.uniform(-0.04, 0.04)))
+        start = time.perf_counter()
+        placed = place_in_volume(here.levels, Slice(sem), SETTINGS, stated_scale=stated)
+        seconds.append(time.perf_counter() - start)
+        accepted[unrelated] += placed.accepted
+        error = np.inf if placed.plane is None else planes.corner_rms(placed.plane, plane, size)
+        errors += [error] if placed.accepted and not unrelated else []
+        if verbose:
+            print(f"{'unrelated' if unrelated else 'right'}, tilt {planes.tilt_deg(plane):.1f}, "
+                  f"{'mirrored, ' if planes.is_mirrored(plane) else ''}scale {planes.width(plane):.3f}, {size}: "
+                  f"{error:.2f} voxels, score {placed.score:.2f}, {seconds[-1]:.1f} s, {'; '.join(placed.reasons)}",
+                  flush=True)  # fmt: skip
+    if errors:
+        print(f"{accepted[False]} of {count} planes accepted; corner error of these: median {np.median(errors):.2f}, "
+              f"95 % below {np.quantile(errors, 0.95):.2f}, worst {max(errors):.2f} voxels")  # fmt: skip
+    print(f"{accepted[True]} of {wrong} unrelated accepted; seconds a slice: median {np.median(seconds):.1f}, longest "
+          f"{max(seconds):.1f}")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A phantom's TXM volume, and what a perfect FIB-SEM shows in it."""
+
+    levels: VolumeLevels
+    sem: Array
+    labels: Array
+    pixel_nm: float
+    electrons: float
+
+    @classmethod
+    def read(cls, folder: Path) -> Phantom:
+        """All of it, in memory."""
+        settings = io.read_json(folder / "phantom.json")["settings"]
+        txm, sem, labels = (
+            io.open_volume(folder / name) for name in ("txm_volume", "truth/sem.tif", "truth/labels.tif")
+        )
+        whole = [each.read(0, each.shape[0]) for each in (txm, sem, labels)]
+        levels = VolumeLevels(io.Volume.of_array(whole[0]))
+        return cls(levels, whole[1], whole[2], settings["voxel_size_nm"][2], settings["sem_electrons"])
+
+
 def main() -> None:
     """Plant, place, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -210,9 +273,14 @@ def main() -> None:
     parser.add_argument("--wrong", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--unstated", action="store_true")
+    parser.add_argument("--volume", action="store_true", help="planes in the volumes of phantoms")
     parser.add_argument("--doubtful", action="store_true", help="whole slices, off by 0, 1, 2")
     parser.add_argument("--verbose", action="store_true", help="a line for each pair")
     options = parser.parse_args()
+    if options.volume:
+        rng = np.random.default_rng(options.seed)
+        in_volume(rng, options.folders, options.count, options.wrong, verbose=options.verbose)
+        return
     if options.doubtful:
         for folder in options.folders:
             for off in range(3):

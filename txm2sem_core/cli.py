@@ -278,9 +278,9 @@ def train(
 
 @app.command(rich_help_panel=Group.STAGES)
 def register(
-    fixed: Annotated[Path, typer.Option(help="TXM slice.")],
-    moving: Annotated[Path, typer.Option(help="FIB-SEM slice.")],
-    output: Annotated[Path, to_write("Folder for registered.tif and transform.json.")],
+    fixed: Annotated[Path, typer.Option(help="TXM slice; or a volume, in which the plane of the slice is sought.")],
+    moving: Annotated[Path, typer.Option(help="FIB-SEM slice; with a volume also a folder of them, one stack.")],
+    output: Annotated[Path, to_write("Folder for registered.tif and transform.json, or plane.json.")],
     mask: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Mask of the FIB-SEM slice, to be brought along as mask.tif."),
@@ -291,14 +291,26 @@ def register(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Points marked by hand in both slices, as BigWarp exports them."),
     ] = None,
+    z: Annotated[
+        str, typer.Option(help="With a volume: slices in which the centre lies, as 20-60, or a first guess, as 40.")
+    ] = "",
     settings: SettingsJson = "{}",
     overwrite: Overwrite = False,
 ) -> None:
-    """Bring a FIB-SEM slice onto a TXM slice."""
+    """Bring a FIB-SEM slice onto a TXM slice, or find its plane in a TXM volume."""
     from txm2sem_core.config import RegisterSettings, parse_settings
-    from txm2sem_core.registration import register_files
+    from txm2sem_core.registration import is_volume, register_files, register_in_volume
 
     chosen, measured = parse_settings(RegisterSettings, settings), (fixed_measured, moving_measured)
+    if is_volume(fixed):
+        for name, value in (("mask", mask), ("landmarks", landmarks)):
+            if value is not None:
+                raise ConfigError(f"--{name} belongs to a TXM slice, but {fixed} is a volume. Leave it out.")
+        register_in_volume(fixed, moving, output, chosen, z, measured=measured, overwrite=overwrite)
+        print(output)
+        return
+    if z:
+        raise ConfigError(f"--z belongs to a volume, but {fixed} is one slice. Leave it out.")
     options: dict[str, Any] = {"measured": measured, "landmarks": landmarks, "overwrite": overwrite}
     register_files(fixed, moving, output, chosen, mask, **options)
     print(output / "registered.tif")

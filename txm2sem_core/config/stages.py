@@ -15,6 +15,22 @@ SMALLEST_PHANTOM_PX = 16  # along Y and X, for slices worth registering
 MOST_PHASES = 5  # that figures have colours for
 
 
+class MilledSettings(Settings):
+    """A milled stack of FIB-SEM slices that lies obliquely in the phantom's volume, in the folder `milled/`."""
+
+    slices: Annotated[int, Field(ge=0)] = setting(0, "slices of the stack, 0 = none")
+    tilt_deg: Annotated[float, Field(ge=0, le=45)] = setting(10.0, "angle between its normal and the z axis")
+    towards_deg: float = setting(30.0, "direction in the xy plane in which the tilt raises it, from x towards y")
+    turn_deg: float = setting(20.0, "turn of the slices in their plane, x towards y")
+    mirrored: bool = setting(False, "whether they are mirrored")
+    pixel: Annotated[float, Field(ge=0.05, le=2)] = setting(1.0, "width of a pixel, in widths of voxels")
+    share: Annotated[float, Field(gt=0, le=1)] = setting(0.6, "side of the slices, as a share of the TXM slices' sides")
+    spacing: Positive = setting(4.0, "distance of the slices, in widths of voxels")
+    jitter: NonNegative = setting(
+        0.3, "standard deviation of each slice's own shift along three axes, in widths of voxels"
+    )
+
+
 class PhantomSettings(Settings):
     """A synthetic shale and its two acquisitions. Fractions are of the whole volume."""
 
@@ -31,6 +47,7 @@ class PhantomSettings(Settings):
     psf_fwhm_nm: Triple = setting((120.0, 90.0, 90.0), "width of the TXM's point-spread function along Z, Y, X")
     photons: Positive = setting(20000.0, "mean detected photons a projection pixel without sample")
     sem_electrons: Positive = setting(300.0, "mean detected electrons a pixel at full scale")
+    milled: MilledSettings = MilledSettings()
 
 
 class RegisterSettings(Settings):
@@ -61,6 +78,9 @@ class RegisterSettings(Settings):
         "least and greatest width of a FIB-SEM pixel, in TXM pixels, where neither fits; `[1, 1]`: no others",
     )
     mirrored: bool = setting(True, "whether a FIB-SEM slice may be mirrored; tried only where it is refused as it is")
+    max_tilt_deg: Annotated[float, Field(ge=0, le=30)] = setting(
+        15.0, "how far a FIB-SEM slice's normal may lie from the z axis, where its plane is sought in the volume"
+    )
     max_shift_fraction: Fraction = setting(
         1.0, "bound of the centre's shift, as a share of the TXM slice's shorter side; 1 = anywhere"
     )

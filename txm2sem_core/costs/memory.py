@@ -22,7 +22,7 @@ WORKSPACE = 1.6  # of what a training keeps for the gradients: what single layer
 # bytes; of `plane`, `voxel` and the like for each of them
 MEMORY = {
     "make_phantom": Linear(190 * MB, plane=20, voxel=14),
-    "register_pairs": Linear(200 * MB, worker=80 * MB, worker_plane=85),
+    "register_pairs": Linear(200 * MB, worker=80 * MB, worker_plane=85, sought=20),
     "extract_patches": Linear(130 * MB, plane=20, store=1.4),
     "downsample_patches": Linear(120 * MB, plane=60),
     "downsample_volume": Linear(120 * MB, plane=120),

@@ -100,6 +100,7 @@ class Linear:
         worker: for each thread.
         worker_plane: for each thread and pixel of a TXM slice.
         voxel: for each voxel of the TXM volume.
+        sought: for each voxel of the TXM volume that is held where planes are sought in it.
         pair: for each pixel of all pairs.
         middle: for each pixel of the middle of a slice, where no more of it is looked at.
         pair_middle: for each pixel of the middles of all pairs.
@@ -115,6 +116,7 @@ class Linear:
     worker: float = 0.0
     worker_plane: float = 0.0
     voxel: float = 0.0
+    sought: float = 0.0
     pair: float = 0.0
     middle: float = 0.0
     pair_middle: float = 0.0
@@ -133,6 +135,7 @@ class Linear:
             "worker": job.threads,
             "worker_plane": job.threads * plane,
             "voxel": job.sizes.voxels,
+            "sought": job.sizes.sought_voxels,
             "pair": job.sizes.pairs * plane,
             "middle": min(plane, MIDDLE_PX),
             "pair_middle": job.sizes.pairs * min(plane, MIDDLE_PX),

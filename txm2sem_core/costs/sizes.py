@@ -15,6 +15,8 @@ from txm2sem_core.samples.splits import pair_slices
 from txm2sem_core.samples.table import Sample
 from txm2sem_core.samples.volume import open_sample_volume
 
+SOUGHT_VOXELS = 10**8  # a tilted slice of 576 voxels a side needs less, and of larger ones the voxels are shrunk
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -25,6 +27,7 @@ class Sizes:
         plane: Y and X of the largest slice of them.
         volume: Z, Y and X of the TXM volume; None where there is none.
         txm_bytes, sem_bytes: of a pixel.
+        sought: whether the planes of its FIB-SEM slices are sought in the volume.
     """
 
     pairs: int
@@ -32,6 +35,7 @@ class Sizes:
     volume: tuple[int, int, int] | None
     txm_bytes: int = 2
     sem_bytes: int = 1
+    sought: bool = False
 
     @property
     def plane_px(self) -> int:
@@ -42,6 +46,11 @@ class Sizes:
     def voxels(self) -> int:
         """Voxels of the TXM volume."""
         return math.prod(self.volume) if self.volume else 0
+
+    @property
+    def sought_voxels(self) -> int:
+        """Voxels of the TXM volume that are held at once where planes are sought in it: what lies about a slice."""
+        return min(self.voxels, SOUGHT_VOXELS) if self.sought else 0
 
     def store_bytes(self, context: int) -> int:
         """Of the patch store: each pair once, with so many TXM slices on each side, its masks and its classes."""
@@ -64,7 +73,7 @@ def sizes_of(sample: Sample, phantom: PhantomSettings, raw: Path) -> Sizes:
         depth, height, width = phantom.shape
         return Sizes(len(pair_slices(depth, phantom.pair_every)), (height, width), phantom.shape)
     pairs = list_pairs(sample, raw)
-    kinds = [(io.image_kind(pair.txm), io.image_kind(pair.sem)) for pair in pairs]
+    kinds = [(pair.txm_kind(), io.image_kind(pair.sem)) for pair in pairs]
     shapes = [shape for pair in kinds for shape, _ in pair]
     largest = max(shapes, key=math.prod)
     volume = open_sample_volume(sample, raw)
@@ -75,4 +84,5 @@ def sizes_of(sample: Sample, phantom: PhantomSettings, raw: Path) -> Sizes:
         None if volume is None else volume.shape,
         np.dtype(txm).itemsize,
         np.dtype(sem).itemsize,
+        sample.sought,
     )

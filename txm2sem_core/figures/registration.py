@@ -37,6 +37,8 @@ def registration_figure(
         style: of this figure.
         common: of all figures.
         outputs: files to write; their suffixes are the formats.
+
+    Where planes were sought in the volume, what it shows there was left beside the pairs.
     """
     folder = quality.parents[1] / "raw"
     table, placed = io.read_csv(quality), io.read_json(transforms)
@@ -44,7 +46,8 @@ def registration_figure(
     indices = np.unique(np.linspace(0, len(drawn) - 1, min(style.slices, len(drawn))).round().astype(int))
     raw = {pair.pair: pair for pair in list_pairs(sample, folder)}
     size = plane_pixel_size_nm(sample, folder)
-    views = [_registration_view(row, raw[row["pair"]], placed, size) for _, row in drawn.iloc[indices].iterrows()]
+    rows = [row for _, row in drawn.iloc[indices].iterrows()]
+    views = [_registration_view(row, raw[row["pair"]], placed, size, quality.parent / "pairs") for row in rows]
     save(draw_registration(views, style, common), outputs, common)
 
 
@@ -53,8 +56,10 @@ def _registration_view(
     pair: RawPair,
     transforms: dict[str, dict[str, list[list[float]]]],
     pixel_size_nm: tuple[float, float] | None,
+    images: Path,
 ) -> RegistrationView:
-    fixed, moving = pair.read_txm(), pair.read_sem()
+    fixed = Slice(io.read_slice(images / f"{pair.pair}_cut.tif")) if pair.sought else pair.read_txm()
+    moving = pair.read_sem()
     known, moving_known = _known(fixed), _known(moving)
     matrix = np.asarray(transforms[pair.pair]["matrix"])
     before, after = (_placed(moving.image, moving_known, m, fixed.shape) for m in (np.eye(3), matrix))

@@ -15,7 +15,7 @@
 - `unit_store`: a volume while it is made, unit by unit
 - `locks`: of folders, between processes
 - `patch_store`: registered pairs and the index of their patches; `stored_images`: their images, read as needed
-- `registered`: slices as the register stage left them
+- `registered`: slices as the register stage left them, and a volume on the planes that it found
 - `tables`: CSV, JSON, digests
 - `yaml_files`: YAML as data from a stranger
 """
@@ -40,7 +40,7 @@ from txm2sem_core.io.ome_zarr import Channel, write_ome_zarr
 from txm2sem_core.io.outputs import check_apart, check_output, output_path, printable
 from txm2sem_core.io.ownership import MANIFEST, MARK, SOFTWARE, read_marks, record_files
 from txm2sem_core.io.patch_store import PatchStore, read_patch_store, write_patch_store
-from txm2sem_core.io.registered import read_registered, registered_file
+from txm2sem_core.io.registered import plane_as_text, plane_of_text, read_registered, registered_file, volume_on
 from txm2sem_core.io.stored_images import PairImages
 from txm2sem_core.io.tables import read_csv, read_json, read_text, sha256_file, write_csv, write_json, write_text
 from txm2sem_core.io.unit_store import UnitStore, volume_units
@@ -84,6 +84,8 @@ __all__ = [
     "number_files",
     "open_volume",
     "output_path",
+    "plane_as_text",
+    "plane_of_text",
     "printable",
     "ranges_as_text",
     "read_bigwarp",
@@ -104,6 +106,7 @@ __all__ = [
     "registered_file",
     "sha256_file",
     "volume_of",
+    "volume_on",
     "volume_units",
     "with_mask",
     "working_path",

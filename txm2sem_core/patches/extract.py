@@ -16,7 +16,7 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings
 from txm2sem_core.errors import InputError, print_warnings
-from txm2sem_core.geometry import Crop, window_share
+from txm2sem_core.geometry import Crop, relative_length, window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.io import PairImages, PatchStore, Volume
@@ -33,7 +33,7 @@ from txm2sem_core.samples.slice_position import (
     nearby,
     slices_around,
 )
-from txm2sem_core.samples.splits import SPLITS, apart, split_by_position
+from txm2sem_core.samples.splits import SPLITS, apart, positions_along, split_by_position
 from txm2sem_core.samples.warnings import adjacent_slices, registration_warnings
 
 FEW_LEVELS = 16  # a slice of fewer grey levels is nearly a segmentation
@@ -47,16 +47,18 @@ def split_pairs(pairs: pd.DataFrame, settings: PatchesSettings) -> pd.Series:
     pair of one split lies within k of a pair of another.
 
     Args:
-        pairs: columns `pair`, `z` (NaN where not known) and `split` (NaN where the settings decide).
+        pairs: columns `pair`, `z` (NaN where not known) and `split` (NaN where the settings decide); of planes that
+            were sought also `along_first` and `along_last`, which then count.
         settings: shares of the splits, and the context k.
 
     Raises:
         InputError: a split would be empty.
     """
+    z, reach = positions_along(pairs)
     if pairs["split"].notna().all():
-        chosen = apart(pairs["z"], list(pairs["split"]), settings.context)
+        chosen = apart(z, list(pairs["split"]), settings.context, reach)
     else:
-        chosen = split_by_position(pairs["z"], settings.split.validation, settings.split.test, settings.context)
+        chosen = split_by_position(z, settings.split.validation, settings.split.test, settings.context, reach)
     splits = pd.Series(chosen, index=pairs.index, dtype=object)
     for name in SPLITS:
         if not (splits == name).any():
@@ -123,11 +125,14 @@ def extract_patches(
             not hold the slices that the pairs are said to be.
     """
     table = io.read_csv(registered / "index.csv")
+    aspect = relative_length(voxel_size_nm[0], voxel_size_nm[2])
     table["split"] = split_pairs(table, settings)
     table = table[table["split"].notna()].reset_index(drop=True)
     pairs, in_volume, unmeasured = {}, [], {}
     for row in table.itertuples():
-        pairs[str(row.pair)], position, unmeasured[str(row.pair)] = _load_pair(registered, row, volume, settings)
+        pairs[str(row.pair)], position, unmeasured[str(row.pair)] = _load_pair(
+            registered, row, volume, settings, aspect
+        )
         in_volume += [] if position is None else [position]
     _check_types(pairs)
     misplaced = [] if volume is None else check_positions(in_volume, volume.source)
@@ -158,7 +163,7 @@ def extract_patches(
             *_few_levels([p.sem[p.mask] for p in training]),
             *_unmeasured([unmeasured[name] for name in pairs]),
             *_copies(table, pairs, settings.context),
-            *adjacent_slices(table),
+            *adjacent_slices(table.assign(z=positions_along(table)[0])),
         ),
     )
     print_warnings("patches", store.warnings)
@@ -195,7 +200,7 @@ def _range_of(modality: str, pixels: list[np.ndarray], settings: PatchesSettings
 
 
 def _load_pair(
-    registered: Path, row: Any, volume: Volume | None, settings: PatchesSettings
+    registered: Path, row: Any, volume: Volume | None, settings: PatchesSettings, aspect: float
 ) -> tuple[PairImages, SlicePosition | None, tuple[float, float]]:
     """Images of one pair, cut to a multiple of the grid, the TXM with its context in z; and its position in the volume.
 
@@ -215,7 +220,9 @@ def _load_pair(
             f"image of {txm.shape[0]} x {txm.shape[1]} pixels (after registration and cropping). Choose a smaller one."
         )
     stack, position = [txm], None
-    if volume is not None and not pd.isna(row.z):
+    if volume is not None and isinstance(named.get("grid"), str):
+        stack = _on_plane(volume, txm, row, settings.context, aspect)
+    elif volume is not None and not pd.isna(row.z):
         stack, position = _around(volume, txm, row, settings.context)
     elif settings.context:
         raise InputError(
@@ -258,6 +265,23 @@ def _around(volume: Volume, txm: Slice, row: Any, context: int) -> tuple[list[Sl
     stack = planes[reach - context : reach + context + 1]
     stack[context] = txm
     return stack, compare_position(name, z, txm, nearby(planes, z, volume.shape[0]))
+
+
+def _on_plane(volume: Volume, txm: Slice, row: Any, context: int, aspect: float) -> list[Slice]:
+    """A TXM slice that was cut from the volume by a plane, with `context` parallel neighbours on each side.
+
+    These are one slice of the volume apart along the normal, each resampled once.
+    """
+    if volume.dtype != txm.image.dtype:
+        raise InputError(
+            f"{volume.source}: its voxels are {volume.dtype}, but pair {row.pair} was cut from voxels of "
+            f"{txm.image.dtype}. Register again."
+        )
+    grid = io.plane_of_text(row.grid, f"pair {row.pair}")
+    return [
+        txm if step == 0 else io.volume_on(volume, grid, txm.shape, step * aspect)
+        for step in range(-context, context + 1)
+    ]
 
 
 def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:

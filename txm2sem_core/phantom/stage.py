@@ -17,6 +17,7 @@ from txm2sem_core.config.stages import SMALLEST_PHANTOM_PX
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.phantom import phases, sem, txm
 from txm2sem_core.phantom.grains import as_generator
+from txm2sem_core.phantom.oblique import cut_plane, milled_planes
 from txm2sem_core.phantom.placing import Matrix, frame_shape, margin_px, random_placing, sample_frame
 from txm2sem_core.phantom.rock import Rock
 from txm2sem_core.samples.splits import pair_slices
@@ -106,7 +107,9 @@ def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = T
     and on (the slices with a partner), `sem/SEM000.tif`, `charge/charge000.tif` (255 where charged),
     `lowdensity/SEM_dark000.tif` (255 in pores and organic matter), `highdensity/SEM_light000.tif` (255 in pyrite),
     `pairs.csv` (pair, z). Beside it `phantom.json` and the truth: `truth/labels.tif`, `truth/sem.tif` (what a perfect
-    FIB-SEM would show of every TXM slice, same grey levels) and `truth/transforms.json`.
+    FIB-SEM would show of every TXM slice, same grey levels) and `truth/transforms.json`. With `settings.milled.slices`
+    also a stack that lies obliquely in the volume, `milled/sem/SEM000.tif` and on and `milled/charge/`, whose planes
+    (see `planes`) `truth/planes.json` holds.
 
     Args:
         settings: of the phantom.
@@ -114,7 +117,7 @@ def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = T
         overwrite: an earlier phantom may stand there, and is replaced as a whole.
 
     Raises:
-        ConfigError: the shape is too small to hold a slice worth registering.
+        ConfigError: the shape is too small to hold a slice worth registering, or the milled stack.
         InputError: `output` cannot be written, or something else stands there (see `io.check_output`).
     """
     if min(settings.shape[1:]) < SMALLEST_PHANTOM_PX:
@@ -122,6 +125,7 @@ def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = T
             f"phantom: shape {settings.shape} (Z, Y, X) has less than {SMALLEST_PHANTOM_PX} voxels along Y or X. "
             "Enlarge it."
         )
+    milled_planes(settings)  # what does not fit is refused before the rock is made
     _check_output(settings, output, overwrite=overwrite)
     with io.atomic_path(output, overwrite=overwrite) as folder:
         truth = build_truth(settings)
@@ -132,6 +136,7 @@ def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = T
         truth.attenuation = np.empty((0, 0, 0), dtype=np.float32)  # a full-size volume is half a gigabyte
         _write_sem(folder, settings, truth)
         _write_truth(folder, settings, truth)
+        _write_milled(folder, settings, truth)
         description = _description(settings, truth, scale)
         io.write_json(folder / "phantom.json", {**description, **io.MARK, "sha256": io.record_files(folder)})
 
@@ -174,6 +179,22 @@ def _write_truth(folder: Path, settings: PhantomSettings, truth: Truth) -> None:
     io.write_tiff(folder / "truth" / "sem.tif", truth.sem, settings.voxel_size_nm)
     transforms = {pair.name: {"z": pair.z, "matrix": pair.matrix.tolist()} for pair in truth.pairs}
     io.write_json(folder / "truth" / "transforms.json", transforms)
+
+
+def _write_milled(folder: Path, settings: PhantomSettings, truth: Truth) -> None:
+    """The milled stack, if there is one, and its planes."""
+    stack, shape = milled_planes(settings)
+    pixel_nm = settings.milled.pixel * settings.voxel_size_nm[2]
+    known = {}
+    for k, plane in enumerate(stack):
+        rng = as_generator(settings.seed, "milled", k)
+        image = cut_plane(truth.sem, truth.labels, plane, shape, pixel_nm, settings.sem_electrons, rng)
+        charged = np.where(image.charge, 255, 0).astype(np.uint8)
+        io.write_tiff(folder / "milled" / "sem" / f"SEM{k:03d}.tif", image.grey, (None, pixel_nm, pixel_nm))
+        io.write_tiff(folder / "milled" / "charge" / f"charge{k:03d}.tif", charged, (None, pixel_nm, pixel_nm))
+        known[f"{k:03d}"] = {"matrix": plane.tolist(), "shape": list(shape)}
+    if known:
+        io.write_json(folder / "truth" / "planes.json", known)
 
 
 def _by_phase(values: NDArray[Any]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from txm2sem_core.geometry import FINER, Crop, Matrix, scale, warp
+from txm2sem_core.geometry import FINER, Array, Crop, Matrix, covered_by, scale, warp
 from txm2sem_core.intensity.measured import Slice
 
 WINDOW_MARGIN = 0.15  # of the sides of what the moving slice covers, left about it
@@ -47,6 +47,14 @@ class Scaled:
             one, two = (warp(e, shrinking(1 / count), shape, order=1) if count > 1 else e for e in full)  # type: ignore[arg-type]
             self._blocks[count] = one, two
         return self._blocks[count]
+
+
+def placed_on(sem: Slice, matrix: Matrix, shape: tuple[int, int]) -> Array:
+    """A slice on the fixed grid. Where it was not measured, by nearest neighbour: it mixes with nothing."""
+    if sem.mask.all():
+        return warp(sem.image, matrix, shape)
+    within = covered_by(sem.mask, matrix, shape)
+    return np.where(within, warp(sem.filled, matrix, shape), warp(sem.image, matrix, shape, order=0))
 
 
 def shrinking(factor: float) -> Matrix:

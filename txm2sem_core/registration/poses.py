@@ -70,11 +70,11 @@ def _coarse(image: Scaled, factor: float) -> _Coarse | None:
     if min(image.shape) * factor < SMALLEST_SIDE_PX:
         return None
     small = image.at(factor)
-    features = _features(small.image.astype(np.float32), small.mask)
+    features = features_of(small.image.astype(np.float32), small.mask)
     return None if features is None else _Coarse(features, small.mask.astype(np.float32), shrinking(factor))
 
 
-def _features(image: Image, mask: Mask) -> Image | None:
+def features_of(image: Image, mask: Mask) -> Image | None:
     """Grey levels and edges, each without drift and evened out; None where nothing is to be seen.
 
     Evened out, since a few bright crystals would otherwise outweigh everything else.
@@ -150,17 +150,17 @@ def _at_scale(
     shape = tuple(fft.next_fast_len(n + side, real=True) for n in fixed.mask.shape)
     stack = np.concatenate([moving.features, moving.mask[None]])
     for turn in np.arange(0, 90, TURN_STEP_DEG):
-        turned, matrix = _turned(stack, float(turn), side)
-        for flip, quarters in _upright(float(turn), max_turn_deg, mirrored=mirrored):
-            placed = np.rot90(turned[..., ::-1] if flip else turned, quarters, axes=(1, 2))
-            upright = _upright_matrix(side, quarters, flip=flip) @ matrix
+        canvas, matrix = turned(stack, float(turn), side)
+        for flip, quarters in upright(float(turn), max_turn_deg, mirrored=mirrored):
+            placed = np.rot90(canvas[..., ::-1] if flip else canvas, quarters, axes=(1, 2))
+            stood = upright_matrix(side, quarters, flip=flip) @ matrix
             final = (quarters * -90 + (-turn if flip else turn) + 180) % 360 - 180
             for kind, (strength, y, x) in enumerate(_peaks(fixed, placed, shape)):
-                shifted = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]) @ upright @ moving.matrix
+                shifted = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]) @ stood @ moving.matrix
                 yield kind, Pose(strength, flip, scale, float(final), np.linalg.inv(fixed.matrix) @ shifted)
 
 
-def _upright(turn_deg: float, max_turn_deg: float, *, mirrored: bool) -> Iterable[tuple[bool, int]]:
+def upright(turn_deg: float, max_turn_deg: float, *, mirrored: bool) -> Iterable[tuple[bool, int]]:
     """The ways to mirror, and to turn by quarters, a canvas that was turned already, which stay within the bound."""
     for flip in (False, True) if mirrored else (False,):
         for quarters in range(4):
@@ -169,16 +169,16 @@ def _upright(turn_deg: float, max_turn_deg: float, *, mirrored: bool) -> Iterabl
                 yield flip, quarters
 
 
-def _turned(stack: Image, turn_deg: float, side: int) -> tuple[Image, Matrix]:
+def turned(stack: Image, turn_deg: float, side: int) -> tuple[Image, Matrix]:
     """Images [N, Y, X] turned about their centre on a square canvas, and the matrix from image to canvas."""
     matrix = centred_similarity(turn_deg, 1.0, (0, 0), stack.shape[1:], (side, side))
     inverse = np.linalg.inv(matrix)
     linear, offset = inverse[:2, :2][::-1, ::-1], inverse[:2, 2][::-1]
-    turned = [ndimage.affine_transform(each, linear, offset, (side, side), order=1, mode="constant") for each in stack]
-    return np.stack(turned), matrix
+    images = [ndimage.affine_transform(each, linear, offset, (side, side), order=1, mode="constant") for each in stack]
+    return np.stack(images), matrix
 
 
-def _upright_matrix(side: int, quarters: int, *, flip: bool) -> Matrix:
+def upright_matrix(side: int, quarters: int, *, flip: bool) -> Matrix:
     """What `np.rot90` after a flip does to the pixels (x, y, 1) of a square canvas."""
     last = side - 1
     matrix = np.array([[-1, 0, last], [0, 1, 0], [0, 0, 1]], dtype=np.float64) if flip else np.eye(3)

@@ -17,9 +17,11 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError, print_warnings, printable
 from txm2sem_core.geometry import Array, Crop, Matrix, common_crop, coverage, covered_by, touched_by, warp
 from txm2sem_core.intensity.measured import Slice, filled, measured_share
+from txm2sem_core.io.voxel_sizes import VoxelSize
 from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.diagnosis import explain
 from txm2sem_core.registration.estimate import Registration
+from txm2sem_core.registration.frames import placed_on
 from txm2sem_core.registration.landmarks import BY_HAND, place_by_landmarks
 from txm2sem_core.registration.neighbours import similarity_beside
 from txm2sem_core.registration.numbering import find_numbering
@@ -34,12 +36,13 @@ FIRST_ALONE = 2  # refused pairs that are sought anywhere one after the other, u
 REMEDY = "Check that its two slices show the same place, or change the keys named, or leave the pair out"
 
 
-class _Read(NamedTuple):
+class Read(NamedTuple):
     """The slices of a pair, and how many rows of a data bar the FIB-SEM slice has at the top and at the bottom."""
 
     txm: Slice
     sem: Slice
     bar: tuple[int, int]
+    voxel_size_nm: VoxelSize | None
 
 
 def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output: Path, workers: int = 1) -> None:
@@ -67,8 +70,8 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
         except BaseException:
             pool.shutdown(cancel_futures=True)  # else the pairs that wait would still be registered
             raise
-        _check_refused(outcomes, settings)
-    _say_found(outcomes)
+        check_refused(outcomes, settings)
+    say_found(outcomes)
     _say_unmeasured([outcome.registration for outcome in outcomes if outcome.registration is not None])
     write_tables(outcomes, output)
     print_warnings("register", set_warnings(io.read_csv(output / "quality.csv")))
@@ -129,7 +132,7 @@ def register_files(
     io.check_output([fixed, moving, mask, *measured, landmarks], files=[output / name for name in names])
     pair = RawPair(moving.stem, None, fixed, moving, txm_measured=measured[0], sem_measured=measured[1])
     pair = replace(pair, landmarks=() if landmarks is None else (landmarks,))
-    txm, sem, bar = _read_slices(pair, settings)
+    txm, sem, bar, _ = _read_slices(pair, settings)
     if np.array_equal(txm.image, sem.image):
         print_warnings("register", [f"{moving} and {fixed} are the same image to the last bit. Give a slice of each."])
     on_sem = None if mask is None else _read_on_sem(mask, moving, sem.shape)
@@ -139,7 +142,7 @@ def register_files(
         reasons = [*placed.reasons, *_unmeasured(txm, sem)]
         reasons += [BY_HAND if pair.landmarks else explain(txm, sem, settings, pair.stated_scale)]
         raise RegistrationError(f"{moving} on {fixed}: refused, {'; '.join(reasons)}. {REMEDY}.")
-    registered = sem.image if settings.transform == "none" else _placed(sem, found.matrix, txm.shape)
+    registered = sem.image if settings.transform == "none" else placed_on(sem, found.matrix, txm.shape)
     crop = _crop(found, settings, sem.shape, txm.shape, bar)
     record: dict[str, Any] = {name: _finite(value) for name, value in asdict(found).items() if name != "matrix"}
     record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform, **io.MARK}
@@ -148,7 +151,7 @@ def register_files(
         on_txm = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0)
         io.write_tiff(output / "mask.tif", on_txm, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     io.write_json(output / "transform.json", record, overwrite=overwrite)
-    _say_found([Outcome(pair, found, crop, [], {}, bar)])
+    say_found([Outcome(pair, found, crop, [], {}, bar)])
     _say_unmeasured([found])
     return found
 
@@ -159,22 +162,14 @@ def _finite(value: float) -> float | bool | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _read_slices(pair: RawPair, settings: RegisterSettings) -> _Read:
+def _read_slices(pair: RawPair, settings: RegisterSettings) -> Read:
     txm, (sem, bar) = pair.read_txm(), cut_bar(pair.read_sem())
     if settings.transform == "none" and txm.shape != sem.shape:
         raise InputError(
             f"{pair.txm} is {txm.shape} and {pair.sem} is {sem.shape} (Y, X): with register.transform = none the two "
             "must be of one shape. Crop them alike, or choose another transform."
         )
-    return _Read(txm, sem, bar)
-
-
-def _placed(sem: Slice, matrix: Matrix, shape: tuple[int, int]) -> Array:
-    """A slice on the fixed grid. Where it was not measured, by nearest neighbour: it mixes with nothing."""
-    if sem.mask.all():
-        return warp(sem.image, matrix, shape)
-    within = covered_by(sem.mask, matrix, shape)
-    return np.where(within, warp(sem.filled, matrix, shape), warp(sem.image, matrix, shape, order=0))
+    return Read(txm, sem, bar, io.read_voxel_size_nm(pair.txm))
 
 
 def _has_nan(image: Array) -> bool:
@@ -230,9 +225,9 @@ def _crop(
 
 
 def _register_near(pair: RawPair, settings: RegisterSettings, folder: Path) -> Outcome:
-    txm, sem, _ = slices = _read_slices(pair, settings)
+    txm, sem, *_ = slices = _read_slices(pair, settings)
     placed = place_by_landmarks(pair, txm, sem, settings) or place_near(txm, sem, settings, pair.stated_scale)
-    return _kept(pair, slices, _images_on_sem(pair, sem.shape), placed, settings, folder)
+    return kept(pair, slices, images_on_sem(pair, sem.shape), placed, settings, folder)
 
 
 def _register_anywhere(refused: Outcome, settings: RegisterSettings, folder: Path, starts: Sequence[Matrix]) -> Outcome:
@@ -240,30 +235,31 @@ def _register_anywhere(refused: Outcome, settings: RegisterSettings, folder: Pat
     pair = refused.pair
     if pair.landmarks:
         return replace(refused, hint=BY_HAND)
-    txm, sem, _ = slices = _read_slices(pair, settings)
+    txm, sem, *_ = slices = _read_slices(pair, settings)
     placed = None
     if settings.transform != "none":
         placed = place_anywhere(txm, sem, settings, pair.stated_scale, starts)
     if placed is not None:
-        return _kept(pair, slices, _images_on_sem(pair, sem.shape), placed, settings, folder)
+        return kept(pair, slices, images_on_sem(pair, sem.shape), placed, settings, folder)
     return replace(refused, hint=explain(txm, sem, settings, pair.stated_scale))
 
 
-def _images_on_sem(pair: RawPair, shape: tuple[int, ...]) -> dict[str, Array]:
+def images_on_sem(pair: RawPair, shape: tuple[int, ...]) -> dict[str, Array]:
+    """The masks of a FIB-SEM slice, by kind."""
     charge = {"charge": pair.charge} if pair.charge is not None else {}
     return {name: _read_on_sem(path, pair.sem, shape) for name, path in (charge | pair.extra).items()}
 
 
-def _kept(
+def kept(
     pair: RawPair,
-    slices: _Read,
+    slices: Read,
     on_sem: dict[str, Array],
     result: Placed,
     settings: RegisterSettings,
     folder: Path,
 ) -> Outcome:
     """The outcome of a pair; of an accepted one the images are written."""
-    (txm, sem, bar), found = slices, result.found
+    (txm, sem, bar, voxel_size_nm), found = slices, result.found
     if found is None:
         return Outcome(pair, None, Crop(0, 0, 0, 0), [*result.reasons, *_unmeasured(txm, sem)], {}, bar)
     crop = _crop(found, settings, sem.shape, txm.shape, bar)
@@ -273,15 +269,14 @@ def _kept(
     placed = {"sem": sem.image} | on_sem
     if settings.transform != "none":
         placed = {name: _placed_mask(name, image, found.matrix, txm.shape) for name, image in on_sem.items()}
-        placed = {"sem": _placed(sem, found.matrix, txm.shape)} | placed
+        placed = {"sem": placed_on(sem, found.matrix, txm.shape)} | placed
         sem_measured = covered_by(sem_measured, found.matrix, txm.shape)
     charged = io.not_zero(placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8)))
     masks = {"mask": ~charged & txm.mask & sem_measured, "charge": charged}
     # what later stages cannot find: NaN is filled below
-    masks |= {"txm_measured": txm.mask} if pair.txm_measured is not None or _has_nan(txm.image) else {}
+    masks |= {"txm_measured": txm.mask} if txm.given is not None or _has_nan(txm.image) else {}
     masks |= {"sem_measured": sem_measured} if pair.sem_measured is not None or any(bar) or _has_nan(sem.image) else {}
     images = {"txm": txm.image, **{name: np.where(each, 255, 0).astype(np.uint8) for name, each in masks.items()}}
-    voxel_size_nm = io.read_voxel_size_nm(pair.txm)
     digests = {}
     for name, image in (images | placed).items():
         path = folder / f"{pair.pair}_{name}.tif"
@@ -303,7 +298,8 @@ def _margin(outcome: Outcome) -> float | None:
     return found.similarity_after - found.similarity_chance if outcome.accepted and found is not None else None
 
 
-def _check_refused(outcomes: list[Outcome], settings: RegisterSettings) -> None:
+def check_refused(outcomes: list[Outcome], settings: RegisterSettings) -> None:
+    """Say which pairs are refused; raise `RegistrationError` where the settings ask for that, or all are."""
     refused = [outcome for outcome in outcomes if not outcome.accepted]
     named = "\n".join(printable(f"  {o.pair.sem} on {o.pair.txm}: {o.verdict}") for o in refused)
     if not refused:
@@ -315,7 +311,7 @@ def _check_refused(outcomes: list[Outcome], settings: RegisterSettings) -> None:
     raise RegistrationError(f"{len(refused)} of {len(outcomes)} pairs are refused:\n{named}\n{REMEDY}{exclude}.")
 
 
-def _say_found(outcomes: Sequence[Outcome]) -> None:
+def say_found(outcomes: Sequence[Outcome]) -> None:
     """Say in the log how slices lie that are not nearly on their partners, and what was cut off of them."""
     for outcome in outcomes:
         if outcome.found:

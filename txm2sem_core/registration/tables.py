@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from txm2sem_core import io
-from txm2sem_core.geometry import Crop
+from txm2sem_core.geometry import Crop, Matrix
 from txm2sem_core.registration.estimate import Registration
 from txm2sem_core.registration.placing import describe
 from txm2sem_core.samples.raw_pairs import RawPair
@@ -33,6 +33,19 @@ MEASURES = (
 
 
 @dataclass(frozen=True)
+class InVolume:
+    """Where a slice lies in the volume."""
+
+    plane: Matrix  # [3, 4], from its pixel (x, y, n, 1) to the voxel (x, y, z); see `planes`
+    grid: Matrix  # the same from a pixel of the cropped images
+    centre_z: float  # of the slice
+    tilt_deg: float
+    held: bool  # believed since it lies where its neighbours put it
+    along: tuple[float, float] = (float("nan"), float("nan"))  # from where to where along the mean normal of all, in
+    # heights of voxels
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of one pair. Without a registration there is no crop either."""
 
@@ -43,6 +56,7 @@ class Outcome:
     digests: dict[str, str]  # file kind to SHA-256; empty for a refused pair
     bar: tuple[int, int] = (0, 0)  # rows of a data bar at the top and at the bottom of the FIB-SEM slice
     beside: tuple[float, float] = (float("nan"), float("nan"))  # see `neighbours`
+    in_volume: InVolume | None = None  # of a pair whose plane was sought
     hint: str = ""  # of a refused pair: what is wrong and what to do, as far as it was found
 
     @property
@@ -59,6 +73,10 @@ class Outcome:
     def found(self) -> str:
         """How an accepted slice lies and what was cut off, in words; empty where nothing is unusual."""
         words = [describe(self.registration)] if self.registration is not None and self.accepted else []
+        if self.in_volume is not None and self.accepted:
+            where = self.in_volume
+            words.append(f"centre at z {where.centre_z:.1f}, tilt {where.tilt_deg:.1f} degrees")
+            words += ["held by its neighbours"] if where.held else []
         sides = zip(self.bar, ("top", "bottom"), strict=True)
         words += [f"{rows} rows of data bar or empty border cut off at the {side}" for rows, side in sides if rows]
         return ", ".join(word for word in words if word)
@@ -89,6 +107,30 @@ def _whole_z(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype({"z": "Int64"})  # a missing z would turn the others into 8.0
 
 
+def _where(outcome: Outcome) -> dict[str, Any]:
+    """Columns of a pair whose plane was sought."""
+    if not outcome.pair.sought:
+        return {}
+    where = outcome.in_volume
+    if where is None:
+        return {"centre_z": float("nan"), "tilt_deg": float("nan"), "held": False, "plane": ""}
+    return {
+        "centre_z": where.centre_z,
+        "tilt_deg": where.tilt_deg,
+        "held": where.held,
+        "plane": io.plane_as_text(where.plane),
+    }
+
+
+def _in_volume(outcome: Outcome) -> dict[str, Any]:
+    """Columns by which patches are cut and split, of a pair whose plane was sought."""
+    where = outcome.in_volume
+    if where is None:
+        return {}
+    texts = {"plane": io.plane_as_text(where.plane), "grid": io.plane_as_text(where.grid)}
+    return texts | {"along_first": where.along[0], "along_last": where.along[1]}
+
+
 def _quality_row(outcome: Outcome) -> dict[str, Any]:
     pair, crop = outcome.pair, outcome.crop
     measures = {name: getattr(outcome.registration, name, float("nan")) for name in MEASURES}
@@ -96,6 +138,7 @@ def _quality_row(outcome: Outcome) -> dict[str, Any]:
         "pair": pair.pair,
         "z": pair.z,
         "split": pair.split,
+        **_where(outcome),
         **measures,
         "stated_scale": pair.stated_scale,
         "similarity_to_previous": outcome.beside[0],
@@ -114,6 +157,7 @@ def _index_row(outcome: Outcome) -> dict[str, Any]:
         "pair": pair.pair,
         "z": pair.z,
         "split": pair.split,
+        **_in_volume(outcome),
         **crop._asdict(),
         "height": crop.y1 - crop.y0,
         "width": crop.x1 - crop.x0,

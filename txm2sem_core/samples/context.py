@@ -49,7 +49,7 @@ def check_context(config: Config, sample: Sample, raw: Path) -> None:
     if sample.source == "phantom":
         return
     volume = volume_path(sample, raw)
-    placed = volume is not None and all(pair.z is not None for pair in list_pairs(sample, raw))
+    placed = volume is not None and all(pair.z is not None or pair.sought for pair in list_pairs(sample, raw))
     for name in config.variants:
         variant = config.variant(name)
         if variant.context and not placed:

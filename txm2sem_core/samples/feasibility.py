@@ -74,7 +74,7 @@ def _phantom(phantom: PhantomSettings, config: Config) -> _Pairs:
 
 def _given(config: Config, sample: Sample, raw: Path) -> _Pairs:
     pairs = list_pairs(sample, raw)
-    shapes = [io.image_kind(pair.txm)[0] for pair in pairs]
+    shapes = [pair.txm_kind()[0] for pair in pairs]
     volume = open_sample_volume(sample, raw)
     for pair in pairs:
         _check_pair(config, sample, pair, volume)
@@ -96,12 +96,17 @@ def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume
             f"sample {sample.sample}: {pair.txm} is TXM and FIB-SEM slice of pair {pair.pair}. Give the "
             "columns txm and sem different folders."
         )
-    (shape, dtype), (sem_shape, _) = io.image_kind(pair.txm), io.image_kind(pair.sem)
+    (shape, dtype), (sem_shape, _) = pair.txm_kind(), io.image_kind(pair.sem)
     for path in (pair.charge, *pair.extra.values()):
         if path is not None and (own := io.image_kind(path)[0]) != sem_shape:
             raise InputError(
                 f"{path} is {own} and {pair.sem} is {sem_shape} (Y, X): a mask must fit its slice. Correct it."
             )
+    if config.register_.transform == "none" and pair.sought:
+        raise ConfigError(
+            f"register.transform: none registers nothing, but sample {sample.sample} has no TXM slices (column txm): "
+            "its FIB-SEM slices must be searched for in the volume. Choose another transform."
+        )
     if config.register_.transform == "none" and shape != sem_shape:
         raise InputError(
             f"{pair.txm} is {shape} and {pair.sem} is {sem_shape} (Y, X): with register.transform = none the two "
@@ -121,7 +126,7 @@ def _check_context(config: Config, sample: Sample, pairs: _Pairs) -> None:
     if not context or sample.source == "phantom":
         return
     lacking = "has no TXM volume" if pairs.volume is None else ""
-    if not lacking and any(math.isnan(position) for position in pairs.z):
+    if not lacking and not sample.sought and any(math.isnan(position) for position in pairs.z):
         lacking = "does not say where each of its pairs stands in the TXM volume"
     if lacking:
         raise ConfigError(
@@ -241,7 +246,7 @@ def check_sample(sample: Sample, raw: Path) -> None:
     if sample.source == "phantom":
         return
     pairs = list_pairs(sample, raw)
-    for files in ([pair.txm for pair in pairs], [pair.sem for pair in pairs]):
+    for files in ([pair.txm for pair in pairs if not pair.sought], [pair.sem for pair in pairs]):
         depths = {file: io.image_kind(file)[1] for file in files}
         for file, dtype in depths.items():
             if dtype != depths[files[0]]:

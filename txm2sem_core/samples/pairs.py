@@ -9,7 +9,7 @@ from pathlib import Path
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
-from txm2sem_core.samples.raw_pairs import MEASURED, RawPair, numbered, pair_folders
+from txm2sem_core.samples.raw_pairs import MEASURED, RawPair, numbered, pair_folders, sought_pairs
 from txm2sem_core.samples.splits import SPLITS
 from txm2sem_core.samples.table import Sample
 
@@ -31,12 +31,29 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
         return [replace(p, z=int(z_of[p.pair])) for p in pairs]
     kinds = ("charge", *DENSITIES, *MEASURED)
     masks = {kind: Path(folder) for kind in kinds if (folder := getattr(sample, kind)) is not None}
+    if sample.sought:
+        return _sought(sample, masks)
     pairs = pair_folders(Path(str(sample.txm)), Path(str(sample.sem)), masks, sample.names())
     voxel = sample.voxel_size()
     sizes = (None if voxel is None else voxel[2], sample.sem_pixel_size())
     marked = {} if sample.landmarks is None else _landmarks(Path(sample.landmarks), pairs)
     pairs = [replace(p, landmarks=marked.get(p.pair, ())) for p in pairs]
     return [replace(p, z=z, pixel_nm=sizes) for p, z in zip(pairs, sample.z_of_pairs(len(pairs)), strict=True)]
+
+
+def _sought(sample: Sample, masks: dict[str, Path]) -> list[RawPair]:
+    """The pairs of a sample whose slices' planes are sought in its volume."""
+    volume = Path(str(sample.txm_volume))
+    pairs = sought_pairs(volume, Path(str(sample.sem)), masks, sample.names())
+    voxel = sample.voxel_size()
+    if voxel is None:
+        with io.open_volume(volume) as opened:
+            txm_nm = (opened.voxel_size_nm or (None, None, None))[2]
+    else:
+        txm_nm = voxel[2]
+    sizes = (txm_nm, sample.sem_pixel_size())
+    depths = sample.depths_of_slices(len(pairs))
+    return [replace(pair, depths=depth, pixel_nm=sizes) for pair, depth in zip(pairs, depths, strict=True)]
 
 
 def _landmarks(folder: Path, pairs: Iterable[RawPair]) -> dict[str, tuple[Path, ...]]:

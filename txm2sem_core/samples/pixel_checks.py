@@ -198,7 +198,7 @@ def _check_extent(volume: io.Volume | None, pairs: list[RawPair]) -> list[str]:
         return []
     plane_shape = volume.shape[1:]
     for pair in pairs:
-        shape = io.image_kind(pair.txm)[0]
+        shape = pair.txm_kind()[0]
         if pair.z is None or tuple(shape) == plane_shape:
             continue
         given = None if volume.mask is None else volume.mask.read(pair.z, pair.z + 1)[0]

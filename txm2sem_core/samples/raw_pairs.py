@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity.measured import Slice
+from txm2sem_core.samples.sought import Depths
 
 MEASURED = ("txm_measured", "sem_measured")  # masks of what was measured
 
@@ -27,7 +28,7 @@ class RawPair:
 
     pair: str
     z: int | None
-    txm: Path
+    txm: Path  # of a sought pair the volume
     sem: Path
     charge: Path | None = None
     split: str | None = None
@@ -36,6 +37,8 @@ class RawPair:
     sem_measured: Path | None = None
     landmarks: tuple[Path, ...] = ()  # of BigWarp; or two of napari, of TXM and FIB-SEM slice
     pixel_nm: tuple[float | None, float | None] = (None, None)  # of TXM and FIB-SEM slice by the table, along X
+    sought: bool = False  # whether its plane is sought in the volume
+    depths: Depths | None = None  # of a sought pair: slices of the volume in which its centre may lie; None: any
 
     def read_txm(self) -> Slice:
         """The TXM slice, and what of it was measured.
@@ -55,7 +58,7 @@ class RawPair:
 
         The TXM's is that of its file, or else of the table; of the FIB-SEM's the table comes first.
         """
-        txm, sem = (io.read_voxel_size_nm(path) for path in (self.txm, self.sem))
+        txm, sem = (None if self.sought else io.read_voxel_size_nm(self.txm)), io.read_voxel_size_nm(self.sem)
         txm_nm = (txm[2] if txm is not None else None) or self.pixel_nm[0]
         sem_nm = self.pixel_nm[1] or (sem[2] if sem is not None else None)
         return sem_nm / txm_nm if txm_nm and sem_nm else float("nan")
@@ -78,10 +81,25 @@ class RawPair:
             )
         return sem, txm
 
+    def txm_kind(self) -> tuple[tuple[int, int], np.dtype]:
+        """Shape (Y, X) and type of the TXM slice, by its header; of a sought pair those of the volume's slices."""
+        if not self.sought:
+            (height, width), dtype = io.image_kind(self.txm)
+            return (height, width), dtype
+        with io.open_volume(self.txm) as volume:
+            return (volume.shape[1], volume.shape[2]), volume.dtype
+
     @property
     def files(self) -> list[Path]:
         """All of its images."""
-        named = (self.txm, self.sem, self.charge, *self.extra.values(), self.txm_measured, self.sem_measured)
+        named = (
+            None if self.sought else self.txm,
+            self.sem,
+            self.charge,
+            *self.extra.values(),
+            self.txm_measured,
+            self.sem_measured,
+        )
         named += self.landmarks
         return [file for file in named if file is not None]
 
@@ -138,6 +156,25 @@ def pair_folders(txm: Path, sem: Path, masks: Mapping[str, Path], names: Names =
             **{kind: files[n] for kind, files in fields.items()},  # type: ignore[arg-type]
         )
         for n in txm_files
+    ]
+
+
+def sought_pairs(volume: Path, sem: Path, masks: Mapping[str, Path], names: Names = Names()) -> list[RawPair]:
+    """FIB-SEM slices of a folder, lowest number first, whose planes are sought in a volume; see `pair_folders`."""
+    files = numbered(sem, pattern=names.sem, offset=names.sem_offset)
+    found = {kind: _partners(kind, folder, files, files, names.sem_offset) for kind, folder in masks.items()}
+    fields = {kind: found.pop(kind) for kind in ("charge", *MEASURED) if kind in found}
+    return [
+        RawPair(
+            one.name,
+            None,
+            volume,
+            one.path,
+            extra={kind: of_kind[number] for kind, of_kind in found.items()},
+            sought=True,
+            **{kind: of_kind[number] for kind, of_kind in fields.items()},  # type: ignore[arg-type]
+        )
+        for number, one in files.items()
     ]
 
 

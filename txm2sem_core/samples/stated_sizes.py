@@ -67,7 +67,8 @@ def contradictions(sample: Sample, raw: Path, scales: tuple[float, float] = (1.0
     """
     pairs = list_pairs(sample, raw)
     txm, sem = (
-        [(path, _in_plane(path)) for path in paths] for paths in ([p.txm for p in pairs], [p.sem for p in pairs])
+        [(path, _in_plane(path)) for path in paths]
+        for paths in ([p.txm for p in pairs if not p.sought], [p.sem for p in pairs])
     )
     volume = open_sample_volume(sample, raw)
     used: VoxelSize | None = sample.voxel_size()

@@ -16,6 +16,7 @@ from txm2sem_core.config.base import Text, UserPath
 from txm2sem_core.config.checking import shown
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.samples.raw_pairs import MEASURED, Names
+from txm2sem_core.samples.sought import Depths, around, depths_sought, is_sought
 
 RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
 _MAX_CHARACTERS = 2**22
@@ -42,7 +43,7 @@ class Sample(BaseModel):
     sem_measured: UserPath | None = None  # the same of the FIB-SEM slices
     txm_volume: UserPath | None = None  # TIFF stack, folder of slices or OME-Zarr
     txm_volume_measured: UserPath | None = None  # mask of the TXM volume, one image or a volume (not zero = measured)
-    pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step or z,z,z
+    pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step, z,z,z, or find (see `sought`)
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
     sem_pixel_size_nm: Text | None = None  # edge of a pixel of the FIB-SEM slices; where their files do not say it
     voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
@@ -94,6 +95,23 @@ class Sample(BaseModel):
         except ValueError as error:
             raise ConfigError(self._wrong("sem_number_offset", "a whole number is needed, as -1")) from error
         return Names(self.txm_names, self.sem_names, offset)
+
+    @property
+    def sought(self) -> bool:
+        """Whether the planes of its FIB-SEM slices are sought in the TXM volume: it has no TXM slices."""
+        return self.source == "pairs" and self.txm is None
+
+    def depths_of_slices(self, count: int) -> list[Depths | None]:
+        """Where in the volume the centres of sought slices may lie; positions as of pairs are first guesses."""
+        if self.pair_z is None:
+            return [None] * count
+        if not is_sought(self.pair_z):
+            guesses = [float(z) for z in self.z_of_pairs(count) if z is not None]
+            return [around(guess) for guess in guesses]
+        try:
+            return depths_sought(self.pair_z, count)
+        except ConfigError as error:
+            raise ConfigError(self._wrong("pair_z", str(error).rstrip("."))) from error
 
     def z_of_pairs(self, count: int) -> list[int | None]:
         """The slice of the TXM volume that each of `count` pairs belongs to."""
@@ -181,10 +199,11 @@ def _check_name(path: str | Path, number: int, name: str, others: Iterable[str])
 
 
 def _check_row(path: str | Path, number: int, sample: Sample) -> None:
-    needed = {"phantom": (), "pairs": ("txm", "sem"), "reference": ("txm",)}[sample.source]
+    needed = {"phantom": (), "pairs": ("sem",), "reference": ("txm",)}[sample.source]
     for column in needed:
         if getattr(sample, column) is None:
             raise ConfigError(f"{path}, row {number}, column {column}: source {sample.source} needs a folder here.")
+    _check_sought(path, number, sample)
     for column in (*MEASURED, "txm_volume_measured"):
         if getattr(sample, column) is not None and sample.source != "pairs":
             raise ConfigError(
@@ -200,6 +219,29 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
     sample.names()
     if sample.voxel_size() is None and sample.voxel_size_from is not None:
         raise ConfigError(f"{path}, row {number}, column voxel_size_from: column voxel_size_nm says nothing. Fill it.")
+
+
+def _check_sought(path: str | Path, number: int, sample: Sample) -> None:
+    """Columns that do not go with a search for planes in the volume, or that it needs."""
+    where = f"{path}, row {number}, column"
+    if not sample.sought:
+        if is_sought(sample.pair_z):
+            raise ConfigError(
+                f"{where} pair_z: {shown(sample.pair_z)} seeks FIB-SEM slices in the TXM volume, which only source "
+                "pairs does, without TXM slices. Leave the column txm empty, or say in pair_z which slices they are."
+            )
+        return
+    if sample.txm_volume is None:
+        raise ConfigError(
+            f"{where} txm: source pairs needs a folder here; or a volume in column txm_volume, in which the planes of "
+            "the FIB-SEM slices are then sought."
+        )
+    for column in ("txm_names", "txm_measured", "landmarks"):
+        if getattr(sample, column) is not None:
+            raise ConfigError(
+                f"{where} {column}: it belongs to TXM slices, but column txm is empty, so planes are sought in the "
+                "volume. Leave it empty."
+            )
 
 
 def parse_sample(text: str) -> Sample:

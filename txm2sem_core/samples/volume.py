@@ -69,6 +69,9 @@ def voxel_size_of(sample: Sample, volume: io.Volume) -> tuple[float, float, floa
 
 def plane_pixel_size_nm(sample: Sample, raw: Path) -> tuple[float, float] | None:
     """Pixel size (Y, X) in nm of the sample's TXM slices, or None where it is not known."""
-    size = sample.voxel_size() or io.read_voxel_size_nm(list_pairs(sample, raw)[0].txm) or (None, None, None)
+    if sample.sought:
+        size: io.VoxelSize = sample_voxel_size_nm(sample, raw)
+    else:
+        size = sample.voxel_size() or io.read_voxel_size_nm(list_pairs(sample, raw)[0].txm) or (None, None, None)
     _, y_nm, x_nm = size
     return None if y_nm is None or x_nm is None else (y_nm, x_nm)

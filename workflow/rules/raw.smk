@@ -46,6 +46,16 @@ def raw_volume(sample):
     return given(volume_files(SAMPLES[sample], FILES[sample].raw))
 
 
+def sought_volume(sample):
+    """The TXM volume as an input of the registration, where the planes of the FIB-SEM slices are sought in it."""
+    return raw_volume(sample) if SAMPLES[sample].sought else []
+
+
+def sought_digest(sample):
+    """A digest of it, as a param."""
+    return volume_digest(sample) if SAMPLES[sample].sought else ""
+
+
 def coarse_volume(sample, variant):
     """The coarser TXM volume that the variant needs, as an input; nothing where it is the one that was measured."""
     here = FILES[sample]

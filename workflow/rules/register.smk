@@ -1,9 +1,9 @@
-# Register each FIB-SEM slice to its TXM slice, crop to what both cover, and refuse pairs that could not be registered.
+# Register each FIB-SEM slice to its TXM slice, or find its plane in the volume, crop to what both cover, and refuse pairs that could not be registered.
 
 
 rule register_pairs:
     input:
-        raw=lambda w: raw_files(w.sample),
+        raw=lambda w: raw_files(w.sample) + sought_volume(w.sample),
     output:
         pairs=directory("<results>/{sample}/registered/pairs"),
         transforms="<results>/{sample}/registered/transforms.json",
@@ -28,7 +28,7 @@ rule register_pairs:
             "register_pairs",
             settings=settings(CONFIG.register_),
             sample=lambda w: FILES[w.sample].row(),
-            raw_digest=lambda w: pairs_digest(w.sample),
+            raw_digest=lambda w: pairs_digest(w.sample) + sought_digest(w.sample),
         ),
     shell:
         RUN_SCRIPT

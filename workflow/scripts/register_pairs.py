@@ -3,13 +3,21 @@ from pathlib import Path
 from common import logged
 
 from txm2sem_core.config import RegisterSettings, parse_settings
-from txm2sem_core.registration import register_pairs
+from txm2sem_core.geometry import relative_length
+from txm2sem_core.registration import register_pairs, register_planes
 from txm2sem_core.samples.pairs import list_pairs
 from txm2sem_core.samples.table import parse_sample
+from txm2sem_core.samples.volume import open_sample_volume, sample_voxel_size_nm
 
 with logged(snakemake):
     registered = Path(snakemake.output.index).parent
+    raw = registered.parent / "raw"
     sample = parse_sample(snakemake.params.sample)
-    pairs = list_pairs(sample, registered.parent / "raw")
+    pairs = list_pairs(sample, raw)
     settings = parse_settings(RegisterSettings, snakemake.params.settings)
-    register_pairs(pairs, settings, registered, workers=snakemake.threads)
+    if sample.sought:
+        z_nm, _, x_nm = sample_voxel_size_nm(sample, raw)
+        volume = open_sample_volume(sample, raw)
+        register_planes(pairs, volume, relative_length(z_nm, x_nm), settings, registered)
+    else:
+        register_pairs(pairs, settings, registered, workers=snakemake.threads)

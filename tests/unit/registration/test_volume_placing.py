@@ -1,0 +1,100 @@
+"""FIB-SEM slices found in a volume: planted planes of a phantom, and slices of another rock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from txm2sem_core import io, planes
+from txm2sem_core.config import PhantomSettings, RegisterSettings
+from txm2sem_core.geometry import Array, Matrix
+from txm2sem_core.intensity.measured import Slice
+from txm2sem_core.phantom import make_phantom
+from txm2sem_core.phantom.oblique import cut_plane
+from txm2sem_core.registration.volume_levels import VolumeLevels
+from txm2sem_core.registration.volume_placing import PlacedPlane, place_in_volume
+
+SHAPE = (56, 176, 176)
+
+
+@dataclass(frozen=True)
+class Rock:
+    levels: VolumeLevels
+    sem: Array
+    labels: Array
+
+    def cut(self, plane: Matrix, shape: tuple[int, int]) -> Slice:
+        rng = np.random.default_rng(7)
+        return Slice(cut_plane(self.sem, self.labels, plane, shape, 32 * planes.width(plane), 300, rng).grey)
+
+    def place(self, sem: Slice, scale: float, **changes: object) -> PlacedPlane:
+        return place_in_volume(self.levels, sem, RegisterSettings(**changes), stated_scale=scale)
+
+
+def make_rock(folder: Path, seed: int) -> Rock:
+    make_phantom(PhantomSettings(shape=SHAPE, seed=seed, pair_every=56), folder)
+    txm, sem, labels = (
+        io.open_volume(folder / name).read(0, SHAPE[0]) for name in ("txm_volume", "truth/sem.tif", "truth/labels.tif")
+    )
+    return Rock(VolumeLevels(io.Volume.of_array(txm)), sem, labels)
+
+
+@pytest.fixture(scope="module")
+def rock(tmp_path_factory: pytest.TempPathFactory) -> Rock:
+    return make_rock(tmp_path_factory.mktemp("rock") / "one", 5)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Rock:
+    return make_rock(tmp_path_factory.mktemp("rock") / "other", 6)
+
+
+@pytest.mark.parametrize(
+    ("turn", "tilt", "towards", "scale", "mirrored"),
+    [(0, 0, 0, 1.0, False), (100, 8, 30, 0.4, True), (-35, 14, -120, 1.2, False), (170, 11, 80, 0.25, False)],
+)
+def test_a_planted_plane_is_found(
+    rock: Rock, turn: float, tilt: float, towards: float, scale: float, mirrored: bool
+) -> None:
+    shape = int(105 / scale), int(120 / scale)
+    plane = planes.centred_plane((88, 85, 29.3), shape, scale, turn, tilt, towards, mirrored=mirrored)
+    placed = rock.place(rock.cut(plane, shape), 1.03 * scale)
+    assert placed.accepted, placed.reasons
+    assert placed.plane is not None
+    assert placed.found is not None
+    assert placed.cut is not None
+    assert planes.corner_rms(placed.plane, plane, shape) < 1.0
+    assert placed.found.mirrored == mirrored
+    assert placed.found.correlation_after > 0.5
+    by_grid = placed.cut.grid @ [*(placed.cut.matrix @ [3, 4, 1])[:2], 0, 1]
+    np.testing.assert_allclose(by_grid, placed.plane @ [3, 4, 0, 1], atol=1e-6)
+
+
+def test_another_rock_is_refused(rock: Rock, other: Rock) -> None:
+    plane = planes.centred_plane((88, 85, 28), (110, 120), 1.0, 130, 6, 40)
+    placed = rock.place(other.cut(plane, (110, 120)), 1.0)
+    assert not placed.accepted
+    assert placed.found is not None
+    assert placed.found.disagreement_px > RegisterSettings().max_disagreement_px
+
+
+def test_a_blank_slice_is_refused(rock: Rock) -> None:
+    placed = rock.place(Slice(np.full((100, 110), 7, dtype=np.uint8)), 1.0)
+    assert placed.plane is None
+    assert not placed.accepted
+
+
+def test_what_the_settings_forbid_is_not_found(rock: Rock) -> None:
+    shape = (110, 120)
+    sem = rock.cut(planes.centred_plane((88, 85, 28), shape, 1.0, 10, 3, 40, mirrored=True), shape)
+    assert not rock.place(sem, 1.0, mirrored=False).accepted
+
+
+def test_the_same_input_gives_the_same_plane(rock: Rock) -> None:
+    shape = (110, 120)
+    sem = rock.cut(planes.centred_plane((88, 85, 28), shape, 1.0, 10, 3, 40), shape)
+    one, two = (rock.place(sem, 1.0, max_rotation_deg=20).plane for _ in range(2))
+    np.testing.assert_array_equal(one, two)

@@ -1,0 +1,75 @@
+"""A milled stack in a volume: one pose, slices in order, the doubtful held by their neighbours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_volume_placing import Rock, make_rock
+
+from txm2sem_core import planes
+from txm2sem_core.config import RegisterSettings
+from txm2sem_core.geometry import Matrix
+from txm2sem_core.intensity.measured import Slice
+from txm2sem_core.phantom.oblique import jittered_stack
+from txm2sem_core.registration.volume_stack import StackSlice, mean_pose, place_stack
+
+SIZE = (110, 118)
+
+
+@pytest.fixture(scope="module")
+def rock(tmp_path_factory: pytest.TempPathFactory) -> Rock:
+    return make_rock(tmp_path_factory.mktemp("rock") / "stack", 5)
+
+
+@pytest.fixture(scope="module")
+def stack(rock: Rock) -> list[Matrix]:
+    first = planes.centred_plane((86, 84, 20), SIZE, 1.0, 140, 7, 30, mirrored=True)
+    return jittered_stack(first, [0, 3, 6, 12, 15], 0.4, np.random.default_rng(1))
+
+
+def slices_of(rock: Rock, stack: list[Matrix]) -> list[Slice]:
+    return [rock.cut(plane, SIZE) for plane in stack]
+
+
+def as_stack(slices: list[Slice]) -> list[StackSlice]:
+    numbers = (0, 1, 2, 4, 5)  # one is missing
+    return [StackSlice(n, lambda one=one: one, 1.0) for n, one in zip(numbers, slices, strict=False)]  # type: ignore[misc]
+
+
+def test_all_slices_are_found_with_one_pose(rock: Rock, stack: list[Matrix]) -> None:
+    placed = place_stack(rock.levels, as_stack(slices_of(rock, stack)), RegisterSettings())
+    errors = [planes.corner_rms(one.plane, truth, SIZE) for one, truth in zip(placed, stack, strict=True)]
+    assert [one.reasons for one in placed] == [[]] * 5
+    assert max(errors) < 0.8
+    assert np.ptp([one.plane[:, :3] for one in placed], axis=0).max() < 1e-9
+
+
+def test_a_doubtful_slice_is_held_and_a_wrong_one_refused(rock: Rock, stack: list[Matrix], tmp_path: Path) -> None:
+    slices = slices_of(rock, stack)
+    half = slices[3].image.copy()
+    half[:, SIZE[1] // 2 :] = 90  # half of it shows nothing: its halves cannot agree
+    half[:, SIZE[1] // 2 :] += np.random.default_rng(0).integers(0, 30, half[:, SIZE[1] // 2 :].shape, dtype=np.uint8)
+    slices[3] = Slice(half)
+    slices[1] = make_rock(tmp_path / "other", 6).cut(stack[1], SIZE)
+    placed = place_stack(rock.levels, as_stack(slices), RegisterSettings())
+    assert [one.accepted for one in placed] == [True, False, True, True, True]
+    assert placed[3].held
+    assert planes.corner_rms(placed[3].plane, stack[3], SIZE) < 1.0
+
+
+def test_slices_of_no_common_pose_are_placed_one_by_one(rock: Rock) -> None:
+    truths = [planes.centred_plane((86, 84, 24 + 2 * k), SIZE, 1.0, 90 * k, 5, 30 * k) for k in range(3)]
+    placed = place_stack(rock.levels, as_stack(slices_of(rock, truths)), RegisterSettings())
+    for one, truth in zip(placed, truths, strict=True):
+        assert one.accepted
+        assert planes.corner_rms(one.plane, truth, SIZE) < 1.0
+
+
+def test_the_mean_pose_is_a_pose() -> None:
+    turned = [planes.centred_plane((9, 9, 9), SIZE, s, t, 8, 20) for s, t in ((1.0, 10), (1.02, 12), (0.98, 11))]
+    linear = mean_pose(turned, 1.0)
+    expected = planes.centred_plane((9, 9, 9), SIZE, 1.0, 11, 8, 20)[:, :2]
+    np.testing.assert_allclose(linear, expected, atol=1e-3)
+    np.testing.assert_allclose(linear.T @ linear, linear[:, 0] @ linear[:, 0] * np.eye(2), atol=1e-12)

@@ -1,0 +1,88 @@
+"""Samples without TXM slices, whose FIB-SEM slices are sought in the volume: the table, its pairs, their splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from txm2sem_core import io
+from txm2sem_core.config import PatchesSettings
+from txm2sem_core.errors import ConfigError
+from txm2sem_core.patches import split_pairs
+from txm2sem_core.samples.pairs import list_pairs, pair_files
+from txm2sem_core.samples.sought import GUESS_REACH
+from txm2sem_core.samples.splits import apart
+from txm2sem_core.samples.table import Sample, read_samples
+from txm2sem_core.samples.volume import plane_pixel_size_nm
+
+COLUMNS = ("sample", "source", "txm", "sem", "txm_volume", "pair_z", "landmarks", "voxel_size_nm")
+
+
+def table(folder: Path, **cells: str) -> Path:
+    values = {"sample": "rock", "source": "pairs", "sem": "sem", "txm_volume": "volume", **cells}
+    path = folder / "samples.tsv"
+    path.write_text("\t".join(COLUMNS) + "\n" + "\t".join(values.get(name, "") for name in COLUMNS) + "\n")
+    return path
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Sample:
+    rng = np.random.default_rng(0)
+    for z in range(30):
+        io.write_tiff(tmp_path / f"volume/slice{z:03d}.tif", rng.integers(0, 9, (20, 30)).astype(np.uint16), None)
+    for number in (3, 4, 7):
+        image = rng.integers(0, 9, (50, 40)).astype(np.uint8)
+        io.write_tiff(tmp_path / f"sem/SEM{number:03d}.tif", image, (None, 8, 8))
+    cells = {"sem": str(tmp_path / "sem"), "txm_volume": str(tmp_path / "volume"), "voxel_size_nm": "64,32,32"}
+    return read_samples(table(tmp_path, **cells, pair_z="find"))["rock"]
+
+
+def test_pairs_are_the_slices_with_the_volume(sample: Sample, tmp_path: Path) -> None:
+    pairs = list_pairs(sample, tmp_path)
+    assert [pair.pair for pair in pairs] == ["003", "004", "007"]
+    assert all(pair.sought and pair.z is None and pair.depths is None for pair in pairs)
+    assert pairs[0].stated_scale == pytest.approx(0.25)
+    assert pairs[0].txm_kind() == ((20, 30), np.dtype(np.uint16))
+    assert [file.name for file in pair_files(sample, tmp_path)] == ["SEM003.tif", "SEM004.tif", "SEM007.tif"]
+    assert plane_pixel_size_nm(sample, tmp_path) == (32, 32)
+
+
+def test_positions_are_first_guesses(sample: Sample, tmp_path: Path) -> None:
+    for text, first in (("10:25:5", 10 - GUESS_REACH), ("find 20-30", 20), ("find 18", 18 - GUESS_REACH)):
+        pairs = list_pairs(sample.model_copy(update={"pair_z": text}), tmp_path)
+        assert pairs[0].depths is not None
+        assert pairs[0].depths[0] == first
+    with pytest.raises(ConfigError, match="pair_z"):
+        list_pairs(sample.model_copy(update={"pair_z": "find there"}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "named"),
+    [
+        ({"txm_volume": ""}, "column txm"),
+        ({"txm": "txm", "pair_z": "find"}, "column pair_z"),
+        ({"landmarks": "points"}, "column landmarks"),
+        ({"source": "phantom", "sem": "", "pair_z": "find"}, "column pair_z"),
+    ],
+)
+def test_columns_that_do_not_go_together_are_refused(tmp_path: Path, cells: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        read_samples(table(tmp_path, **cells))
+
+
+def test_oblique_pairs_keep_apart_by_what_they_reach() -> None:
+    z, splits = [0.0, 10.0, 20.0], ["train", "validation", "test"]
+    assert apart(z, splits, 2) == splits
+    assert apart(z, splits, 2, [4.0, 4.0, 1.0]) == [None, "validation", "test"]
+    assert apart(z, splits, 0, [6.0, 6.0, 1.0]) == [None, "validation", "test"]  # they cross, also without context
+    assert apart(z, splits, 0, [0.0, 0.0, 0.0]) == splits
+
+
+def test_splits_follow_the_position_along_the_normal() -> None:
+    pairs = pd.DataFrame({"pair": list("abcdef"), "z": np.nan, "split": None})
+    pairs["along_first"] = pairs["along_last"] = [50.0, 40, 30, 20, 10, 0]
+    chosen = split_pairs(pairs, PatchesSettings(context=2))
+    assert chosen.tolist() == ["test", "validation", "train", "train", "train", "train"]

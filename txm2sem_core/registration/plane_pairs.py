@@ -1,0 +1,108 @@
+"""Pairs of a sample without TXM slices: each FIB-SEM slice with what the volume shows on its plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from txm2sem_core import io, planes
+from txm2sem_core.config import RegisterSettings
+from txm2sem_core.errors import InputError, print_warnings
+from txm2sem_core.geometry import Crop
+from txm2sem_core.registration.data_bar import cut_bar
+from txm2sem_core.registration.placing import Placed
+from txm2sem_core.registration.stage import Read, check_refused, images_on_sem, kept, say_found
+from txm2sem_core.registration.tables import InVolume, Outcome, write_tables
+from txm2sem_core.registration.volume_levels import VolumeLevels
+from txm2sem_core.registration.volume_placing import PlacedPlane
+from txm2sem_core.registration.volume_stack import StackSlice, place_stack
+from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.warnings import set_warnings
+
+CUT = "cut"  # kind of the image of the volume on the whole plane, beside those of a pair
+
+
+def register_planes(
+    pairs: Sequence[RawPair],
+    volume: io.Volume,
+    aspect: float,
+    settings: RegisterSettings,
+    output: Path,
+) -> None:
+    """Find the plane of each FIB-SEM slice in the volume, cut the volume there, and write pairs as `register_pairs`.
+
+    Slices of a sample are taken for one stack, in the order of their numbers. Beside the images of other pairs,
+    `{pair}_cut.tif` is the volume on the whole of the plane, for the figure.
+
+    Args:
+        pairs: sought ones.
+        volume: TXM.
+        aspect: height of a voxel over its width.
+        settings: bounds of the search.
+        output: folder.
+
+    Raises:
+        InputError: a file that cannot be read, or shapes that do not fit.
+        RegistrationError: a pair is refused and `settings.refused` is "stop", or all pairs are. Nothing is written.
+    """
+    if not pairs:
+        raise InputError(f"{output}: there are no FIB-SEM slices to register. Check the folder in the sample table.")
+    slices = [
+        StackSlice(float(pair.pair), lambda pair=pair: cut_bar(pair.read_sem())[0], pair.stated_scale, pair.depths)  # type: ignore[misc]
+        for pair in pairs
+    ]
+    placed = place_stack(VolumeLevels(volume, aspect), slices, settings)
+    with io.atomic_path(output / "pairs") as folder:
+        folder.mkdir()
+        outcomes = [
+            _outcome(pair, found, volume, aspect, settings, folder) for pair, found in zip(pairs, placed, strict=True)
+        ]
+        check_refused(outcomes, settings)
+    say_found(outcomes)
+    write_tables(with_positions(outcomes, aspect), output)
+    print_warnings("register", set_warnings(io.read_csv(output / "quality.csv")))
+
+
+def _outcome(
+    pair: RawPair, placed: PlacedPlane, volume: io.Volume, aspect: float, settings: RegisterSettings, folder: Path
+) -> Outcome:
+    if placed.cut is None or placed.found is None or placed.plane is None:
+        return Outcome(pair, None, Crop(0, 0, 0, 0), placed.reasons, {})
+    sem, bar = cut_bar(pair.read_sem())
+    slices = Read(placed.cut.txm, sem, bar, volume.voxel_size_nm)
+    result = Placed(placed.found, placed.reasons)
+    outcome = kept(pair, slices, images_on_sem(pair, sem.shape), result, settings, folder)
+    io.write_tiff(folder / f"{pair.pair}_{CUT}.tif", placed.cut.txm.filled, volume.voxel_size_nm)
+    centre = placed.plane @ [(placed.shape[1] - 1) / 2, (placed.shape[0] - 1) / 2, 0, 1]
+    corner = np.array([[1, 0, outcome.crop.x0], [0, 1, outcome.crop.y0], [0, 0, 1]], dtype=np.float64)
+    where = InVolume(
+        placed.plane,
+        planes.of_pixels(placed.cut.grid, corner),
+        float(centre[2]),
+        planes.tilt_deg(placed.plane, aspect),
+        held=placed.held,
+    )
+    return replace(outcome, in_volume=where)
+
+
+def with_positions(outcomes: Sequence[Outcome], aspect: float) -> list[Outcome]:
+    """The outcomes with the position of each accepted slice along the mean normal, in heights of voxels."""
+    used = [one.in_volume for one in outcomes if one.accepted and one.in_volume is not None]
+    space = np.array([1.0, 1.0, aspect])
+    normals = [each.grid[:, 2] * space for each in used]
+    normal = np.sum(normals, axis=0) if normals else np.array([0.0, 0, 1])
+    normal = normal / np.linalg.norm(normal)
+
+    def along(where: InVolume, crop: Crop) -> tuple[float, float]:
+        corners = planes.corners_xyz(where.grid, (crop.y1 - crop.y0, crop.x1 - crop.x0)) * space @ normal / aspect
+        return float(corners.min()), float(corners.max())
+
+    return [
+        one
+        if one.in_volume is None or not one.accepted
+        else replace(one, in_volume=replace(one.in_volume, along=along(one.in_volume, one.crop)))
+        for one in outcomes
+    ]
