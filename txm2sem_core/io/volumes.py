@@ -31,6 +31,7 @@ __all__ = [
     "UNMEASURED",
     "WHOLE_SLICES",
     "Volume",
+    "has_volume_suffix",
     "open_volume",
     "ranges_as_text",
     "write_volume_tiff",
@@ -66,6 +67,12 @@ def open_volume(path: str | Path, channel: int = 0) -> Volume:
     if channel:
         raise InputError(f"{path}: channel {channel} was asked, but only an OME-Zarr has channels.")
     return open_folder(path) if path.is_dir() else _open_file(path, dataset)
+
+
+def has_volume_suffix(path: Path) -> bool:
+    """Whether a file is by its name a volume, of a format that holds no single images."""
+    file, _ = split_dataset(path)
+    return file.suffix.lower() in (*HDF5_SUFFIXES, *MRC_SUFFIXES, *ZEISS_SUFFIXES) or is_packed(file)
 
 
 def _open_file(path: Path, dataset: str | None) -> Volume:

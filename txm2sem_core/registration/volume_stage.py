@@ -13,7 +13,6 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import ConfigError, InputError, RegistrationError, printable
 from txm2sem_core.geometry import relative_length
 from txm2sem_core.intensity.measured import Slice
-from txm2sem_core.io.images import IMAGE_SUFFIXES
 from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.frames import placed_on
 from txm2sem_core.registration.placing import describe
@@ -44,7 +43,7 @@ class SemFile:
 
 def is_volume(path: Path) -> bool:
     """Whether a path is a volume of several slices, and no image."""
-    if path.is_dir() or path.suffix.lower() not in IMAGE_SUFFIXES:
+    if path.is_dir() or io.has_volume_suffix(path):
         return True
     try:
         with io.open_volume(path) as volume:

@@ -361,7 +361,7 @@ def test_the_figure_of_a_registration_shows_what_a_mask_leaves_out_as_such(tmp_p
 
     pair = write_pair(tmp_path, 1)
     row = pd.Series({"pair": "0", "accepted": True, "correlation_before": 0.0, "correlation_after": 1.0})
-    view = _registration_view(row, pair, {"0": {"matrix": np.eye(3).tolist()}}, None)
+    view = _registration_view(row, pair, {"0": {"matrix": np.eye(3).tolist()}}, None, tmp_path)
     assert_array_equal(np.isnan(view.fixed), ~CIRCLE)
     assert np.isnan(view.after[~BAND]).all()
 

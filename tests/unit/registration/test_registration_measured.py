@@ -246,7 +246,7 @@ def test_the_picture_leaves_out_what_was_not_measured(tmp_path: Path) -> None:
     pair = write(tmp_path, txm, sem)
     register_pairs([pair], QUICK, tmp_path / "out")
     row = io.read_csv(tmp_path / "out/quality.csv").iloc[0]
-    view = _registration_view(row, pair, io.read_json(tmp_path / "out/transforms.json"), None)
+    view = _registration_view(row, pair, io.read_json(tmp_path / "out/transforms.json"), None, tmp_path)
     assert_array_equal(np.isfinite(view.fixed), measured(txm))
     assert_array_equal(np.isfinite(view.before), measured(sem))
     assert f"{100 * measured(txm).mean():.0f} % of the TXM measured" in view.quality
