@@ -13,6 +13,7 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.io import Volume
 from txm2sem_core.io.coarse import coarser_levels
 from txm2sem_core.napari_plugin.arrays import VolumeArray
+from txm2sem_core.samples.results import measured_txm, sample_folders
 
 Layer = tuple[Any, dict[str, Any], str]
 """Data, arguments of the layer, and its kind."""
@@ -23,7 +24,7 @@ _UNCERTAINTY = "inferno"
 
 def get_reader(path: str | list[str]) -> Reader | None:
     """The function that opens a folder of results, or of one of its samples; None for anything else."""
-    if isinstance(path, str) and _samples(Path(path)):
+    if isinstance(path, str) and sample_folders(Path(path)):
         return read_layers
     return None
 
@@ -36,7 +37,7 @@ def read_layers(path: str) -> list[Layer]:
     Raises:
         InputError: there is nothing to show in it.
     """
-    first, *others = _samples(Path(path))
+    first, *others = sample_folders(Path(path))
     if others:
         names = ", ".join(one.name for one in others)
         print(f"txm2sem: this is sample {first.name}; open one of {names} by its folder.")
@@ -49,24 +50,8 @@ def read_layers(path: str) -> list[Layer]:
     return layers
 
 
-def _samples(folder: Path) -> list[Path]:
-    """The folders of samples: this one, or those in it where it is a folder of results of ours."""
-    if not folder.is_dir():
-        return []
-    marked = [place for place in (folder, folder.parent) if (place / ".txm2sem-results").is_file()]
-    if not marked:
-        return []
-    if marked[0] == folder:
-        return [one for one in sorted(folder.iterdir()) if _is_sample(one)]
-    return [folder] if _is_sample(folder) else []
-
-
-def _is_sample(folder: Path) -> bool:
-    return any((folder / name).is_dir() for name in ("raw", "registered", "volumes"))
-
-
 def _volumes(sample: Path) -> Iterator[Layer]:
-    txm = _txm(sample)
+    txm = measured_txm(sample)
     if txm is not None:
         yield _layer("TXM", [txm])
     for path in sorted((sample / "volumes").glob("*/*/sem.ome.zarr")):
@@ -79,18 +64,6 @@ def _volumes(sample: Path) -> Iterator[Layer]:
     truth = sample / "raw/truth/sem.tif"
     if truth.is_file():
         yield _layer("truth", [io.open_volume(truth)])
-
-
-def _txm(sample: Path) -> Volume | None:
-    """The TXM volume: a phantom's, or the one that the record of the run names, if it is still there."""
-    made = sample / "raw/txm_volume"
-    if made.is_dir():
-        return io.open_volume(made)
-    try:
-        row = io.read_json(sample.parent / "provenance.json")["samples"][sample.name]["row"]
-        return io.open_volume(row["txm_volume"])
-    except (InputError, KeyError, TypeError):
-        return None
 
 
 def _layer(name: str, levels: list[Volume], **more: Any) -> Layer:

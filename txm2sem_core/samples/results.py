@@ -1,0 +1,36 @@
+"""What a folder of results says of its samples to whoever reads it later, without the configuration of the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from txm2sem_core import io
+from txm2sem_core.errors import InputError
+from txm2sem_core.io import Volume
+from txm2sem_core.io.results import MARK
+
+
+def sample_folders(folder: Path) -> list[Path]:
+    """The folders of samples: this one, or those in it where it is a folder of results of ours; none otherwise."""
+    if not folder.is_dir():
+        return []
+    if (folder / MARK).is_file():
+        return [one for one in sorted(folder.iterdir()) if _is_sample(one)]
+    return [folder] if (folder.parent / MARK).is_file() and _is_sample(folder) else []
+
+
+def _is_sample(folder: Path) -> bool:
+    return any((folder / name).is_dir() for name in ("raw", "registered", "volumes"))
+
+
+def measured_txm(sample: Path) -> Volume | None:
+    """The TXM volume: a phantom's, or the one that the record of the run names, if it is still there."""
+    made = sample / "raw/txm_volume"
+    if made.is_dir():
+        return io.open_volume(made)
+    try:
+        row = io.read_json(sample.parent / "provenance.json")["samples"][sample.name]["row"]
+        volume = io.open_volume(row["txm_volume"])
+        return io.with_mask(volume, row.get("txm_volume_measured"))
+    except (InputError, KeyError, TypeError):
+        return None
