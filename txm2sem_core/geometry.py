@@ -33,6 +33,11 @@ class Crop(NamedTuple):
         """The part of `image` [Y, X] inside the rectangle."""
         return image[self.y0 : self.y1, self.x0 : self.x1]
 
+    def on_grid(self, step: int) -> Crop:
+        """The part of it that begins and ends at multiples of `step`."""
+        y0, x0 = -(-self.y0 // step) * step, -(-self.x0 // step) * step
+        return Crop(y0, max(y0, self.y1 // step * step), x0, max(x0, self.x1 // step * step))
+
 
 def centred(length: int, most: int) -> slice:
     """The middle of an axis, at most so many pixels of it."""

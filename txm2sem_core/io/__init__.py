@@ -5,6 +5,7 @@
 - `images`: one greyscale plane a file (TIFF, PNG), folders of them
 - `arrays`: arrays of other libraries as volumes
 - `volumes`: open volumes of any size lazily, write them as TIFF; `readers/`: one file a format
+- `finer`: images and volumes on a finer grid, for super-resolution from the TXM as it was measured
 - `given_masks`: what was measured, where the user says it
 - `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
 - `numbers`: the numbers in the names of slices
@@ -22,6 +23,8 @@
 
 from txm2sem_core.io.arrays import ArrayLike, volume_of
 from txm2sem_core.io.atomic import atomic_path, check_standing, working_path
+from txm2sem_core.io.finer import FACTORS as FINER
+from txm2sem_core.io.finer import finer_image, finer_path, finer_points, finer_size, split_finer
 from txm2sem_core.io.given_masks import check_share, read_measured, with_mask
 from txm2sem_core.io.images import (
     image_kind,
@@ -58,6 +61,7 @@ from txm2sem_core.io.voxel_sizes import VoxelSize
 from txm2sem_core.io.yaml_files import read_yaml
 
 __all__ = [
+    "FINER",
     "MANIFEST",
     "MARK",
     "NUMBER",
@@ -78,6 +82,10 @@ __all__ = [
     "check_share",
     "check_standing",
     "exclusive",
+    "finer_image",
+    "finer_path",
+    "finer_points",
+    "finer_size",
     "has_volume_suffix",
     "image_kind",
     "list_images",
@@ -107,6 +115,7 @@ __all__ = [
     "record_files",
     "registered_file",
     "sha256_file",
+    "split_finer",
     "volume_of",
     "volume_on",
     "volume_units",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.finer import finer_volume
 from txm2sem_core.io.images import not_zero, read_mask
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.volumes import open_volume
@@ -40,7 +41,8 @@ def with_mask(volume: Volume, path: str | Path | None, finer: int = 1) -> Volume
 
     Args:
         volume: [Z, Y, X].
-        path: one image [Y, X] for all slices, or a volume of the same shape, in any format that `open_volume` reads.
+        path: one image [Y, X] for all slices, or a volume of the same shape, in any format that `open_volume` reads; of
+            a volume on a finer grid also one that fits the file.
         finer: also a mask of the volume that this one was made coarser from, by this factor along y and x, will do. A
             coarse voxel was measured where all of its pixels were.
 
@@ -51,6 +53,8 @@ def with_mask(volume: Volume, path: str | Path | None, finer: int = 1) -> Volume
         return volume
     mask = open_volume(path)
     depth, height, width = volume.shape
+    if (mask.shape[1] * volume.finer, mask.shape[2] * volume.finer) == (height, width):
+        mask = finer_volume(mask, volume.finer)
     factor = next((f for f in (1, finer) if (mask.shape[1] // f, mask.shape[2] // f) == (height, width)), None)
     if factor is None or mask.shape[0] not in (1, depth):
         raise InputError(

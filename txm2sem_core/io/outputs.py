@@ -8,6 +8,7 @@ from pathlib import Path
 
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.io.atomic import check_standing, named
+from txm2sem_core.io.finer import split_finer
 from txm2sem_core.io.readers.hdf5 import split_dataset
 
 _LONGEST_NAME = 200  # bytes; files that are being written have longer names, and 255 is the most
@@ -76,7 +77,7 @@ def check_apart(output: Path, inputs: Iterable[str | Path | None]) -> None:
     """
     for path in inputs:
         if path is not None:
-            _check_apart(output, split_dataset(Path(path))[0])
+            _check_apart(output, split_dataset(split_finer(path)[0])[0])
 
 
 def _check_apart(output: Path, given: Path) -> None:

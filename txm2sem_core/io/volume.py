@@ -39,6 +39,7 @@ class Volume:
     whole: tuple[range, ...] = ()
     mask: Volume | None = None
     thickness: int = 1  # slices that are decoded together
+    finer: int = 1  # pixels along y and x that show one of the file
     files: tuple[Path, ...] = ()  # that it is read from, where these are others than its source says
     _read_part: Callable[[slice, slice, slice], np.ndarray] | None = None
 

@@ -14,6 +14,7 @@ import tifffile
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
+from txm2sem_core.io.finer import finer_volume, split_finer
 from txm2sem_core.io.guards import check_declared
 from txm2sem_core.io.images import IMAGE_SUFFIXES, read_image
 from txm2sem_core.io.ownership import SOFTWARE, read_marks
@@ -50,14 +51,17 @@ def open_volume(path: str | Path, channel: int = 0) -> Volume:
 
     Args:
         path: a TIFF, a PNG (one slice), a folder of slices, an OME-Zarr, an HDF5 file or `file.h5:/path/to/dataset`, an
-            MRC file, or a Zeiss reconstruction.
+            MRC file, or a Zeiss reconstruction. `PATH:x2` (`:x4`, `:x8`) is any of them on a finer grid, see `finer`.
         channel: of an OME-Zarr with axes c, z, y, x. Ours hold the prediction, then its uncertainty.
 
     Raises:
         InputError: none of these, empty, damaged, not one grey volume, made of slices that differ or that are not all
             there, or without that channel.
     """
-    path, dataset = split_dataset(Path(path))
+    path, factor = split_finer(path)
+    if factor > 1:
+        return finer_volume(open_volume(path, channel), factor)
+    path, dataset = split_dataset(path)
     if not path.exists():
         if path.is_symlink():
             raise InputError(f"{path}: this symbolic link leads nowhere, or in a circle. Correct or remove it.")
@@ -71,7 +75,7 @@ def open_volume(path: str | Path, channel: int = 0) -> Volume:
 
 def has_volume_suffix(path: Path) -> bool:
     """Whether a file is by its name a volume, of a format that holds no single images."""
-    file, _ = split_dataset(path)
+    file, _ = split_dataset(split_finer(path)[0])
     return file.suffix.lower() in (*HDF5_SUFFIXES, *MRC_SUFFIXES, *ZEISS_SUFFIXES) or is_packed(file)
 
 

@@ -28,7 +28,7 @@ def downsample_area(image: np.ndarray, factor: int) -> np.ndarray:
     """Mean of blocks of factor x factor pixels of [..., Y, X], as float32. Y and X must be multiples of `factor`."""
     *lead, height, width = image.shape
     blocks = image.astype(np.float32).reshape(*lead, height // factor, factor, width // factor, factor)
-    return blocks.mean(axis=(-3, -1))
+    return blocks.mean(axis=(-3, -1), dtype=np.float64).astype(np.float32)  # exact where a block has one value
 
 
 def downsample_psf(image: np.ndarray, factor: int, sigma_px: float) -> np.ndarray:

@@ -35,7 +35,10 @@ def volumes_key(volumes: Iterable[Volume], made_with: Any) -> str | None:
     """
     each = [one for volume in volumes for one in (volume, volume.mask) if one is not None]
     mark = files_mark(path for one in each for path in one.files or (Path(one.source),))
-    text = json.dumps([mark, [one.source.rpartition(":")[2] for one in each if one.files], made_with], sort_keys=True)
+    finer = [one.finer for one in each]
+    text = json.dumps(
+        [mark, finer, [one.source.rpartition(":")[2] for one in each if one.files], made_with], sort_keys=True
+    )
     return None if mark is None else hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -169,7 +169,7 @@ def _read_slices(pair: RawPair, settings: RegisterSettings) -> Read:
             f"{pair.txm} is {txm.shape} and {pair.sem} is {sem.shape} (Y, X): with register.transform = none the two "
             "must be of one shape. Crop them alike, or choose another transform."
         )
-    return Read(txm, sem, bar, io.read_voxel_size_nm(pair.txm))
+    return Read(txm, sem, bar, pair.read_txm_size_nm())
 
 
 def _has_nan(image: Array) -> bool:
@@ -262,7 +262,7 @@ def kept(
     (txm, sem, bar, voxel_size_nm), found = slices, result.found
     if found is None:
         return Outcome(pair, None, Crop(0, 0, 0, 0), [*result.reasons, *_unmeasured(txm, sem)], {}, bar)
-    crop = _crop(found, settings, sem.shape, txm.shape, bar)
+    crop = _crop(found, settings, sem.shape, txm.shape, bar).on_grid(pair.finer)
     if not result.accepted:
         return Outcome(pair, found, crop, [*result.reasons, *_unmeasured(txm, sem)], {}, bar)
     sem_measured = sem.mask

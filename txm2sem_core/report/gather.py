@@ -57,6 +57,7 @@ class SampleResults:
     txm_volume: Source | None
     truth: Path | None
     tables: Sequence[str]  # names of files in `metrics/`
+    finer: int = 1  # pixels of the results along y and x that show one of the TXM
     left_out: Sequence[str] = ()  # variants that the run was made without
     sampling: Sequence[str] = ()  # variants that draw samples
     flow_axis: str = "x"
@@ -74,6 +75,7 @@ def parse_samples(text: str) -> list[SampleResults]:
             txm_volume=_txm_source(sample) if sample["txm_volume"] else None,
             truth=Path(sample["truth"]) if sample["truth"] else None,
             tables=sample["tables"],
+            finer=sample.get("finer", 1),
             left_out=sample.get("left_out", ()),
             sampling=sample.get("sampling", ()),
             flow_axis=sample.get("flow_axis", "x"),
@@ -140,7 +142,7 @@ def _sample(sample: SampleResults, expected: Expected) -> SampleReport:
         "name": sample.name,
         "source": kind,
         "real": sample.source != "phantom",
-        "description": description,
+        "description": description + _on_finer_grid(sample.finer),
         "voxel_size_nm": tuple(store["voxel_size_nm"]),
         "pairs_total": len(quality),
         "pairs_refused": [{"pair": row["pair"], "reasons": [row["reasons"]]} for row in refused.to_dict("records")],
@@ -166,6 +168,17 @@ def _sample(sample: SampleResults, expected: Expected) -> SampleReport:
         "answer": _answer(sample, summary, viewer),
         "viewer": viewer,
     }
+
+
+def _on_finer_grid(finer: int) -> str:
+    """Which kind of super-resolution the results are, where their pixels are finer than the TXM's."""
+    if finer == 1:
+        return ""
+    return (
+        f". Pixels of the results are {finer} times finer than the TXM's along y and x: variants of factor {finer} go "
+        "from the TXM as it was measured to the FIB-SEM (native super-resolution); for all others each TXM pixel is "
+        f"shown as {finer} x {finer}"
+    )
 
 
 def _answer(sample: SampleResults, summary: Sequence[Row], viewer: ViewerData | None) -> Answer:

@@ -33,6 +33,7 @@ def _description(here: SampleFiles, style: FigureSettings) -> dict[str, Any]:
     return {
         "name": here.name,
         "source": here.sample.source,
+        "finer": here.sample.finer(),
         "folder": here.folder,
         "figures": [f"{here.folder}/figures/{name}.png" for name in figure_names(here, style)],
         "volumes": [{"variant": run.label, "path": here.volume(run.folder)} for run in shown],

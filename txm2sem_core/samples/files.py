@@ -7,7 +7,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from txm2sem_core.config import Config, Run, Runs
+from txm2sem_core import io
+from txm2sem_core.config import Config, DownsampleSettings, Run, Runs
 from txm2sem_core.samples.table import Sample
 from txm2sem_core.samples.volume import volume_path
 
@@ -118,6 +119,11 @@ class SampleFiles:
         """By which the variant's TXM images are coarser."""
         return self.config.variant(variant).factor
 
+    def downsampling(self, factor: int) -> DownsampleSettings:
+        """How TXM images are made coarser by a factor; where that gives back what was measured, by means alone."""
+        own = self.config.downsample
+        return own if self.sample.finer() % factor else DownsampleSettings(method="area", seed=own.seed)
+
     def store_of(self, variant: str) -> str:
         """Folder of the patch store that a variant learns from."""
         return self.store(self.factor(variant))
@@ -145,7 +151,8 @@ class SampleFiles:
         The voxel size, which otherwise, and for coarser volumes, is the file's; and the mask of what was measured,
         which may be of the finer volume.
         """
-        size = None if self.factor(variant) > 1 else self.sample.voxel_size()
+        stated = None if self.factor(variant) > 1 else self.sample.voxel_size()
+        size = None if stated is None else io.finer_size(stated, self.sample.finer())
         options = [] if size is None else ["--voxel-size-nm " + " ".join(f"{axis:g}" for axis in size)]
         return " ".join([*options, *self._mask_options()])
 

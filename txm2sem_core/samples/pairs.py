@@ -35,10 +35,12 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
         return _sought(sample, masks)
     pairs = pair_folders(Path(str(sample.txm)), Path(str(sample.sem)), masks, sample.names())
     voxel = sample.voxel_size()
-    sizes = (None if voxel is None else voxel[2], sample.sem_pixel_size())
+    finer = sample.finer()
+    sizes = (None if voxel is None else voxel[2] / finer, sample.sem_pixel_size())
     marked = {} if sample.landmarks is None else _landmarks(Path(sample.landmarks), pairs)
     pairs = [replace(p, landmarks=marked.get(p.pair, ())) for p in pairs]
-    return [replace(p, z=z, pixel_nm=sizes) for p, z in zip(pairs, sample.z_of_pairs(len(pairs)), strict=True)]
+    pairs = [replace(p, pixel_nm=sizes, finer=finer) for p in pairs]
+    return [replace(p, z=z) for p, z in zip(pairs, sample.z_of_pairs(len(pairs)), strict=True)]
 
 
 def _sought(sample: Sample, masks: dict[str, Path]) -> list[RawPair]:

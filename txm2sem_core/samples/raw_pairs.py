@@ -36,7 +36,8 @@ class RawPair:
     txm_measured: Path | None = None  # mask of what was measured; None: it is found
     sem_measured: Path | None = None
     landmarks: tuple[Path, ...] = ()  # of BigWarp; or two of napari, of TXM and FIB-SEM slice
-    pixel_nm: tuple[float | None, float | None] = (None, None)  # of TXM and FIB-SEM slice by the table, along X
+    pixel_nm: tuple[float | None, float | None] = (None, None)  # of TXM (finer) and FIB-SEM slice by the table, along X
+    finer: int = 1  # pixels along y and x by which one of the TXM slice is shown
     sought: bool = False  # whether its plane is sought in the volume
     depths: Depths | None = None  # of a sought pair: slices of the volume in which its centre may lie; None: any
 
@@ -46,7 +47,14 @@ class RawPair:
         Raises:
             InputError: it or its mask cannot be read, or they do not fit.
         """
-        return _read(self.txm, self.txm_measured)
+        found = _read(self.txm, self.txm_measured)
+        given = None if found.given is None else io.finer_image(found.given, self.finer)
+        return found if self.finer == 1 else Slice(io.finer_image(found.image, self.finer), given)
+
+    def read_txm_size_nm(self) -> io.VoxelSize | None:
+        """The size of the pixels that `read_txm` gives, as the file has it; None where it has none."""
+        size = io.read_voxel_size_nm(self.txm)
+        return None if size is None else io.finer_size(size, self.finer)
 
     def read_sem(self) -> Slice:
         """The same of the FIB-SEM slice."""
@@ -58,7 +66,7 @@ class RawPair:
 
         The TXM's is that of its file, or else of the table; of the FIB-SEM's the table comes first.
         """
-        txm, sem = (None if self.sought else io.read_voxel_size_nm(self.txm)), io.read_voxel_size_nm(self.sem)
+        txm, sem = (None if self.sought else self.read_txm_size_nm()), io.read_voxel_size_nm(self.sem)
         txm_nm = (txm[2] if txm is not None else None) or self.pixel_nm[0]
         sem_nm = self.pixel_nm[1] or (sem[2] if sem is not None else None)
         return sem_nm / txm_nm if txm_nm and sem_nm else float("nan")
@@ -72,20 +80,21 @@ class RawPair:
         if not self.landmarks:
             return None
         if len(self.landmarks) == 1:
-            return io.read_bigwarp(self.landmarks[0])
+            on_sem, on_txm = io.read_bigwarp(self.landmarks[0])
+            return on_sem, io.finer_points(on_txm, self.finer)
         txm, sem = (io.read_napari(path) for path in self.landmarks)
         if len(txm) != len(sem):
             raise InputError(
                 f"{self.landmarks[1]} has {len(sem)} points and {self.landmarks[0]} {len(txm)}: each point needs its "
                 "partner, in the same order."
             )
-        return sem, txm
+        return sem, io.finer_points(txm, self.finer)
 
     def txm_kind(self) -> tuple[tuple[int, int], np.dtype]:
         """Shape (Y, X) and type of the TXM slice, by its header; of a sought pair those of the volume's slices."""
         if not self.sought:
             (height, width), dtype = io.image_kind(self.txm)
-            return (height, width), dtype
+            return (height * self.finer, width * self.finer), dtype
         with io.open_volume(self.txm) as volume:
             return (volume.shape[1], volume.shape[2]), volume.dtype
 

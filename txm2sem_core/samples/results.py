@@ -24,13 +24,13 @@ def _is_sample(folder: Path) -> bool:
 
 
 def measured_txm(sample: Path) -> Volume | None:
-    """The TXM volume: a phantom's, or the one that the record of the run names, if it is still there."""
+    """The TXM volume on the results' grid: a phantom's, or that which the run's record names, if it is still there."""
     made = sample / "raw/txm_volume"
     if made.is_dir():
         return io.open_volume(made)
     try:
         row = io.read_json(sample.parent / "provenance.json")["samples"][sample.name]["row"]
-        volume = io.open_volume(row["txm_volume"])
+        volume = io.open_volume(io.finer_path(row["txm_volume"], int(row.get("super_resolution") or 1)))
         return io.with_mask(volume, row.get("txm_volume_measured"))
     except (InputError, KeyError, TypeError):
         return None

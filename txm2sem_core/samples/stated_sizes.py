@@ -20,7 +20,7 @@ from txm2sem_core.io.voxel_sizes import ROUNDED, UNKNOWN, differing_axes
 from txm2sem_core.samples.pairs import label_files, list_pairs
 from txm2sem_core.samples.raw_pairs import RawPair
 from txm2sem_core.samples.table import Sample
-from txm2sem_core.samples.volume import open_sample_volume, volume_path
+from txm2sem_core.samples.volume import open_measured_volume
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def contradictions(sample: Sample, raw: Path, scales: tuple[float, float] = (1.0
         [(path, _in_plane(path)) for path in paths]
         for paths in ([p.txm for p in pairs if not p.sought], [p.sem for p in pairs])
     )
-    volume = open_sample_volume(sample, raw)
+    volume = open_measured_volume(sample, raw)
     used: VoxelSize | None = sample.voxel_size()
     source = "column voxel_size_nm of the table"
     found: list[Contradiction] = []
@@ -78,7 +78,7 @@ def contradictions(sample: Sample, raw: Path, scales: tuple[float, float] = (1.0
         if used is None:
             used, source = volume.voxel_size_nm, volume.source
         else:
-            found += _compared(sample, used, source, [(Path(str(volume_path(sample, raw))), volume.voxel_size_nm)])
+            found += _compared(sample, used, source, [(Path(volume.source), volume.voxel_size_nm)])
     if used is None:
         used, source = next(((size, str(path)) for path, size in txm if size != UNKNOWN), (UNKNOWN, ""))
     found += _compared(sample, used, source, txm)

@@ -46,6 +46,7 @@ class Sample(BaseModel):
     pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step, z,z,z, or find (see `sought`)
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
     sem_pixel_size_nm: Text | None = None  # edge of a pixel of the FIB-SEM slices; where their files do not say it
+    super_resolution: Text | None = None  # 2, 4 or 8: pixels of the results along y and x that show one of the TXM
     voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
 
     def raw_paths(self) -> list[str]:
@@ -62,7 +63,7 @@ class Sample(BaseModel):
         return [path for path in named if path is not None]
 
     def voxel_size(self) -> tuple[float, float, float] | None:
-        """The voxel size of the table in nm (Z, Y, X), or None where it is left to the files."""
+        """The TXM's voxel size of the table in nm (Z, Y, X), or None where it is left to the files."""
         if self.voxel_size_nm is None:
             return None
         try:
@@ -84,6 +85,14 @@ class Sample(BaseModel):
         if not 0 < size < float("inf"):
             raise ConfigError(self._wrong("sem_pixel_size_nm", "the size must be greater than 0"))
         return size
+
+    def finer(self) -> int:
+        """Pixels along y and x, of registered slices and all that follows, that show one pixel of the TXM."""
+        if self.super_resolution is None:
+            return 1
+        if self.super_resolution not in map(str, io.FINER):
+            raise ConfigError(self._wrong("super_resolution", f"one of {', '.join(map(str, io.FINER))} is needed"))
+        return int(self.super_resolution)
 
     def names(self) -> Names:
         """How the files of the slices are numbered."""
@@ -215,6 +224,12 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
             f"{path}, row {number}, column txm_volume_measured: there is no volume that it could be the mask of. Fill "
             "column txm_volume, or leave it empty."
         )
+    if sample.super_resolution is not None and sample.source != "pairs":
+        raise ConfigError(
+            f"{path}, row {number}, column super_resolution: source {sample.source} has FIB-SEM pixels as wide as the "
+            "TXM's, only pairs may have finer ones. Leave it empty."
+        )
+    sample.finer()
     sample.sem_pixel_size()
     sample.names()
     if sample.voxel_size() is None and sample.voxel_size_from is not None:
@@ -236,7 +251,7 @@ def _check_sought(path: str | Path, number: int, sample: Sample) -> None:
             f"{where} txm: source pairs needs a folder here; or a volume in column txm_volume, in which the planes of "
             "the FIB-SEM slices are then sought."
         )
-    for column in ("txm_names", "txm_measured", "landmarks"):
+    for column in ("txm_names", "txm_measured", "landmarks", "super_resolution"):
         if getattr(sample, column) is not None:
             raise ConfigError(
                 f"{where} {column}: it belongs to TXM slices, but column txm is empty, so planes are sought in the "

@@ -11,9 +11,9 @@ from txm2sem_core.samples.table import Sample
 
 
 def volume_path(sample: Sample, raw: Path) -> Path | None:
-    """The sample's TXM volume, or None where it has none."""
+    """The sample's TXM volume on the grid of its results, for `open_volume`; None where it has none."""
     if sample.txm_volume is not None:
-        return Path(sample.txm_volume)
+        return Path(io.finer_path(sample.txm_volume, sample.finer()))
     if sample.source == "phantom":
         return raw / "txm_volume"
     if sample.source == "reference":
@@ -24,8 +24,8 @@ def volume_path(sample: Sample, raw: Path) -> Path | None:
 
 def volume_files(sample: Sample, raw: Path) -> list[Path]:
     """What the sample's TXM volume is read from: its own path and that of its mask; nothing where it has none."""
-    mask = sample.txm_volume_measured
-    named = (volume_path(sample, raw), None if mask is None else Path(mask))
+    mask, path = sample.txm_volume_measured, volume_path(sample, raw)
+    named = (None if path is None else io.split_finer(path)[0], None if mask is None else Path(mask))
     return [path for path in named if path is not None]
 
 
@@ -35,28 +35,36 @@ def open_sample_volume(sample: Sample, raw: Path) -> io.Volume | None:
     return None if path is None else io.with_mask(io.open_volume(path), sample.txm_volume_measured)
 
 
+def open_measured_volume(sample: Sample, raw: Path) -> io.Volume | None:
+    """The same as its file has it, where the results are on a finer grid."""
+    path = volume_path(sample, raw)
+    if path is None:
+        return None
+    return io.with_mask(io.open_volume(io.split_finer(path)[0]), sample.txm_volume_measured)
+
+
 def sample_voxel_size_nm(sample: Sample, raw: Path) -> tuple[float | None, float | None, float | None]:
-    """Voxel size (Z, Y, X) in nm: the table's, else the volume's own, else that of the first TXM slice.
+    """Voxel size (Z, Y, X) in nm of the results' grid: the table's, else the volume's, else the first TXM slice's.
 
     Raises:
         InputError: the sample has a volume, and the size of its voxels is not known along every axis.
     """
     if (size := sample.voxel_size()) is not None:
-        return size
+        return io.finer_size(size, sample.finer())
     volume = open_sample_volume(sample, raw)
     if volume is None:
-        return io.read_voxel_size_nm(list_pairs(sample, raw)[0].txm) or (None, None, None)
+        return list_pairs(sample, raw)[0].read_txm_size_nm() or (None, None, None)
     return voxel_size_of(sample, volume)
 
 
 def voxel_size_of(sample: Sample, volume: io.Volume) -> tuple[float, float, float]:
-    """Voxel size (Z, Y, X) in nm of an opened volume: the table's, else its own.
+    """Voxel size (Z, Y, X) in nm of an opened volume on the results' grid: the table's, else its own.
 
     Raises:
         InputError: neither is known.
     """
     if (size := sample.voxel_size()) is not None:
-        return size
+        return size[0], size[1] / sample.finer(), size[2] / sample.finer()
     z_nm, y_nm, x_nm = volume.voxel_size_nm or (None, None, None)
     if z_nm is None or y_nm is None or x_nm is None:
         known = ", ".join(f"{axis} {s or 'not known'}" for axis, s in zip("zyx", (z_nm, y_nm, x_nm), strict=True))
@@ -68,10 +76,13 @@ def voxel_size_of(sample: Sample, volume: io.Volume) -> tuple[float, float, floa
 
 
 def plane_pixel_size_nm(sample: Sample, raw: Path) -> tuple[float, float] | None:
-    """Pixel size (Y, X) in nm of the sample's TXM slices, or None where it is not known."""
+    """Pixel size (Y, X) in nm of the sample's slices on the results' grid, or None where it is not known."""
+    stated = sample.voxel_size()
     if sample.sought:
-        size: io.VoxelSize = sample_voxel_size_nm(sample, raw)
+        size: io.VoxelSize | None = sample_voxel_size_nm(sample, raw)
+    elif stated is not None:
+        size = io.finer_size(stated, sample.finer())
     else:
-        size = sample.voxel_size() or io.read_voxel_size_nm(list_pairs(sample, raw)[0].txm) or (None, None, None)
-    _, y_nm, x_nm = size
+        size = list_pairs(sample, raw)[0].read_txm_size_nm()
+    _, y_nm, x_nm = size or (None, None, None)
     return None if y_nm is None or x_nm is None else (y_nm, x_nm)

@@ -22,7 +22,7 @@ rule downsample_patches:
     params:
         **run_script(
             "downsample_patches",
-            settings=settings(CONFIG.downsample),
+            settings=lambda w: settings(FILES[w.sample].downsampling(int(w.factor))),
         ),
     shell:
         RUN_SCRIPT
@@ -48,7 +48,7 @@ rule downsample_volume:
     params:
         **run_script(
             "downsample_volume",
-            settings=settings(CONFIG.downsample),
+            settings=lambda w: settings(FILES[w.sample].downsampling(int(w.factor))),
             sample=lambda w: FILES[w.sample].row(),
             raw_digest=lambda w: volume_digest(w.sample),
         ),
