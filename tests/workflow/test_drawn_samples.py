@@ -24,7 +24,8 @@ SAMPLES: dict[str, Any] = {
 }
 HERE = "results/tiny"
 REPORT = {"write_report", "write_provenance"}
-ROCK = {"summarise_rock sample=tiny", "draw_distributions sample=tiny", "draw_rock sample=tiny"}
+DRAWN = ("draw_distributions", "draw_representative", "draw_rock")
+ROCK = {f"{rule} sample=tiny" for rule in ("summarise_rock", *DRAWN)}
 OF_FLOW = "sample=tiny, variant=flow, seed=0"
 
 

@@ -50,7 +50,7 @@ TABLES = one("summarise_metrics", "summarise_volumes")
 TRUE_ROCK = one("measure_true_rock", "summarise_rock")
 ROCK = {f"measure_rock sample=tiny, variant={variant}, seed=0" for variant in VARIANTS} | TRUE_ROCK
 CHARTS = one("draw_spectra")
-PORES = one("draw_distributions", "draw_rock")
+PORES = one("draw_distributions", "draw_representative", "draw_rock")
 MAPS = one("draw_phases", "draw_pore_space")
 SUMMARY = one("summarise_consistency")
 MEASURED = ("measure_volume", "measure_rock", "measure_consistency")  # of volumes

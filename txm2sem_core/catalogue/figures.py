@@ -267,6 +267,23 @@ FIGURES = (
         values=_with_volume,
     ),
     Figure(
+        name="representative",
+        function="figures.representative:representative_figure",
+        captions={
+            "representative": Caption(
+                "Representative volume",
+                "Standard deviation of the rock's metrics over blocks of the volume, as a share of the mean, against "
+                "the edge of a block (of a cube of as many voxels); the last point is the whole volume, of which the "
+                "deviation from the rock that it is cut out of is estimated. A line that is still high there says that "
+                "the volume is too small for that metric. Bands: the range over seeds and samples.",
+            )
+        },
+        sources=lambda here, values: Sources(tables={"sizes": here.metrics("rock_sizes.csv")}),
+        params={"variants": _variants, "headings": _rock_headings},
+        values=_with_volume,
+        style="distributions",
+    ),
+    Figure(
         name="uncertainty",
         function="figures.uncertainty:uncertainty_figure",
         captions={

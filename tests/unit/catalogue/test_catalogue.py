@@ -45,7 +45,7 @@ def sample_of(source: str = "phantom", **changes: Any) -> SampleFiles:
 # --- figures
 
 
-OF_VOLUMES = {"rock", "sections", "phases", "pore_space", "distributions"}
+OF_VOLUMES = {"rock", "sections", "phases", "pore_space", "distributions", "representative"}
 
 
 def names_of(here: SampleFiles) -> dict[str, list[str]]:
