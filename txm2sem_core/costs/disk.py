@@ -33,6 +33,7 @@ DISK = {
     "downsample_volume": (Linear(0.1 * MB, voxel=0.6), Linear(4)),
     "place_labels": (Linear(0, pair=1), Linear(2)),
     "measure_patches": (Linear(0.1 * MB), Linear(3)),
+    "measure_consistency": (Linear(0.05 * MB, voxel=0.07), Linear(6)),
     "write_report": (Linear(10 * MB, run=1 * MB), Linear(2)),
     "write_provenance": (Linear(0.5 * MB), Linear(10)),
 }

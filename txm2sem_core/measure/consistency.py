@@ -25,6 +25,7 @@ from txm2sem_core.metrics.point_spread import Spacing
 CONSISTENCY = "consistency"
 DENOISE = 1.3  # of the FIB-SEM slices, as the targets of samples are
 MARGIN_PX = 6  # next to pixels that cannot be used, which would be blurred into others
+MAP_PX = 4  # voxels along each axis that one of the residual's map stands for
 MOST_PX = 1024  # of a slice along y and x, from its middle: that many tell enough
 
 
@@ -62,7 +63,9 @@ def training_slices(store: io.PatchStore) -> list[SlicePair]:
     return found
 
 
-def measure_consistency(volume: str | Path, txm: str | Path, patches: Path, model: Path, output: Path) -> None:
+def measure_consistency(
+    volume: str | Path, txm: str | Path, patches: Path, model: Path, output: Path, residual_map: Path
+) -> None:
     """How far the measured TXM is from what a FIB-SEM volume should show.
 
     Args:
@@ -71,17 +74,54 @@ def measure_consistency(volume: str | Path, txm: str | Path, patches: Path, mode
         patches: folder of the patch store, which says how the TXM is prepared.
         model: what `learn_forward_model` left.
         output: JSON of `ResidualMeter.metrics`.
+        residual_map: OME-Zarr of the root mean square residual in blocks of `MAP_PX` voxels, in units of the model;
+            NaN where no voxel of a block could be judged.
     """
     store, description = io.read_patch_store(patches), io.read_json(model)
     gaps, metrics = Gaps("measure_consistency"), dict[str, float]()
     gaps.reasons |= description.get(NOT_MEASURED, {})
+    opened = io.open_volume(volume)
+    depth, *plane = (-(-n // MAP_PX) for n in opened.shape)
+    z_nm, y_nm, x_nm = (None if edge is None else MAP_PX * edge for edge in opened.voxel_size_nm or (None, None, None))
+    shape = (plane[0], plane[1])
+
+    def write(blocks: Iterable[Array]) -> None:
+        size, marks = (z_nm, y_nm, x_nm), {"txm2sem": {"map": CONSISTENCY}}
+        io.write_ome_zarr(residual_map, blocks, (depth, *shape), np.float32, size, marks)
+
     if not gaps.reasons:
         with gaps.of(CONSISTENCY):
             meter = ResidualMeter()
-            for residual, judged in residuals(io.open_volume(volume), io.open_volume(txm), store, description):
-                meter.add(residual, judged)
+            write(in_blocks(meter.each(residuals(opened, io.open_volume(txm), store, description)), shape))
             metrics = meter.metrics()
+    if gaps.reasons:
+        write(np.full(shape, np.nan, np.float32) for _ in range(depth))
     io.write_json(output, with_gaps(metrics, gaps))
+
+
+def in_blocks(slices: Iterable[tuple[Array, Mask]], shape: tuple[int, int]) -> Iterator[Array]:
+    """The root mean square of a residual in blocks of `MAP_PX` voxels along each axis; NaN where none is judged.
+
+    Args:
+        slices: of the residual `[Y, X]` in the order of z, and where it is judged.
+        shape: of the slices of blocks; the last blocks may be smaller, and what lies beyond the residual is NaN.
+    """
+    sums, counts, held = np.zeros(shape), np.zeros(shape), 0
+    for residual, judged in slices:
+        for total, values in ((sums, np.where(judged, np.square(residual, dtype=np.float64), 0)), (counts, judged)):
+            rows, columns = (np.arange(0, n, MAP_PX) for n in values.shape)
+            own = np.add.reduceat(np.add.reduceat(values.astype(np.float64), rows, axis=0), columns, axis=1)
+            total[: len(rows), : len(columns)] += own
+        held += 1
+        if held == MAP_PX:
+            yield _root_mean(sums, counts)
+            sums, counts, held = np.zeros(shape), np.zeros(shape), 0
+    if held:
+        yield _root_mean(sums, counts)
+
+
+def _root_mean(sums: Array, counts: Array) -> Array:
+    return np.where(counts > 0, np.sqrt(sums / np.maximum(counts, 1)), np.nan).astype(np.float32)
 
 
 def residuals(

@@ -232,6 +232,12 @@ class ResidualMeter:
         self._judged += values.size
         self._voxels += judged.size
 
+    def each(self, slices: Iterable[tuple[Image, Mask]]) -> Iterator[tuple[Image, Mask]]:
+        """The slices of a residual, as they were given, after each was taken."""
+        for residual, judged in slices:
+            self.add(residual, judged)
+            yield residual, judged
+
     def metrics(self) -> dict[str, float]:
         """Root mean square, share beyond 3 units, and the share of the voxels that could be judged.
 

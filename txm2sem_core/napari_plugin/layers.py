@@ -12,6 +12,7 @@ from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import Volume
 from txm2sem_core.io.coarse import coarser_levels
+from txm2sem_core.measure.consistency import MAP_PX
 from txm2sem_core.napari_plugin.arrays import VolumeArray
 from txm2sem_core.samples.results import measured_txm, sample_folders
 
@@ -61,9 +62,21 @@ def _volumes(sample: Path) -> Iterator[Layer]:
             levels = [io.open_volume(path, channel), *coarser_levels(path, channel)]
             kind = "prediction" if channel == 0 else "uncertainty" if channel == 1 else "spread"
             yield _layer(f"{kind}: {name}", levels, **({} if channel == 0 else {"colormap": _UNCERTAINTY}))
+    yield from _residuals(sample)
     truth = sample / "raw/truth/sem.tif"
     if truth.is_file():
         yield _layer("truth", [io.open_volume(truth)])
+
+
+def _residuals(sample: Path) -> Iterator[Layer]:
+    """How far the measured TXM is from what each volume should show; a block's middle lies on that of its voxels."""
+    for path in sorted((sample / "metrics").glob("*/*/txm_residual.ome.zarr")):
+        volume = io.open_volume(path)
+        if np.isfinite(volume.read(volume.shape[0] // 2, volume.shape[0] // 2 + 1)).any():
+            data, arguments, kind = _layer(f"TXM residual: {path.parts[-3]} {path.parts[-2]}", [volume])
+            scale = arguments.get("scale", (1.0, 1.0, 1.0))
+            shift = tuple(edge * (1 - 1 / MAP_PX) / 2 for edge in scale)
+            yield data, arguments | {"translate": shift, "colormap": _UNCERTAINTY}, kind
 
 
 def _layer(name: str, levels: list[Volume], **more: Any) -> Layer:

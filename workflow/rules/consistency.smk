@@ -34,7 +34,8 @@ rule measure_consistency:
         kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
         model="<results>/{sample}/metrics/forward_model.json",
     output:
-        "<results>/{sample}/metrics/{variant}/seed{seed}/consistency.json",
+        metrics="<results>/{sample}/metrics/{variant}/seed{seed}/consistency.json",
+        residual=directory("<results>/{sample}/metrics/{variant}/seed{seed}/txm_residual.ome.zarr"),
     log:
         "<logs>/{sample}/measure_consistency/{variant}_seed{seed}.log",
     benchmark:
@@ -65,7 +66,8 @@ use rule measure_consistency as measure_ensemble_consistency with:
         kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
         model="<results>/{sample}/metrics/forward_model.json",
     output:
-        "<results>/{sample}/metrics/{variant}/ensemble/consistency.json",
+        metrics="<results>/{sample}/metrics/{variant}/ensemble/consistency.json",
+        residual=directory("<results>/{sample}/metrics/{variant}/ensemble/txm_residual.ome.zarr"),
     log:
         "<logs>/{sample}/measure_consistency/{variant}_ensemble.log",
     benchmark:
@@ -80,7 +82,8 @@ use rule measure_consistency as measure_true_consistency with:
         kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
         model="<results>/{sample}/metrics/forward_model.json",
     output:
-        "<results>/{sample}/metrics/truth/consistency.json",
+        metrics="<results>/{sample}/metrics/truth/consistency.json",
+        residual=directory("<results>/{sample}/metrics/truth/txm_residual.ome.zarr"),
     log:
         "<logs>/{sample}/measure_consistency/truth.log",
     benchmark:

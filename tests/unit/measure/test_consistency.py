@@ -13,6 +13,8 @@ from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import Preparation
 from txm2sem_core.measure.consistency import (
+    MAP_PX,
+    in_blocks,
     learn_forward_model,
     measure_consistency,
     residuals,
@@ -51,7 +53,7 @@ def measured(folder: Path, learnt: Path, volume: np.ndarray, txm: np.ndarray) ->
     io.write_volume_tiff(here / "sem.tif", iter(volume), VOXEL_SIZE_NM)
     io.write_volume_tiff(here / "txm.tif", iter(txm), VOXEL_SIZE_NM)
     files = here / "sem.tif", here / "txm.tif", learnt / "patches", learnt / "model.json", here / "found.json"
-    measure_consistency(*files)
+    measure_consistency(*files, here / "map.ome.zarr")
     return dict(io.read_json(here / "found.json"))
 
 
@@ -82,6 +84,35 @@ def test_the_residual_lies_where_the_error_is(learnt: Path) -> None:
     within = size[10:14, 32:38, 32:38].mean()
     size[4:20, 24:46, 24:46] = 0
     assert within > 4 * size[judged].mean()
+
+
+def test_the_map_is_the_root_mean_square_of_blocks() -> None:
+    random = np.random.default_rng(0)
+    residual, judged = random.standard_normal((10, 13, 17)), random.random((10, 13, 17)) > 0.2
+    judged[4:8, 4:8, 8:12] = False
+    found = np.stack(list(in_blocks(zip(residual, judged, strict=True), (5, 5))))
+    assert found.shape == (3, 5, 5)
+    for z, y, x in np.ndindex(3, 4, 5):
+        block = tuple(slice(MAP_PX * n, MAP_PX * n + MAP_PX) for n in (z, y, x))
+        own = residual[block][judged[block]]
+        assert found[z, y, x] == (
+            pytest.approx(np.sqrt(np.mean(own**2))) if own.size else pytest.approx(np.nan, nan_ok=True)
+        )
+    assert np.isnan(found[1, 1, 2])
+    assert np.isnan(found[:, 4]).all()
+
+
+def test_the_map_shows_where_a_volume_is_wrong(tmp_path: Path, learnt: Path) -> None:
+    sem = sharp(SHAPE, 5)
+    other = sem.copy()
+    other[8:16, 32:40, 32:40] = 240 - other[8:16, 32:40, 32:40]
+    measured(tmp_path, learnt, other, txm_of(sem))
+    found = io.open_volume(tmp_path / "0/map.ome.zarr")
+    assert found.shape == (6, 18, 20)
+    assert found.voxel_size_nm == pytest.approx((80.0, 80.0, 80.0))
+    blocks = found.read(0, 6)
+    highest = np.argwhere(blocks >= np.sort(blocks[np.isfinite(blocks)])[-4])
+    assert ((highest >= (2, 8, 8)) & (highest < (4, 10, 10))).all()
 
 
 def test_unmeasured_voxels_count_nowhere(tmp_path: Path, learnt: Path) -> None:
@@ -120,6 +151,7 @@ def test_the_txm_is_prepared_as_for_training(tmp_path: Path, learnt: Path) -> No
 def test_a_volume_too_thin_to_be_judged_is_a_gap(tmp_path: Path, learnt: Path) -> None:
     sem = sharp((2, 72, 80), 5)
     found = measured(tmp_path, learnt, sem, txm_of(sem))
+    assert np.isnan(io.open_volume(tmp_path / "0/map.ome.zarr").read(0, 1)).all()
     assert "no voxel has 95%" in found["not_measured"]["consistency"]  # type: ignore[index]
 
 
