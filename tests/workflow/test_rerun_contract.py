@@ -158,6 +158,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("phantom.max_rotation_deg", 2, EVERYTHING),
     ("phantom.max_scale_percent", 1, EVERYTHING),
     ("phantom.max_shift_px", 2, EVERYTHING),
+    ("phantom.misfit_px", 1, EVERYTHING),
     ("phantom.psf_fwhm_nm", [100, 90, 90], EVERYTHING),
     ("phantom.photons", 1000, EVERYTHING),
     ("phantom.sem_electrons", 90, EVERYTHING),
