@@ -206,6 +206,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("downsample.seed", 1, COARSE_AGAIN),
     ("train.optimiser", {"learning_rate": 1e-3}, LEARNED_AGAIN),
     ("variant:pixel_loss", "L2", ONE_AGAIN),
+    ("variant:pixel_shift_px", 2, ONE_AGAIN),
     ("variant:z_penalty", {"projection": 1e-4}, ONE_AGAIN),
     ("variant:z_penalty", {"stack": 0.1}, ONE_AGAIN),
     ("predict.tile_px", 64, jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)),
