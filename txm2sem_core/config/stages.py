@@ -44,6 +44,11 @@ class PhantomSettings(Settings):
     max_rotation_deg: NonNegative = setting(3.0, "how far the FIB-SEM slices may be turned")
     max_scale_percent: NonNegative = setting(2.0, "how far their scale may differ")
     max_shift_px: NonNegative = setting(12.0, "how far they may be shifted")
+    misfit_px: Annotated[float, Field(ge=0, le=8)] = setting(
+        0.0,
+        "how far they are bent besides: root mean square length, in TXM pixels, of a smooth displacement that no "
+        "transform takes away, 0 = not",
+    )
     psf_fwhm_nm: Triple = setting((120.0, 90.0, 90.0), "width of the TXM's point-spread function along Z, Y, X")
     photons: Positive = setting(20000.0, "mean detected photons a projection pixel without sample")
     sem_electrons: Positive = setting(300.0, "mean detected electrons a pixel at full scale")

@@ -153,6 +153,14 @@ class TrainSettings(Settings):
     r1_weight: NonNegative = setting(0.0, "of the R1 penalty on the discriminator (Mescheder et al. 2018); 0 = off")
     pixel_loss: Literal["L1", "L2"] = setting("L1", "absolute or squared difference")
     pixel_weight: NonNegative = setting(1.0, "of the pixel loss")
+    pixel_shift_px: Annotated[int, Field(ge=0, le=4)] = setting(
+        0,
+        "pixel loss where each window of the FIB-SEM patch fits best, shifted by at most so many pixels: for pairs "
+        "that do not lie on each other everywhere "
+        "([when](../docs/guides/your-own-data.md#pairs-that-do-not-fit-everywhere)); "
+        "0 = off",
+    )
+    pixel_window_px: Annotated[int, Field(ge=8, le=512)] = setting(32, "side of these windows")
     mask_loss: bool = setting(True, "charged pixels do not count in the pixel loss")
     z_penalty: ZPenaltySettings = ZPenaltySettings()
     flow: FlowSettings = FlowSettings()
@@ -207,6 +215,8 @@ class TrainSettings(Settings):
             raise ValueError(f"z_penalty must be 0 for family {self.family}, which has no use for it")
         if not 0 < self.damage[0] < self.damage[1] <= 1:
             raise ValueError(f"damage must be 0 < least < greatest <= 1, not {self.damage[0]}, {self.damage[1]}")
+        if self.pixel_shift_px and not (family.translates and family.trained):
+            raise ValueError(f"pixel_shift_px must be 0 for family {self.family}, which has no pixel loss to shift")
         if self.init_from is not None and not family.trained:
             raise ValueError(f"init_from must be left out for family {self.family}, which is fitted and not trained")
         if self.freeze and self.init_from is None:

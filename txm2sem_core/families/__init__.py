@@ -3,7 +3,7 @@
 - `base`: what a family is; `registry`: families by name, those of a user's own among them
 - `learner`, `average`: networks and optimisers that a step works on
 - `batch`, `scores`: what a family is given, and how its predictions are scored in training
-- `losses`, `z_penalty`: pure functions that steps are made of
+- `losses`, `z_penalty`: pure functions that steps are made of; `shifts`: a pixel loss that bears misfit
 
 All other modules are families. They are imported here so that their names are registered: whichever lies in this
 folder, so that a new one needs no list.

@@ -13,6 +13,7 @@ from txm2sem_core.families.batch import Batch
 from txm2sem_core.families.learner import Learner
 from txm2sem_core.families.losses import pixel_loss
 from txm2sem_core.families.registry import register_family
+from txm2sem_core.families.shifts import fitted
 
 
 @register_family("feedforward", settings={"generator": {"name": "resnet_9blocks"}}, paper_fixes_generator=True)
@@ -42,7 +43,8 @@ class Feedforward(Family):
 
     def content_loss(self, learner: Learner, predicted: Tensor, batch: Batch) -> Tensor:
         """How far a prediction is from the FIB-SEM patch, before `pixel_weight`."""
-        return pixel_loss(self.settings.pixel_loss, predicted, batch.sem, self.counted(learner, batch))
+        sem, counted = fitted(learner, predicted, batch.sem, self.counted(learner, batch))
+        return pixel_loss(self.settings.pixel_loss, predicted, sem, counted)
 
     def step_discriminator(self, learner: Learner, batch: Batch, predicted: Tensor) -> dict[str, Tensor]:
         """Take a step of the discriminator, where there is one, and return its loss terms."""

@@ -18,6 +18,7 @@ from txm2sem_core.families.flow_noise import Drawn, draw_patches, fit_flatness, 
 from txm2sem_core.families.learner import Learner
 from txm2sem_core.families.losses import pixel_loss
 from txm2sem_core.families.registry import register_family
+from txm2sem_core.families.shifts import fitted
 from txm2sem_core.intensity import IntensityRange
 from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import Flow, ImageGenerator
@@ -60,6 +61,7 @@ class FlowFamily(Family):
         with compute.precision():
             expected = network.mean(txm)
         expected = expected.float()
+        sem, counted = fitted(learner, expected, sem, counted)
         _follow_scale(network, sem - expected.detach(), counted)
         velocity, true_velocity = _velocities(learner, network, (txm, sem, expected.detach()), learner.noise)
         terms = {

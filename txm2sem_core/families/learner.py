@@ -24,6 +24,7 @@ class Learner:
         discriminator: distinguishes predictions from FIB-SEM images, and `judge` likewise; None where there is none.
         average: the mean of the generator's weights over its last steps, if one is kept.
         noise: random numbers of the losses, drawn on the CPU.
+        mean_shift: (y, x) in pixels, over the last steps, where `pixel_shift_px` shifts patches (see `shifts`).
         updates: of the generator; Adam's own count lies on the device, which nothing here waits for.
     """
 
@@ -42,6 +43,7 @@ class Learner:
         self.device = device
         self.compute = Accelerator(settings.compute, device)
         self.noise = torch.Generator(device="cpu").manual_seed(seed)
+        self.mean_shift = torch.zeros(2, device=device)
         self.updates = 0
         self._step = step
         self.generator, self.discriminator = networks
@@ -112,11 +114,13 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """All that the next steps depend on, save torch's global random state."""
         states = {name: part.state_dict() for name, part in self._stateful().items()}
-        return states | {"noise": self.noise.get_state(), "updates": self.updates}
+        own = {"noise": self.noise.get_state(), "updates": self.updates, "mean_shift": self.mean_shift.clone()}
+        return states | own
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
         for name, part in self._stateful().items():
             part.load_state_dict(state[name])
         self.noise.set_state(state["noise"])
+        self.mean_shift.copy_(state["mean_shift"])
         self.updates = state["updates"]

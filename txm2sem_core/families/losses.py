@@ -120,14 +120,19 @@ def pixel_loss(kind: str, prediction: Tensor, target: Tensor, mask: Tensor | Non
         ConfigError: the kind is not known.
         ValueError: prediction and target differ in shape.
     """
-    if kind not in PIXEL_LOSSES:
-        raise ConfigError(f"pixel_loss: {kind!r} is not known. Choose one of {', '.join(PIXEL_LOSSES)}.")
-    if prediction.shape != target.shape:
-        raise ValueError(f"prediction {list(prediction.shape)} and target {list(target.shape)} differ in shape")
-    difference = prediction - target
-    cost = difference.abs() if kind == "L1" else difference.square()
+    cost = pixel_costs(kind, prediction, target)
     if mask is None:
         return cost.mean()
     weight = mask.to(cost).expand_as(cost)
     total = weight.sum()
     return (cost * weight).sum() / torch.where(total > 0, total, torch.ones_like(total))
+
+
+def pixel_costs(kind: str, prediction: Tensor, target: Tensor) -> Tensor:
+    """Absolute (L1) or squared (L2) difference of each pixel; raises as `pixel_loss`."""
+    if kind not in PIXEL_LOSSES:
+        raise ConfigError(f"pixel_loss: {kind!r} is not known. Choose one of {', '.join(PIXEL_LOSSES)}.")
+    if prediction.shape != target.shape:
+        raise ValueError(f"prediction {list(prediction.shape)} and target {list(target.shape)} differ in shape")
+    difference = prediction - target
+    return difference.abs() if kind == "L1" else difference.square()

@@ -1,4 +1,4 @@
-"""How a FIB-SEM image lies on the TXM slice: a turn, a scale and a shift, known exactly.
+"""How a FIB-SEM image lies on the TXM slice: a turn, a scale and a shift, and how it is bent besides, known exactly.
 
 A matrix `[3, 3]` takes a moving (FIB-SEM) pixel (x, y, 1) to a fixed (TXM) pixel; pixel centres are whole numbers.
 """
@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from txm2sem_core.config import PhantomSettings
+from txm2sem_core.phantom.fields import random_field
 
 Matrix = NDArray[np.float64]
+Floats = NDArray[np.float32]
+
+MISFIT_CELL_PX = 40.0  # so a bend is about twice as wide, and folds nothing at any size that settings allow
+MISFIT_REACH = 4.0  # in root mean squares: only one point of ten million lies farther off
 
 
 def frame_shape(shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -31,7 +36,7 @@ def margin_px(settings: PhantomSettings) -> int:
     half_y = max(half_y, scale * height / 2.0)
     half_x = max(half_x, scale * width / 2.0)
     beyond = max(half_y - settings.shape[1] / 2.0, half_x - settings.shape[2] / 2.0)
-    return int(np.ceil(max(beyond, 0.0) + settings.max_shift_px)) + 3
+    return int(np.ceil(max(beyond, 0.0) + settings.max_shift_px + MISFIT_REACH * settings.misfit_px)) + 3
 
 
 def similarity(
@@ -62,12 +67,40 @@ def random_placing(settings: PhantomSettings, rng: np.random.Generator) -> Matri
     return similarity(angle, scale, (shift[0], shift[1]), frame_shape(settings.shape), settings.shape[1:])
 
 
-def sample_frame(plane: NDArray[Any], matrix: Matrix, shape: tuple[int, int], margin: int, order: int) -> NDArray[Any]:
+def random_misfit(settings: PhantomSettings, rng: np.random.Generator) -> Floats | None:
+    """How far each FIB-SEM pixel lies from where its matrix puts it: `[2, Y, X]` (y, x) in TXM pixels.
+
+    A smooth Gaussian field, less the affine transform nearest to it: what is left, no registration by a matrix takes
+    away. The root mean square of its length is `misfit_px`. None where that is 0.
+    """
+    if settings.misfit_px == 0:
+        return None
+    height, width = frame_shape(settings.shape)
+    cells = (MISFIT_CELL_PX, MISFIT_CELL_PX, MISFIT_CELL_PX)
+    drawn = np.stack([random_field(rng, (1, height, width), cells).plane(0).ravel() for _ in range(2)], axis=1)
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    affine = np.stack([np.ones(height * width), y.ravel() / height, x.ravel() / width], axis=1)
+    local = drawn - affine @ np.linalg.lstsq(affine, drawn, rcond=None)[0]
+    local *= settings.misfit_px / np.sqrt(np.mean(np.sum(local**2, axis=1)))
+    return local.T.reshape(2, height, width).astype(np.float32)
+
+
+def sample_frame(
+    plane: NDArray[Any],
+    matrix: Matrix,
+    shape: tuple[int, int],
+    margin: int,
+    order: int,
+    misfit: Floats | None = None,
+) -> NDArray[Any]:
     """The frame `shape` that a FIB-SEM placed by `matrix` sees of `plane` `[Y, X]`, by spline interpolation.
 
-    `plane` reaches `margin` pixels beyond the TXM slice on every side. Order 0 is for labels.
+    `plane` reaches `margin` pixels beyond the TXM slice on every side. Order 0 is for labels. `misfit` is that of
+    `random_misfit`.
     """
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     fixed_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
     fixed_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
+    if misfit is not None:
+        fixed_y, fixed_x = fixed_y + misfit[0], fixed_x + misfit[1]
     return np.asarray(ndimage.map_coordinates(plane, [fixed_y + margin, fixed_x + margin], order=order, mode="nearest"))

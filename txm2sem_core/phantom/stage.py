@@ -18,7 +18,7 @@ from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.phantom import phases, sem, txm
 from txm2sem_core.phantom.grains import as_generator
 from txm2sem_core.phantom.oblique import cut_plane, milled_planes
-from txm2sem_core.phantom.placing import Matrix, frame_shape, margin_px, random_placing, sample_frame
+from txm2sem_core.phantom.placing import Matrix, frame_shape, margin_px, random_misfit, random_placing, sample_frame
 from txm2sem_core.phantom.rock import Rock
 from txm2sem_core.samples.splits import pair_slices
 
@@ -38,6 +38,7 @@ class Pair:
     matrix: Matrix
     image: sem.SemImage
     labels: NDArray[np.uint8]  # of the phases, as the FIB-SEM sees them
+    misfit: NDArray[np.float32] | None = None  # see `placing.random_misfit`
 
 
 @dataclass
@@ -92,12 +93,13 @@ def _acquire_pair(
 ) -> Pair:
     rng = as_generator(settings.seed, "sem", index)
     matrix = random_placing(settings, rng)
+    misfit = random_misfit(settings, as_generator(settings.seed, "misfit", index))
     margin = margin_px(settings)
     shape = frame_shape(settings.shape)
-    clean = sample_frame(grey, matrix, shape, margin, order=3)
-    seen = sample_frame(labels, matrix, shape, margin, order=0)
+    clean = sample_frame(grey, matrix, shape, margin, order=3, misfit=misfit)
+    seen = sample_frame(labels, matrix, shape, margin, order=0, misfit=misfit)
     image = sem.acquire(clean, seen, settings.voxel_size_nm[2], settings.sem_electrons, rng)
-    return Pair(f"{index:03d}", z, matrix, image, seen)
+    return Pair(f"{index:03d}", z, matrix, image, seen, misfit)
 
 
 def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = True) -> None:
@@ -107,9 +109,10 @@ def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = T
     and on (the slices with a partner), `sem/SEM000.tif`, `charge/charge000.tif` (255 where charged),
     `lowdensity/SEM_dark000.tif` (255 in pores and organic matter), `highdensity/SEM_light000.tif` (255 in pyrite),
     `pairs.csv` (pair, z). Beside it `phantom.json` and the truth: `truth/labels.tif`, `truth/sem.tif` (what a perfect
-    FIB-SEM would show of every TXM slice, same grey levels) and `truth/transforms.json`. With `settings.milled.slices`
-    also a stack that lies obliquely in the volume, `milled/sem/SEM000.tif` and on and `milled/charge/`, whose planes
-    (see `planes`) `truth/planes.json` holds.
+    FIB-SEM would show of every TXM slice, same grey levels) and `truth/transforms.json`; with `settings.misfit_px` also
+    `truth/misfit/misfit000.tif` and on, two planes, along y and x: by how many TXM pixels each FIB-SEM pixel lies from
+    where its matrix puts it. With `settings.milled.slices` also a stack that lies obliquely in the volume,
+    `milled/sem/SEM000.tif` and on and `milled/charge/`, whose planes (see `planes`) `truth/planes.json` holds.
 
     Args:
         settings: of the phantom.
@@ -179,6 +182,9 @@ def _write_truth(folder: Path, settings: PhantomSettings, truth: Truth) -> None:
     io.write_tiff(folder / "truth" / "sem.tif", truth.sem, settings.voxel_size_nm)
     transforms = {pair.name: {"z": pair.z, "matrix": pair.matrix.tolist()} for pair in truth.pairs}
     io.write_json(folder / "truth" / "transforms.json", transforms)
+    for pair in truth.pairs:
+        if pair.misfit is not None:
+            io.write_tiff(folder / "truth" / "misfit" / f"misfit{pair.name}.tif", pair.misfit)
 
 
 def _write_milled(folder: Path, settings: PhantomSettings, truth: Truth) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import xraydb
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -393,7 +394,46 @@ def test_margin_covers_every_frame(
     assert corners[:, 1].max() <= height - 1 + margin
 
 
+@settings(max_examples=20, deadline=None)
+@given(size=st.floats(0.1, 8), height=st.integers(32, 200), width=st.integers(32, 200), seed=st.integers(0, 1000))
+def test_misfit_has_the_stated_size_and_no_affine_part(size: float, height: int, width: int, seed: int) -> None:
+    chosen = PhantomSettings(shape=(8, height, width), misfit_px=size)
+    field = placing.random_misfit(chosen, generator(seed))
+    assert field is not None
+    assert field.shape == (2, *placing.frame_shape(chosen.shape))
+    assert np.sqrt(np.mean(np.sum(field.astype(float) ** 2, axis=0))) == pytest.approx(size, rel=1e-4)
+    assert np.abs(field).max() <= placing.MISFIT_REACH * size
+    y, x = np.mgrid[: field.shape[1], : field.shape[2]]
+    for plane in (np.ones_like(y), y - y.mean(), x - x.mean()):
+        assert np.abs(np.mean(field * (plane / plane.max()), axis=(1, 2))).max() < 1e-4 * size
+
+
+def test_a_frame_shows_what_lies_where_matrix_and_misfit_say() -> None:
+    """On a plane that is linear in y and x, interpolation is exact."""
+    matrix = placing.similarity(2.0, 1.01, (0.5, -0.5), (20, 24), (24, 28))
+    misfit = generator().normal(size=(2, 20, 24)).astype(np.float32)
+    y, x = np.mgrid[:40, :44].astype(float)
+    seen = placing.sample_frame(3 * y + 5 * x, matrix, (20, 24), margin=8, order=1, misfit=misfit)
+    at = np.moveaxis(np.mgrid[:20, :24], 0, -1)[..., ::-1] @ matrix[:2, :2].T + matrix[:2, 2]
+    expected = 3 * (at[..., 1] + misfit[0] + 8) + 5 * (at[..., 0] + misfit[1] + 8)
+    np.testing.assert_allclose(seen, expected, atol=1e-4)
+
+
 # --- the stage
+
+
+def test_bent_slices_are_those_of_the_same_rock_and_the_field_is_kept(folder: Path, tmp_path: Path) -> None:
+    reach = placing.MISFIT_REACH  # the margin about the field decides the rock's random numbers: kept the same
+    bent = SMALL.model_copy(update={"misfit_px": 1.0, "max_shift_px": SMALL.max_shift_px - reach})
+    make_phantom(bent, tmp_path / "raw")
+    changed = {name for name, one in digests(tmp_path / "raw").items() if digests(folder).get(name) != one}
+    assert {name for name in changed if name.startswith("tx")} == set()
+    assert "truth/sem.tif" not in changed
+    assert "sem/SEM000.tif" in changed
+    field = tifffile.imread(tmp_path / "raw/truth/misfit/misfit000.tif")
+    assert field.shape == (2, 60, 72)
+    assert np.sqrt(np.mean(np.sum(field.astype(float) ** 2, axis=0))) == pytest.approx(1.0, rel=1e-4)
+    assert not (folder / "truth/misfit").exists()
 
 
 @pytest.mark.parametrize(
