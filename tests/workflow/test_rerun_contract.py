@@ -483,5 +483,6 @@ def test_every_row_of_the_documentation_is_tested() -> None:
             missing += [
                 f"{prefix}{key}" for key in re.findall(r"`([\w.]+)`", cell) if not _is_tested(f"{prefix}{key}", tested)
             ]
-    # paths: the tests above change what they lead to; equalisation is refused beside super-resolution, as here
-    assert missing == ["samples", "figures", "results_dir", "patches.txm.equalise"]
+    # paths: the tests above change what they lead to; equalisation is refused beside super-resolution, as here; the
+    # phantom's super-resolution must be the one of the sample table
+    assert missing == ["samples", "figures", "results_dir", "phantom.super_resolution", "patches.txm.equalise"]

@@ -50,9 +50,31 @@ class PhantomSettings(Settings):
         "transform takes away, 0 = not",
     )
     psf_fwhm_nm: Triple = setting((120.0, 90.0, 90.0), "width of the TXM's point-spread function along Z, Y, X")
+    super_resolution: Literal[1, 2, 4, 8] = setting(
+        1,
+        "FIB-SEM pixels to a TXM pixel along Y and X, as in the sample's column of this name; `shape`, `voxel_size_nm` "
+        "and lengths in pixels are then those of the FIB-SEM",
+    )
     photons: Positive = setting(20000.0, "mean detected photons a projection pixel without sample")
     sem_electrons: Positive = setting(300.0, "mean detected electrons a pixel at full scale")
     milled: MilledSettings = MilledSettings()
+
+    @model_validator(mode="after")
+    def _txm_pixels_are_whole(self) -> PhantomSettings:
+        factor = self.super_resolution
+        if self.shape[1] % factor or self.shape[2] % factor:
+            raise ValueError(
+                f"shape must have multiples of super_resolution = {factor} along Y and X, not {self.shape}"
+            )
+        if factor > 1 and self.milled.slices:
+            raise ValueError("super_resolution above 1 does not go with milled.slices: those have pixels of their own")
+        return self
+
+    @property
+    def txm_voxel_size_nm(self) -> tuple[float, float, float]:
+        """Voxel size (Z, Y, X) of the TXM."""
+        z_nm, y_nm, x_nm = self.voxel_size_nm
+        return z_nm, y_nm * self.super_resolution, x_nm * self.super_resolution
 
 
 class RegisterSettings(Settings):

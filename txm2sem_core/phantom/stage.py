@@ -43,7 +43,7 @@ class Pair:
 
 @dataclass
 class Truth:
-    """What is known of the rock within the TXM's field: all `[Z, Y, X]`, attenuation in 1/cm."""
+    """What is known of the rock within the TXM's field: all `[Z, Y, X]`, attenuation in 1/cm on the TXM's voxels."""
 
     labels: NDArray[np.uint8]
     sem: NDArray[np.uint8]
@@ -65,14 +65,14 @@ def percolating_axes(pore: NDArray[np.bool_]) -> list[str]:
 def build_truth(settings: PhantomSettings) -> Truth:
     """Cut the rock slice by slice, from the deepest up, since a pore shows what lies behind it."""
     depth, height, width = settings.shape
-    margin = margin_px(settings)
+    margin, factor = margin_px(settings), settings.super_resolution
     rock = Rock(settings.seed, (depth, height + 2 * margin, width + 2 * margin), settings.voxel_size_nm)
     attenuation = phases.attenuation_per_cm(settings.beam_energy_kev)
     inner = (slice(margin, margin + height), slice(margin, margin + width))
     truth = Truth(
         np.empty(settings.shape, dtype=np.uint8),
         np.empty(settings.shape, dtype=np.uint8),
-        np.empty(settings.shape, dtype=np.float32),
+        np.empty((depth, height // factor, width // factor), dtype=np.float32),
     )
     partners = {z: index for index, z in enumerate(pair_slices(depth, settings.pair_every))}
     behind = np.full(rock.shape[1:], sem.grey_levels()[phases.CLAY], dtype=np.float32)  # below the last slice
@@ -82,7 +82,7 @@ def build_truth(settings: PhantomSettings) -> Truth:
         grey = sem.blur_by_beam(behind, settings.voxel_size_nm)
         truth.labels[z] = cut.labels[inner]
         truth.sem[z] = np.rint(grey[inner]).astype(np.uint8)
-        truth.attenuation[z] = txm.slice_attenuation(cut, attenuation)[inner]
+        truth.attenuation[z] = txm.in_wider_pixels(txm.slice_attenuation(cut, attenuation)[inner], factor)
         if z in partners:
             truth.pairs.insert(0, _acquire_pair(settings, partners[z], z, grey, cut.labels))
     return truth
@@ -133,7 +133,7 @@ def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = T
     with io.atomic_path(output, overwrite=overwrite) as folder:
         truth = build_truth(settings)
         rng = as_generator(settings.seed, "txm")
-        txm.reconstruct(truth.attenuation, settings.voxel_size_nm, settings.psf_fwhm_nm, settings.photons, rng)
+        txm.reconstruct(truth.attenuation, settings.txm_voxel_size_nm, settings.psf_fwhm_nm, settings.photons, rng)
         scale = txm.storage_scale(truth.attenuation, phases.attenuation_per_cm(settings.beam_energy_kev))
         _write_txm(folder, settings, truth, scale)
         truth.attenuation = np.empty((0, 0, 0), dtype=np.float32)  # a full-size volume is half a gigabyte
@@ -159,10 +159,10 @@ def _write_txm(folder: Path, settings: PhantomSettings, truth: Truth, scale: txm
     digits = max(3, len(str(settings.shape[0] - 1)))
     for z, plane in enumerate(truth.attenuation):
         path = folder / "txm_volume" / f"txm_{z:0{digits}d}.tif"
-        io.write_tiff(path, txm.to_uint16(plane, scale), settings.voxel_size_nm)
+        io.write_tiff(path, txm.to_uint16(plane, scale), settings.txm_voxel_size_nm)
     for pair in truth.pairs:
         plane = txm.to_uint16(truth.attenuation[pair.z], scale)
-        io.write_tiff(folder / "txm" / f"TXM{pair.name}.tif", plane, settings.voxel_size_nm)
+        io.write_tiff(folder / "txm" / f"TXM{pair.name}.tif", plane, settings.txm_voxel_size_nm)
 
 
 def _write_sem(folder: Path, settings: PhantomSettings, truth: Truth) -> None:

@@ -37,6 +37,13 @@ def slice_attenuation(rock: RockSlice, attenuation: NDArray[np.float64]) -> Floa
     return np.asarray(result, dtype=np.float32)
 
 
+def in_wider_pixels(plane: Floats, factor: int) -> Floats:
+    """The mean attenuation `[Y, X]` on pixels so many times as wide."""
+    height, width = plane.shape
+    blocks = plane.reshape(height // factor, factor, width // factor, factor)
+    return np.asarray(blocks.mean(axis=(1, 3)) if factor > 1 else plane, dtype=np.float32)
+
+
 def blur_by_psf(volume: Floats, fwhm_nm: tuple[float, ...], voxel_size_nm: tuple[float, ...]) -> None:
     """Convolve `volume` `[Z, Y, X]` in place with a Gaussian of `fwhm_nm` (Z, Y, X)."""
     sigmas = [fwhm / step / FWHM_PER_SIGMA for fwhm, step in zip(fwhm_nm, voxel_size_nm, strict=True)]

@@ -50,7 +50,7 @@ def check_feasible(config: Config, sample: Sample, raw: Path) -> None:
         InputError: files that belong together differ in size or bit depth, by their headers.
     """
     pairs = (
-        _phantom(config.phantom_of(sample.sample), config)
+        _phantom(config.phantom_of(sample.sample), config, sample)
         if sample.source == "phantom"
         else _given(config, sample, raw)
     )
@@ -61,7 +61,12 @@ def check_feasible(config: Config, sample: Sample, raw: Path) -> None:
     _check_stack(config, sample, pairs)
 
 
-def _phantom(phantom: PhantomSettings, config: Config) -> _Pairs:
+def _phantom(phantom: PhantomSettings, config: Config, sample: Sample) -> _Pairs:
+    if sample.finer() != phantom.super_resolution:
+        raise ConfigError(
+            f"sample {sample.sample}, column super_resolution: its phantom is made with phantom.super_resolution = "
+            f"{phantom.super_resolution}, and the column says {sample.super_resolution or 'nothing'}. Make both alike."
+        )
     depth, height, width = shape = phantom.shape
     if min(height, width) < SMALLEST_PHANTOM_PX:
         raise ConfigError(

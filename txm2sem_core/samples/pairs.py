@@ -28,7 +28,7 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
         z_of = dict(zip(*(io.read_csv(raw / "pairs.csv")[c] for c in ("pair", "z")), strict=True))
         masks = {"charge": raw / "charge"} | {kind: raw / kind for kind in DENSITIES if (raw / kind).is_dir()}
         pairs = pair_folders(raw / "txm", raw / "sem", masks)
-        return [replace(p, z=int(z_of[p.pair])) for p in pairs]
+        return [replace(p, z=int(z_of[p.pair]), finer=sample.finer()) for p in pairs]
     kinds = ("charge", *DENSITIES, *MEASURED)
     masks = {kind: Path(folder) for kind in kinds if (folder := getattr(sample, kind)) is not None}
     if sample.sought:

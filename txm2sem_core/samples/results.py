@@ -25,12 +25,21 @@ def _is_sample(folder: Path) -> bool:
 
 def measured_txm(sample: Path) -> Volume | None:
     """The TXM volume on the results' grid: a phantom's, or that which the run's record names, if it is still there."""
+    row = _row(sample)
     made = sample / "raw/txm_volume"
-    if made.is_dir():
-        return io.open_volume(made)
-    try:
-        row = io.read_json(sample.parent / "provenance.json")["samples"][sample.name]["row"]
-        volume = io.open_volume(io.finer_path(row["txm_volume"], int(row.get("super_resolution") or 1)))
-        return io.with_mask(volume, row.get("txm_volume_measured"))
-    except (InputError, KeyError, TypeError):
+    path = str(made) if made.is_dir() else row.get("txm_volume")
+    if path is None:
         return None
+    try:
+        volume = io.open_volume(io.finer_path(path, int(row.get("super_resolution") or 1)))
+        return io.with_mask(volume, row.get("txm_volume_measured"))
+    except InputError:
+        return None
+
+
+def _row(sample: Path) -> dict[str, str | None]:
+    """The sample's row of the table by the record of the run; nothing where there is none yet."""
+    try:
+        return dict(io.read_json(sample.parent / "provenance.json")["samples"][sample.name]["row"])
+    except (InputError, KeyError, TypeError):
+        return {}

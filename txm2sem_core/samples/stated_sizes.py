@@ -45,7 +45,7 @@ def check_sizes(config: Config, sample: Sample, raw: Path) -> list[str]:
         ConfigError: one is by a power of ten, and the sample does not say `voxel_size_from = table`.
     """
     if sample.source == "phantom":
-        table, stated = sample.voxel_size(), config.phantom_of(sample.sample).voxel_size_nm
+        table, stated = sample.voxel_size(), config.phantom_of(sample.sample).txm_voxel_size_nm
         found = (
             [] if table is None else _compared(sample, table, "the table", [(Path("phantom.voxel_size_nm"), stated)])
         )

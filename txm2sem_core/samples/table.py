@@ -224,10 +224,10 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
             f"{path}, row {number}, column txm_volume_measured: there is no volume that it could be the mask of. Fill "
             "column txm_volume, or leave it empty."
         )
-    if sample.super_resolution is not None and sample.source != "pairs":
+    if sample.super_resolution is not None and sample.source == "reference":
         raise ConfigError(
-            f"{path}, row {number}, column super_resolution: source {sample.source} has FIB-SEM pixels as wide as the "
-            "TXM's, only pairs may have finer ones. Leave it empty."
+            f"{path}, row {number}, column super_resolution: source reference has FIB-SEM pixels as wide as the TXM's. "
+            "Leave it empty."
         )
     sample.finer()
     sample.sem_pixel_size()

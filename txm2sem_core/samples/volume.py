@@ -15,7 +15,7 @@ def volume_path(sample: Sample, raw: Path) -> Path | None:
     if sample.txm_volume is not None:
         return Path(io.finer_path(sample.txm_volume, sample.finer()))
     if sample.source == "phantom":
-        return raw / "txm_volume"
+        return Path(io.finer_path(raw / "txm_volume", sample.finer()))
     if sample.source == "reference":
         folders = (Path(str(sample.txm)) / place / "txm_full_stack" for place in (".", "test"))
         return next((folder for folder in folders if folder.is_dir()), None)

@@ -89,7 +89,7 @@ def test_what_was_measured_is_not_made_coarser_by_other_ways(folder: Path) -> No
     [
         ({"super_resolution": "3"}, "one of 2, 4, 8 is needed. The value is '3'"),
         ({"super_resolution": "x"}, "one of 2, 4, 8 is needed"),
-        ({"super_resolution": "2", "source": "phantom"}, "only pairs may have finer ones"),
+        ({"super_resolution": "2", "source": "reference", "sem": ""}, "source reference has FIB-SEM pixels as wide"),
         ({"super_resolution": "2", "txm": ""}, "column super_resolution: it belongs to TXM slices"),
     ],
 )
