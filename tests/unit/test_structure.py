@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,8 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(path: Path, *, at_import_only: bool = False) -> set[str]:
+@cache
+def imports(path: Path, *, at_import_only: bool = False) -> frozenset[str]:
     """Modules that a file imports, also inside functions unless `at_import_only`."""
     found = set()
     tree = ast.parse(path.read_text())
@@ -75,7 +77,7 @@ def imports(path: Path, *, at_import_only: bool = False) -> set[str]:
             assert node.level == 0, f"{path}: imports are absolute"
             own = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
             found |= own or {str(node.module)}
-    return found
+    return frozenset(found)
 
 
 def room(module: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from dry_runs import dry_run
 from filelock import FileLock
 
 from txm2sem_core import io
@@ -79,24 +80,31 @@ class Workflow:
         (self.folder / "figures.yaml").write_text(yaml.safe_dump(figures))
 
     def run(self, *arguments: str, cores: int = 2, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", str(cores)]
-        own = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
         return subprocess.run(
-            [*command, *arguments],
+            [sys.executable, "-m", "snakemake", *self.options(cores), *arguments],
             cwd=self.folder,
-            env={**os.environ, **own, **environment},
+            env={**self.environment(), **environment},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
         )
 
+    @staticmethod
+    def options(cores: int) -> list[str]:
+        return ["--configfile", "config.yaml", "--cores", str(cores)]
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        own = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
+        return {**os.environ, **own}
+
     def planned(self, *arguments: str) -> set[str]:
         """The jobs of a dry run, as `rule` or `rule wildcard=value, ...`; the targets' own rule `all` is left out."""
-        result = self.run("--dry-run", "--nolock", *arguments)
-        assert result.returncode == 0, result.stdout
+        code, output = dry_run(self.folder, [*self.options(2), "--dry-run", "--nolock", *arguments], self.environment())
+        assert code == 0, output
         jobs = set()
-        for block in re.split(r"\n(?=(?:local)?rule \w+:\n)", result.stdout)[1:]:
+        for block in re.split(r"\n(?=(?:local)?rule \w+:\n)", output)[1:]:
             name = re.match(r"(?:local)?rule (\w+):", block)[1]  # type: ignore[index]
             wildcards = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
             jobs.add(f"{name} {wildcards[1]}" if wildcards else name)
