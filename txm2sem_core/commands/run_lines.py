@@ -34,7 +34,7 @@ class ChangedLines:
             if counts == before or (before is None and counts[2] == sum(counts)) or (often and not turned):
                 continue
             self._said[stage], self._when = counts, now
-            found.append(f"progress: {stage}: {_counts(counts)}; {_of_all(state, now)}")
+            found.append(f"progress: {stage}: {_counts(counts, state)}; {_of_all(state, now)}")
         return found
 
 
@@ -44,9 +44,15 @@ def in_order(stages: Mapping[str, Counter[str]]) -> dict[str, Counter[str]]:
     return {stage: stages[stage] for stage in dict.fromkeys([*known, *stages])}
 
 
-def _counts(counts: tuple[int, ...]) -> str:
+def _running(state: RunState) -> str:
+    """What running jobs are called: one that was submitted may still wait in a queue."""
+    return "submitted" if state.cluster else "running"
+
+
+def _counts(counts: tuple[int, ...], state: RunState) -> str:
     done, running, left, failed = counts
-    parts = [f"{done} of {sum(counts)} done", f"{running} running" * bool(running), f"{left} left" * bool(left)]
+    at_work = f"{running} {_running(state)}" * bool(running)
+    parts = [f"{done} of {sum(counts)} done", at_work, f"{left} left" * bool(left)]
     return ", ".join(filter(None, [*parts, f"{failed} failed" * bool(failed)]))
 
 
@@ -80,7 +86,7 @@ def table(state: RunState, now: float) -> Iterator[str]:
     yield from _stage_lines(state, now)
     running = [job for job in state.jobs.values() if job.state == "running"]
     if running and state.alive() is not False:
-        yield from ["", "submitted:" if state.cluster else "running:"]
+        yield from ["", f"{_running(state)}:"]
         for job in running[:_MOST_RUNNING]:
             yield f"  {job.name}: {_how_far(job, now)}"
         if len(running) > _MOST_RUNNING:
@@ -123,7 +129,7 @@ def _stage_lines(state: RunState, now: float) -> Iterator[str]:
     stages = in_order(state.counts())
     whole = sum(stages.values(), Counter())
     states = [each for each in STATES if each != "failed" or whole["failed"]]
-    heads = ["submitted" if each == "running" and state.cluster else each for each in states]
+    heads = [_running(state) if each == "running" else each for each in states]
     rows = [["stage", *heads, *["time left"] * going_on]]
     for stage, counts in [*stages.items(), (None, whole)]:
         unfinished = counts["left"] + counts["running"] > 0

@@ -116,6 +116,8 @@ def test_a_stage_is_said_when_it_begins_ends_or_fails_else_once_a_minute() -> No
     assert said(72, "running", 3) + said(73, "running", 4) + said(74, "done", 3) == []
     assert said(75, "done", 4) == ["train: 4 of 5 done, 1 failed"]
     assert said(76, "running", 9) == ["predict: 0 of 1 done, 1 running"]
+    on_cluster = state_of(jobs, (0, "running", 0), cluster=True)
+    assert ChangedLines().due(on_cluster, 1000)[0].startswith("progress: train: 0 of 5 done, 1 submitted, 4 left; ")
 
 
 # --- events to journal
