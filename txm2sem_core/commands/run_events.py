@@ -36,10 +36,12 @@ class Plan:
     Attributes:
         jobs: each with the keys of `RunJob` that are known before it runs, and `id`.
         cluster: whether they are submitted.
+        is_done: whether the job of an `id` is; under `--quiet progress` Snakemake sends no event of that.
     """
 
     jobs: Sequence[Mapping[str, Any]]
     cluster: bool
+    is_done: Callable[[int], bool]
 
 
 class RunEvents(logging.Handler):
@@ -56,6 +58,7 @@ class RunEvents(logging.Handler):
         self._folder, self._plan = folder.absolute(), plan
         self._lines = None if silent else ChangedLines()
         self._state: RunState | None = None
+        self._is_done: Callable[[int], bool] = lambda number: False
         self._given_up = False
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -75,14 +78,21 @@ class RunEvents(logging.Handler):
         elif event in _STATES and self._state is not None:
             number = getattr(record, "job_id", getattr(record, "jobid", None))
             if number in self._state.jobs:
-                self._keep([{"time": record.created, "state": _STATES[event], "job": number}])
+                this = {"time": record.created, "state": _STATES[event], "job": number}
+                self._keep([*self._unsaid(record.created, number), this])
                 self._say()
+
+    def _unsaid(self, now: float, besides: int | None = None) -> list[dict[str, Any]]:
+        """Running jobs that are done, though no event said so."""
+        assert self._state is not None
+        running = [number for number, job in self._state.jobs.items() if job.state == "running" and number != besides]
+        return [{"time": now, "state": "done", "job": number} for number in running if self._is_done(number)]
 
     def _begin(self, plan: Plan | None) -> None:
         if plan is None:
             self._given_up = True
             return
-        self._state = RunState()
+        self._state, self._is_done = RunState(), plan.is_done
         process = [boot(), os.getpid(), started(os.getpid())]
         first = {"time": time.time(), "host": socket.gethostname(), "process": process, "cluster": plan.cluster}
         self._keep([first, *plan.jobs], new=True)
@@ -110,6 +120,7 @@ class RunEvents(logging.Handler):
     def close(self) -> None:
         """Snakemake ends, however; only where it is killed this is not called."""
         if self._state is not None and not self._state.ended and not self._given_up:
+            now = time.time()
             with suppress(OSError):
-                self._keep([{"time": time.time(), "state": "ended"}])
+                self._keep([*self._unsaid(now), {"time": now, "state": "ended"}])
         super().close()

@@ -15,8 +15,9 @@ def plan_to_run():
     """The jobs that will run and make something, as the journal keeps them; None where nothing will."""
     if workflow.dryrun or workflow.touch:
         return None
-    jobs = [planned_job(job) for job in workflow.dag.needrun_jobs() if job.output]
-    return Plan(jobs, cluster=not workflow.local_exec)
+    jobs = {job.jobid: job for job in workflow.dag.needrun_jobs() if job.output}
+    planned = [planned_job(job) for job in jobs.values()]
+    return Plan(planned, not workflow.local_exec, lambda number: workflow.dag.finished(jobs[number]))
 
 
 def planned_job(job):

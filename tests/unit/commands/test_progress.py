@@ -135,9 +135,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+DONE: set[int] = set()  # by Snakemake's plan, though it sent no event
+
+
 def handler(folder: Path, jobs: Any = None, *, silent: bool = True) -> RunEvents:
     planned = [job(1, "make_phantom"), job(2, "train_model", log="a.log")] if jobs is None else jobs
-    return RunEvents(folder / ".snakemake", lambda: Plan(planned, cluster=False), silent=silent)
+    return RunEvents(folder / ".snakemake", lambda: Plan(planned, False, DONE.__contains__), silent=silent)
 
 
 def test_the_journal_says_what_the_events_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,6 +168,24 @@ def test_the_journal_says_what_the_events_said(folder: Path, capsys: pytest.Capt
         "progress: phantom: 1 of 1 done",
         "progress: train: 0 of 1 done, 1 failed",
     ]
+
+
+def test_a_quiet_snakemake_does_not_say_what_is_done_and_is_asked(folder: Path) -> None:
+    events = handler(folder)
+    events.handle(record("run_info"))
+    events.handle(record("job_info", jobid=1))
+    DONE.add(1)
+    try:
+        assert read_state(folder).jobs[1].state == "running"
+        events.handle(record("job_info", jobid=2))
+        assert [each.state for each in read_state(folder).jobs.values()] == ["done", "running"]
+        DONE.add(2)
+        events.close()
+    finally:
+        DONE.clear()
+    state = read_state(folder)
+    assert [each.state for each in state.jobs.values()] == ["done", "done"]
+    assert state.ended > 0
 
 
 def test_what_will_not_run_leaves_the_journal_of_the_last_run(folder: Path) -> None:
