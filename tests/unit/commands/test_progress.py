@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from time_left import replayed
 from typer.testing import CliRunner
 
 from txm2sem_core.cli import app
@@ -118,6 +119,21 @@ def test_a_stage_is_said_when_it_begins_ends_or_fails_else_once_a_minute() -> No
     assert said(76, "running", 9) == ["predict: 0 of 1 done, 1 running"]
     on_cluster = state_of(jobs, (0, "running", 0), cluster=True)
     assert ChangedLines().due(on_cluster, 1000)[0].startswith("progress: train: 0 of 5 done, 1 submitted, 4 left; ")
+
+
+def test_a_journal_is_replayed_at_tenths_of_its_run() -> None:
+    first = {"time": 1000.0, "host": "here", "process": THIS, "cluster": False}
+    events: list[dict[str, Any]] = [first, *(job(number, "train_model", 5, log="a.log") for number in range(20))]
+    for number in range(20):
+        events += [
+            {"time": 1000.0 + 10 * (number + end), "state": state, "job": number}
+            for end, state in enumerate(("running", "done"))
+        ]
+    events.append({"time": 1200.0, "state": "ended"})
+    found = list(replayed(map(json.dumps, events)))
+    assert found[0] == (200, 100, False)
+    assert [left for left, _, _ in found[1:]] == [180, 160, 140, 120, 100, 80, 60, 40, 20, 0]
+    assert all(seconds == left and (measured or not left) for left, seconds, measured in found[1:])
 
 
 # --- events to journal
