@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.costs.disk import left_by
@@ -13,6 +14,7 @@ from txm2sem_core.costs.reservations import Reservations
 from txm2sem_core.costs.trial import NetworkSpeed
 from txm2sem_core.costs.work import core_seconds, least_flops
 
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg")  # of Linux, and of Linux in Windows
 STAGES = {
     "make": "phantom",
     "register": "register",
@@ -114,6 +116,17 @@ def own_name(rule: str) -> str:
 def likeness(rule: str) -> str:
     """What jobs have in common of which one tells how long another takes, in proportion to their forecasts."""
     return "predict_test" if rule.startswith("predict_test") else kind_of(rule)
+
+
+def expects_gpu(device: str, *, submitted: bool) -> bool:
+    """Whether networks will compute on a GPU, without asking PyTorch, which takes seconds to load.
+
+    Args:
+        device: of the configuration.
+        submitted: to a cluster, whose profile asks for GPUs; else this machine has one if the system knows of it.
+    """
+    known = any(Path(place).exists() for place in _GPU_DEVICES)
+    return device == "cuda" or (device == "auto" and (submitted or known))
 
 
 def least_speed_seconds(planned: PlannedJob, reservations: Reservations, *, on_gpu: bool) -> float:

@@ -6,7 +6,7 @@ from snakemake.settings.enums import Quietness
 
 from txm2sem_core.commands.run_events import Plan, RunEvents
 from txm2sem_core.commands.run_state import FOREIGN
-from txm2sem_core.costs.forecast import PlannedJob, least_speed_seconds, likeness, own_name, stage_of
+from txm2sem_core.costs.forecast import PlannedJob, expects_gpu, least_speed_seconds, likeness, own_name, stage_of
 
 FOREIGN_SECONDS = 60  # of a job of the user's own rules, until one of them is done
 
@@ -29,7 +29,8 @@ def planned_job(job):
         # not asked for threads and resources, which may depend on files that are not there yet
         return of_job | {"stage": FOREIGN, "like": job.rule.name, "seconds": FOREIGN_SECONDS, "share": share_of(1, 0)}
     own, share = own_name(job.rule.name), share_of(job.threads, job.resources.get("gpu", 0))
-    seconds = least_speed_seconds(PlannedJob(own, wildcards, job.threads), RESERVATIONS, on_gpu=computes_on_gpu())
+    on_gpu = expects_gpu(CONFIG.device, submitted=not workflow.local_exec)
+    seconds = least_speed_seconds(PlannedJob(own, wildcards, job.threads), RESERVATIONS, on_gpu=on_gpu)
     return of_job | {"stage": stage_of(own), "like": likeness(own), "seconds": round(seconds, 1), "share": share}
 
 
@@ -39,13 +40,6 @@ def share_of(threads, gpus):
         return 0 if workflow.nodes in (None, sys.maxsize) else 1 / workflow.nodes
     bound = workflow.global_resources.get("gpu").value
     return round(max(threads / workflow.cores, gpus / bound if bound else 0), 3)
-
-
-def computes_on_gpu():
-    """Whether networks will, without asking PyTorch: a cluster's nodes have GPUs, as its profile asks for them."""
-    return CONFIG.device == "cuda" or (
-        CONFIG.device == "auto" and (not workflow.local_exec or Path("/dev/nvidiactl").exists())
-    )
 
 
 # as a module that another workflow uses twice, this is read twice

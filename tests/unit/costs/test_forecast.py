@@ -11,11 +11,13 @@ import pytest
 from txm2sem_core import io
 from txm2sem_core.config import PhantomSettings, load_config
 from txm2sem_core.config.figures import FigureSettings
+from txm2sem_core.costs import forecast as planning
 from txm2sem_core.costs import memory, reservations
 from txm2sem_core.costs.disk import left_by
 from txm2sem_core.costs.forecast import (
     PlannedJob,
     StageCost,
+    expects_gpu,
     forecast,
     least_speed_seconds,
     lines,
@@ -194,6 +196,31 @@ def test_without_a_trial_the_forecast_is_that_of_the_least_speed() -> None:
     ratio = FLOPS["gpu"] / (8 * FLOPS["cpu"])
     on_gpu, on_cpu = (least_speed_seconds(train, known, on_gpu=on_gpu) - beside for on_gpu in (True, False))
     assert on_cpu == pytest.approx(ratio * on_gpu)
+
+
+def test_a_gpu_is_expected_where_the_system_knows_of_one_or_a_cluster_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path / "gpu"
+    monkeypatch.setattr(planning, "_GPU_DEVICES", (str(device),))
+    asked = [(name, submitted) for name in ("auto", "cpu", "cuda") for submitted in (False, True)]
+    assert [expects_gpu(name, submitted=submitted) for name, submitted in asked] == [
+        False,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
+    device.touch()
+    assert [expects_gpu(name, submitted=submitted) for name, submitted in asked] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_rules_are_known_with_the_prefix_of_a_module() -> None:
