@@ -26,6 +26,7 @@ include: "workflow/rules/consistency.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/provenance.smk"
 include: "workflow/rules/records.smk"
+include: "workflow/rules/progress.smk"
 
 
 report: "workflow/report/workflow.rst"

@@ -154,6 +154,13 @@ def test_locks_are_taken_in_one_place() -> None:
     assert used == ["txm2sem_core.runtime.flock"]
 
 
+def test_napari_is_imported_in_one_place() -> None:
+    """So that whatever else the plugin does can be tested without it."""
+    known = {"magicgui", "napari", "qtpy"}
+    used = [module for module, path in MODULES.items() if known & {name.split(".")[0] for name in imports(path)}]
+    assert used == ["txm2sem_core.napari_plugin.widgets"]
+
+
 def test_the_core_does_not_know_snakemake() -> None:
     for module, path in MODULES.items():
         assert not any(name.split(".")[0] == "snakemake" for name in imports(path)), module

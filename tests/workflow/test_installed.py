@@ -86,6 +86,8 @@ def test_a_project_runs_where_the_wheel_is_installed(wheel: Path, tmp_path: Path
     done = run("snakemake", "--cores", "2", "--", target, folder=project)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (project / target).is_file()
+    progress = run("txm2sem_core", "progress", folder=project)
+    assert ": done, " in progress.stdout, progress.stderr
     again = run("snakemake", "--cores", "2", "--", target, folder=project)
     assert "Nothing to be done" in again.stdout + again.stderr
     conda = run("snakemake", "-n", "--cores", "2", "--sdm", "conda", folder=project)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from conftest import TINY, Workflow
 
+from txm2sem_core.commands.run_lines import table
+from txm2sem_core.commands.run_state import read_state
+
 TARGET = "results/tiny/raw/phantom.json"
 SLOW = TINY | {"phantom": {"shape": [48, 192, 192], "pair_every": 6}}  # seconds of work, in which to be killed
 
@@ -45,9 +48,13 @@ def test_after_a_kill_the_same_command_goes_on(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert any((workflow.folder / ".snakemake/locks").iterdir())
+    killed = read_state(workflow.folder)
+    assert killed.alive() is False
+    assert ": killed, 1 job not made." in next(table(killed, time.time()))
     again = workflow.run(TARGET)
     assert again.returncode == 0, again.stdout
     assert (workflow.folder / TARGET).exists()
+    assert ": done, 1 job in " in next(table(read_state(workflow.folder), time.time()))
 
 
 def test_a_run_that_is_alive_keeps_its_lock(tmp_path: Path) -> None:
@@ -59,6 +66,7 @@ def test_a_run_that_is_alive_keeps_its_lock(tmp_path: Path) -> None:
         assert second.returncode == 1
         assert "cannot be locked" in second.stdout
         assert "Traceback" not in second.stdout
+        assert read_state(workflow.folder).alive() is True
     finally:
         os.killpg(process.pid, signal.SIGCONT)
     assert process.wait() == 0

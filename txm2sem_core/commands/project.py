@@ -41,6 +41,17 @@ def plan(
 
 
 @app.command(rich_help_panel=Group.START)
+def progress(
+    folder: Annotated[Path, typer.Option(help="That Snakemake was started in.")] = Path(),
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until the run has ended.")] = False,
+) -> None:
+    """Say how far a run is: what is done, running and left of each stage, the time left, and what failed."""
+    from txm2sem_core.commands.progress import show_progress, watch_progress
+
+    (watch_progress if watch else show_progress)(folder)
+
+
+@app.command(rich_help_panel=Group.START)
 def plan_volume(
     shape: Annotated[tuple[int, int, int], typer.Option(help="Z Y X of the TXM volume in voxels.")],
     voxels_per_second: Annotated[float, typer.Option(help="Predicted voxels that one GPU makes in a second.")],

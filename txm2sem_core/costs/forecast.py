@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.costs.disk import left_by
-from txm2sem_core.costs.memory import peak_bytes
+from txm2sem_core.costs.memory import has_cost, kind_of, peak_bytes
 from txm2sem_core.costs.quantities import Job
 from txm2sem_core.costs.reservations import Reservations
 from txm2sem_core.costs.trial import NetworkSpeed
-from txm2sem_core.costs.work import core_seconds
+from txm2sem_core.costs.work import core_seconds, least_flops
 
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg")  # of Linux, and of Linux in Windows
 STAGES = {
     "make": "phantom",
     "register": "register",
@@ -86,23 +88,82 @@ def forecast(
         on_gpu: whether that is a GPU.
     """
     found: dict[str, StageCost] = {}
-    device = {"device": "cuda" if on_gpu else "cpu"}
     for planned in jobs:
-        job = reservations.job(planned.rule, planned.wildcards, planned.threads)
-        job = replace(job, config=job.config.model_copy(update=device))
-        found.setdefault(STAGES[planned.rule.split("_")[0]], StageCost()).add(_cost(planned, job, speed, on_gpu=on_gpu))
+        job = _job_on(planned, reservations, on_gpu=on_gpu)
+        found.setdefault(stage_of(planned.rule), StageCost()).add(_cost(planned, job, speed, on_gpu=on_gpu))
     return dict(sorted(found.items(), key=lambda item: -(item[1].core_hours + item[1].gpu_hours)))
 
 
+def stage_of(rule: str) -> str:
+    """The stage of a rule of the workflow."""
+    return STAGES[rule.split("_")[0]]
+
+
+def own_name(rule: str) -> str:
+    """The name that a rule of the workflow has here: a workflow that uses it as a module may put a prefix before it.
+
+    Raises:
+        KeyError: it is no rule of this workflow.
+    """
+    words = rule.split("_")
+    names = ["_".join(words[first:]) for first in range(len(words) - 1)]
+    for name in reversed(names):  # the shortest, since any prefix may be there
+        if name.split("_")[0] in STAGES and has_cost(name):
+            return name
+    raise KeyError(f"{rule}: the costs know no rule of this name")
+
+
+def likeness(rule: str) -> str:
+    """What jobs have in common of which one tells how long another takes, in proportion to their forecasts."""
+    return "predict_test" if rule.startswith("predict_test") else kind_of(rule)
+
+
+def expects_gpu(device: str, *, submitted: bool) -> bool:
+    """Whether networks will compute on a GPU, without asking PyTorch, which takes seconds to load.
+
+    Args:
+        device: of the configuration.
+        submitted: to a cluster, whose profile asks for GPUs; else this machine has one if the system knows of it.
+    """
+    known = any(Path(place).exists() for place in _GPU_DEVICES)
+    return device == "cuda" or (device == "auto" and (submitted or known))
+
+
+def least_speed_seconds(planned: PlannedJob, reservations: Reservations, *, on_gpu: bool) -> float:
+    """Seconds that a job takes, where nothing is tried: its networks compute at the least that devices reach.
+
+    Args:
+        planned: the job.
+        reservations: of its configuration.
+        on_gpu: whether its networks compute on a GPU.
+    """
+    job = _job_on(planned, reservations, on_gpu=on_gpu)
+
+    def speed(settings: TrainSettings) -> NetworkSpeed:
+        rate = least_flops(job)
+        assert job.network is not None
+        return NetworkSpeed(job.network.step_flops / rate, job.network.voxel_flops / rate)
+
+    return core_seconds(job) + _network_seconds(planned, job, speed)
+
+
+def _job_on(planned: PlannedJob, reservations: Reservations, *, on_gpu: bool) -> Job:
+    job = reservations.job(planned.rule, planned.wildcards, planned.threads)
+    return replace(job, config=job.config.model_copy(update={"device": "cuda" if on_gpu else "cpu"}))
+
+
+def _network_seconds(planned: PlannedJob, job: Job, speed: Callable[[TrainSettings], NetworkSpeed]) -> float:
+    if job.variant is None or job.network is None or planned.rule.startswith("predict_test"):
+        return 0.0
+    own = speed(job.variant)
+    if job.kind == "train":
+        return own.step * job.steps
+    passes = job.config.predict.uncertainty.dropout_samples if _by_dropout(planned) else job.models
+    return own.voxel * job.sizes.voxels * passes * _share(planned, job)
+
+
 def _cost(planned: PlannedJob, job: Job, speed: Callable[[TrainSettings], NetworkSpeed], *, on_gpu: bool) -> StageCost:
-    of_network = 0.0
-    if job.variant is not None and job.network is not None:
-        own = speed(job.variant)
-        if job.kind == "train":
-            of_network = own.step * job.steps
-        elif not planned.rule.startswith("predict_test"):
-            passes = job.config.predict.uncertainty.dropout_samples if _by_dropout(planned) else job.models
-            of_network = own.voxel * job.sizes.voxels * passes * _share(planned, job)
+    of_network = _network_seconds(planned, job, speed)
     left = left_by(job, planned.rule)
     return StageCost(
         jobs=1,

@@ -52,9 +52,13 @@ def core_seconds(job: Job) -> float:
     return SECONDS[job.kind].of(job)
 
 
+def least_flops(job: Job) -> float:
+    """Floating-point operations a second that a job's networks reach at the least, on its configuration's device."""
+    on_processor = job.config.device in ("cpu", "mps")
+    return FLOPS["cpu"] * job.threads if on_processor else FLOPS["gpu"]
+
+
 def reserved_minutes(job: Job) -> int:
     """Minutes that a job reserves at its first attempt."""
-    on_processor = job.config.device in ("cpu", "mps")
-    rate = FLOPS["cpu"] * job.threads if on_processor else FLOPS["gpu"]
-    seconds = core_seconds(job) + job.network_flops / rate
+    seconds = core_seconds(job) + job.network_flops / least_flops(job)
     return max(math.ceil(MARGIN * seconds / 60), LEAST_MINUTES)

@@ -1,5 +1,5 @@
-# The checked configuration, and the helpers that several stages' rules share. Beside raw.smk, code.smk, drawing.smk and
-# records.smk, nothing else defines functions for rules.
+# The checked configuration, and the helpers that several stages' rules share. Beside raw.smk, code.smk, drawing.smk,
+# records.smk and progress.smk, nothing else defines functions for rules.
 import json
 import os
 import shlex

@@ -11,15 +11,25 @@ import pytest
 from txm2sem_core import io
 from txm2sem_core.config import PhantomSettings, load_config
 from txm2sem_core.config.figures import FigureSettings
+from txm2sem_core.costs import forecast as planning
 from txm2sem_core.costs import memory, reservations
 from txm2sem_core.costs.disk import left_by
-from txm2sem_core.costs.forecast import PlannedJob, StageCost, forecast, lines
+from txm2sem_core.costs.forecast import (
+    PlannedJob,
+    StageCost,
+    expects_gpu,
+    forecast,
+    least_speed_seconds,
+    lines,
+    own_name,
+    stage_of,
+)
 from txm2sem_core.costs.memory import MEMORY, kind_of, peak_bytes, reserved_mb
 from txm2sem_core.costs.quantities import Job, Linear
 from txm2sem_core.costs.reservations import Reservations
 from txm2sem_core.costs.sizes import Sizes, sizes_of
 from txm2sem_core.costs.trial import NetworkSpeed
-from txm2sem_core.costs.work import reserved_minutes
+from txm2sem_core.costs.work import FLOPS, reserved_minutes
 from txm2sem_core.inference import memory_budget
 from txm2sem_core.measure.consistency import MOST_PX
 from txm2sem_core.samples.preflight import Checked
@@ -167,6 +177,58 @@ def test_hours_are_steps_and_voxels_by_the_speed_that_was_tried() -> None:
     on_cpu = forecast(jobs, Reservations(checked(own, "a")), lambda _: NetworkSpeed(3600, 36), on_gpu=False)
     assert on_cpu["train"].gpu_hours == 0
     assert on_cpu["train"].core_hours == pytest.approx(steps + found["train"].core_hours)
+
+
+def test_without_a_trial_the_forecast_is_that_of_the_least_speed() -> None:
+    own = config(phantom={"shape": [16, 64, 64]})
+    known = Reservations(checked(own, "a"))
+    of = {"sample": "a", "variant": "unet", "seed": "0"}
+    network = known.job("train_model", of, 8).network
+    assert network is not None
+    slow = NetworkSpeed(network.step_flops / FLOPS["gpu"], network.voxel_flops / FLOPS["gpu"])
+    for rule in ("train_model", "predict_volume", "predict_test", "measure_volume"):
+        planned = PlannedJob(rule, of, 8)
+        (stage,) = forecast([planned], known, lambda _: slow, on_gpu=True).values()
+        seconds = least_speed_seconds(planned, known, on_gpu=True)
+        assert seconds == pytest.approx(3600 * (stage.core_hours + stage.gpu_hours))
+    train = PlannedJob("train_model", of, 8)
+    beside = 3.0  # of loading
+    ratio = FLOPS["gpu"] / (8 * FLOPS["cpu"])
+    on_gpu, on_cpu = (least_speed_seconds(train, known, on_gpu=on_gpu) - beside for on_gpu in (True, False))
+    assert on_cpu == pytest.approx(ratio * on_gpu)
+
+
+def test_a_gpu_is_expected_where_the_system_knows_of_one_or_a_cluster_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path / "gpu"
+    monkeypatch.setattr(planning, "_GPU_DEVICES", (str(device),))
+    asked = [(name, submitted) for name in ("auto", "cpu", "cuda") for submitted in (False, True)]
+    assert [expects_gpu(name, submitted=submitted) for name, submitted in asked] == [
+        False,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
+    device.touch()
+    assert [expects_gpu(name, submitted=submitted) for name, submitted in asked] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_rules_are_known_with_the_prefix_of_a_module() -> None:
+    assert [own_name(f"{prefix}train_model") for prefix in ("", "txm2sem_", "my_draw_")] == ["train_model"] * 3
+    assert own_name("measure_rock") == "measure_rock"
+    assert (stage_of("fit_baseline"), stage_of("learn_forward_model")) == ("train", "measure")
+    with pytest.raises(KeyError, match="make_tea"):
+        own_name("make_tea")
 
 
 def test_slabs_share_the_volume() -> None:
