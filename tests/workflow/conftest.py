@@ -103,12 +103,17 @@ class Workflow:
         """The jobs of a dry run, as `rule` or `rule wildcard=value, ...`; the targets' own rule `all` is left out."""
         code, output = dry_run(self.folder, [*self.options(2), "--dry-run", "--nolock", *arguments], self.environment())
         assert code == 0, output
-        jobs = set()
-        for block in re.split(r"\n(?=(?:local)?rule \w+:\n)", output)[1:]:
-            name = re.match(r"(?:local)?rule (\w+):", block)[1]  # type: ignore[index]
-            wildcards = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
-            jobs.add(f"{name} {wildcards[1]}" if wildcards else name)
-        return jobs - {"all"}
+        return jobs_in(output)
+
+
+def jobs_in(output: str) -> set[str]:
+    """The jobs that the output of a dry run names, see `Workflow.planned`."""
+    jobs = set()
+    for block in re.split(r"\n(?=(?:local)?rule \w+:\n)", output)[1:]:
+        name = re.match(r"(?:local)?rule (\w+):", block)[1]  # type: ignore[index]
+        wildcards = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
+        jobs.add(f"{name} {wildcards[1]}" if wildcards else name)
+    return jobs - {"all"}
 
 
 def shared_run(tmp_path_factory: pytest.TempPathFactory, worker: str, name: str, make: Any) -> Workflow:
