@@ -1,7 +1,7 @@
 """Where one slice lands on another: resampling, coverage, the common rectangle, and the error against a truth.
 
 Every matrix here is 3x3 float64 and takes a moving pixel (x, y, 1) to a fixed pixel; pixel centres lie at whole
-numbers, so the centre of the top left pixel is (0, 0).
+numbers, so the centre of the top left pixel is (0, 0). A slice may be bent beside its matrix (see `bends`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from txm2sem_core.bends import Bend
 
 Array = NDArray[Any]
 Matrix = NDArray[np.float64]
@@ -50,10 +52,13 @@ def relative_length(one_nm: float | None, other_nm: float | None) -> float:
     return 1.0 if one_nm is None or other_nm is None else one_nm / other_nm
 
 
-def _moving_coordinates(matrix: Matrix, fixed_shape: tuple[int, int]) -> NDArray[np.float64]:
+def _moving_coordinates(matrix: Matrix, fixed_shape: tuple[int, int], bend: Bend | None) -> NDArray[np.float64]:
     """For every fixed pixel the moving (y, x) that lands on it, [2, Y, X]."""
     inverse = np.linalg.inv(matrix)
     y, x = np.mgrid[: fixed_shape[0], : fixed_shape[1]].astype(np.float64)
+    if bend is not None:
+        along_y, along_x = bend.displacement(fixed_shape)
+        y, x = y + along_y, x + along_x
     return np.stack(
         [
             inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2],
@@ -84,26 +89,35 @@ def _inside(coordinates: NDArray[np.float64], moving_shape: tuple[int, int], foo
     return np.asarray(within.all(axis=0))
 
 
-def coverage(matrix: Matrix, moving_shape: tuple[int, int], fixed_shape: tuple[int, int]) -> Mask:
+def coverage(
+    matrix: Matrix, moving_shape: tuple[int, int], fixed_shape: tuple[int, int], bend: Bend | None = None
+) -> Mask:
     """Which fixed pixels the moving image covers, bool [Y, X]: those that fall between moving pixel centres."""
-    return _inside(_moving_coordinates(matrix, fixed_shape), moving_shape, _footprint(matrix))
+    return _inside(_moving_coordinates(matrix, fixed_shape, bend), moving_shape, _footprint(matrix))
 
 
-def covered_by(mask: Mask, matrix: Matrix, fixed_shape: tuple[int, int]) -> Mask:
+def covered_by(mask: Mask, matrix: Matrix, fixed_shape: tuple[int, int], bend: Bend | None = None) -> Mask:
     """Which fixed pixels the True pixels of the moving `mask` [Y, X] cover, bool [Y, X]; by nearest neighbour.
 
     Where moving pixels are finer, all of those within the fixed pixel must be True.
     """
-    covered = coverage(matrix, mask.shape, fixed_shape)
-    return covered if mask.all() else covered & ~touched_by(~mask, matrix, fixed_shape)
+    covered = coverage(matrix, mask.shape, fixed_shape, bend)
+    return covered if mask.all() else covered & ~touched_by(~mask, matrix, fixed_shape, bend)
 
 
-def touched_by(mask: Mask, matrix: Matrix, fixed_shape: tuple[int, int]) -> Mask:
+def touched_by(mask: Mask, matrix: Matrix, fixed_shape: tuple[int, int], bend: Bend | None = None) -> Mask:
     """Which fixed pixels at least one True pixel of the moving `mask` [Y, X] reaches, bool [Y, X]."""
-    return _resampled(mask.astype(np.uint8), matrix, fixed_shape, 0, lambda points: points.max(axis=0)) > 0
+    return _resampled(mask.astype(np.uint8), matrix, fixed_shape, 0, lambda points: points.max(axis=0), bend) > 0
 
 
-def warp(moving: Array, matrix: Matrix, shape: tuple[int, int], order: int = 3, fill: float = 0) -> Array:
+def warp(
+    moving: Array,
+    matrix: Matrix,
+    shape: tuple[int, int],
+    order: int = 3,
+    fill: float = 0,
+    bend: Bend | None = None,
+) -> Array:
     """Resample `moving` [Y, X] onto the fixed grid.
 
     Where moving pixels are clearly finer than fixed ones, a fixed pixel is the mean over its area, so that nothing is
@@ -116,6 +130,7 @@ def warp(moving: Array, matrix: Matrix, shape: tuple[int, int], order: int = 3, 
         shape: (Y, X) of the fixed grid.
         order: of the spline, 0 (nearest) to 5; 3 keeps the sharpness that linear interpolation would take.
         fill: value where the moving image does not cover the fixed grid.
+        bend: of the moving image beside the matrix.
 
     Returns:
         [Y, X] of the moving image's type. Integers are rounded, and kept within the moving image's own range: a
@@ -127,19 +142,24 @@ def warp(moving: Array, matrix: Matrix, shape: tuple[int, int], order: int = 3, 
     points = len(_footprint(matrix))
     if order == 0:  # the lower median is the value of most, and never one that is not there
         values = _resampled(
-            source, matrix, shape, 0, lambda of: np.partition(of, (points - 1) // 2, axis=0)[(points - 1) // 2]
+            source, matrix, shape, 0, lambda of: np.partition(of, (points - 1) // 2, axis=0)[(points - 1) // 2], bend
         )
     else:
-        values = _resampled(source, matrix, shape, order if points == 1 else 1, lambda of: of.mean(axis=0))
+        values = _resampled(source, matrix, shape, order if points == 1 else 1, lambda of: of.mean(axis=0), bend)
     values = np.clip(values, np.nanmin(source), np.nanmax(source))
     if np.issubdtype(moving.dtype, np.integer):
         values = np.rint(values)
-    values[~coverage(matrix, moving.shape, shape)] = fill
+    values[~coverage(matrix, moving.shape, shape, bend)] = fill
     return values.astype(moving.dtype)
 
 
 def _resampled(
-    source: Array, matrix: Matrix, shape: tuple[int, int], order: int, summary: Callable[[Array], Array]
+    source: Array,
+    matrix: Matrix,
+    shape: tuple[int, int],
+    order: int,
+    summary: Callable[[Array], Array],
+    bend: Bend | None,
 ) -> Array:
     """`summary` [Y, X] of the values [points, Y, X] at each fixed pixel's footprint; beyond its edge the image's edge.
 
@@ -147,7 +167,7 @@ def _resampled(
     """
     from scipy import ndimage  # here, not above: heavy, and imported with this module by every prediction
 
-    footprint, coordinates = _footprint(matrix), _moving_coordinates(matrix, shape)
+    footprint, coordinates = _footprint(matrix), _moving_coordinates(matrix, shape, bend)
     last = np.array(source.shape, dtype=np.float64).reshape(2, 1, 1) - 1
     if len(footprint) == 1:
         clipped = np.clip(coordinates, 0, last)

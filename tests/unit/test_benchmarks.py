@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import kernels
+import misfit
 import pytest
 import report
 import sections
+import torch
 from benchmark_cases import Case
 from kernel_switches import SWITCHES
 from predict_planes import work_of
@@ -27,6 +29,7 @@ from torch import nn
 from turns import python_path
 
 from txm2sem_core import __version__
+from txm2sem_core.phantom.placing import margin_px
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -48,6 +51,20 @@ def test_the_work_of_a_plane() -> None:
     down, up = 2 * 9 * 4 * 128**2, 2 * 4 * 4 * 128**2
     images = 256**2 + 4 * 128**2 + 4 * 128**2 + 256**2
     assert found == {"operations": down + up, "values": images + 36 + 16}
+
+
+def test_a_bent_image_is_read_where_the_displacement_says() -> None:
+    image = torch.rand(2, 1, 8, 9, generator=torch.Generator().manual_seed(0))
+    by = torch.tensor([2.0, -1.0]).view(1, 2, 1, 1).expand(2, 2, 8, 9)  # x, y
+    torch.testing.assert_close(misfit.bent(image, by)[:, :, 1:, :-2], image[:, :, :-1, 2:], atol=1e-5, rtol=0)
+    field = misfit.Bending()(image, image)
+    assert field.shape == (2, 2, 8, 9)
+    assert float(field.detach().abs().max()) <= misfit.REACH_PX
+
+
+def test_a_rock_is_the_same_at_every_misfit() -> None:
+    """Its random numbers depend on the margin about the field."""
+    assert len({margin_px(misfit.phantom_of(0, size)) for size in (0, 1, 2, 3)}) == 1
 
 
 def test_training_runs(tmp_path: Path) -> None:

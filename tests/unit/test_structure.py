@@ -19,7 +19,7 @@ PACKAGE = REPOSITORY / "txm2sem_core"
 LONGEST_FILE = 450
 
 # Each room of the package on its floor; a room may use rooms of lower floors, and of its own where `BESIDE` says so.
-GROUND = {"_moved", "errors", "geometry", "intensity", "metrics", "networks", "planes", "runtime"}
+GROUND = {"_moved", "bends", "errors", "geometry", "intensity", "metrics", "networks", "planes", "runtime"}
 MIDDLE = {
     "io",
     "config",

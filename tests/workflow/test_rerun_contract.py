@@ -185,6 +185,8 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("register.max_disagreement_px", 3, ALL_FROM_REGISTER),
     ("register.min_overlap", 0.4, ALL_FROM_REGISTER),
     ("register.min_similarity", 0.01, ALL_FROM_REGISTER),
+    ("register.bend_px", 3, ALL_FROM_REGISTER),
+    ("register.bend_spacing_px", 32, ALL_FROM_REGISTER),
     ("register.landmarks", "exact", ALL_FROM_REGISTER),
     ("register.refused", "stop", ALL_FROM_REGISTER),
     ("patches.size_px", 48, ALL_FROM_PATCHES),

@@ -123,6 +123,15 @@ class RegisterSettings(Settings):
     max_disagreement_px: Positive = setting(
         2.0, "greatest corner distance between the whole slice's transform and that of its better half alone"
     )
+    bend_px: Annotated[float, Field(ge=0, le=20)] = setting(
+        0.0,
+        "by how much an accepted FIB-SEM slice may be bent, in TXM pixels, so that it fits everywhere "
+        "([when](../docs/guides/your-own-data.md#pairs-that-do-not-fit-everywhere)); kept only where parts of the "
+        "image that had no say become more alike; 0 = off",
+    )
+    bend_spacing_px: Annotated[float, Field(ge=16, le=1024)] = setting(
+        48.0, "distance of the nodes of the bend, in TXM pixels: it follows nothing finer"
+    )
     landmarks: Literal["start", "exact"] = setting(
         "start",
         "points marked by hand (column `landmarks` of the sample table): the search starts from their transform, or it "
@@ -133,9 +142,11 @@ class RegisterSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _scales_rise(self) -> RegisterSettings:
+    def _belongs_together(self) -> RegisterSettings:
         if self.scales[0] > self.scales[1]:
             raise ValueError(f"scales must be the least and then the greatest, not {self.scales[0]}, {self.scales[1]}")
+        if self.bend_px and self.transform == "none":
+            raise ValueError("bend_px must be 0 where transform is none, which leaves pairs as they are")
         return self
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from txm2sem_core import io
+from txm2sem_core.bends import Bend, bend_of_record
 from txm2sem_core.config.figures import CommonStyle, RegistrationStyle
 from txm2sem_core.figures.saving import save
 from txm2sem_core.geometry import Array, Mask, Matrix, covered_by, warp
@@ -54,7 +56,7 @@ def registration_figure(
 def _registration_view(
     row: pd.Series,
     pair: RawPair,
-    transforms: dict[str, dict[str, list[list[float]]]],
+    transforms: dict[str, dict[str, Any]],
     pixel_size_nm: tuple[float, float] | None,
     images: Path,
 ) -> RegistrationView:
@@ -62,7 +64,9 @@ def _registration_view(
     moving = pair.read_sem()
     known, moving_known = _known(fixed), _known(moving)
     matrix = np.asarray(transforms[pair.pair]["matrix"])
-    before, after = (_placed(moving.image, moving_known, m, fixed.shape) for m in (np.eye(3), matrix))
+    before = _placed(moving.image, moving_known, np.eye(3), fixed.shape)
+    bend = bend_of_record(transforms[pair.pair].get("bend"))
+    after = _placed(moving.image, moving_known, matrix, fixed.shape, bend)
     verdict = "" if row["accepted"] else ", refused"
     text = f"correlation {row['correlation_before']:.2f} before, {row['correlation_after']:.2f} after{verdict}"
     text += "".join(
@@ -79,7 +83,7 @@ def _known(slice_: Slice) -> Mask:
     return slice_.mask if slice_.mask.any() else np.isfinite(slice_.image)
 
 
-def _placed(moving: Array, known: Mask, matrix: Matrix, shape: tuple[int, int]) -> Array:
+def _placed(moving: Array, known: Mask, matrix: Matrix, shape: tuple[int, int], bend: Bend | None = None) -> Array:
     """The FIB-SEM slice on the TXM's pixels; NaN where it does not reach or was not measured."""
-    image = warp(filled(moving, known).astype(np.float32), matrix, shape, order=1, fill=np.nan)
-    return np.where(covered_by(known, matrix, shape), image, np.float32(np.nan))
+    image = warp(filled(moving, known).astype(np.float32), matrix, shape, order=1, fill=np.nan, bend=bend)
+    return np.where(covered_by(known, matrix, shape, bend), image, np.float32(np.nan))

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from txm2sem_core import io
+from txm2sem_core.bends import bend_of_record
 from txm2sem_core.errors import InputError
 from txm2sem_core.geometry import Crop, warp
 from txm2sem_core.io.files import path_within
@@ -49,7 +50,8 @@ def place_labels(pairs: Sequence[RawPair], labels: Mapping[str, Path], registere
             row = index.loc[name].to_dict()
             crop = Crop(**transforms[name]["crop"])
             matrix = np.array(transforms[name]["matrix"])
-            placed = crop.of(warp(image, matrix, (crop.y1, crop.x1), order=0))
+            bend = bend_of_record(transforms[name].get("bend"))
+            placed = crop.of(warp(image, matrix, (crop.y1, crop.x1), order=0, bend=bend))
             mask, sem = (io.registered_file(registered, row, kind) for kind in ("mask", "sem"))
             placed = np.where(io.read_mask(mask), placed, 0).astype(np.uint8)
             size_nm = io.read_voxel_size_nm(sem)

@@ -8,6 +8,7 @@
 - `volume_levels`, `volume_search`, `volume_refine`, `volume_placing`: the plane of a slice in a volume
 - `volume_stack`, `volume_stage`: of the slices of one stack; files in, files out
 - `plane_cut`: the volume on such a plane
+- `bending`: how an accepted slice is bent beside its matrix, and whether parts that had no say agree
 - `landmarks`: points that someone has marked by hand
 - `data_bar`: rows of a FIB-SEM slice that are no image
 - `diagnosis`, `numbering`, `neighbours`: what is wrong with refused pairs, and with a whole set

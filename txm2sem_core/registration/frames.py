@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from txm2sem_core.bends import Bend
 from txm2sem_core.geometry import FINER, Array, Crop, Matrix, covered_by, scale, warp
 from txm2sem_core.intensity.measured import Slice
 
@@ -49,12 +50,13 @@ class Scaled:
         return self._blocks[count]
 
 
-def placed_on(sem: Slice, matrix: Matrix, shape: tuple[int, int]) -> Array:
+def placed_on(sem: Slice, matrix: Matrix, shape: tuple[int, int], bend: Bend | None = None) -> Array:
     """A slice on the fixed grid. Where it was not measured, by nearest neighbour: it mixes with nothing."""
     if sem.mask.all():
-        return warp(sem.image, matrix, shape)
-    within = covered_by(sem.mask, matrix, shape)
-    return np.where(within, warp(sem.filled, matrix, shape), warp(sem.image, matrix, shape, order=0))
+        return warp(sem.image, matrix, shape, bend=bend)
+    within = covered_by(sem.mask, matrix, shape, bend)
+    as_it_is = warp(sem.image, matrix, shape, order=0, bend=bend)
+    return np.where(within, warp(sem.filled, matrix, shape, bend=bend), as_it_is)
 
 
 def shrinking(factor: float) -> Matrix:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.metrics import normalized_mutual_information
 
+from txm2sem_core.bends import Bend
 from txm2sem_core.geometry import Array, Crop, Mask, Matrix, covered_by, warp
 from txm2sem_core.intensity.measured import Slice
 
@@ -41,9 +42,10 @@ class Filtered:
         """The part of the slice inside a rectangle."""
         return Filtered(crop.of(self.image), crop.of(self.mask))
 
-    def onto(self, matrix: Matrix, shape: tuple[int, int]) -> Filtered:
+    def onto(self, matrix: Matrix, shape: tuple[int, int], bend: Bend | None = None) -> Filtered:
         """The slice on the fixed grid; what it does not reach is not measured there."""
-        return Filtered(warp(self.image, matrix, shape, order=1), covered_by(self.mask, matrix, shape))
+        image = warp(self.image, matrix, shape, order=1, bend=bend)
+        return Filtered(image, covered_by(self.mask, matrix, shape, bend))
 
 
 def prefilter(image: Slice, median_px: int, smooth_px: float) -> Filtered:

@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from txm2sem_core import io
+from txm2sem_core.bends import Bend
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, RegistrationError, print_warnings, printable
 from txm2sem_core.geometry import Array, Crop, Matrix, common_crop, coverage, covered_by, touched_by, warp
 from txm2sem_core.intensity.measured import Slice, filled, measured_share
 from txm2sem_core.io.voxel_sizes import VoxelSize
+from txm2sem_core.registration.bending import Bending, find_bend
 from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.diagnosis import explain
 from txm2sem_core.registration.estimate import Registration
@@ -26,7 +28,7 @@ from txm2sem_core.registration.landmarks import BY_HAND, place_by_landmarks
 from txm2sem_core.registration.neighbours import similarity_beside
 from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.registration.placing import Placed, place, place_anywhere, place_near
-from txm2sem_core.registration.tables import Outcome, write_tables
+from txm2sem_core.registration.tables import Outcome, bend_columns, bend_record, write_tables
 from txm2sem_core.runtime.progress import progress
 from txm2sem_core.samples.raw_pairs import RawPair
 from txm2sem_core.samples.warnings import set_warnings
@@ -142,16 +144,19 @@ def register_files(
         reasons = [*placed.reasons, *_unmeasured(txm, sem)]
         reasons += [BY_HAND if pair.landmarks else explain(txm, sem, settings, pair.stated_scale)]
         raise RegistrationError(f"{moving} on {fixed}: refused, {'; '.join(reasons)}. {REMEDY}.")
-    registered = sem.image if settings.transform == "none" else placed_on(sem, found.matrix, txm.shape)
-    crop = _crop(found, settings, sem.shape, txm.shape, bar)
+    bending = _bending(txm, sem, found, settings)
+    bend = None if bending is None else bending.bend
+    registered = sem.image if settings.transform == "none" else placed_on(sem, found.matrix, txm.shape, bend)
+    crop = _crop(found, settings, sem.shape, txm.shape, bar, bend)
     record: dict[str, Any] = {name: _finite(value) for name, value in asdict(found).items() if name != "matrix"}
     record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform, **io.MARK}
+    record |= bend_record(bending) | {name: _finite(value) for name, value in bend_columns(bending).items()}
     io.write_tiff(output / "registered.tif", registered, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     if on_sem is not None:
-        on_txm = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0)
+        on_txm = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0, bend=bend)
         io.write_tiff(output / "mask.tif", on_txm, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     io.write_json(output / "transform.json", record, overwrite=overwrite)
-    say_found([Outcome(pair, found, crop, [], {}, bar)])
+    say_found([Outcome(pair, found, crop, [], {}, bar, bending=bending)])
     _say_unmeasured([found])
     return found
 
@@ -216,12 +221,18 @@ def _crop(
     sem_shape: tuple[int, int],
     txm_shape: tuple[int, int],
     bar: tuple[int, int],
+    bend: Bend | None = None,
 ) -> Crop:
     """The largest rectangle of the TXM slice that the FIB-SEM slice covers, but for its data bar."""
     if settings.transform == "none":
         return Crop(0, txm_shape[0], 0, txm_shape[1])
     below = np.array([[1, 0, 0], [0, 1, bar[0]], [0, 0, 1]], dtype=np.float64)
-    return common_crop(coverage(found.matrix @ below, (sem_shape[0] - sum(bar), sem_shape[1]), txm_shape))
+    return common_crop(coverage(found.matrix @ below, (sem_shape[0] - sum(bar), sem_shape[1]), txm_shape, bend))
+
+
+def _bending(txm: Slice, sem: Slice, found: Registration, settings: RegisterSettings) -> Bending | None:
+    """How an accepted slice is bent; None where it may not be."""
+    return find_bend(txm, sem, found.matrix, settings) if settings.bend_px else None
 
 
 def _register_near(pair: RawPair, settings: RegisterSettings, folder: Path) -> Outcome:
@@ -262,15 +273,18 @@ def kept(
     (txm, sem, bar, voxel_size_nm), found = slices, result.found
     if found is None:
         return Outcome(pair, None, Crop(0, 0, 0, 0), [*result.reasons, *_unmeasured(txm, sem)], {}, bar)
-    crop = _crop(found, settings, sem.shape, txm.shape, bar).on_grid(pair.finer)
     if not result.accepted:
+        crop = _crop(found, settings, sem.shape, txm.shape, bar)
         return Outcome(pair, found, crop, [*result.reasons, *_unmeasured(txm, sem)], {}, bar)
+    bending = _bending(txm, sem, found, settings)
+    bend = None if bending is None else bending.bend
+    crop = _crop(found, settings, sem.shape, txm.shape, bar, bend).on_grid(pair.finer)
     sem_measured = sem.mask
     placed = {"sem": sem.image} | on_sem
     if settings.transform != "none":
-        placed = {name: _placed_mask(name, image, found.matrix, txm.shape) for name, image in on_sem.items()}
-        placed = {"sem": placed_on(sem, found.matrix, txm.shape)} | placed
-        sem_measured = covered_by(sem_measured, found.matrix, txm.shape)
+        placed = {name: _placed_mask(name, image, found.matrix, txm.shape, bend) for name, image in on_sem.items()}
+        placed = {"sem": placed_on(sem, found.matrix, txm.shape, bend)} | placed
+        sem_measured = covered_by(sem_measured, found.matrix, txm.shape, bend)
     charged = io.not_zero(placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8)))
     masks = {"mask": ~charged & txm.mask & sem_measured, "charge": charged}
     # what later stages cannot find: NaN is filled below
@@ -282,14 +296,15 @@ def kept(
         path = folder / f"{pair.pair}_{name}.tif"
         io.write_tiff(path, _finite_image(crop.of(image)), voxel_size_nm)
         digests[name] = io.sha256_file(path)
-    return Outcome(pair, found, crop, [], digests, bar)
+    return Outcome(pair, found, crop, [], digests, bar, bending=bending)
 
 
-def _placed_mask(name: str, image: Array, matrix: Matrix, shape: tuple[int, int]) -> Array:
+def _placed_mask(name: str, image: Array, matrix: Matrix, shape: tuple[int, int], bend: Bend | None) -> Array:
     """A mask on the fixed grid: charged where any of the pixels within is, of other masks what most of them have."""
     if name == "charge":
-        return np.where(touched_by(io.not_zero(image), matrix, shape) & coverage(matrix, image.shape, shape), 255, 0)
-    return warp(image, matrix, shape, order=0)
+        touched = touched_by(io.not_zero(image), matrix, shape, bend)
+        return np.where(touched & coverage(matrix, image.shape, shape, bend), 255, 0)
+    return warp(image, matrix, shape, order=0, bend=bend)
 
 
 def _margin(outcome: Outcome) -> float | None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.geometry import Crop, Matrix
+from txm2sem_core.registration.bending import Bending
 from txm2sem_core.registration.estimate import Registration
 from txm2sem_core.registration.placing import describe
 from txm2sem_core.samples.raw_pairs import RawPair
@@ -57,6 +58,7 @@ class Outcome:
     bar: tuple[int, int] = (0, 0)  # rows of a data bar at the top and at the bottom of the FIB-SEM slice
     beside: tuple[float, float] = (float("nan"), float("nan"))  # see `neighbours`
     in_volume: InVolume | None = None  # of a pair whose plane was sought
+    bending: Bending | None = None  # of an accepted pair where `bend_px` allows it
     hint: str = ""  # of a refused pair: what is wrong and what to do, as far as it was found
 
     @property
@@ -77,6 +79,7 @@ class Outcome:
             where = self.in_volume
             words.append(f"centre at z {where.centre_z:.1f}, tilt {where.tilt_deg:.1f} degrees")
             words += ["held by its neighbours"] if where.held else []
+        words += [bent_in_words(self.bending)] if self.bending is not None else []
         sides = zip(self.bar, ("top", "bottom"), strict=True)
         words += [f"{rows} rows of data bar or empty border cut off at the {side}" for rows, side in sides if rows]
         return ", ".join(word for word in words if word)
@@ -93,6 +96,7 @@ def write_tables(outcomes: list[Outcome], output: Path) -> None:
     transforms = {
         o.pair.pair: {"matrix": o.registration.matrix.tolist(), "crop": o.crop._asdict(), "z": o.pair.z}
         | {"accepted": o.accepted}
+        | bend_record(o.bending)
         for o in outcomes
         if o.registration is not None
     }
@@ -101,6 +105,29 @@ def write_tables(outcomes: list[Outcome], output: Path) -> None:
     io.write_csv(output / "index.csv", _whole_z(index))
     digests = {name: io.sha256_file(output / name) for name in ("transforms.json", "quality.csv", "index.csv")}
     io.write_json(output / io.MANIFEST, {**io.MARK, "sha256": digests})
+
+
+def bent_in_words(bending: Bending) -> str:
+    """By how much a slice is bent; empty where it is not."""
+    if bending.bend is None:
+        return ""
+    return f"bent by up to {bending.greatest_px:.1f} pixels (in the median by {bending.median_px:.1f})"
+
+
+def bend_record(bending: Bending | None) -> dict[str, Any]:
+    """The bend of a slice as JSON has it, beside its matrix (see `bends`); nothing where it is not bent."""
+    return {} if bending is None or bending.bend is None else {"bend": bending.bend.record()}
+
+
+def bend_columns(bending: Bending | None) -> dict[str, float]:
+    """By how much a slice is bent, and by how much parts that had no say became more alike, or less."""
+    of = bending or Bending()
+    return {
+        "bend_max_px": of.greatest_px,
+        "bend_median_px": of.median_px,
+        "bend_gain": of.gain,
+        "bend_disagreement": of.disagreement,
+    }
 
 
 def _whole_z(table: pd.DataFrame) -> pd.DataFrame:
@@ -140,6 +167,7 @@ def _quality_row(outcome: Outcome) -> dict[str, Any]:
         "split": pair.split,
         **_where(outcome),
         **measures,
+        **bend_columns(outcome.bending),
         "stated_scale": pair.stated_scale,
         "similarity_to_previous": outcome.beside[0],
         "similarity_to_next": outcome.beside[1],

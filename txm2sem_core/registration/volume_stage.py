@@ -95,6 +95,8 @@ def register_in_volume(
     """
     if settings.transform == "none":
         raise ConfigError("register.transform: none registers nothing; a plane in a volume must be searched for.")
+    if settings.bend_px:
+        raise ConfigError("register.bend_px: only the workflow bends slices that are sought in a volume. Set it to 0.")
     files = _sem_files(moving, measured[1])
     folders = [output / one.name for one in files] if moving.is_dir() else [output]
     written = [folder / name for folder in folders for name in ("registered.tif", "txm.tif", "plane.json")]
