@@ -64,6 +64,8 @@ def _serve() -> None:
                 main()
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else int(end.code is not None)
+                if isinstance(end.code, str):
+                    print(end.code, file=sys.stderr)  # as Python does
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()

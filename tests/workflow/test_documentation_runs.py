@@ -36,7 +36,10 @@ def typed(folder: Path, *command: str) -> None:
 def test_every_command_of_the_page_does_its_work(finished: Workflow, tmp_path: Path) -> None:
     made = finished.folder / "results/tiny"
     demo = tmp_path / "results/demo"
-    shutil.copytree(made / "patches", demo / "patches")
+    for name in ("patches", "raw/txm_volume"):
+        shutil.copytree(made / name, demo / name)
+    (demo / "metrics").mkdir()
+    shutil.copy(made / "metrics/patches.csv", demo / "metrics")
     for name in ("feedforward", "feedforward_z"):
         shutil.copytree(made / "models/feedforward/seed0", demo / f"models/{name}/seed0")
     shutil.copytree(ROOT / "config", tmp_path / "config")

@@ -119,7 +119,7 @@ def suggest_slices(
 def _one_sample(results: Path) -> Path:
     found = sample_folders(results)
     if not found:
-        raise InputError(f"{results}: this is no folder of results, nor of a sample in one. Give results/NAME/SAMPLE.")
+        raise InputError(f"{results}: this is no folder of results, nor of a sample in one. Give results/SAMPLE.")
     if len(found) > 1:
         names = ", ".join(one.name for one in found)
         raise InputError(f"{results}: there are several samples in it. Give the folder of one of {names}.")

@@ -103,7 +103,7 @@ def test_the_report_says_what_was_left_out_and_why(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "rock" / "train_model" / "net_seed1.log"
     log.parent.mkdir(parents=True)
     log.write_text("txm2sem: error: a loss is not finite.\n")
-    sample = SampleResults("rock", "phantom", tmp_path / "rock", [], [], None, None, [], ["net", "net_z"])
+    sample = SampleResults("rock", "phantom", tmp_path / "rock", [], [], None, None, [], left_out=["net", "net_z"])
     assert _left_out(sample) == [
         "The variant net is left out (leave_out), and stands in no table or figure. Its training failed: a loss is not "
         "finite.",
