@@ -79,6 +79,11 @@ class Workflow:
     def write_figures(self, figures: dict[str, Any]) -> None:
         (self.folder / "figures.yaml").write_text(yaml.safe_dump(figures))
 
+    @property
+    def untouched(self) -> Path:
+        """A copy of what `shared_run` made, to take copies of: others plan in the folder, and marks come and go."""
+        return self.folder.with_name(f"{self.folder.name}-untouched")
+
     def run(self, *arguments: str, cores: int = 2, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *self.options(cores), *arguments],
@@ -122,6 +127,7 @@ def shared_run(tmp_path_factory: pytest.TempPathFactory, worker: str, name: str,
     with FileLock(base / f"{name}.lock"):
         if not (base / f"{name}.done").exists():
             make(base / name)
+            shutil.copytree(base / name, Workflow(base / name).untouched, symlinks=True)
             (base / f"{name}.done").touch()
     return Workflow(base / name)
 
@@ -140,18 +146,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workfl
         result = workflow.run(PYTHONPATH=str(Path(__file__).parent / "traced"), **trace)
         (folder / "output.txt").write_text(result.stdout)
         assert result.returncode == 0, result.stdout
-        # other processes plan in the folder, whose marks come and go: copies are taken of one that nobody works in
-        shutil.copytree(folder, _untouched(workflow), symlinks=True)
 
     return shared_run(tmp_path_factory, worker_id, "finished", make)
-
-
-def _untouched(finished: Workflow) -> Path:
-    return finished.folder.with_name(f"{finished.folder.name}-untouched")
 
 
 @pytest.fixture
 def changed(finished: Workflow, tmp_path: Path) -> Workflow:
     """A copy of the finished run (times of change kept) that a test may change."""
-    shutil.copytree(_untouched(finished), tmp_path / "copy", symlinks=True)
+    shutil.copytree(finished.untouched, tmp_path / "copy", symlinks=True)
     return Workflow(tmp_path / "copy")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Workflow
+from conftest import Workflow, shared_run
 
 from txm2sem_core import io, planes
 from txm2sem_core.config import PhantomSettings
@@ -30,11 +30,14 @@ CONFIG: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+@pytest.fixture(scope="session")
+def workflow(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workflow:
     """Two samples of one phantom, each a stack of six slices, and all that the pipeline makes of them."""
-    folder = tmp_path_factory.mktemp("planes")
-    made = Workflow.create(folder / "run", CONFIG, "")
+    return shared_run(tmp_path_factory, worker_id, "planes", make_run)
+
+
+def make_run(folder: Path) -> None:
+    made = Workflow.create(folder, CONFIG, "")
     raw = made.folder / "rock"
     make_phantom(PhantomSettings(shape=SHAPE, seed=8, pair_every=72), raw)
     sem, labels = (io.open_volume(raw / f"truth/{name}.tif").read(0, SHAPE[0]) for name in ("sem", "labels"))
@@ -51,7 +54,6 @@ def workflow(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     (made.folder / "samples.tsv").write_text("\n".join(rows) + "\n")
     result = made.run()
     assert result.returncode == 0, result.stdout
-    return made
 
 
 def results(workflow: Workflow, sample: str) -> Path:

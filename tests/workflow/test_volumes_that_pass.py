@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import TINY, Workflow
+from conftest import TINY, Workflow, shared_run
 
 from txm2sem_core import io
 from txm2sem_core.commands.compare import compare_results
@@ -26,12 +26,13 @@ METRICS = Path("results/tiny/metrics/flow")
 SHOWN, PASSING = "seed0", ("seed0_sample2", "seed1", "seed1_sample2")
 
 
-@pytest.fixture(scope="module")
-def passed(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    workflow = Workflow.create(tmp_path_factory.mktemp("passing") / "run", KEPT)
-    result = workflow.run()
-    assert result.returncode == 0, result.stdout
-    return workflow
+@pytest.fixture(scope="session")
+def passed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Workflow:
+    def make(folder: Path) -> None:
+        result = Workflow.create(folder, KEPT).run()
+        assert result.returncode == 0, result.stdout
+
+    return shared_run(tmp_path_factory, worker_id, "passed", make)
 
 
 def changed_config(folder: Path, **predict: Any) -> str:
@@ -115,7 +116,7 @@ def test_every_volume_has_one_rule(passed: Workflow, tmp_path: Path, jobs: int) 
 
 def test_a_change_of_a_measure_makes_them_again_and_removes_them(passed: Workflow, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
-    shutil.copytree(passed.folder, folder, symlinks=True)
+    shutil.copytree(passed.untouched, folder, symlinks=True)
     again = Workflow(folder)
     config = {**copy.deepcopy(KEPT), "measure": {"rock": {"cube_px": 16}}}
     again.write_config(config)
