@@ -280,4 +280,5 @@ def _line(row: Row) -> str:
     if np.isfinite(row["gain"]):
         ends = f"{100 * row['gain_low']:.1f} to {100 * row['gain_high']:.1f}"
         gain = f"; expected fall of the mean squared error {100 * row['gain']:.1f} % (90 %: {ends})"
-    return f"z {row['z']}: {row['nearest_pair']} slices from the nearest pair, novelty {row['novelty']:.2f}{gain}"
+    away = f"{row['nearest_pair']} slice{'s' * (row['nearest_pair'] != 1)} from the nearest pair"
+    return f"z {row['z']}: {away}, novelty {row['novelty']:.2f}{gain}"
