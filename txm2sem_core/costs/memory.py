@@ -47,7 +47,7 @@ MEMORY = {
     "draw_uncertainty": Linear(200 * MB, plane=60),
     "draw_chart": Linear(180 * MB, run=0.2 * MB),
     "write_report": Linear(260 * MB, run=2 * MB),
-    "write_provenance": Linear(80 * MB, run=0.2 * MB),
+    "write_provenance": Linear(105 * MB, run=0.2 * MB),
 }
 
 
