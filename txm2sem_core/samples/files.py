@@ -7,7 +7,6 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from txm2sem_core import io
 from txm2sem_core.config import Config, DownsampleSettings, Run, Runs
 from txm2sem_core.samples.table import Sample
 from txm2sem_core.samples.volume import volume_path
@@ -151,8 +150,7 @@ class SampleFiles:
         The voxel size, which otherwise, and for coarser volumes, is the file's; and the mask of what was measured,
         which may be of the finer volume.
         """
-        stated = None if self.factor(variant) > 1 else self.sample.voxel_size()
-        size = None if stated is None else io.finer_size(stated, self.sample.finer())
+        size = None if self.factor(variant) > 1 else self.sample.voxel_size_on_grid()
         options = [] if size is None else ["--voxel-size-nm " + " ".join(f"{axis:g}" for axis in size)]
         return " ".join([*options, *self._mask_options()])
 

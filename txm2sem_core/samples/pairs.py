@@ -34,9 +34,8 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
     if sample.sought:
         return _sought(sample, masks)
     pairs = pair_folders(Path(str(sample.txm)), Path(str(sample.sem)), masks, sample.names())
-    voxel = sample.voxel_size()
-    finer = sample.finer()
-    sizes = (None if voxel is None else voxel[2] / finer, sample.sem_pixel_size())
+    voxel, finer = sample.voxel_size_on_grid(), sample.finer()
+    sizes = (None if voxel is None else voxel[2], sample.sem_pixel_size())
     marked = {} if sample.landmarks is None else _landmarks(Path(sample.landmarks), pairs)
     pairs = [replace(p, landmarks=marked.get(p.pair, ())) for p in pairs]
     pairs = [replace(p, pixel_nm=sizes, finer=finer) for p in pairs]

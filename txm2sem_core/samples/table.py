@@ -94,6 +94,11 @@ class Sample(BaseModel):
             raise ConfigError(self._wrong("super_resolution", f"one of {', '.join(map(str, io.FINER))} is needed"))
         return int(self.super_resolution)
 
+    def voxel_size_on_grid(self) -> tuple[float, float, float] | None:
+        """The voxel size of the table on the grid of the results, see `finer`; None as for `voxel_size`."""
+        size, finer = self.voxel_size(), self.finer()
+        return None if size is None else (size[0], size[1] / finer, size[2] / finer)
+
     def names(self) -> Names:
         """How the files of the slices are numbered."""
         for column in ("txm_names", "sem_names"):

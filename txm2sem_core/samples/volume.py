@@ -31,16 +31,17 @@ def volume_files(sample: Sample, raw: Path) -> list[Path]:
 
 def open_sample_volume(sample: Sample, raw: Path) -> io.Volume | None:
     """Open the sample's TXM volume, with the mask of what was measured where it has one; None where it has none."""
-    path = volume_path(sample, raw)
-    return None if path is None else io.with_mask(io.open_volume(path), sample.txm_volume_measured)
+    return _opened(volume_path(sample, raw), sample)
 
 
 def open_measured_volume(sample: Sample, raw: Path) -> io.Volume | None:
     """The same as its file has it, where the results are on a finer grid."""
     path = volume_path(sample, raw)
-    if path is None:
-        return None
-    return io.with_mask(io.open_volume(io.split_finer(path)[0]), sample.txm_volume_measured)
+    return _opened(None if path is None else io.split_finer(path)[0], sample)
+
+
+def _opened(path: Path | None, sample: Sample) -> io.Volume | None:
+    return None if path is None else io.with_mask(io.open_volume(path), sample.txm_volume_measured)
 
 
 def sample_voxel_size_nm(sample: Sample, raw: Path) -> tuple[float | None, float | None, float | None]:
@@ -49,8 +50,8 @@ def sample_voxel_size_nm(sample: Sample, raw: Path) -> tuple[float | None, float
     Raises:
         InputError: the sample has a volume, and the size of its voxels is not known along every axis.
     """
-    if (size := sample.voxel_size()) is not None:
-        return io.finer_size(size, sample.finer())
+    if (size := sample.voxel_size_on_grid()) is not None:
+        return size
     volume = open_sample_volume(sample, raw)
     if volume is None:
         return list_pairs(sample, raw)[0].read_txm_size_nm() or (None, None, None)
@@ -63,8 +64,8 @@ def voxel_size_of(sample: Sample, volume: io.Volume) -> tuple[float, float, floa
     Raises:
         InputError: neither is known.
     """
-    if (size := sample.voxel_size()) is not None:
-        return size[0], size[1] / sample.finer(), size[2] / sample.finer()
+    if (size := sample.voxel_size_on_grid()) is not None:
+        return size
     z_nm, y_nm, x_nm = volume.voxel_size_nm or (None, None, None)
     if z_nm is None or y_nm is None or x_nm is None:
         known = ", ".join(f"{axis} {s or 'not known'}" for axis, s in zip("zyx", (z_nm, y_nm, x_nm), strict=True))
@@ -77,12 +78,9 @@ def voxel_size_of(sample: Sample, volume: io.Volume) -> tuple[float, float, floa
 
 def plane_pixel_size_nm(sample: Sample, raw: Path) -> tuple[float, float] | None:
     """Pixel size (Y, X) in nm of the sample's slices on the results' grid, or None where it is not known."""
-    stated = sample.voxel_size()
     if sample.sought:
         size: io.VoxelSize | None = sample_voxel_size_nm(sample, raw)
-    elif stated is not None:
-        size = io.finer_size(stated, sample.finer())
     else:
-        size = list_pairs(sample, raw)[0].read_txm_size_nm()
+        size = sample.voxel_size_on_grid() or list_pairs(sample, raw)[0].read_txm_size_nm()
     _, y_nm, x_nm = size or (None, None, None)
     return None if y_nm is None or x_nm is None else (y_nm, x_nm)
