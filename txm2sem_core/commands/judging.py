@@ -45,6 +45,10 @@ def evaluate(
         Optional[list[Path]],  # noqa: UP045
         typer.Option(help="The same volume by another training, once for each: the rock gets 90 % intervals."),
     ] = None,
+    sample: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="A further sample of the prediction's own training, once for each."),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Measure how close a prediction is to what was measured: two images or two volumes."""
@@ -54,7 +58,8 @@ def evaluate(
     check_voxel_size(voxel_size_nm)
     if phases == 1:
         raise ConfigError("--phases: one phase is no rock to measure. Give 2 to 5, or 0 to leave it out.")
-    rock = RockOptions(phases, tuple(threshold or ()), flow, cube_px, blocks, tuple(other or ()))
+    volumes = {"others": tuple(other or ()), "samples": tuple(sample or ())}
+    rock = RockOptions(phases, tuple(threshold or ()), flow, cube_px, blocks, **volumes)
     options: dict[str, Any] = {"voxel_size_nm": voxel_size_nm, "rock": rock, "overwrite": overwrite}
     print(readable(evaluate_files(prediction, target, mask, data_range, output, **options)))
 

@@ -86,13 +86,13 @@ def evaluate_files(
             state voxel sizes that differ and none is given. A measure that fails costs no other: `not_measured` says
             why.
     """
-    io.check_output([prediction, target, mask, *rock.others], files=[output])
+    io.check_output([prediction, target, mask, *rock.samples, *rock.others], files=[output])
     predicted, measured = io.open_volume(prediction), io.open_volume(target)
     if predicted.shape != measured.shape:
         raise InputError(
             f"{prediction}: shape {predicted.shape} (Z, Y, X), but {target} has {measured.shape}. Crop one of them."
         )
-    check_others(rock.others, predicted)
+    check_others([*rock.samples, *rock.others], predicted)
     if full_range is None and measured.dtype != np.uint8:
         raise InputError(f"{target}: {measured.dtype} data has no range of its own. Give --data-range.")
     full = 255.0 if full_range is None else full_range

@@ -19,12 +19,12 @@ from txm2sem_core.measure.compared import Compared
 from txm2sem_core.measure.intervals import TRUTH, rock_intervals
 from txm2sem_core.metrics import Thresholds, confusion, dice_from_confusion
 from txm2sem_core.metrics.gaps import Gaps
-from txm2sem_core.metrics.numerals import significant_interval
+from txm2sem_core.metrics.numerals import significant, significant_interval
 from txm2sem_core.metrics.pores.summary import RockMeasures, measure_pores
 from txm2sem_core.metrics.pores.two_point import AXES
 
 INTERVALS = "intervals"
-PARTS = ("low", "high", "rock_low", "rock_high", "trainings", "finite_size")
+PARTS = ("low", "high", "rock_low", "rock_high", "trainings", "samples", "finite_size")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class RockOptions:
         cube_px: side of those blocks, in which pore sizes are taken too; 0 for the whole volume.
         blocks: at most so many of them.
         others: volumes of the same rock that other trainings predicted: with them metrics have 90 % intervals.
+        samples: further samples of the prediction's own training, of which `PARTS` then has a part of its own.
     """
 
     phases: int = 4
@@ -46,6 +47,7 @@ class RockOptions:
     cube_px: int = 128
     blocks: int = 8
     others: tuple[Path, ...] = ()
+    samples: tuple[Path, ...] = ()
 
 
 def rock_of(
@@ -72,9 +74,13 @@ def rock_of(
     measured = {name: _measured(volume, edges, segmenter, rock, gaps) for name, volume in volumes.items()}
     for name, ending in (("prediction", ""), (TRUTH, "_truth")):
         metrics |= {f"{key}{ending}": value for key, value in measured[name].metrics.items()}
-    others = [_measured(_opened(path, under), edges, segmenter, rock, gaps) for path in rock.others]
+    samples, others = (
+        [_measured(_opened(path, under), edges, segmenter, rock, gaps) for path in paths]
+        for paths in (rock.samples, rock.others)
+    )
     known = metrics if under.seen.is_whole else metrics | shares_of_all
-    return {**known, INTERVALS: _intervals(measured["prediction"], others, measured[TRUTH])}
+    trainings = [[measured["prediction"], *samples], *([one] for one in others)]
+    return {**known, INTERVALS: _intervals(trainings, measured[TRUTH])}
 
 
 def _measured(
@@ -100,7 +106,7 @@ def _opened(path: Path, under: Compared) -> io.Volume:
 
 
 def check_others(others: Sequence[Path], predicted: io.Volume) -> None:
-    """Refuse volumes of other trainings that are not of the prediction's shape.
+    """Refuse other volumes of the same rock that are not of the prediction's shape.
 
     Raises:
         InputError: with its name and shape.
@@ -109,24 +115,23 @@ def check_others(others: Sequence[Path], predicted: io.Volume) -> None:
         shape = io.open_volume(path).shape
         if shape != predicted.shape:
             raise InputError(
-                f"{path}: shape {shape} (Z, Y, X), but {predicted.source} has {predicted.shape}. Volumes of other "
-                f"trainings "
-                "must be of the same shape."
+                f"{path}: shape {shape} (Z, Y, X), but {predicted.source} has {predicted.shape}. Other volumes of the "
+                "same rock must be of the same shape."
             )
 
 
-def _intervals(first: RockMeasures, others: Sequence[RockMeasures], truth: RockMeasures) -> dict[str, Any]:
-    """Of each metric that a 90 % interval is known of: its ends and parts, by the names of `rock_intervals`.
+def _intervals(trainings: Sequence[Sequence[RockMeasures]], truth: RockMeasures) -> dict[str, Any]:
+    """Of each metric that a 90 % interval, or a part of one, is known of: ends and parts as `rock_intervals` has them.
 
-    Those of the prediction need other trainings; that of the rock which the true volume is a piece of does not.
+    The ends of the prediction need other trainings; those of the rock which the true volume is a piece of do not.
+
+    Args:
+        trainings: of each training, the measures of its samples; the prediction's comes first.
+        truth: the measures of the true volume.
     """
-    every = {"prediction": [first, *others], TRUTH: [truth]}
-    volumes = [
-        {"variant": name, "seed": number, **one.metrics}
-        for name, own in every.items()
-        for number, one in enumerate(own)
-    ]
-    sizes = pd.concat([one.sizes.assign(variant=name) for name, own in every.items() for one in own], ignore_index=True)
+    every = [("prediction", seed, one) for seed, own in enumerate(trainings) for one in own] + [(TRUTH, 0, truth)]
+    volumes = [{"variant": name, "seed": seed, **one.metrics} for name, seed, one in every]
+    sizes = pd.concat([one.sizes.assign(variant=name) for name, _, one in every], ignore_index=True)
     table = rock_intervals(pd.DataFrame(volumes), sizes)
     found: dict[str, Any] = {}
     for row in table.to_dict("records"):
@@ -138,19 +143,27 @@ def _intervals(first: RockMeasures, others: Sequence[RockMeasures], truth: RockM
 
 
 def intervals_text(intervals: dict[str, Any]) -> list[str]:
-    """The intervals as lines of a table, those that have a title in the catalogue; none where no interval is known."""
+    """The intervals as lines of a table, those that have a title in the catalogue; none where nothing is known."""
     lines = []
     for key, found in intervals.items():
         metric = metric_of(key)
-        ends = [_ends(found, low, high) for low, high in (("low", "high"), ("rock_low", "rock_high"))]
-        if metric is not None and metric.title and any(ends):
-            lines.append((key, *(end or "not known" for end in ends)))
+        cells = [_ends(found, low, high) for low, high in (("low", "high"), ("rock_low", "rock_high"))]
+        cells.append(significant(found["samples"], 2) if "samples" in found else "")
+        if metric is not None and metric.title and any(cells):
+            lines.append((key, *(cell or "not known" for cell in cells)))
     if not lines:
         return []
-    rows = [("", "this volume", "this rock"), *lines]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    rows = [("", "this volume", "this rock", "samples differ by"), *lines]
+    if all(line[-1] == "not known" for line in lines):
+        rows = [row[:-1] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return ["", "90 % intervals, of one more training and, of the rock, with the finite size of the volume:", *padded]
+    return [
+        "",
+        "90 % intervals, of one more training and, of the rock, with the finite size of the volume; the standard",
+        "deviation of samples of one training, where several are given:",
+        *padded,
+    ]
 
 
 def _ends(found: dict[str, Any], low: str, high: str) -> str:

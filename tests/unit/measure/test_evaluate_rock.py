@@ -225,6 +225,28 @@ def test_other_trainings_give_intervals_and_the_truth_that_of_its_rock(tmp_path:
     assert "this volume" in readable(result)
 
 
+def test_samples_of_one_training_count_as_one(tmp_path: Path) -> None:
+    target = sharp((24, 32, 36), 3)
+    paths = files(tmp_path, np.roll(target, 1, axis=2), target)
+    for name, until in (("sample", 18), ("other", 9), ("another", 12)):
+        changed = np.where(np.arange(36) < until, target, 255 - target).astype(np.uint8)
+        io.write_tiff(tmp_path / f"{name}.tif", changed, SIZE)
+    made = [tmp_path / f"{name}.tif" for name in ("sample", "other", "another")]
+    one = RockOptions(phases=2, samples=tuple(made[:1]))
+    result = evaluate_files(*paths, None, None, tmp_path / "m.json", rock=one)
+    porosity = [np.mean(io.open_volume(path).read(0, 24) <= result["thresholds"][0]) for path in (paths[0], *made)]
+    found = result["intervals"]["porosity"]
+    assert found["samples"] == pytest.approx(np.std(porosity[:2], ddof=1))
+    assert "low" not in found
+    assert "trainings" not in found
+    assert "samples differ by" in readable(result)
+    two = RockOptions(phases=2, samples=tuple(made[:1]), others=tuple(made[1:]))
+    found = evaluate_files(*paths, None, None, tmp_path / "m.json", rock=two)["intervals"]["porosity"]
+    of_trainings = [np.mean(porosity[:2]), *porosity[2:]]
+    assert found["mean"] == pytest.approx(np.mean(of_trainings))
+    assert found["low"] < found["mean"] < found["high"]
+
+
 def test_other_trainings_of_another_shape_are_refused(tmp_path: Path) -> None:
     target = sharp((18, 24, 26), 3)
     io.write_tiff(tmp_path / "other.tif", target[:, 1:], SIZE)
