@@ -76,6 +76,16 @@ MEASURES = (
 )
 
 
+def kind_of(sample: str) -> str:
+    """Samples whose names are `rock` and a number are of one kind."""
+    return SAME_KIND if re.fullmatch(r"rock\d+", sample) else sample
+
+
+def read_rock(metrics: Path) -> pd.DataFrame:
+    """The table of the rock of one sample."""
+    return pd.read_csv(metrics / "rock.csv", dtype={"variant": str, "seed": str, "sample": str})
+
+
 def read_errors(results: Path) -> pd.DataFrame:
     """One row for each sample, variant and measure, averaged over the seeds: sample, kind, variant, measure, value."""
     rows = []
@@ -83,7 +93,7 @@ def read_errors(results: Path) -> pd.DataFrame:
         if not (metrics / "rock.csv").exists() or not (metrics / "volumes.csv").exists():
             continue
         sample = metrics.parent.name
-        rock = pd.read_csv(metrics / "rock.csv", dtype={"variant": str, "seed": str, "sample": str})
+        rock = read_rock(metrics)
         truth = rock[rock["variant"] == "truth"].iloc[0]
         of_seeds = rock[rock["seed"] != "all"].groupby(["variant", "seed"], sort=False)
         over_samples = of_seeds.mean(numeric_only=True).reset_index()
@@ -94,7 +104,7 @@ def read_errors(results: Path) -> pd.DataFrame:
             rows += [
                 {
                     "sample": sample,
-                    "kind": SAME_KIND if re.fullmatch(r"rock\d+", sample) else sample,
+                    "kind": kind_of(sample),
                     "variant": found["variant"],
                     "measure": measure.title,
                     "value": measure.value(found, truth),
