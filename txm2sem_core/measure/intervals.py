@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from txm2sem_core.metrics.gaps import NOT_MEASURED
 from txm2sem_core.metrics.pores.finite_size import Doubt
@@ -96,7 +96,7 @@ def pooled_degrees(parts: Sequence[float], freedom: Sequence[float]) -> float:
 
 def half_width(deviation: float, degrees: float) -> float:
     """Of Student's 90 % interval."""
-    return float(t.ppf((1 + LEVEL) / 2, degrees)) * deviation if math.isfinite(deviation) else math.nan
+    return float(stdtrit(degrees, (1 + LEVEL) / 2)) * deviation if math.isfinite(deviation) else math.nan
 
 
 def rock_intervals(volumes: pd.DataFrame, sizes: pd.DataFrame | None = None) -> pd.DataFrame:

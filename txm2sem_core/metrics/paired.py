@@ -93,11 +93,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _student_p(means: NDArray[np.float64]) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtr  # here, not above: every prediction imports this module
 
     if means.size < FEWEST_CLUSTERS:
         return math.nan
     if not means.any():
         return 1.0
     stderr = float(means.std(ddof=1)) / math.sqrt(means.size)
-    return 0.0 if stderr == 0 else float(2 * t.sf(abs(float(means.mean())) / stderr, means.size - 1))
+    return 0.0 if stderr == 0 else float(2 * stdtr(means.size - 1, -abs(float(means.mean())) / stderr))

@@ -93,12 +93,12 @@ def student_interval(units: NDArray[np.float64], confidence: float = 0.95) -> tu
     Raises:
         InputError: `confidence` is not between 0 and 1.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit  # here, not above: every prediction imports this module
 
     if not 0 < confidence < 1:
         raise InputError(f"confidence is {confidence}; it must lie between 0 and 1")
     if units.size < 2 or not np.isfinite(units).all():
         return math.nan, math.nan, math.nan
     mean, stderr = float(units.mean()), float(units.std(ddof=1)) / math.sqrt(units.size)
-    margin = float(t.ppf((1 + confidence) / 2, units.size - 1)) * stderr
+    margin = float(stdtrit(units.size - 1, (1 + confidence) / 2)) * stderr
     return mean - margin, mean + margin, stderr

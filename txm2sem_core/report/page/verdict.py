@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from scipy.special import stdtrit
+
 from txm2sem_core.catalogue.metrics import METRICS
 from txm2sem_core.metrics.numerals import number, plus_minus, significant
 from txm2sem_core.report.page.data import PairedTest, TableRow
@@ -137,9 +139,7 @@ def _difference(
     slices = min(best.get("slices", 1), rival.get("slices", 1))
     if slices < 2:
         return difference, math.nan, math.nan, ""
-    from scipy.stats import t as student
-
-    margin = float(student.ppf(0.975, slices - 1)) * math.hypot(_stderr(best, key), _stderr(rival, key))
+    margin = float(stdtrit(slices - 1, 0.975)) * math.hypot(_stderr(best, key), _stderr(rival, key))
     return difference, difference - margin, difference + margin, f"unpaired, over {slices} slices"
 
 
