@@ -166,7 +166,7 @@ class TrainSettings(Settings):
     flow: FlowSettings = FlowSettings()
     denoise: NonNegative = setting(
         0.0,
-        "strength with which noise is removed from the training FIB-SEM slices, by non-local means; 0 = off; 1.3 is "
+        "strength with which noise is removed from the training FIB-SEM slices, by non-local means; 0 = off; 0.8 is "
         "that of `flow`, since a sample would show the noise as rock",
     )
     optimiser: OptimiserSettings = OptimiserSettings()

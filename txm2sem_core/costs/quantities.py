@@ -71,6 +71,13 @@ class Job:
         batches = -(-self.config.patches.train // self.variant.batch_size)
         return batches * self.variant.schedule.total_epochs
 
+    @property
+    def denoised_px(self) -> float:
+        """Pixels of the training slices that its training denoises."""
+        if self.variant is None or not self.variant.denoise:
+            return 0.0
+        return self.config.patches.split.train * self.sizes.pairs * self.sizes.plane_px
+
     @cached_property
     def network(self) -> NetworkCost | None:
         """What its variant's networks take; None where it trains none and predicts by none."""
@@ -102,6 +109,7 @@ class Linear:
         voxel: for each voxel of the TXM volume.
         sought: for each voxel of the TXM volume that is held where planes are sought in it.
         pair: for each pixel of all pairs.
+        denoised: for each pixel of the slices that a training denoises.
         middle: for each pixel of the middle of a slice, where no more of it is looked at.
         pair_middle: for each pixel of the middles of all pairs.
         store: for each byte of the patch store.
@@ -118,6 +126,7 @@ class Linear:
     voxel: float = 0.0
     sought: float = 0.0
     pair: float = 0.0
+    denoised: float = 0.0
     middle: float = 0.0
     pair_middle: float = 0.0
     store: float = 0.0
@@ -137,6 +146,7 @@ class Linear:
             "voxel": job.sizes.voxels,
             "sought": job.sizes.sought_voxels,
             "pair": job.sizes.pairs * plane,
+            "denoised": job.denoised_px,
             "middle": min(plane, MIDDLE_PX),
             "pair_middle": job.sizes.pairs * min(plane, MIDDLE_PX),
             "store": job.sizes.store_bytes(job.config.patches.context),

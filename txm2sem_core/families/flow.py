@@ -37,7 +37,7 @@ SCALE_MEMORY = 0.98  # share of the earlier estimate that a step keeps of the re
         "pixel_loss": "L2",
         "ema_decay": 0.998,
         "select": "last",
-        "denoise": 1.3,
+        "denoise": 0.8,
     },
 )
 class FlowFamily(Family):

@@ -23,7 +23,7 @@ from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, with_gaps
 from txm2sem_core.metrics.point_spread import Spacing
 
 CONSISTENCY = "consistency"
-DENOISE = 1.3  # of the FIB-SEM slices, as the targets of samples are
+DENOISE = 0.8  # of the FIB-SEM slices, as the targets of samples are
 MARGIN_PX = 6  # next to pixels that cannot be used, which would be blurred into others
 MAP_PX = 4  # voxels along each axis that one of the residual's map stands for
 MOST_PX = 1024  # of a slice along y and x, from its middle: that many tell enough
@@ -86,7 +86,7 @@ def measure_consistency(
     shape = (plane[0], plane[1])
 
     def write(blocks: Iterable[Array]) -> None:
-        size, marks = (z_nm, y_nm, x_nm), {"txm2sem": {"map": CONSISTENCY}}
+        size, marks = (z_nm, y_nm, x_nm), {"txm2sem": {"map": CONSISTENCY, "block_px": MAP_PX}}
         io.write_ome_zarr(residual_map, blocks, (depth, *shape), np.float32, size, marks)
 
     if not gaps.reasons:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from txm2sem_core import io
-from txm2sem_core.config import PhantomSettings, load_config
+from txm2sem_core.config import PhantomSettings, TrainSettings, load_config, parse_settings
 from txm2sem_core.config.figures import FigureSettings
 from txm2sem_core.costs import forecast as planning
 from txm2sem_core.costs import memory, reservations
@@ -81,6 +82,9 @@ def test_a_linear_cost_counts_each_size_once() -> None:
     assert Linear(worker_plane=1).of(job) == 3 * 100 * 200
     assert Linear(voxel=1).of(job) == 50 * 100 * 200
     assert Linear(pair=1).of(job) == Linear(pair_middle=1).of(job) == 10 * 100 * 200
+    assert Linear(denoised=1).of(job) == 0
+    flow = replace(job, variant=parse_settings(TrainSettings, '{"family": "flow", "denoise": 0.8}'))
+    assert Linear(denoised=1).of(flow) == job.config.patches.split.train * 10 * 100 * 200
     assert Linear(middle=1).of(job) == 100 * 200
     large = Job("predict", Sizes(3, (2048, 2048), None), config())
     assert Linear(middle=1, pair_middle=10).of(large) == 31 * MOST_PX**2

@@ -10,9 +10,11 @@ import pytest
 from small_data import blurred, make_store, sharp
 
 from txm2sem_core import io
+from txm2sem_core.config.families import built_in
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import Preparation
 from txm2sem_core.measure.consistency import (
+    DENOISE,
     MAP_PX,
     in_blocks,
     learn_forward_model,
@@ -55,6 +57,10 @@ def measured(folder: Path, learnt: Path, volume: np.ndarray, txm: np.ndarray) ->
     files = here / "sem.tif", here / "txm.tif", learnt / "patches", learnt / "model.json", here / "found.json"
     measure_consistency(*files, here / "map.ome.zarr")
     return dict(io.read_json(here / "found.json"))
+
+
+def test_slices_are_denoised_as_the_targets_of_samples_are() -> None:
+    assert built_in()["flow"].settings["denoise"] == DENOISE
 
 
 def test_the_true_volume_fits_and_another_does_not(tmp_path: Path, learnt: Path) -> None:

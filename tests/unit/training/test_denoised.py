@@ -29,7 +29,7 @@ def test_the_noise_is_measured_beside_edges(sigma: float) -> None:
 @pytest.mark.parametrize("sigma", [3.0, 8.0, 15.0])
 def test_the_error_falls_and_edges_stay(sigma: float) -> None:
     clean, noisy = grains(sigma)
-    made = denoised(noisy, 1.3)
+    made = denoised(noisy, 0.8)
     assert (made - clean).std() < 0.6 * sigma
     assert made[clean > 100].mean() - made[clean < 100].mean() == pytest.approx(80, abs=4)
     assert made.mean() == pytest.approx(noisy.mean(), abs=0.3)
@@ -37,13 +37,13 @@ def test_the_error_falls_and_edges_stay(sigma: float) -> None:
 
 def test_an_image_without_noise_stays_as_it_is() -> None:
     flat = np.full((20, 20), 7, np.uint16)
-    np.testing.assert_array_equal(denoised(flat, 1.3), flat)
+    np.testing.assert_array_equal(denoised(flat, 0.8), flat)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_only_training_slices_change(tmp_path: Path, dtype: type) -> None:
     store = make_store(tmp_path, dtype=dtype).in_memory()
-    found = with_denoised_targets(store, 1.3, "model")
+    found = with_denoised_targets(store, 0.8, "model")
     changed = [pair for pair, images in found.pairs.items() if (images.sem != store.pairs[pair].sem).any()]
     assert changed == ["000"]
     assert {images.sem.dtype for images in found.pairs.values()} == {np.dtype(dtype)}
