@@ -83,6 +83,7 @@ def large_report(folder: Path) -> ReportData:
         Source("ramp", "prediction", _stack(folder / "ramp.ome.zarr", ramp)),
         Source(f"steady {HOSTILE}", "baseline", _stack(folder / "steady.ome.zarr", steady)),
         Source("Uncertainty of ramp", "uncertainty", _stack(folder / "unsure.ome.zarr", unsure)),
+        Source("TXM not explained by ramp", "residual", _stack(folder / "left.ome.zarr", unsure)),
     ]
     figures = []
     for number in range(3):

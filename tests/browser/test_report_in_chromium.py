@@ -205,7 +205,7 @@ def test_the_difference_has_a_sign_and_is_white_where_there_is_none(driver: Any,
     settle(driver)
     choose(driver, "mode", "difference")
     offered = Select(find(driver, ".pick")).options
-    assert [option.is_enabled() for option in offered] == [False, True, True, False]  # of one grey scale alone
+    assert [option.is_enabled() for option in offered] == [False, True, True, False, False]  # of one grey scale alone
     red, _, blue = pixel(driver, 2, 0.95, 0.95)  # the ramp is brighter there
     assert red > blue + 60
     driver.save_screenshot(str(screenshots / "difference.png"))
@@ -220,6 +220,14 @@ def test_an_uncertainty_has_colours_of_its_own(driver: Any) -> None:
     settle(driver)
     assert pixel(driver, 2, 0.5, 0.5)[2] < pixel(driver, 2, 0.5, 0.97)[0]
     assert "one standard deviation" in find(driver, ".legend").text
+
+
+def test_what_is_not_explained_of_the_txm_is_in_units_of_its_noise(driver: Any) -> None:
+    settle(driver)
+    Select(driver.find_elements(By.CSS_SELECTOR, ".pick")[2]).select_by_visible_text("TXM not explained by ramp")
+    settle(driver)
+    assert pixel(driver, 2, 0.5, 0.5)[2] < pixel(driver, 2, 0.5, 0.97)[0]
+    assert "in units of its noise" in find(driver, ".legend").text
 
 
 def test_two_fingers_zoom(driver: Any) -> None:

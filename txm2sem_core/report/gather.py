@@ -254,6 +254,16 @@ def _finite(row: Mapping[str, Any], key: str) -> float | None:
 def _viewer(sample: SampleResults, summary: Sequence[Row], store: Row) -> ViewerData | None:
     speaker, _ = best_of(summary, sample.sampling)
     first = "" if speaker is None else str(speaker["variant"])
-    sources = choose_sources(summary, sample.volumes, sample.txm_volume, sample.truth, first)
+    residual = _residual_map(sample, first)
+    sources = choose_sources(summary, sample.volumes, sample.txm_volume, sample.truth, first, residual)
     levels = store["sem_range"]["low"], store["sem_range"]["high"]
     return embed_volumes(sources, levels, store["voxel_size_nm"], VIEWER_BYTES, sample.folder / KEPT)
+
+
+def _residual_map(sample: SampleResults, variant: str) -> Path | None:
+    """The map of where the measured TXM is not what a variant's volume would show, where it was measured."""
+    runs = [Path(volume["path"]).parent.name for volume in sample.volumes if volume["variant"] == variant]
+    if "consistency.csv" not in sample.tables or not runs:
+        return None
+    file = sample.folder / "metrics" / variant / runs[0] / "txm_residual.ome.zarr"
+    return file if file.exists() else None

@@ -24,6 +24,7 @@ _SLAB_BYTES = 64 * 2**20  # read at once at most, since a chunk of an OME-Zarr h
 _SLAB_SLICES = 16
 _SAMPLED_BYTES = 64 * 2**20  # sampled slices of a volume are kept up to this, else read again
 _PERCENTILES = (0.5, 99.5)  # black and white
+_SELDOM = 3.0  # units of the residual against the TXM, beyond which noise is seldom
 _BASE64 = 4 / 3
 
 
@@ -36,6 +37,7 @@ class Source:
     path: Path
     channel: int = 0
     measured: Path | None = None  # the mask of what was measured, where one was given
+    block_px: int = 1  # voxels of the TXM, along each axis, that one of its voxels stands for
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,9 @@ def choose_sources(
     txm: Source | None,
     truth: Path | None,
     first: str = "",
+    residual: Path | None = None,
 ) -> list[Source]:
-    """What the viewer offers: TXM, learned variants from the best on, the best baseline, truth, an uncertainty.
+    """What the viewer offers: TXM, learned variants from the best on, the best baseline, truth, maps of one of them.
 
     Args:
         summary: rows of the comparison, with `variant`, `label` and `kind`, the highest PSNR first.
@@ -75,6 +78,7 @@ def choose_sources(
         txm: the TXM volume.
         truth: the true FIB-SEM volume.
         first: the variant that is shown whatever its PSNR, beside the TXM.
+        residual: the map of where the measured TXM is not what that variant's volume would show.
     """
     paths = {volume["variant"]: Path(volume["path"]) for volume in volumes}
     rows = [row for row in summary if row["variant"] in paths]
@@ -92,6 +96,9 @@ def choose_sources(
     if uncertain is not None:
         path = paths[uncertain["variant"]]
         sources.append(Source(f"Uncertainty of {uncertain['label']}", "uncertainty", path, channel=1))
+    if residual is not None and learned[0]["variant"] == first:
+        block_px = int(io.read_marks(residual)["block_px"])
+        sources.append(Source(f"TXM not explained by {learned[0]['label']}", "residual", residual, block_px=block_px))
     return sources
 
 
@@ -118,11 +125,12 @@ def embed_volumes(
     if not opened:
         return None
     whole = opened[0][1].shape
-    shown = [(s, v) for s, v in opened if all(v.shape[a] >= SMALLEST_SHARE * whole[a] for a in range(3))]
+    covered = {s: _covered(s, v, whole) for s, v in opened}
+    shown = [(s, v) for s, v in opened if all(covered[s][a] >= SMALLEST_SHARE * whole[a] for a in range(3))]
     left_out = [
         f"{s.name}: its shape {v.shape} (Z, Y, X) is not the TXM's, {whole}" for s, v in opened if (s, v) not in shown
     ]
-    shape = tuple(min(volume.shape[axis] for _, volume in shown) for axis in range(3))
+    shape = tuple(min(covered[source][axis] for source, _ in shown) for axis in range(3))
     key = None if kept is None else _key(shown, shape, sem_levels, most_bytes)
     arrays = None if kept is None else read_beside(kept, key)
     if arrays is None:
@@ -130,6 +138,13 @@ def embed_volumes(
         if kept is not None:
             keep_beside(kept, key, arrays)
     return _described(arrays, [source for source, _ in shown], shape, voxel_size_nm, left_out)
+
+
+def _covered(source: Source, volume: io.Volume, whole: tuple[int, ...]) -> tuple[int, ...]:
+    """How many voxels of the TXM, whose shape is `whole`, a volume covers along each axis."""
+    if source.block_px == 1:
+        return volume.shape
+    return tuple(min(n * source.block_px, most) for n, most in zip(volume.shape, whole, strict=True))
 
 
 def _key(
@@ -154,7 +169,9 @@ def _embedded(
     z_step, least_yx = _grid_of(shape, REDUCTIONS[0])
     levels = [
         # what was measured of a TXM volume is found in its own voxels
-        Level(v, 1) if s.role == "txm" else coarsest_level(v, s.path, s.channel, z_step, least_yx)
+        Level(v, s.block_px)
+        if s.role in ("txm", "residual")
+        else coarsest_level(v, s.path, s.channel, z_step, least_yx)
         for s, v in shown
     ]
     views = [
@@ -289,9 +306,9 @@ class _View:
         return float(low), float(high)
 
     def shown_levels(self, of_sem: tuple[float, float]) -> tuple[float, float]:
-        """The levels that this volume is shown with: FIB-SEM images share theirs, an uncertainty starts at 0."""
-        if self.source.role == "uncertainty":
-            return 0.0, max(self.levels[1], 1e-6)
+        """The levels that this volume is shown with: FIB-SEM images share theirs, what is no image starts at 0."""
+        if self.source.role in ("uncertainty", "residual"):
+            return 0.0, max(self.levels[1], _SELDOM if self.source.role == "residual" else 1e-6)
         return self.levels if self.source.role == "txm" else of_sem
 
     def estimated_bytes(self, low_high: tuple[float, float], reduction: Reduction) -> float:

@@ -294,6 +294,28 @@ def test_the_viewer_offers_the_learned_ones_the_best_baseline_truth_and_uncertai
     assert choose_sources(summary[-2:], volumes, plain, plain) == []
 
 
+def test_the_viewer_offers_where_the_txm_is_not_explained(tmp_path: Path) -> None:
+    """On blocks of 4 voxels, the last of which along z reach beyond the volume."""
+    shape, residual = (10, 32, 32), tmp_path / "residual.ome.zarr"
+    values = np.arange(3 * 8 * 8, dtype=np.float32).reshape(3, 8, 8) / 16
+    io.write_ome_zarr(residual, iter(values), values.shape, np.float32, None, {"txm2sem": {"block_px": 4}})
+    plain = stack(tmp_path / "plain.ome.zarr", ramp(shape, 0, 1))
+    summary = [{"variant": name, "label": name, "kind": "learned"} for name in ("best", "speaker")]
+    volumes: Any = [{"variant": row["variant"], "path": str(plain)} for row in summary]
+    txm = Source("TXM", "txm", plain)
+    sources = choose_sources(summary, volumes, txm, None, "speaker", residual)
+    assert [source.name for source in sources] == ["TXM", "speaker", "best", "TXM not explained by speaker"]
+    assert len(choose_sources(summary, volumes, txm, None, "unknown", residual)) == 3  # of a variant that is not shown
+    view = embed_volumes(sources, (0, 1), (None,) * 3, PLENTY)
+    assert view
+    assert view["shape"] == shape
+    shown = view["volumes"][-1]
+    assert (shown["low"], shown["high"]) == (0, pytest.approx(np.percentile(values, 99.5), rel=0.01))
+    found = np.stack([decoded(one) for one in shown["slices"]]) / 255 * shown["high"]
+    whole = values.repeat(4, 0).repeat(4, 1).repeat(4, 2)[:10]
+    np.testing.assert_allclose(found[[0, 5, 9]], np.minimum(whole, shown["high"])[[0, 5, 9]], atol=0.6)
+
+
 # --- tables
 
 

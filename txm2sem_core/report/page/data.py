@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 Kind = Literal["learned", "baseline"]
-Role = Literal["txm", "prediction", "baseline", "truth", "uncertainty"]
+Role = Literal["txm", "prediction", "baseline", "truth", "uncertainty", "residual"]
 
 
 class TableRow(TypedDict):

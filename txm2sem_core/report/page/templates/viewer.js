@@ -23,7 +23,7 @@ function startViewer(root) {
     centre: [0.5, 0.5, 0.5],
     zoom: 1,
     divide: 0.5,
-    side: [Math.max(roles("txm"), 0), best, roles("truth", "uncertainty")],
+    side: [Math.max(roles("txm"), 0), best, roles("truth", "uncertainty", "residual")],
     swipe: [best, other],
     difference: [best, roles("truth") >= 0 ? roles("truth") : volumes.findIndex((v, i) => i !== best && isSem(v))],
   };
@@ -31,7 +31,7 @@ function startViewer(root) {
   const recent = [];
 
   function isSem(volume) {
-    return volume.role !== "txm" && volume.role !== "uncertainty"; // these share one grey scale
+    return !["txm", "uncertainty", "residual"].includes(volume.role); // these share one grey scale
   }
 
   function redraw() {
@@ -77,7 +77,7 @@ function startViewer(root) {
     chosen().forEach((index, i) => {
       const volume = volumes[index];
       const fill = (target) => volume.section(state.axis, state.slice[state.axis], target);
-      const colours = volume.role === "uncertainty" ? COLOURS.cividis : COLOURS.grey;
+      const colours = ["uncertainty", "residual"].includes(volume.role) ? COLOURS.cividis : COLOURS.grey;
       sections[i].update(plane, keyOf(index), fill, colours);
     });
     if (state.mode === "difference") drawDifference(plane);
@@ -172,7 +172,9 @@ function startViewer(root) {
     const unsure = shown.find((volume) => volume.role === "uncertainty");
     if (sem) words.push(["grey", level(sem.low), level(sem.high), "grey levels, all FIB-SEM images alike"]);
     if (txm) words.push(["grey", level(txm.low), level(txm.high), "TXM"]);
+    const left = shown.find((volume) => volume.role === "residual");
     if (unsure) words.push(["cividis", level(unsure.low), level(unsure.high), "uncertainty, one standard deviation in grey levels"]);
+    if (left) words.push(["cividis", level(left.low), level(left.high), "TXM not explained, in units of its noise"]);
     if (state.mode === "difference") {
       const half = level((sem.high - sem.low) / 2);
       words.push(["difference", "−" + half, "+" + half, "difference in grey levels"]);
