@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from txm2sem_core import io
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.io.field_of_view import FieldOfView
-from txm2sem_core.metrics.novelty import TILE_PX, Novelty, describe_tiles
+from txm2sem_core.metrics.novelty import TILE_PX, Novelty, choose_next, describe_tiles
 from txm2sem_core.samples.results import measured_txm, sample_folders
 
 Real = NDArray[np.float64]
@@ -228,21 +228,13 @@ def _numbers(store: io.PatchStore) -> list[int]:
 def _ranked(places: Places, novelty: Novelty, fit: ErrorFit, pairs: Sequence[int], count: int) -> pd.DataFrame:
     """Each slice by what it saves; those suggested are chosen one after the other, each knowing those before it."""
     sizes = np.cumsum([len(one) for one in places.described])[:-1]
-    everything, weight = np.concatenate(places.described), np.concatenate(places.weight)
+    weight = np.concatenate(places.weight)
     weight = weight / weight.mean() if weight.mean() > 0 else np.ones_like(weight)
-    now = novelty(everything)
     nearest = [min((abs(z - pair) for pair in pairs), default=-1) for z in places.z]
-    falls = np.stack([now - np.minimum(now, novelty.distances(everything, own)) for own in places.described])
-    order, left = np.zeros(len(places.z), int), now.copy()
-    first = (falls * weight).mean(axis=1)
-    for number in range(1, count + 1):
-        saved = (np.maximum(falls - (now - left), 0) * weight).mean(axis=1)
-        free = (order == 0) & np.array([distance != 0 for distance in nearest])
-        if not free.any():
-            break
-        best = int(np.argmax(np.where(free, saved, -np.inf)))
-        order[best] = number
-        left = np.minimum(left, now - falls[best])
+    chosen, first = choose_next(novelty, places.described, weight, np.array(nearest) != 0, count)
+    order = np.zeros(len(places.z), int)
+    order[chosen] = range(1, len(chosen) + 1)
+    now = novelty(np.concatenate(places.described))
     return pd.DataFrame(
         {
             "z": places.z,

@@ -102,3 +102,31 @@ class Novelty:
     def distances(self, described: Real, others: Real) -> Real:
         """Of tiles `[N, 6]` to the nearest of others `[M, 6]`, in the same unit: `[N]`."""
         return cKDTree(others / self.spread).query(described / self.spread)[0] / self.unit
+
+
+def choose_next(
+    novelty: Novelty, places: Sequence[Real], weight: Real, free: NDArray[np.bool_], count: int
+) -> tuple[list[int], Real]:
+    """Choose places one after the other, each of which takes away most novelty of all, knowing those before it.
+
+    Args:
+        novelty: of what is known before.
+        places: descriptions `[N, 6]` of the tiles of each place, as of a slice.
+        weight: what each tile of all places counts, in their order; 1 in the mean.
+        free: of each place, whether it may be chosen.
+        count: places to choose; fewer where fewer are free.
+
+    Returns:
+        The indices of those chosen, in order; and of each place the fall in novelty by it alone, mean over all tiles.
+    """
+    everything = np.concatenate(places)
+    now = novelty(everything)
+    falls = np.stack([now - np.minimum(now, novelty.distances(everything, own)) for own in places])
+    chosen: list[int] = []
+    gone = np.zeros_like(now)
+    for _ in range(min(count, int(free.sum()))):
+        saved = (np.maximum(falls - gone, 0) * weight).mean(axis=1)
+        open_to = free & ~np.isin(np.arange(len(places)), chosen)
+        chosen.append(int(np.argmax(np.where(open_to, saved, -np.inf))))
+        gone = np.maximum(gone, falls[chosen[-1]])
+    return chosen, (falls * weight).mean(axis=1)

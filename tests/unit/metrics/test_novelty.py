@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics.novelty import NUMBERS, TILE_PX, Novelty, describe_tiles
+from txm2sem_core.metrics.novelty import NUMBERS, TILE_PX, Novelty, choose_next, describe_tiles
 
 
 def rock(seed: int, grain_px: float = 3.0, shape: tuple[int, int] = (160, 192)) -> np.ndarray:
@@ -83,3 +83,27 @@ def test_the_scale_of_the_grey_levels_does_not_matter(scale: float, offset: floa
 def test_what_tells_nothing_is_refused(slices: list[np.ndarray], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Novelty.of(slices)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6))
+def test_each_choice_takes_away_most_of_what_is_left(seed: int) -> None:
+    """Against all choices tried one by one, the last place twice, and one that is not free."""
+    rng = np.random.default_rng(seed)
+    places = [rng.normal(size=(5, NUMBERS)) for _ in range(6)]
+    places.append(places[-1])
+    weight = rng.uniform(0.5, 1.5, 35)
+    novelty = Novelty.of([rng.normal(size=(5, NUMBERS)) for _ in range(2)])
+    everything, free = np.concatenate(places), np.arange(7) != 2
+    chosen, alone = choose_next(novelty, places, weight, free, 3)
+
+    def left(known: list[int]) -> float:
+        distances = [novelty(everything), *(novelty.distances(everything, places[place]) for place in known)]
+        return float((np.min(distances, axis=0) * weight).mean())
+
+    for number, place in enumerate(chosen):
+        tried = {other: left([*chosen[:number], other]) for other in range(7) if other != 2}
+        assert tried[place] == pytest.approx(min(tried.values()))
+    assert len(set(chosen) - {2}) == 3
+    assert alone == pytest.approx([left([]) - left([place]) for place in range(7)])
+    assert len(choose_next(novelty, places, weight, free, 9)[0]) == 6
