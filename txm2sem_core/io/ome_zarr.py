@@ -44,6 +44,7 @@ def write_ome_zarr(
     attributes: Mapping[str, Any] | None = None,
     channels: Sequence[Channel] = (),
     version: Version = "0.5",
+    block_px: int = 1,
 ) -> None:
     """Write slices, one after the other, as OME-Zarr, atomically; memory holds `UNIT_Z` slices.
 
@@ -56,6 +57,7 @@ def write_ome_zarr(
         attributes: what stands beside the OME metadata.
         channels: C of them, or none.
         version: of OME-Zarr.
+        block_px: voxels of another volume, along each axis, that one of these stands for: its centre is theirs.
 
     Raises:
         InputError: fewer or more slices than `shape` says.
@@ -75,7 +77,7 @@ def write_ome_zarr(
         for level in range(1, len(levels.shapes)):
             for unit in levels.units(level):
                 levels.write(level, levels.halve(level, unit))
-        write_metadata(levels, path, voxel_size_nm, channels, attributes or {})
+        write_metadata(levels, path, voxel_size_nm, channels, attributes or {}, block_px)
 
 
 @contextmanager
@@ -93,6 +95,7 @@ def write_metadata(
     voxel_size_nm: VoxelSize | None,
     channels: Sequence[Channel],
     attributes: Mapping[str, Any],
+    block_px: int = 1,
 ) -> None:
     """Turn levels that are whole into a volume, by its OME metadata; `attributes` go beside them.
 
@@ -102,10 +105,11 @@ def write_metadata(
         voxel_size_nm: (Z, Y, X).
         channels: as many as the levels have.
         attributes: JSON values.
+        block_px: as of `write_ome_zarr`.
     """
     sizes = voxel_size_nm or (None, None, None)
     datasets = [
-        {"path": str(level), "coordinateTransformations": _transforms(levels, level, sizes)}
+        {"path": str(level), "coordinateTransformations": _transforms(levels, level, sizes, block_px)}
         for level in range(len(levels.shapes))
     ]
     axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] * bool(channels) + [
@@ -127,13 +131,13 @@ def write_metadata(
     zarr.open_group(levels.path, mode="r+").attrs.put(values)
 
 
-def _transforms(levels: ZarrLevels, level: int, voxel_size_nm: VoxelSize) -> list[dict[str, Any]]:
+def _transforms(levels: ZarrLevels, level: int, voxel_size_nm: VoxelSize, block_px: int) -> list[dict[str, Any]]:
     finer = levels.shapes[:level]
     factors = [2 ** sum(shape[axis] > 1 for shape in finer) for axis in range(3)]  # one voxel is not halved
     sizes = [1.0 if size is None else float(size) for size in voxel_size_nm]
     scale = [size * factor for size, factor in zip(sizes, factors, strict=True)]
     # the centre of a mean of f voxels lies (f - 1) / 2 voxels beyond the centre of the first
-    shift = [size * (factor - 1) / 2 for size, factor in zip(sizes, factors, strict=True)]
+    shift = [size * (factor - 1 / block_px) / 2 for size, factor in zip(sizes, factors, strict=True)]
     several = bool(levels.channels)
     return [
         {"type": "scale", "scale": [1.0] * several + scale},

@@ -87,7 +87,7 @@ def measure_consistency(
 
     def write(blocks: Iterable[Array]) -> None:
         size, marks = (z_nm, y_nm, x_nm), {"txm2sem": {"map": CONSISTENCY, "block_px": MAP_PX}}
-        io.write_ome_zarr(residual_map, blocks, (depth, *shape), np.float32, size, marks)
+        io.write_ome_zarr(residual_map, blocks, (depth, *shape), np.float32, size, marks, block_px=MAP_PX)
 
     if not gaps.reasons:
         with gaps.of(CONSISTENCY):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,11 @@ def test_the_map_shows_where_a_volume_is_wrong(tmp_path: Path, learnt: Path) -> 
     blocks = found.read(0, 6)
     highest = np.argwhere(blocks >= np.sort(blocks[np.isfinite(blocks)])[-4])
     assert ((highest >= (2, 8, 8)) & (highest < (4, 10, 10))).all()
+    marks = json.loads((tmp_path / "0/map.ome.zarr/zarr.json").read_text())["attributes"]
+    scale, translation = marks["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+    assert scale["scale"] == [MAP_PX * edge for edge in VOXEL_SIZE_NM]
+    assert translation["translation"] == [(MAP_PX - 1) / 2 * edge for edge in VOXEL_SIZE_NM]  # the middle of a block
+    assert marks["txm2sem"]["block_px"] == MAP_PX
 
 
 def test_unmeasured_voxels_count_nowhere(tmp_path: Path, learnt: Path) -> None:
