@@ -9,6 +9,8 @@ whole volume is known, the predicted volume is compared with it, else the test s
 far the power along rows and columns at the periods of 2, 4 and 8 pixels stands above that of the periods about it, in
 decibels, the greatest of them: transposed convolutions leave such a grid.
 
+"context": the adjacent TXM slices too, as many as the patches were cut with; left out where that is none.
+
 `means.csv` in the output holds a row for each sample, seed and network; what is in it is not done again.
 """
 
@@ -39,9 +41,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "unet_32": {"generator": {"name": "unet_32"}},
     "unet_64": {"generator": {"name": "unet_64"}},
     "resnet_9blocks": {"generator": {"name": "resnet_9blocks"}},
-    "unet_32, context": {"generator": {"name": "unet_32"}, "context": 2},
+    "unet_32, context": {"generator": {"name": "unet_32"}, "context": True},
     "residual_unet": {"generator": {"name": "residual_unet"}, **OURS},
-    "residual_unet, context": {"generator": {"name": "residual_unet"}, "context": 2, **OURS},
+    "residual_unet, context": {"generator": {"name": "residual_unet"}, "context": True, **OURS},
 }
 PERIODS = (2, 4, 8)
 BESIDE = 3  # bins of the spectrum on each side of a period's, from the second on, that it is compared with
@@ -56,9 +58,10 @@ SCORES = {
 }
 
 
-def settings_of(network: str, epochs: int, width: int) -> TrainSettings:
+def settings_of(network: str, epochs: int, width: int, context: int) -> TrainSettings:
     """Those of one network; the rest is as in the benchmark of volumes."""
     own = {**NETWORKS[network], "generator": {**NETWORKS[network]["generator"], "width": width}}
+    own["context"] = context if "context" in own else 0
     schedule = {"policy": "linear", "epochs": (epochs + 1) // 2, "decay_epochs": epochs // 2}
     shared = {"batch_size": 8, "optimiser": {"learning_rate": 2e-3}, "select": "last", "schedule": schedule}
     return parse_settings(TrainSettings, "{}", family="feedforward", **shared, **own)
@@ -66,12 +69,14 @@ def settings_of(network: str, epochs: int, width: int) -> TrainSettings:
 
 def trained(patches: Path, network: str, seed: int, options: argparse.Namespace, folder: Path) -> float:
     """Train for the seconds that are given; returns those that it took."""
-    taken = []
-    epochs = 2
+    taken: list[float] = []
+    epochs, context = 2, io.read_patch_store(patches).context
     for _ in range(2):  # the first tells how long an epoch takes
         shutil.rmtree(folder, ignore_errors=True)
         start = time.process_time()
-        train_model(patches, settings_of(network, epochs, options.width), seed, folder, name="mean", device="cpu")
+        train_model(
+            patches, settings_of(network, epochs, options.width, context), seed, folder, name="mean", device="cpu"
+        )
         taken.append(time.process_time() - start)
         epochs = max(2, round(options.seconds / (taken[0] / 2)))
     return taken[-1]
@@ -130,7 +135,8 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
     for seed in options.seeds:
         for sample in options.samples:
             for network in options.networks:
-                if (sample.name, seed, network) in done:
+                has_context = io.read_patch_store(sample / "patches").context > 0
+                if (sample.name, seed, network) in done or ("context" in NETWORKS[network] and not has_context):
                     continue
                 folder = options.output / "model"
                 seconds = trained(sample / "patches", network, seed, options, folder)
