@@ -124,8 +124,9 @@ class Sampler:
 def measured(volume: Volume, sample: Path, folder: Path, pull: TxmPull) -> dict[str, float]:
     """What the workflow measures of a volume, and its residual against the TXM."""
     size = io.read_patch_store(sample / "patches").voxel_size_nm
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     path, settings = folder / "volume.ome.zarr", MeasureSettings()
-    shutil.rmtree(path, ignore_errors=True)
     grey = np.clip(np.rint(volume), 0, 255).astype(np.uint8)
     io.write_ome_zarr(path, iter(grey), grey.shape, np.uint8, size)
     truth = sample / "raw" / "truth" / "sem.tif"
@@ -161,7 +162,7 @@ def main() -> None:
             for way, (moves, after) in WAYS.items():
                 if (sample.name, noise_name, way) in done:
                     continue
-                found = measured(sampler.sample(noise, moves, after), sample, given.output, pull)
+                found = measured(sampler.sample(noise, moves, after), sample, given.output / "made", pull)
                 rows.append({"sample": sample.name, "noise": noise_name, "way": way, **found})
                 pd.DataFrame(rows).to_csv(file, index=False)
                 print(rows[-1], flush=True)

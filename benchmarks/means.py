@@ -111,11 +111,13 @@ def scored(model: Path, sample: Path, folder: Path) -> dict[str, float]:
             txm = pair.txm[store.context - predictor.context : store.context + predictor.context + 1]
             made.append(predictor.predict(Images(txm, pair.sem, pair.charged)))
         return {**scores(model, store, "cpu"), "grid_db": grid_db(made)}
-    volume = folder / "volume.ome.zarr"
-    shutil.rmtree(volume, ignore_errors=True)
+    made = folder / "made"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    volume = made / "volume.ome.zarr"
     predict_volume(model, sample / "raw" / "txm_volume", volume, device="cpu")
-    measure_volume(volume, truth, patches, MeasureSettings(), folder / "volume.json", folder / "spectra.csv")
-    found = io.read_json(folder / "volume.json")
+    measure_volume(volume, truth, patches, MeasureSettings(), made / "volume.json", made / "spectra.csv")
+    found = io.read_json(made / "volume.json")
     phases = [key for key in found if key.startswith("fraction_") and f"{key}_truth" in found]
     return {
         "psnr": found["psnr"],
