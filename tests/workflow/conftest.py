@@ -52,8 +52,9 @@ FIGURES: dict[str, Any] = {"common": {"dpi": 72, "formats": ["png"]}, "montage":
 class Workflow:
     """A copy of the workflow, and how to run it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, code_stays: bool = False) -> None:
+        """Of a folder; `code_stays` where no test changes the code in it, so that dry runs read it once."""
+        self.folder, self.code_stays = folder, code_stays
 
     @classmethod
     def create(cls, folder: Path, config: dict[str, Any] = TINY, samples: str = SAMPLES) -> Workflow:
@@ -106,7 +107,8 @@ class Workflow:
 
     def planned(self, *arguments: str) -> set[str]:
         """The jobs of a dry run, as `rule` or `rule wildcard=value, ...`; the targets' own rule `all` is left out."""
-        code, output = dry_run(self.folder, [*self.options(2), "--dry-run", "--nolock", *arguments], self.environment())
+        options = [*self.options(2), "--dry-run", "--nolock", *arguments]
+        code, output = dry_run(self.folder, options, self.environment(), self.folder if self.code_stays else None)
         assert code == 0, output
         return jobs_in(output)
 
@@ -129,7 +131,7 @@ def shared_run(tmp_path_factory: pytest.TempPathFactory, worker: str, name: str,
             make(base / name)
             shutil.copytree(base / name, Workflow(base / name).untouched, symlinks=True)
             (base / f"{name}.done").touch()
-    return Workflow(base / name)
+    return Workflow(base / name, code_stays=True)
 
 
 @pytest.fixture(scope="session")
