@@ -17,6 +17,7 @@ RUNNER = 350 * MB  # of the Snakemake that runs a job on a node of a cluster
 ON_GPU = 3000 * MB  # of the processor's memory that CUDA and PyTorch's kernels for it take
 NETWORK = 2**31  # bytes of a plane in a network at most, where `memory_gib` says nothing
 KEPT_LAYERS = 5  # float32 planes of full resolution in a network, as many as it is wide each
+NOISE = 160  # bytes for each pixel of a plane: coefficients of the noise of samples, by the longest filters along z
 WORKSPACE = 1.6  # of what a training keeps for the gradients: what single layers need beside it
 
 # bytes; of `plane`, `voxel` and the like for each of them
@@ -94,4 +95,5 @@ def _of_network(job: Job) -> float:
     else:
         plane = 4 * KEPT_LAYERS * job.variant.generator.width * job.sizes.plane_px
         own = job.models * min(plane, job.config.memory_gib * 2**30 or NETWORK)
+        own += NOISE * job.sizes.plane_px if job.variant.rules.samples else 0
     return max(own, ON_GPU if job.config.device == "auto" else 0.0)

@@ -42,14 +42,14 @@ class VoxelNoise:
         self.number, self.coherence, self.pixels_per_slice = number, coherence, pixels_per_slice
         sigmas = [coherence * 2**level / pixels_per_slice for level in range(1, LEVELS + 1)]
         self._filters = [filter_along_z(sigma) for sigma in [*sigmas, 2 * sigmas[-1]]]
-        self._white: dict[tuple[int, int, Region], NDArray[np.float32]] = {}
+        self._kept: dict[tuple[int, Region], _Coefficients] = {}
 
     def plane(self, z: int, y: int, x: int, height: int, width: int) -> NDArray[np.float32]:
         """Noise `[height, width]` of slice `z`, from pixel (y, x) on."""
         side = 2**LEVELS
         top, left = y // side, x // side
         bottom, right = -(-(y + height) // side), -(-(x + width) // side)
-        kept, self._white = self._white, {}  # of the slice before, whose neighbours are the same but for one
+        kept, self._kept = self._kept, {}  # of the slice before, whose neighbours are the same but for one
         coarse: Region = (top, left, bottom - top, right - left)
         image = self._smoothed(z, LEVELS + 1, 1, coarse, kept)[0]
         for level in range(LEVELS, 0, -1):
@@ -60,16 +60,17 @@ class VoxelNoise:
         return image[y0 : y0 + height, x0 : x0 + width]
 
     def _smoothed(
-        self, z: int, level: int, kinds: int, region: Region, kept: dict[tuple[int, int, Region], NDArray[np.float32]]
+        self, z: int, level: int, kinds: int, region: Region, kept: dict[tuple[int, Region], _Coefficients]
     ) -> NDArray[np.float32]:
         """Coefficients `[kinds, height, width]` of a level, smoothed along z."""
         weights = self._filters[level - 1]
-        first = z - len(weights) // 2
-        total = np.zeros((kinds, *region[2:]), dtype=np.float32)
-        for number, weight in enumerate(weights):
-            key = (level, first + number, region)
-            white = self._white[key] = kept[key] if key in kept else self._made(first + number, level, kinds, region)
-            total += np.float32(weight) * white
+        shape, key = (kinds, *region[2:]), (level, region)
+        white = self._kept[key] = kept[key] if key in kept else _Coefficients(len(weights), shape)
+        total = np.zeros(shape, dtype=np.float32)
+        for number, weight in enumerate(weights, start=z - len(weights) // 2):
+            if not white.holds(number):
+                white.put(number, self._made(number, level, kinds, region))
+            total += np.float32(weight) * white.of(number)
         return total
 
     def _made(self, z: int, level: int, kinds: int, region: Region) -> NDArray[np.float32]:
@@ -82,6 +83,30 @@ class VoxelNoise:
                 bits[kind, row] = stream.random_raw(left + width)[left:]
         evenly = ((bits >> np.uint64(11)) + 0.5) * 2.0**-53
         return torch.special.ndtri(torch.from_numpy(evenly)).float().numpy()
+
+
+class _Coefficients:
+    """The coefficients of as many slices as a filter along z is long, in one array.
+
+    Arrays of their own, that come and go at different times, leave the memory in pieces: a plane's worth a slice.
+    """
+
+    def __init__(self, slices: int, shape: tuple[int, ...]) -> None:
+        self._values = np.empty((slices, *shape), dtype=np.float32)
+        self._numbers: list[int | None] = [None] * slices
+
+    def holds(self, z: int) -> bool:
+        """Whether those of a slice are there."""
+        return self._numbers[z % len(self._numbers)] == z
+
+    def of(self, z: int) -> NDArray[np.float32]:
+        """Those of a slice that is there."""
+        return np.asarray(self._values[z % len(self._numbers)])
+
+    def put(self, z: int, values: NDArray[np.float32]) -> None:
+        """Keep those of a slice, in place of another."""
+        self._values[z % len(self._numbers)] = values
+        self._numbers[z % len(self._numbers)] = z
 
 
 def _refined(image: NDArray[np.float32], details: NDArray[np.float32]) -> NDArray[np.float32]:
