@@ -78,7 +78,7 @@ class Job:
             return None
         from txm2sem_core.costs.network_cost import cost_of_variant  # which may load PyTorch
 
-        return cost_of_variant(self.variant, self.config)
+        return cost_of_variant(self.variant, self.config, self.sizes.scans)
 
     @property
     def network_flops(self) -> float:
@@ -100,6 +100,8 @@ class Linear:
         worker: for each thread.
         worker_plane: for each thread and pixel of a TXM slice.
         voxel: for each voxel of the TXM volume.
+        further: for each voxel of further scans.
+        further_plane: for each pixel of a slice of further scans.
         sought: for each voxel of the TXM volume that is held where planes are sought in it.
         pair: for each pixel of all pairs.
         middle: for each pixel of the middle of a slice, where no more of it is looked at.
@@ -116,6 +118,8 @@ class Linear:
     worker: float = 0.0
     worker_plane: float = 0.0
     voxel: float = 0.0
+    further: float = 0.0
+    further_plane: float = 0.0
     sought: float = 0.0
     pair: float = 0.0
     middle: float = 0.0
@@ -135,6 +139,8 @@ class Linear:
             "worker": job.threads,
             "worker_plane": job.threads * plane,
             "voxel": job.sizes.voxels,
+            "further": job.sizes.voxels * (job.sizes.scans - 1),
+            "further_plane": plane * (job.sizes.scans - 1),
             "sought": job.sizes.sought_voxels,
             "pair": job.sizes.pairs * plane,
             "middle": min(plane, MIDDLE_PX),

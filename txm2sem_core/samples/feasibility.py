@@ -15,7 +15,7 @@ from txm2sem_core.config import Config, PhantomSettings
 from txm2sem_core.config.stages import SMALLEST_PHANTOM_PX
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.samples.pairs import DENSITIES, labels_of_pairs, list_pairs
-from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.raw_pairs import RawPair, check_shape
 from txm2sem_core.samples.splits import SPLITS, apart, drawable_slices, pair_slices, split_by_position
 from txm2sem_core.samples.table import Sample
 from txm2sem_core.samples.volume import open_sample_volume, voxel_size_of
@@ -32,6 +32,7 @@ class _Pairs:
         volume: Z, Y and X of the TXM volume, None where there is none.
         charge: whether any has a mask of charge.
         densities: whether all have both masks of density.
+        scans: of the rock, whose slices there are.
     """
 
     z: list[float]
@@ -40,6 +41,7 @@ class _Pairs:
     volume: tuple[int, int, int] | None
     charge: bool
     densities: bool
+    scans: int = 1
 
 
 def check_feasible(config: Config, sample: Sample, raw: Path) -> None:
@@ -59,6 +61,7 @@ def check_feasible(config: Config, sample: Sample, raw: Path) -> None:
     _check_sizes(config, sample, pairs)
     _check_masks(config, sample, pairs)
     _check_stack(config, sample, pairs)
+    _check_scans(config, sample, pairs)
 
 
 def _phantom(phantom: PhantomSettings, config: Config, sample: Sample) -> _Pairs:
@@ -74,7 +77,8 @@ def _phantom(phantom: PhantomSettings, config: Config, sample: Sample) -> _Pairs
             "it."
         )
     z = [float(position) for position in pair_slices(depth, phantom.pair_every)]
-    return _Pairs(z, _splits(config, z, []), (height, width), shape, charge=True, densities=True)
+    scans = 1 + len(phantom.further_energies_kev)
+    return _Pairs(z, _splits(config, z, []), (height, width), shape, charge=True, densities=True, scans=scans)
 
 
 def _given(config: Config, sample: Sample, raw: Path) -> _Pairs:
@@ -91,6 +95,7 @@ def _given(config: Config, sample: Sample, raw: Path) -> _Pairs:
         None if volume is None else volume.shape,
         charge=any(pair.charge is not None for pair in pairs),
         densities=all(set(DENSITIES) <= set(pair.extra) for pair in pairs),
+        scans=1 + len(sample.further_volumes if sample.sought else sample.further_txm),
     )
 
 
@@ -102,6 +107,8 @@ def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume
             "columns txm and sem different folders."
         )
     (shape, dtype), (sem_shape, _) = pair.txm_kind(), io.image_kind(pair.sem)
+    for slice_ in pair.further:
+        check_shape(slice_, io.image_kind(slice_)[0], pair.txm, shape)
     for path in (pair.charge, *pair.extra.values()):
         if path is not None and (own := io.image_kind(path)[0]) != sem_shape:
             raise InputError(
@@ -117,12 +124,16 @@ def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume
             f"{pair.txm} is {shape} and {pair.sem} is {sem_shape} (Y, X): with register.transform = none the two "
             "must be of one shape. Crop them alike, or choose another transform."
         )
-    if volume is not None and pair.z is not None and volume.dtype != dtype:
-        raise InputError(
-            f"{volume.source}: its voxels are {volume.dtype}, but the TXM slices of sample {sample.sample} are "
-            f"{dtype}, as {pair.txm}. The network is trained on the slices and applied to the volume: export both with "
-            "the same bit depth."
-        )
+    if volume is None or pair.z is None:
+        return
+    types = (dtype, *(io.image_kind(path)[1] for path in pair.further))
+    for scan, slice_, kind in zip(volume.scans, (pair.txm, *pair.further), types, strict=True):
+        if scan.dtype != kind:
+            raise InputError(
+                f"{scan.source}: its voxels are {scan.dtype}, but the TXM slices of sample {sample.sample} are "
+                f"{kind}, as {slice_}. The network is trained on the slices and applied to the volume: export both "
+                "with the same bit depth."
+            )
 
 
 def _check_context(config: Config, sample: Sample, pairs: _Pairs) -> None:
@@ -221,6 +232,24 @@ def _check_stack(config: Config, sample: Sample, pairs: _Pairs) -> None:
             )
 
 
+def _check_scans(config: Config, sample: Sample, pairs: _Pairs) -> None:
+    """What cannot be done with several scans of the rock."""
+    if pairs.scans == 1:
+        return
+    for name in config.trained:
+        variant = config.variant(name)
+        if variant.factor > 1:
+            raise ConfigError(
+                f"variants.{name}: it learns from a coarser TXM (factor {variant.factor}), which takes one scan, but "
+                f"sample {sample.sample} has {pairs.scans}. Leave the variant out, or the further scans."
+            )
+        if variant.z_penalty.stack:
+            raise ConfigError(
+                f"variants.{name}.z_penalty.stack: this penalty compares slices of one scan, but sample "
+                f"{sample.sample} has {pairs.scans}. Set z_penalty.stack to 0, or leave the further scans out."
+            )
+
+
 def check_labels(config: Config, sample: Sample, raw: Path) -> None:
     """Find what would stop a segmentation by labels before anything has run.
 
@@ -251,7 +280,8 @@ def check_sample(sample: Sample, raw: Path) -> None:
     if sample.source == "phantom":
         return
     pairs = list_pairs(sample, raw)
-    for files in ([pair.txm for pair in pairs if not pair.sought], [pair.sem for pair in pairs]):
+    further = zip(*(pair.further for pair in pairs), strict=True)
+    for files in ([pair.txm for pair in pairs if not pair.sought], *further, [pair.sem for pair in pairs]):
         depths = {file: io.image_kind(file)[1] for file in files}
         for file, dtype in depths.items():
             if dtype != depths[files[0]]:
