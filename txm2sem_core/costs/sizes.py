@@ -73,7 +73,7 @@ def sizes_of(sample: Sample, phantom: PhantomSettings, raw: Path) -> Sizes:
     """
     if sample.source == "phantom":
         depth, height, width = phantom.shape
-        scans = 1 + len(phantom.further_energies_kev)
+        scans = sample.scans(phantom)
         slices = len(pair_slices(depth, phantom.pair_every))
         return Sizes(slices, (height, width), phantom.shape, txm_bytes=2 * scans, scans=scans)
     pairs = list_pairs(sample, raw)

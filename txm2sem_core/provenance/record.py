@@ -28,7 +28,7 @@ COLUMNS = (
 )
 _FROM_MODEL = (
     *("family", "seed", "generator", "selected", "config_digest", "weights_sha256", "patches_sha256"),
-    *("normalisation", "started_from", "plugin", "made_with", "warnings"),
+    *("normalisation", "further_scans", "started_from", "plugin", "made_with", "warnings"),
 )
 
 

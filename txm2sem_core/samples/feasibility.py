@@ -32,7 +32,6 @@ class _Pairs:
         volume: Z, Y and X of the TXM volume, None where there is none.
         charge: whether any has a mask of charge.
         densities: whether all have both masks of density.
-        scans: of the rock, whose slices there are.
     """
 
     z: list[float]
@@ -41,7 +40,6 @@ class _Pairs:
     volume: tuple[int, int, int] | None
     charge: bool
     densities: bool
-    scans: int = 1
 
 
 def check_feasible(config: Config, sample: Sample, raw: Path) -> None:
@@ -61,7 +59,7 @@ def check_feasible(config: Config, sample: Sample, raw: Path) -> None:
     _check_sizes(config, sample, pairs)
     _check_masks(config, sample, pairs)
     _check_stack(config, sample, pairs)
-    _check_scans(config, sample, pairs)
+    _check_scans(config, sample)
 
 
 def _phantom(phantom: PhantomSettings, config: Config, sample: Sample) -> _Pairs:
@@ -77,8 +75,7 @@ def _phantom(phantom: PhantomSettings, config: Config, sample: Sample) -> _Pairs
             "it."
         )
     z = [float(position) for position in pair_slices(depth, phantom.pair_every)]
-    scans = 1 + len(phantom.further_energies_kev)
-    return _Pairs(z, _splits(config, z, []), (height, width), shape, charge=True, densities=True, scans=scans)
+    return _Pairs(z, _splits(config, z, []), (height, width), shape, charge=True, densities=True)
 
 
 def _given(config: Config, sample: Sample, raw: Path) -> _Pairs:
@@ -95,7 +92,6 @@ def _given(config: Config, sample: Sample, raw: Path) -> _Pairs:
         None if volume is None else volume.shape,
         charge=any(pair.charge is not None for pair in pairs),
         densities=all(set(DENSITIES) <= set(pair.extra) for pair in pairs),
-        scans=1 + len(sample.further_volumes if sample.sought else sample.further_txm),
     )
 
 
@@ -232,21 +228,22 @@ def _check_stack(config: Config, sample: Sample, pairs: _Pairs) -> None:
             )
 
 
-def _check_scans(config: Config, sample: Sample, pairs: _Pairs) -> None:
+def _check_scans(config: Config, sample: Sample) -> None:
     """What cannot be done with several scans of the rock."""
-    if pairs.scans == 1:
+    scans = sample.scans(config.phantom_of(sample.sample))
+    if scans == 1:
         return
     for name in config.trained:
         variant = config.variant(name)
         if variant.factor > 1:
             raise ConfigError(
                 f"variants.{name}: it learns from a coarser TXM (factor {variant.factor}), which takes one scan, but "
-                f"sample {sample.sample} has {pairs.scans}. Leave the variant out, or the further scans."
+                f"sample {sample.sample} has {scans}. Leave the variant out, or the further scans."
             )
         if variant.z_penalty.stack:
             raise ConfigError(
                 f"variants.{name}.z_penalty.stack: this penalty compares slices of one scan, but sample "
-                f"{sample.sample} has {pairs.scans}. Set z_penalty.stack to 0, or leave the further scans out."
+                f"{sample.sample} has {scans}. Set z_penalty.stack to 0, or leave the further scans out."
             )
 
 

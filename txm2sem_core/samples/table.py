@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from txm2sem_core import io
-from txm2sem_core.config import Name
+from txm2sem_core.config import Name, PhantomSettings
 from txm2sem_core.config.base import Text, UserPath
 from txm2sem_core.config.checking import shown
 from txm2sem_core.errors import ConfigError, InputError
@@ -77,6 +77,12 @@ class Sample(BaseModel):
     def further_volumes(self) -> tuple[str, ...]:
         """The TXM volumes of further scans, from the second on."""
         return self._further("txm_volume")
+
+    def scans(self, phantom: PhantomSettings) -> int:
+        """How many scans of the rock there are, given the settings of its phantom, if it is one."""
+        if self.source == "phantom":
+            return 1 + len(phantom.further_energies_kev)
+        return 1 + len(self.further_volumes if self.sought else self.further_txm)
 
     def _further(self, column: str) -> tuple[str, ...]:
         found = (getattr(self, name) for name in further_columns(type(self).model_fields, column))
