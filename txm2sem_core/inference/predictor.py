@@ -84,7 +84,7 @@ class Predictor:
         self.mode: str = mode or description["inference_mode"]
         self.width: int = description["generator"].get("width", 1)
         self.scans: int = self.family.scans
-        self.context = ((self.generator.in_channels - self.family.extra_channels) // self.scans - 1) // 2
+        self.context = self._context()
         self.whole_planes = self.generator.uses_image_statistics or self.mode == "batch_statistics"
         self.network = copy.deepcopy(self.generator)
         if settings.compute.accelerate:
@@ -113,6 +113,16 @@ class Predictor:
             f"tile_px = {self.settings.tile_px} is not used: the network normalises by statistics of the whole plane "
             f"({why}), and tiles would show. Where whole planes need too much memory, crop the volume in y and x."
         ]
+
+    def _context(self) -> int:
+        """Slices on each side that the network is given, by its channels; InputError where these do not fit."""
+        channels = self.generator.in_channels - self.family.extra_channels
+        if channels % self.scans or channels < self.scans:
+            raise InputError(
+                f"model.json: generator.in_channels = {self.generator.in_channels} does not fit {self.scans} scans "
+                "(further_scans), which have as many slices each. Make the model again."
+            )
+        return (channels // self.scans - 1) // 2
 
     @property
     def further_ranges(self) -> tuple[IntensityRange, ...]:

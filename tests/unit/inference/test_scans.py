@@ -140,6 +140,13 @@ def test_scans_in_the_wrong_order_are_named(capsys: pytest.CaptureFixture[str]) 
     assert "far outside" not in capsys.readouterr().err
 
 
+def test_a_description_whose_scans_do_not_fit_its_network_is_refused() -> None:
+    loaded = filter_model()
+    hostile = {**loaded.description, "further_scans": loaded.description["further_scans"] * 2}
+    with pytest.raises(InputError, match="in_channels = 2 does not fit 3 scans"):
+        predictor(LoadedModel(loaded.generator, hostile))
+
+
 def test_an_ensemble_needs_models_of_the_same_scans() -> None:
     two, one = predictor(filter_model()), predictor(filter_model(scans=1))
     first, second = scans()

@@ -14,9 +14,11 @@ from small_data import blurred, sharp
 from txm2sem_core import io
 from txm2sem_core.config import DownsampleSettings, PatchesSettings, RegisterSettings, parse_settings
 from txm2sem_core.errors import InputError
+from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.io import PatchStore
 from txm2sem_core.patches.downsample import downsample_patches
 from txm2sem_core.patches.extract import extract_patches
+from txm2sem_core.patches.slices import slices_of_pair
 from txm2sem_core.registration import register_pairs
 from txm2sem_core.samples.pairs import list_pairs
 from txm2sem_core.samples.table import Sample
@@ -115,6 +117,20 @@ def test_a_patch_has_all_slices_of_the_first_scan_then_all_of_the_second(made: M
     np.testing.assert_array_equal(unit[:3], store.txm_range.to_unit(patch[:3].astype(np.uint8)))
     np.testing.assert_array_equal(unit[3:], store.further_ranges[0].to_unit(patch[3:]))
     np.testing.assert_array_equal(store.of_scans(1).txm_patch(row.pair, row.y, row.x, 1), pair.txm[here])
+
+
+def test_a_sought_plane_cuts_all_scans_alike(made: Made) -> None:
+    """A plane that lies in a slice of the volume: its pixels are those of the slices, of both scans."""
+    volume = open_sample_volume(made.sample(), made.folder)
+    grid = np.array([[1.0, 0, 0, 4], [0, 1, 0, 7], [0, 0, 1, 5]])  # pixel (x, y, n, 1) to voxel (x, y, z)
+    here = slice(7, 7 + 20), slice(4, 4 + 30)
+    row = pd.DataFrame([{"pair": "000", "grid": io.plane_as_text(grid)}]).itertuples()
+    settings = PatchesSettings(context=2)
+    stacks, positions = slices_of_pair(made.folder, next(row), Slice(made.scans[0][5][here]), volume, settings, 1.0)
+    assert positions == []
+    for stack, scan in zip(stacks, made.scans, strict=True):
+        for slice_, z in zip(stack, range(3, 8), strict=True):
+            np.testing.assert_allclose(slice_.image, scan[z][here], atol=1e-4)
 
 
 def test_what_a_further_scan_did_not_measure_is_left_out(made: Made) -> None:
