@@ -17,7 +17,7 @@ from txm2sem_core import io
 from txm2sem_core.checkpoint import LoadedModel, save_model
 from txm2sem_core.cli import app
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.inference import EnsemblePredictor, Predictor, predict_volume
+from txm2sem_core.inference import EnsemblePredictor, Predictor, coherence, predict_volume
 from txm2sem_core.inference.ensemble import _check_alike
 from txm2sem_core.inference.streaming import prepared_slices, with_context
 from txm2sem_core.intensity import IntensityRange, Preparation
@@ -156,6 +156,18 @@ def test_an_ensemble_needs_models_of_the_same_scans() -> None:
     assert not spread.any()
     with pytest.raises(ConfigError, match="must agree in their number of TXM scans"):
         _check_alike(Path("two"), two, Path("one"), one)
+
+
+@pytest.mark.parametrize("context", [0, 1])
+def test_samples_are_held_together_by_slabs_of_all_scans(context: int) -> None:
+    """What the noise is fitted by is given to the network as any other slice is."""
+    arrays = scans()
+    first, second = map(io.Volume.of_array, arrays)
+    field = FieldOfView(io.with_further(first, [second]))
+    pair = coherence._adjacent(random_predictor(context), field, 2)
+    for slab, z in ((pair.here, 2), (pair.there, 3)):
+        around = slice(z - context, z + context + 1)
+        np.testing.assert_array_equal(slab, np.concatenate([array[around] for array in arrays]))
 
 
 def test_the_command_takes_further_scans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

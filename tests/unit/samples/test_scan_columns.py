@@ -15,6 +15,7 @@ from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.samples.feasibility import check_feasible, check_sample
 from txm2sem_core.samples.files import SampleFiles
 from txm2sem_core.samples.pairs import list_pairs, pair_files
+from txm2sem_core.samples.stated_sizes import contradictions
 from txm2sem_core.samples.table import Sample, parse_sample, read_samples
 from txm2sem_core.samples.volume import open_sample_volume, volume_files
 
@@ -142,6 +143,16 @@ def test_scans_on_different_grids(folder: Path) -> None:
     io.write_tiff(folder / "volume_2.tif", SCANS[1][1:].astype(np.uint16))
     with pytest.raises(InputError, match=r"volume_2.tif has the shape \(4, 40, 48\) and .*volume.tif \(5, 40, 48\)"):
         open_sample_volume(sample_of(folder), folder)
+
+
+def test_another_pixel_size_of_a_further_scan_is_said(folder: Path) -> None:
+    assert contradictions(sample_of(folder), folder) == []
+    io.write_tiff(folder / "volume_2.tif", SCANS[1].astype(np.uint16), (30.0, 40.0, 40.0))
+    io.write_tiff(folder / "txm_2/001.tif", SCANS[1][1].astype(np.uint16), (30.0, 50.0, 50.0))
+    said = [each.text for each in contradictions(sample_of(folder), folder)]
+    assert ["50 nm" in text or "50, 50 nm" in text for text in said] == [True, False]
+    assert "txm_2/001.tif" in said[0]
+    assert "volume_2.tif" in said[1]
 
 
 def test_bit_depths_that_differ_within_a_scan(folder: Path) -> None:
