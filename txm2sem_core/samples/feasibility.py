@@ -233,18 +233,17 @@ def _check_scans(config: Config, sample: Sample) -> None:
     scans = sample.scans(config.phantom_of(sample.sample))
     if scans == 1:
         return
-    for name in config.trained:
-        variant = config.variant(name)
-        if variant.factor > 1:
-            raise ConfigError(
-                f"variants.{name}: it learns from a coarser TXM (factor {variant.factor}), which takes one scan, but "
-                f"sample {sample.sample} has {scans}. Leave the variant out, or the further scans."
-            )
-        if variant.z_penalty.stack:
-            raise ConfigError(
-                f"variants.{name}.z_penalty.stack: this penalty compares slices of one scan, but sample "
-                f"{sample.sample} has {scans}. Set z_penalty.stack to 0, or leave the further scans out."
-            )
+    variants = {name: config.variant(name) for name in config.trained}
+    if coarse := [name for name, variant in variants.items() if variant.factor > 1]:
+        raise ConfigError(
+            f"variants {', '.join(coarse)}: they learn from a coarser TXM (factor), which takes one scan, but sample "
+            f"{sample.sample} has {scans}. Leave them out (leave_out: [{', '.join(coarse)}]), or the further scans."
+        )
+    if stacked := [name for name, variant in variants.items() if variant.z_penalty.stack]:
+        raise ConfigError(
+            f"variants {', '.join(stacked)}, key z_penalty.stack: this penalty compares slices of one scan, but sample "
+            f"{sample.sample} has {scans}. Set it to 0, or leave the further scans out."
+        )
 
 
 def check_labels(config: Config, sample: Sample, raw: Path) -> None:
