@@ -12,6 +12,7 @@ import pytest
 from txm2sem_core import io
 from txm2sem_core.config import Config, Runs, load_config
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.report.gather import _of_scans
 from txm2sem_core.samples.feasibility import check_feasible, check_sample
 from txm2sem_core.samples.files import SampleFiles
 from txm2sem_core.samples.pairs import list_pairs, pair_files
@@ -153,6 +154,11 @@ def test_another_pixel_size_of_a_further_scan_is_said(folder: Path) -> None:
     assert ["50 nm" in text or "50, 50 nm" in text for text in said] == [True, False]
     assert "txm_2/001.tif" in said[0]
     assert "volume_2.tif" in said[1]
+
+
+def test_the_report_says_how_many_scans_networks_see() -> None:
+    assert _of_scans({}) == ""
+    assert "Learned variants see 2 TXM scans of the rock" in _of_scans({"further_ranges": [{"low": 0, "high": 1}]})
 
 
 def test_bit_depths_that_differ_within_a_scan(folder: Path) -> None:
