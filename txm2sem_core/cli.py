@@ -21,6 +21,7 @@ from txm2sem_core.commands.options import (
     Draw,
     DropoutSeed,
     ExportFormat,
+    Further,
     Models,
     OmeZarr,
     Overwrite,
@@ -79,6 +80,7 @@ def predict(
         Path, typer.Option(help="TXM volume: TIFF, folder of slices, OME-Zarr, HDF5 (file.h5:/dataset), MRC, .txm.")
     ],
     output: Annotated[Path, to_write("What to write: NAME.ome.zarr or NAME.tif.")],
+    further: Further = None,
     device: Device = "auto",
     tile: Tile = None,
     precision: Precision = None,
@@ -125,7 +127,7 @@ def predict(
     check_voxel_size(voxel_size_nm)
     from txm2sem_core import inference
     from txm2sem_core.checkpoint import load_model
-    from txm2sem_core.io import MARK, check_output, check_share, open_volume, with_mask, write_json
+    from txm2sem_core.io import MARK, check_output, check_share, open_volume, with_further, with_mask, write_json
 
     part = parse_slab(slab)
     if slab_report is not None and part is None:
@@ -133,11 +135,11 @@ def predict(
     if digest is not None and part is not None:
         raise ConfigError("--digest: a slab is no whole volume. Leave it to the call that closes the volume.")
     several = len(model) > 1 or samples > 0
-    read = [*model, input, measured, calibration, *(plugin or ())]
+    read = [*model, input, *(further or ()), measured, calibration, *(plugin or ())]
     inference.check_volume_output(output, read, several=several)
     if slab_report is not None:
         check_output([*read, output], files=[slab_report])
-    source = open_volume(input)
+    source = with_further(open_volume(input), map(open_volume, further or ()))
     set_threads(threads)
     load_plugins(plugin)
     predictor: inference.Predictor | inference.EnsemblePredictor

@@ -161,6 +161,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("phantom.misfit_px", 1, EVERYTHING),
     ("phantom.psf_fwhm_nm", [100, 90, 90], EVERYTHING),
     ("phantom.photons", 1000, EVERYTHING),
+    ("phantom.further_photons", 1000, EVERYTHING),
     ("phantom.sem_electrons", 90, EVERYTHING),
     ("phantom.milled.slices", 1, EVERYTHING),
     ("phantom.milled.tilt_deg", 5, EVERYTHING),
@@ -485,6 +486,7 @@ def test_every_row_of_the_documentation_is_tested() -> None:
             missing += [
                 f"{prefix}{key}" for key in re.findall(r"`([\w.]+)`", cell) if not _is_tested(f"{prefix}{key}", tested)
             ]
-    # paths: the tests above change what they lead to; equalisation is refused beside super-resolution, as here; the
-    # phantom's super-resolution must be the one of the sample table
-    assert missing == ["samples", "figures", "results_dir", "phantom.super_resolution", "patches.txm.equalise"]
+    # paths: the tests above change what they lead to; equalisation and further scans are refused beside
+    # super-resolution, as here; the phantom's super-resolution must be the one of the sample table
+    refused = ["phantom.super_resolution", "phantom.further_energies_kev", "patches.txm.equalise"]
+    assert missing == ["samples", "figures", "results_dir", *refused]

@@ -71,6 +71,16 @@ class Histograms(Settings):
     txm: DistributionValues
 
 
+class FurtherScan(Settings):
+    """Of a further scan of the rock, what `normalisation`, `histograms` and `txm_dtype` are of the first."""
+
+    model_config = STRICT
+
+    range: Range
+    histogram: DistributionValues
+    dtype: Dtype | None = None
+
+
 class Generator(BaseModel):
     """Arguments of `build_generator`; it knows which names there are, and refuses other arguments."""
 
@@ -106,6 +116,7 @@ class Description(BaseModel):
     generator: Generator
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     normalisation: Ranges | None = None
+    further_scans: Annotated[list[FurtherScan], Field(max_length=8)] = []
     preparation: Prepared = Prepared()
     histograms: Histograms | None = None
     sem_dtype: Dtype = "uint8"

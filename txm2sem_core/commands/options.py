@@ -107,6 +107,14 @@ VolumeMeasured = Annotated[
         "Found if not given.",
     ),
 ]
+Further = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option(
+        "--further",
+        help="A further scan of the same rock on the grid of --input, for a model that was trained on several; once "
+        "for each, in the order of the sample table.",
+    ),
+]
 SliceMeasured = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(help="Mask of what was measured of that slice: not zero = measured. Found if not given."),

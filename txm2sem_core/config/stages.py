@@ -56,6 +56,12 @@ class PhantomSettings(Settings):
         "and lengths in pixels are then those of the FIB-SEM",
     )
     photons: Positive = setting(20000.0, "mean detected photons a projection pixel without sample")
+    further_energies_kev: Annotated[tuple[Positive, ...], Field(max_length=2)] = setting(
+        (),
+        "X-ray energies of further scans of the same rock, each with grey levels and noise of its own; what columns "
+        "`txm_2` and `txm_volume_2` are to a sample of your own",
+    )
+    further_photons: Positive = setting(20000.0, "as `photons`, of further scans")
     sem_electrons: Positive = setting(300.0, "mean detected electrons a pixel at full scale")
     milled: MilledSettings = MilledSettings()
 
@@ -68,6 +74,10 @@ class PhantomSettings(Settings):
             )
         if factor > 1 and self.milled.slices:
             raise ValueError("super_resolution above 1 does not go with milled.slices: those have pixels of their own")
+        if factor > 1 and self.further_energies_kev:
+            raise ValueError(
+                "super_resolution above 1 does not go with further_energies_kev: one scan alone can be finer"
+            )
         return self
 
     @property

@@ -26,7 +26,7 @@ class Left:
 
 # bytes, and files
 DISK = {
-    "make_phantom": (Linear(1 * MB, voxel=4.5, pair=5), Linear(10)),
+    "make_phantom": (Linear(1 * MB, voxel=4.5, further=2, pair=5), Linear(10)),
     "register_pairs": (Linear(0.1 * MB, pair=4), Linear(4)),
     "extract_patches": (Linear(0.1 * MB, store=1.0), Linear(3)),
     "downsample_patches": (Linear(0.1 * MB, store=0.8), Linear(3)),

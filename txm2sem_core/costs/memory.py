@@ -22,13 +22,13 @@ WORKSPACE = 1.6  # of what a training keeps for the gradients: what single layer
 
 # bytes; of `plane`, `voxel` and the like for each of them
 MEMORY = {
-    "make_phantom": Linear(190 * MB, plane=20, voxel=14),
+    "make_phantom": Linear(190 * MB, plane=20, voxel=14, further=4),
     "register_pairs": Linear(200 * MB, worker=80 * MB, worker_plane=85, sought=20),
     "extract_patches": Linear(130 * MB, plane=20, store=1.4),
     "downsample_patches": Linear(120 * MB, plane=60),
     "downsample_volume": Linear(120 * MB, plane=120),
     "learn_forward_model": Linear(170 * MB, middle=600, pair_middle=20),
-    "predict": Linear(420 * MB, plane=250),
+    "predict": Linear(420 * MB, plane=250, further_plane=40),
     "train": Linear(430 * MB, plane=20, store=1.0),
     "fit_baseline": Linear(420 * MB, plane=50, store=2.7),
     "measure_patches": Linear(170 * MB, plane=60),

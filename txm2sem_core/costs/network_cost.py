@@ -18,10 +18,10 @@ UNKNOWN = NetworkCost(weights=2e9, activations=8e9, step_flops=2e13, voxel_flops
 _kept = Kept("network_costs", most=1000)
 
 
-def cost_of_variant(settings: TrainSettings, config: Config) -> NetworkCost:
-    """What the networks of a variant take; of a user's own that cannot be tried, more than any of ours."""
+def cost_of_variant(settings: TrainSettings, config: Config, scans: int = 1) -> NetworkCost:
+    """What a variant's networks take, of so many scans; of a user's own that cannot be tried, more than any of ours."""
     size_px = config.patches.size_px
-    key = f"{size_px} {_code(tuple(config.plugins))} {settings.canonical_json()}"
+    key = f"{size_px} {scans} {_code(tuple(config.plugins))} {settings.canonical_json()}"
     if (known := _kept.get(key)) is not None:
         return NetworkCost(**known)
     from txm2sem_core.costs.networks import network_cost
@@ -29,7 +29,7 @@ def cost_of_variant(settings: TrainSettings, config: Config) -> NetworkCost:
 
     load_plugins(config.plugins)
     try:
-        found = network_cost(settings, size_px)
+        found = network_cost(settings, size_px, scans)
     except Exception:  # whatever the user's code does with a batch of noise
         if settings.family in built_in() and settings.generator.name in BUILT_IN:
             raise

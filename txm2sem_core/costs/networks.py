@@ -29,22 +29,23 @@ PLANE_PX = 256
 TRIED_PX = 64  # of a patch, where the network takes it; what is kept grows with its area
 
 
-def network_cost(settings: TrainSettings, size_px: int) -> NetworkCost:
+def network_cost(settings: TrainSettings, size_px: int, scans: int = 1) -> NetworkCost:
     """Count by one step, and one prediction, of thinner networks on two small patches.
 
     Args:
         settings: of the variant; not of a baseline.
         size_px: side of a FIB-SEM patch.
+        scans: of the rock, that there are.
     """
     thin = _thinner(settings)
     side = _smaller_side(settings, size_px)
-    family, learner = _learner(thin)
+    family, learner = _learner(thin, scans)
     kept = _LiveBytes()
     with torch.autograd.graph.saved_tensors_hooks(kept.pack, kept.unpack):
         learner.step(random_batch(family, side, TRIED_BATCH))
     networks = [each for each in (learner.generator, learner.discriminator) if each is not None]
     weights = sum(parameter.nbytes for network in networks for parameter in network.parameters())
-    step, prediction = _operations(thin, side)
+    step, prediction = _operations(thin, side, scans)
     wider = settings.generator.width / thin.generator.width
     pixels = settings.batch_size / TRIED_BATCH * (size_px / side) ** 2
     return NetworkCost(
@@ -55,15 +56,15 @@ def network_cost(settings: TrainSettings, size_px: int) -> NetworkCost:
     )
 
 
-def _learner(thin: TrainSettings) -> tuple[Family, Learner]:
-    family = family_of(thin)
+def _learner(thin: TrainSettings, scans: int) -> tuple[Family, Learner]:
+    family = family_of(thin, scans)
     return family, family.learner(0, torch.device("cpu"))
 
 
-def _operations(thin: TrainSettings, side: int) -> tuple[float, float]:
+def _operations(thin: TrainSettings, side: int, scans: int) -> tuple[float, float]:
     """Of one step and of one predicted patch, by PyTorch's own layers: kernels for a processor count otherwise."""
     plain = thin.model_copy(update={"compute": thin.compute.model_copy(update={"accelerate": False})})
-    family, learner = _learner(plain)
+    family, learner = _learner(plain, scans)
     step, prediction = _Operations(), _Operations()
     with step:
         learner.step(random_batch(family, side, TRIED_BATCH))
@@ -105,7 +106,7 @@ def random_batch(family: Family, size_px: int, patches: int) -> Batch:
     def noise(channels: int, side: int) -> Tensor:
         return torch.rand((patches, channels, side, side), generator=random) * 2 - 1
 
-    slices = 2 * settings.context + 1
+    slices = family.scans * (2 * settings.context + 1)
     given = slices if family.rules.samples else family.in_channels
     whole = torch.ones((patches, 1, size_px, size_px))
     classes = torch.randint(0, max(len(family.classes), 1), whole.shape, generator=random).to(torch.uint8)

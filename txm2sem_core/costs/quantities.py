@@ -85,7 +85,7 @@ class Job:
             return None
         from txm2sem_core.costs.network_cost import cost_of_variant  # which may load PyTorch
 
-        return cost_of_variant(self.variant, self.config)
+        return cost_of_variant(self.variant, self.config, self.sizes.scans)
 
     @property
     def network_flops(self) -> float:
@@ -107,6 +107,8 @@ class Linear:
         worker: for each thread.
         worker_plane: for each thread and pixel of a TXM slice.
         voxel: for each voxel of the TXM volume.
+        further: for each voxel of further scans.
+        further_plane: for each pixel of a slice of further scans.
         sought: for each voxel of the TXM volume that is held where planes are sought in it.
         pair: for each pixel of all pairs.
         denoised: for each pixel of the slices that a training denoises.
@@ -124,6 +126,8 @@ class Linear:
     worker: float = 0.0
     worker_plane: float = 0.0
     voxel: float = 0.0
+    further: float = 0.0
+    further_plane: float = 0.0
     sought: float = 0.0
     pair: float = 0.0
     denoised: float = 0.0
@@ -144,6 +148,8 @@ class Linear:
             "worker": job.threads,
             "worker_plane": job.threads * plane,
             "voxel": job.sizes.voxels,
+            "further": job.sizes.voxels * (job.sizes.scans - 1),
+            "further_plane": plane * (job.sizes.scans - 1),
             "sought": job.sizes.sought_voxels,
             "pair": job.sizes.pairs * plane,
             "denoised": job.denoised_px,

@@ -26,8 +26,9 @@ class Sizes:
         pairs: how many.
         plane: Y and X of the largest slice of them.
         volume: Z, Y and X of the TXM volume; None where there is none.
-        txm_bytes, sem_bytes: of a pixel.
+        txm_bytes, sem_bytes: of a pixel, in all scans together.
         sought: whether the planes of its FIB-SEM slices are sought in the volume.
+        scans: of the rock.
     """
 
     pairs: int
@@ -36,6 +37,7 @@ class Sizes:
     txm_bytes: int = 2
     sem_bytes: int = 1
     sought: bool = False
+    scans: int = 1
 
     @property
     def plane_px(self) -> int:
@@ -71,18 +73,25 @@ def sizes_of(sample: Sample, phantom: PhantomSettings, raw: Path) -> Sizes:
     """
     if sample.source == "phantom":
         depth, height, width = phantom.shape
-        return Sizes(len(pair_slices(depth, phantom.pair_every)), (height, width), phantom.shape)
+        scans = sample.scans(phantom)
+        slices = len(pair_slices(depth, phantom.pair_every))
+        return Sizes(slices, (height, width), phantom.shape, txm_bytes=2 * scans, scans=scans)
     pairs = list_pairs(sample, raw)
     kinds = [(pair.txm_kind(), io.image_kind(pair.sem)) for pair in pairs]
     shapes = [shape for pair in kinds for shape, _ in pair]
     largest = max(shapes, key=math.prod)
     volume = open_sample_volume(sample, raw)
     (_, txm), (_, sem) = kinds[0]
+    if sample.sought:
+        further = [scan.dtype for scan in volume.further] if volume is not None else []
+    else:
+        further = [io.image_kind(slice_)[1] for slice_ in pairs[0].further]
     return Sizes(
         len(pairs),
         (largest[0], largest[1]),
         None if volume is None else volume.shape,
-        np.dtype(txm).itemsize,
+        sum(np.dtype(each).itemsize for each in (txm, *further)),
         np.dtype(sem).itemsize,
         sample.sought,
+        1 + len(further),
     )

@@ -132,6 +132,7 @@ def portable(folder: Path) -> Portable:
         "its TXM slices are prepared before (patches.equalise, patches.contrast), which the network does not do": not (
             Preparation(**description.get("preparation", {})).is_none
         ),
+        "it predicts from several TXM scans, and an exported network takes one": family.scans > 1,
         "it predicts with the statistics and the dropout of training (inference_mode: batch_statistics)": (
             description["inference_mode"] != "evaluation"
         ),

@@ -28,6 +28,8 @@ class Family:
 
     Attributes:
         name: in the settings; `register_family` sets it, and `rules`.
+        scans: of the rock, whose slices the network is given: [scans (2 context + 1), Y, X], all slices of the first
+            scan, then all of the second, and so on.
         extra_channels: of the input, beside the TXM slices.
         classes: the meaning of the predicted class numbers; empty for grey levels.
         needs_sem: it predicts from a FIB-SEM slice with its mask of charge, and not from a volume.
@@ -44,15 +46,21 @@ class Family:
         ("validation_ssim", "SSIM", ".4f"),
     )
 
+    scans: int = 1
+
     def __init__(self, settings: TrainSettings) -> None:
         self.settings = settings
+
+    def seen_of(self, scans: int) -> int:
+        """How many of so many scans its networks are given, from the first on: all, or one if they are fitted."""
+        return scans if self.rules.trained else 1
 
     # --- networks
 
     @property
     def in_channels(self) -> int:
         """Channels that the generator is given."""
-        return 2 * self.settings.context + 1 + self.extra_channels
+        return self.scans * (2 * self.settings.context + 1) + self.extra_channels
 
     @property
     def out_channels(self) -> int:

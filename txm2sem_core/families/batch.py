@@ -11,7 +11,8 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Patches in [-1, 1]: TXM [B, C, s/f, s/f], SEM [B, 1, s, s], and where both count, mask [B, 1, s, s].
+    """Patches in [-1, 1]: TXM [B, C, s/f, s/f] (slabs as of `PatchStore.txm_patch`), SEM [B, 1, s, s], and where
+    both count, mask [B, 1, s, s].
 
     Where asked or known: `stack` [B, C + 1, s/f, s/f], TXM slices from elsewhere, for the penalty of that name;
     `classes` [B, 1, s, s], uint8; `judged` [B, 1, s, s], where alone a prediction is scored.

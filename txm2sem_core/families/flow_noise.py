@@ -49,7 +49,7 @@ def draw_patches(network: Flow, store: PatchStore, context: int, mode: str) -> l
     with inference(network, mode):
         for row in chosen.to_dict("records"):
             patch = store.txm_patch(row["pair"], row["y"], row["x"], context)
-            txm = torch.from_numpy(store.txm_range.to_unit(patch))[None]
+            txm = torch.from_numpy(store.slab_range.to_unit(patch))[None]
             noise = torch.randn((1, 1, *txm.shape[2:]), generator=random)
             made = network(torch.cat([txm, noise], dim=1).to(device))[0, 0].cpu().numpy()
             true = store.sem_range.to_unit(store.sem_patch(row["pair"], row["y"], row["x"]))

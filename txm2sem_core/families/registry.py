@@ -62,13 +62,20 @@ def family_names() -> list[str]:
     return sorted(name for name, family in _families.items() if family.__module__ in sys.modules)
 
 
-def family_of(settings: TrainSettings) -> Family:
-    """The family of a variant; ConfigError where there is none of this name."""
-    return _named(settings.family)(settings)
+def family_of(settings: TrainSettings, scans: int = 1) -> Family:
+    """The family of a variant; ConfigError where there is none of this name.
+
+    Args:
+        settings: of the variant.
+        scans: of the rock, that there are; it may look at the first alone (`Family.seen_of`).
+    """
+    family = _named(settings.family)(settings)
+    family.scans = family.seen_of(scans)
+    return family
 
 
 def learner_of(settings: TrainSettings, seed: int, device: torch.device) -> Learner:
-    """Fresh networks and optimisers of a variant; ConfigError for a baseline."""
+    """Fresh networks and optimisers of a variant, for one scan; ConfigError for a baseline."""
     return family_of(settings).learner(seed, device)
 
 
@@ -90,14 +97,16 @@ def family_of_model(description: Mapping[str, Any]) -> Family:
             f"the model's {unknown_family(name, family_names())}{made} Give its file by --plugin, or under plugins in "
             "the config."
         )
-    values = description.get("settings")
+    values, scans = description.get("settings"), 1 + len(description.get("further_scans") or ())
     if not values:
-        return _named(name)(TrainSettings.model_construct(family=name))
+        return family_of(TrainSettings.model_construct(family=name))
     try:
         settings = validated(TrainSettings, known_keys(TrainSettings, values), "settings", "model.json")
     except ConfigError as error:
         raise InputError(str(error).replace("config/README.md describes this key.", "Make the model again.")) from error
-    return _named(name)(settings)
+    family = _named(name)(settings)
+    family.scans = scans
+    return family
 
 
 def family_file(family: str) -> Path | None:

@@ -70,6 +70,10 @@ class Segmentation(Feedforward):
         """The most probable class, uint8."""
         return output.argmax(axis=0).astype(np.uint8)
 
+    def seen_of(self, scans: int) -> int:
+        """All scans, or of FIB-SEM slices the one image there is."""
+        return 1 if self._from_sem else super().seen_of(scans)
+
     def input_range(self, txm_range: IntensityRange, sem_range: IntensityRange) -> IntensityRange:
         """That of the slice that is segmented."""
         return sem_range if self._from_sem else txm_range

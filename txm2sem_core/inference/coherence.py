@@ -159,13 +159,17 @@ def _adjacent(predictor: Predictor, field: FieldOfView, z: int) -> AdjacentSlice
     context = predictor.context
     numbers = [min(max(n, 0), depth - 1) for n in range(z - context, z + context + 2)]
     cut = centred(height, WINDOW_PX), centred(width, WINDOW_PX)
-    slab = field.volume.read(numbers[0], numbers[-1] + 1)
-    prepared = [
-        predictor.preparation.apply(field.filled(plane, field.of(plane, numbers[0] + n)))[cut]
-        for n, plane in enumerate(slab)
-    ]
-    planes = [prepared[number - numbers[0]] for number in numbers]
-    return AdjacentSlices(z, np.stack(planes[:-1]), np.stack(planes[1:]))
+    here, there = [], []
+    for scan in field.scans:
+        slab = scan.volume.read(numbers[0], numbers[-1] + 1)
+        prepared = [
+            predictor.preparation.apply(scan.filled(plane, scan.of(plane, numbers[0] + n)))[cut]
+            for n, plane in enumerate(slab)
+        ]
+        planes = [prepared[number - numbers[0]] for number in numbers]
+        here += planes[:-1]
+        there += planes[1:]
+    return AdjacentSlices(z, np.stack(here), np.stack(there))
 
 
 def _samples(predictor: Predictor, noise: VoxelNoise, pair: AdjacentSlices) -> list[NDArray[np.float32]]:

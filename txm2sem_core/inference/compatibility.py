@@ -6,6 +6,7 @@ and could mislead gets a warning. For volumes see also `input_checks`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from txm2sem_core import io
 from txm2sem_core.errors import InputError, print_warnings
 from txm2sem_core.inference.ensemble import EnsemblePredictor
 from txm2sem_core.inference.input_checks import TOLERATED_SHARE, input_warnings, share_far_beyond, size_warnings
+from txm2sem_core.inference.learnt import LearntScan
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.intensity import IntensityRange
 from txm2sem_core.intensity.histograms import Histogram, thinned
@@ -38,6 +40,12 @@ def store_for(predictor: AnyPredictor, patches: Path) -> PatchStore:
         raise InputError(
             f"{patches}: the patches' context is {store.context}, the model's {predictor.context}. Raise it."
         )
+    if store.scans < predictor.scans:
+        raise InputError(
+            f"{patches}: the patches are of {store.scans} TXM scan{'s' * (store.scans > 1)}, but the model predicts "
+            f"from {predictor.scans}. Give patches of as many, or another model."
+        )
+    store = store.of_scans(predictor.scans)
     if trained.get("patches_sha256") == store.digest:
         return store
     if store.sem_dtype != np.dtype(trained["sem_dtype"]):
@@ -63,14 +71,20 @@ def _store_warnings(predictor: AnyPredictor, store: PatchStore, source: str) -> 
     z_nm, y_nm, x_nm = store.voxel_size_nm
     f = store.factor  # the store states the size of the finer FIB-SEM
     size = (z_nm, None if y_nm is None else y_nm * f, None if x_nm is None else x_nm * f)
-    patches = (store.txm_patch(*position, 0)[0] for position in positions)
-    seen = [patch[measured(patch)] for patch in patches]
+    patches = [store.txm_patch(*position, 0) for position in positions]
+    names = [f"{source} (scan {number})" if store.scans > 1 else source for number in range(1, store.scans + 1)]
+    seen = [[patch[scan][measured(patch[scan])] for patch in patches] for scan in range(store.scans)]
+    types = [slices.dtype for slices in first.scans]
     targets = [store.sem_patch(*position)[store.mask_patch(*position)] for position in positions]
     sem_range = IntensityRange(**predictor.description["normalisation"]["sem"])
     return [
-        *(depth_warnings(predictor, first.txm.dtype, source) if store.preparation.is_none else []),
+        *(depth_warnings(predictor, types, names) if store.preparation.is_none else []),
         *size_warnings(predictor, source, size),
-        *(_unlike_training(predictor, seen, f"TXM patches of {source}") if sees_txm(predictor) else []),
+        *(
+            _unlike_training(predictor, seen, [f"TXM patches of {name}" for name in names])
+            if sees_txm(predictor)
+            else []
+        ),
         *range_warnings(np.concatenate(targets), sem_range, f"the FIB-SEM patches of {source}", "FIB-SEM"),
     ]
 
@@ -80,16 +94,16 @@ def sees_txm(predictor: AnyPredictor) -> bool:
     return predictor.txm_range == IntensityRange(**predictor.description["normalisation"]["txm"])
 
 
-def depth_warnings(predictor: AnyPredictor, dtype: np.dtype, source: str) -> list[str]:
-    """Whole numbers of another bit depth than the training TXM slices' (where the model says it)."""
-    trained = predictor.description.get("txm_dtype")
-    if trained is None or not sees_txm(predictor):
+def depth_warnings(predictor: AnyPredictor, types: Sequence[np.dtype], sources: Sequence[str]) -> list[str]:
+    """Whole numbers of another bit depth than the training TXM slices' (where the model says it), scan by scan."""
+    if not sees_txm(predictor):
         return []
-    if np.dtype(trained).kind not in "iu" or dtype.kind not in "iu" or dtype == np.dtype(trained):
-        return []
+    learnt = [scan.dtype for scan in predictor.learnt_scans]
     return [
         f"{source} is {dtype}, but the model was trained on {trained} TXM slices: the same grey level means another "
         "intensity. Export it with the same bit depth and scale as the training slices."
+        for dtype, trained, source in zip(types, learnt, sources, strict=False)
+        if trained is not None and trained.kind in "iu" and dtype.kind in "iu" and dtype != trained
     ]
 
 
@@ -105,15 +119,22 @@ def range_warnings(pixels: np.ndarray, trained: IntensityRange, source: str, kin
     ]
 
 
-def _unlike_training(predictor: AnyPredictor, seen: list[np.ndarray], source: str) -> list[str]:
-    """Measured pixels of some planes with a joint histogram unlike that of the training slices."""
-    trained = predictor.txm_distribution if sees_txm(predictor) else None
+def _unlike_training(predictor: AnyPredictor, seen: Sequence[list[np.ndarray]], sources: Sequence[str]) -> list[str]:
+    """Measured pixels of some planes of each scan with a joint histogram unlike that of its training slices."""
+    scans = zip(seen, sources, predictor.learnt_scans, strict=True)
+    return [warning for each in scans for warning in _scan_unlike_training(predictor, *each)]
+
+
+def _scan_unlike_training(
+    predictor: AnyPredictor, seen: list[np.ndarray], source: str, learnt: LearntScan
+) -> list[str]:
+    trained = learnt.distribution if sees_txm(predictor) else None
     if not any(pixels.size for pixels in seen):
         return [f"nothing was measured in {source}: they are blank."]
     if trained is None:
-        return range_warnings(np.concatenate(seen), predictor.txm_range, source, "TXM")
+        return range_warnings(np.concatenate(seen), learnt.range, source, "TXM")
     apart = trained.distance(
-        sum((Histogram.of_pixels(predictor.txm_range.to_unit(pixels)) for pixels in seen), Histogram.empty())
+        sum((Histogram.of_pixels(learnt.range.to_unit(pixels)) for pixels in seen), Histogram.empty())
     )
     if apart <= trained.limit:
         return []
@@ -129,8 +150,8 @@ def volume_warnings(predictor: AnyPredictor, field: FieldOfView, voxel_size_nm: 
     source = field.volume
     return [
         *input_warnings(predictor, field, voxel_size_nm),
-        *depth_warnings(predictor, source.dtype, source.source),
-        *_no_txm(source),
+        *depth_warnings(predictor, [scan.dtype for scan in source.scans], [scan.source for scan in source.scans]),
+        *(warning for scan in source.scans for warning in _no_txm(scan)),
     ]
 
 
@@ -155,9 +176,9 @@ def slices_unlike_training(predictor: AnyPredictor, field: FieldOfView) -> list[
     """
     positions = sampled_slices(field.volume)
     positions = positions[1:-1] or positions  # the ends of a sample differ
-    seen = [_measured_pixels(predictor, field, z) for z in positions]
+    seen = [[_measured_pixels(predictor, scan, z) for z in positions] for scan in field.scans]
     shown = ", ".join(map(str, positions))
-    return _unlike_training(predictor, seen, f"slices z = {shown} of {field.volume.source}")
+    return _unlike_training(predictor, seen, [f"slices z = {shown} of {scan.volume.source}" for scan in field.scans])
 
 
 def _measured_pixels(predictor: AnyPredictor, field: FieldOfView, z: int) -> np.ndarray:

@@ -41,6 +41,7 @@ class EnsemblePredictor:
         self.txm_range, self.sem_dtype = first.txm_range, first.sem_dtype
         self.preparation = first.preparation
         self.txm_distribution = first.txm_distribution
+        self.scans, self.learnt_scans = first.scans, first.learnt_scans
         self.description = first.description
 
     def predict_plane(self, txm: np.ndarray, z: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -142,7 +143,9 @@ def _check_alike(first_path: Path, first: Predictor, path: Path, member: Predict
     for what, name in (
         ("factor", "factor"),
         ("context", "context"),
+        ("scans", "number of TXM scans"),
         ("txm_range", "TXM intensity range"),
+        ("further_ranges", "intensity ranges of further scans"),
         ("preparation", "preparation of the TXM"),
         ("sem_range", "SEM intensity range"),
         ("sem_dtype", "SEM dtype"),

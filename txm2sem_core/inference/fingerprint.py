@@ -37,7 +37,7 @@ def result_digest(model: Mapping[str, Any], source: Volume, output: Mapping[str,
 
     It is the same after a copy of the input, so a finished volume holds it, beside a digest of these voxels.
     """
-    kind = [list(source.shape), str(source.dtype)]
+    kind = [list(source.shape), *(str(scan.dtype) for scan in source.scans)]
     return _digest_of([model, kind, output, code_digest("inference:predict_volume"), _libraries()])
 
 

@@ -34,7 +34,7 @@ class VolumeOutput(Protocol):
         """[Y, X], or [C, Y, X] with channels, in the SEM's dtype, and how many voxels were clipped to its bounds.
 
         Args:
-            txm: [2 context + 1, Y, X], a slice with its context.
+            txm: [E (2 context + 1), Y, X], a slice with its context, of E scans one after the other.
             z: its number.
         """
 

@@ -20,9 +20,10 @@ from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.families import Images, family_of_model
 from txm2sem_core.families.voxel_noise import VoxelNoise
 from txm2sem_core.inference.fingerprint import network_digest
+from txm2sem_core.inference.learnt import LearntScan
 from txm2sem_core.inference.memory_budget import FEWEST_ROWS, activation_bytes, memory_budget, rows_at_once
 from txm2sem_core.inference.tiling import plan_tiles
-from txm2sem_core.intensity import IntensityRange, Preparation, TrainingDistribution
+from txm2sem_core.intensity import IntensityRange, Preparation, range_of_scans
 from txm2sem_core.io.units import padded_length
 from txm2sem_core.networks import Flow, ImageGenerator, inference
 from txm2sem_core.runtime.device import choose_device
@@ -46,6 +47,8 @@ class Predictor:
         whole_planes: the network normalises by statistics of its input (instance norm, or batch norm in the mode
             `batch_statistics`), so that a tile would differ from the whole plane. Then planes are never tiled.
         family: what it was trained in, which says how it predicts.
+        scans: of the rock that it predicts from, on one grid.
+        learnt_scans: what it has learnt of each of them.
         budget: bytes that a plane or tile may take in the network (`memory_budget`); less once they did not suffice.
         predicts_classes: what it predicts are numbers of classes from 0 on, and no grey levels.
         noise: what its samples are drawn by; None for a model that predicts one image.
@@ -70,15 +73,18 @@ class Predictor:
         self.noise: VoxelNoise | None = None
         self.draw(draw)
         ranges = [IntensityRange(**description["normalisation"][which]) for which in ("txm", "sem")]
-        self._trained_range, self.sem_range = ranges
+        self.sem_range = ranges[1]
         self.txm_range = self.family.input_range(*ranges)
-        known = (description.get("histograms") or {}).get("txm")
-        self.txm_distribution = None if known is None else TrainingDistribution.from_dict(known)
+        first = LearntScan.first(self.txm_range, description)
+        self.learnt_scans = first, *map(LearntScan.of, description.get("further_scans") or ())
+        self.txm_distribution = first.distribution
+        self._trained_range = range_of_scans(ranges[0], [scan.range for scan in self.learnt_scans[1:]])
         self.preparation = Preparation(**description.get("preparation", {}))
         self.sem_dtype = self.family.dtype(np.dtype(description["sem_dtype"]))
         self.mode: str = mode or description["inference_mode"]
         self.width: int = description["generator"].get("width", 1)
-        self.context = (self.generator.in_channels - self.family.extra_channels - 1) // 2
+        self.scans: int = self.family.scans
+        self.context = self._context()
         self.whole_planes = self.generator.uses_image_statistics or self.mode == "batch_statistics"
         self.network = copy.deepcopy(self.generator)
         if settings.compute.accelerate:
@@ -107,6 +113,21 @@ class Predictor:
             f"tile_px = {self.settings.tile_px} is not used: the network normalises by statistics of the whole plane "
             f"({why}), and tiles would show. Where whole planes need too much memory, crop the volume in y and x."
         ]
+
+    def _context(self) -> int:
+        """Slices on each side that the network is given, by its channels; InputError where these do not fit."""
+        channels = self.generator.in_channels - self.family.extra_channels
+        if channels % self.scans or channels < self.scans:
+            raise InputError(
+                f"model.json: generator.in_channels = {self.generator.in_channels} does not fit {self.scans} scans "
+                "(further_scans), which have as many slices each. Make the model again."
+            )
+        return (channels // self.scans - 1) // 2
+
+    @property
+    def further_ranges(self) -> tuple[IntensityRange, ...]:
+        """What the second scan and on are mapped by."""
+        return tuple(scan.range for scan in self.learnt_scans[1:])
 
     def draw(self, number: int) -> None:
         """From now on predict the sample of this number, from 1 on; ConfigError for another than 1 where none are."""
@@ -174,7 +195,8 @@ class Predictor:
         """Predict a plane of any size.
 
         Args:
-            txm: [C, Y, X], the slice with its neighbours in z, in TXM intensities.
+            txm: [C, Y, X], the slice with its neighbours in z, in TXM intensities; of several scans those of the first,
+                then those of the second, and so on.
             z: its number, from which the noise of samples follows.
 
         Returns:

@@ -50,6 +50,11 @@ def repair_files(repairer: Predictor, txm: Path, sem: Path, mask: Path, output: 
     io.check_output([txm, sem, mask], files=[output])
     if output.suffix.lower() not in (".tif", ".tiff"):
         raise ConfigError(f"{output}: the output must end in .tif.")
+    if repairer.scans > 1:
+        raise ConfigError(
+            f"--txm: the model repairs by {repairer.scans} TXM scans of the rock, and this command takes one. Train it "
+            "on one, or let the workflow repair the test slices."
+        )
     images = {"TXM": io.read_image(txm), "FIB-SEM": io.read_image(sem)}
     charged = io.read_mask(mask)
     for path, shape in ((txm, images["TXM"].shape), (mask, charged.shape)):
@@ -69,7 +74,7 @@ def repair_files(repairer: Predictor, txm: Path, sem: Path, mask: Path, output: 
         )
     prepared = repairer.preparation.apply(images["TXM"])
     looked_at = repairer.family.settings.repair_from != "sem"
-    warnings = depth_warnings(repairer, images["TXM"].dtype, str(txm)) if looked_at else []
+    warnings = depth_warnings(repairer, [images["TXM"].dtype], [str(txm)]) if looked_at else []
     warnings += range_warnings(prepared, repairer.txm_range, str(txm), "TXM") if looked_at else []
     warnings += range_warnings(images["FIB-SEM"][~charged], repairer.sem_range, str(sem), "FIB-SEM")
     warnings += size_warnings(repairer, str(sem), io.read_voxel_size_nm(sem) or UNKNOWN)

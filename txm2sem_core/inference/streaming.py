@@ -122,12 +122,12 @@ class PreparedSlice(NamedTuple):
 
     Attributes:
         z: its position.
-        plane: [Y, X], prepared; filled where nothing was measured.
-        mask: [Y, X], where it was measured; None: everywhere.
+        planes: [E, Y, X] of E scans, prepared; filled where nothing was measured.
+        mask: [Y, X], where all scans were measured; None: everywhere.
     """
 
     z: int
-    plane: np.ndarray
+    planes: np.ndarray
     mask: Mask | None
 
 
@@ -137,8 +137,8 @@ class SliceOfUnit(NamedTuple):
     Attributes:
         unit: the unit that it belongs to.
         z: its position.
-        txm: [2 context + 1, Y, X], the slice with its context.
-        mask: [Y, X], where the slice itself was measured; None: everywhere.
+        txm: [E (2 context + 1), Y, X], the slice with its context, of E scans one after the other.
+        mask: [Y, X], where the slice itself was measured, by all scans; None: everywhere.
     """
 
     unit: Unit
@@ -151,16 +151,28 @@ def prepared_slices(
     field: FieldOfView, units: list[Unit], context: int, preparation: Preparation
 ) -> Iterator[PreparedSlice]:
     """Every slice that `units` are predicted from, read once and prepared once, in order."""
-    source = field.volume
-    depth, height, width = source.shape
-    most = max(1, min(_MOST_SLICES, _READ_BYTES // (height * width * source.dtype.itemsize)))
+    depth, height, width = field.volume.shape
+    itemsize = sum(scan.volume.dtype.itemsize for scan in field.scans)
+    most = max(1, min(_MOST_SLICES, _READ_BYTES // (height * width * itemsize)))
     for start, stop in plan_reads(units, context, depth, most):
-        slab = source.read(start, stop)
+        slabs = [scan.volume.read(start, stop) for scan in field.scans]
         for z in range(start, stop):
-            plane = slab[z - start].copy()  # a view would keep all of the slab
-            mask = field.of(plane, z)
-            yield PreparedSlice(z, preparation.apply(field.filled(plane, mask)), mask)
-        del slab  # before the next is read
+            seen = [
+                _prepared(scan, slab[z - start].copy(), z, preparation)  # a view would keep all of the slab
+                for scan, slab in zip(field.scans, slabs, strict=True)
+            ]
+            masks = [mask for _, mask in seen if mask is not None]
+            known = np.logical_and.reduce(masks) if masks else None
+            yield PreparedSlice(z, np.stack([plane for plane, _ in seen]), known)
+        del slabs  # before the next are read
+
+
+def _prepared(
+    field: FieldOfView, plane: np.ndarray, z: int, preparation: Preparation
+) -> tuple[np.ndarray, Mask | None]:
+    """A slice [Y, X] of one scan as the network sees it, and where it was measured."""
+    mask = field.of(plane, z)
+    return preparation.apply(field.filled(plane, mask)), mask
 
 
 def with_context(slices: Iterator[PreparedSlice], units: list[Unit], context: int, depth: int) -> Iterator[SliceOfUnit]:
@@ -174,7 +186,8 @@ def with_context(slices: Iterator[PreparedSlice], units: list[Unit], context: in
             while wanted[-1] not in held:
                 slice_ = next(slices)
                 held[slice_.z] = slice_
-            yield SliceOfUnit(unit, z, np.stack([held[n].plane for n in wanted]), held[z].mask)
+            slab = np.stack([held[n].planes for n in wanted], axis=1)  # [E, 2 context + 1, Y, X]
+            yield SliceOfUnit(unit, z, slab.reshape(-1, *slab.shape[2:]), held[z].mask)
 
 
 def prefetched_slices(

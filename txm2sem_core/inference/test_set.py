@@ -42,12 +42,11 @@ def predict_test(
     if damage is not None:
         masks = np.stack(damage).astype(np.uint8) * 255
         io.write_tiff(output / "damage.tif", masks, store.voxel_size_nm, overwrite=overwrite)
-    middle = slice(store.context - predictor.context, store.context + predictor.context + 1)
     with io.atomic_path(output / "slices", overwrite=overwrite) as folder:
         folder.mkdir()
         for pair, z in {row["pair"]: row["z"] for row in rows}.items():
             whole = store.pairs[pair]
-            images = Images(whole.txm[middle], whole.sem, whole.charged)
+            images = Images(store.txm_slab(pair, predictor.context), whole.sem, whole.charged)
             plane = predictor.predict(predictor.with_noise(images, (z, 0, 0)))
             io.write_tiff(folder / f"{pair}.tif", to_dtype(plane, predictor.sem_dtype)[0], store.voxel_size_nm)
 
@@ -68,11 +67,10 @@ def predict_test_with_uncertainty(
     mean, spread = _patches_of(predictor, store, "test", name)
     io.write_tiff(output / "patches.tif", mean, store.voxel_size_nm, overwrite=overwrite)
     io.write_tiff(output / "spread.tif", spread, store.voxel_size_nm, overwrite=overwrite)
-    middle = slice(store.context - predictor.context, store.context + predictor.context + 1)
     with io.atomic_path(output / "slices", overwrite=overwrite) as folder:
         folder.mkdir()
         for pair in rows["pair"].unique():
-            plane, _ = predictor.predict_plane(store.pairs[pair].txm[middle])
+            plane, _ = predictor.predict_plane(store.txm_slab(pair, predictor.context))
             io.write_tiff(folder / f"{pair}.tif", to_dtype(plane, store.sem_dtype)[0], store.voxel_size_nm)
     fitted_on = {"patches": len(store.of_split("validation")), "pixels": pixels}
     description = {

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from txm2sem_core.geometry import Mask
+from txm2sem_core.inference.input_checks import histogram_key
 from txm2sem_core.inference.outputs import VolumeOutput
 from txm2sem_core.inference.streaming import SliceOfUnit
 from txm2sem_core.intensity.histograms import Histogram, thinned
@@ -28,9 +29,9 @@ class PredictedSlice:
 
     unit: Unit
     z: int
-    txm: np.ndarray  # [Y, X], the slice itself
+    txm: np.ndarray  # [E, Y, X], the slice itself in each of E scans
     measured: Mask | None  # [Y, X], where the TXM was measured; None: everywhere
-    histogram: Histogram  # of the measured pixels
+    histograms: tuple[Histogram, ...]  # of the measured pixels, of each scan
     voxels: np.ndarray  # [Y, X], or [C, Y, X] with channels
     clipped: int
 
@@ -44,14 +45,17 @@ def predict_slice(output: VolumeOutput, slice_: SliceOfUnit) -> PredictedSlice:
     unit, z, txm, mask = slice_
     predictor = output.predictor
     predictor.start_slice(z)
-    seen = np.ascontiguousarray(txm[predictor.context])
-    known = thinned(seen) if mask is None else thinned(seen)[thinned(mask)]
-    histogram = Histogram.of_pixels(predictor.txm_range.to_unit(known))
+    seen = np.ascontiguousarray(txm[predictor.context :: 2 * predictor.context + 1])
+    known = [thinned(plane) if mask is None else thinned(plane)[thinned(mask)] for plane in seen]
+    learnt = predictor.learnt_scans
+    histograms = tuple(
+        Histogram.of_pixels(scan.range.to_unit(pixels)) for scan, pixels in zip(learnt, known, strict=True)
+    )
     if mask is None:
-        return PredictedSlice(unit, z, seen, None, histogram, *output.plane(txm, z))
+        return PredictedSlice(unit, z, seen, None, histograms, *output.plane(txm, z))
     outside = outside_value(predictor.sem_dtype, predictor.predicts_classes)
     if not mask.any():
-        shape = [n * predictor.factor for n in seen.shape]
+        shape = [n * predictor.factor for n in seen.shape[1:]]
         channels = len(output.channels)
         voxels, clipped = np.zeros([channels, *shape] if channels else shape, dtype=predictor.sem_dtype), 0
     else:
@@ -63,7 +67,7 @@ def predict_slice(output: VolumeOutput, slice_: SliceOfUnit) -> PredictedSlice:
     prediction[~fine] = outside
     if output.channels:
         voxels[1:, ~fine] = 0 if predictor.sem_dtype.kind in "iu" else np.nan
-    return PredictedSlice(unit, z, seen, mask, histogram, voxels, clipped)
+    return PredictedSlice(unit, z, seen, mask, histograms, voxels, clipped)
 
 
 def outside_value(dtype: np.dtype, predicts_classes: bool) -> float:
@@ -82,9 +86,9 @@ def recorded_outside(dtype: np.dtype, predicts_classes: bool) -> int | str:
     return int(value) if value == value else _NOT_A_NUMBER
 
 
-def add_content(digest: _Digest, plane: np.ndarray, mask: Mask | None) -> None:
-    """Add a slice [Y, X] of the input and its mask to a digest."""
-    digest.update(np.ascontiguousarray(plane).data)
+def add_content(digest: _Digest, planes: np.ndarray, mask: Mask | None) -> None:
+    """Add a slice of the input, [E, Y, X] of E scans, and its mask to a digest."""
+    digest.update(np.ascontiguousarray(planes).data)
     if mask is not None:
         digest.update(np.packbits(mask).data)
 
@@ -95,7 +99,8 @@ class UnitBuilder:
     def __init__(self, unit: Unit, voxels: np.ndarray) -> None:
         """Begin a unit; `voxels` is an array for its result, [Z, Y, X] or [C, Z, Y, X]."""
         self.unit, self.voxels = unit, voxels
-        self._clipped, self._histogram, self._content = 0, Histogram.empty(), hashlib.sha256()
+        self._clipped, self._content = 0, hashlib.sha256()
+        self._histograms: list[Histogram] = []
         self._unmeasured = 0
         self._whole: list[int] = []
 
@@ -103,7 +108,8 @@ class UnitBuilder:
         """Add the next slice."""
         self.voxels[..., slice_.z - self.unit.z0, :, :] = slice_.voxels
         self._clipped += slice_.clipped
-        self._histogram += slice_.histogram
+        before = self._histograms or [Histogram.empty()] * len(slice_.histograms)
+        self._histograms = [one + other for one, other in zip(before, slice_.histograms, strict=True)]
         add_content(self._content, slice_.txm, slice_.measured)
         if slice_.measured is None:
             self._whole.append(slice_.z)
@@ -114,7 +120,7 @@ class UnitBuilder:
         """What its mark records; `unmeasured`: voxels of the TXM volume; `whole`: slices measured everywhere."""
         return {
             "clipped": self._clipped,
-            "histogram": self._histogram.as_text(),
+            **{histogram_key(scan): each.as_text() for scan, each in enumerate(self._histograms, start=1)},
             "input_sha256": self._content.hexdigest(),
             "unmeasured": self._unmeasured,
             "whole": self._whole,

@@ -23,7 +23,7 @@ from txm2sem_core.inference.coherence import hold_together
 from txm2sem_core.inference.compatibility import slices_unlike_training, volume_warnings
 from txm2sem_core.inference.ensemble import EnsemblePredictor
 from txm2sem_core.inference.fingerprint import digest_of_units, job_digest, result_digest
-from txm2sem_core.inference.input_checks import histogram_warnings
+from txm2sem_core.inference.input_checks import check_scans, histogram_warnings
 from txm2sem_core.inference.outputs import VolumeOutput
 from txm2sem_core.inference.parallel import parallel_map
 from txm2sem_core.inference.streaming import BackgroundWriter, prefetched_slices, with_context
@@ -119,6 +119,7 @@ class VolumeJob(ABC):
     ) -> None:
         self.output, self.source, self.target, self.name = output, source, target, name
         predictor = output.predictor
+        check_scans(predictor, source)
         f = predictor.factor
         depth, height, width = source.shape
         self.shape = (depth, height * f, width * f)
@@ -234,9 +235,11 @@ class VolumeJob(ABC):
 
     def _judge_histograms(self, marks: dict[str, dict[str, Any]]) -> None:
         """Compare the histogram of the whole volume, however it was cut into jobs, with the training slices'."""
-        for warning in histogram_warnings(self.output.predictor.txm_distribution, marks, self.source.source):
-            self.warnings.append(warning)
-            print_warnings(f"predict {self.name}", [warning])
+        scans = zip(self.output.predictor.learnt_scans, self.source.scans, strict=True)
+        for number, (learnt, scan) in enumerate(scans, start=1):
+            found = histogram_warnings(learnt.distribution, marks, scan.source, number)
+            self.warnings += found
+            print_warnings(f"predict {self.name}", found)
 
     def _judge_measured(self, marks: dict[str, dict[str, Any]]) -> None:
         """Say where nothing was measured, and so nothing predicted.
@@ -351,7 +354,7 @@ class FileJob(VolumeJob):
         with prefetched_slices(self.field, units, 0, self.output.predictor.preparation) as slices:
             of_units = with_context(iter(slices), units, 0, total)
             for slice_ in progress(of_units, f"predict {self.name}: is the input the same", total, "slices"):
-                add_content(digests[slice_.unit.index], slice_.txm[0], slice_.mask)
+                add_content(digests[slice_.unit.index], slice_.txm, slice_.mask)
         return digest_of_units({str(index): digest.hexdigest() for index, digest in digests.items()})
 
     def _marks(self, marks: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ with the units that are not marked, and is the same to the byte as one that was 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -34,6 +34,7 @@ def predict_volume(
     source: Source,
     target: None = None,
     *,
+    further: Sequence[Source] = (),
     device: str = "auto",
     tile: int | None = None,
     settings: PredictSettings | None = None,
@@ -50,6 +51,7 @@ def predict_volume(
     source: Source,
     target: str | Path,
     *,
+    further: Sequence[Source] = (),
     device: str = "auto",
     tile: int | None = None,
     settings: PredictSettings | None = None,
@@ -69,6 +71,7 @@ def predict_volume(
     source: Source,
     target: str | Path | None = None,
     *,
+    further: Sequence[Source] = (),
     device: str = "auto",
     tile: int | None = None,
     settings: PredictSettings | None = None,
@@ -94,9 +97,10 @@ def predict_volume(
             the predictions as they were. Both are rounded to the SEM's dtype, up to 1 where they are less but not zero.
             With a TIFF, NAME.tif holds the prediction and NAME_uncertainty.tif the uncertainty.
         source: TXM volume [Z, Y, X]: its path, or an array of NumPy, dask, zarr or xarray (see `io.volume_of`), a few
-            slices of which are in memory at a time.
+            slices of which are in memory at a time. For a model of several scans also an array [E, Z, Y, X] of all.
         target: what to write, NAME.ome.zarr or NAME.tif; None returns an array [Z, Y * factor, X * factor], or
             [C, Z, ...] with an uncertainty. Voxels are of the training SEM images' dtype.
+        further: for a model of several scans the second and on, on the grid of the first, which `source` then is.
         device: for a model that is given as a folder: auto, cpu, cuda or mps.
         tile: for the same: side of a tile in TXM pixels; whole planes where memory allows, if not given.
         settings: for the same: all settings of the prediction; `tile` stands above them.
@@ -126,17 +130,26 @@ def predict_volume(
             raise ConfigError("slab, only_finish and should_stop need a target, where what is made waits for the rest.")
     else:
         target = Path(target)
-        given = [source, source.source if isinstance(source, Volume) else None, model]
+        scans = [source, *further, *(source.further if isinstance(source, Volume) else ())]
+        given = [*(one.source if isinstance(one, Volume) else one for one in scans), model]
         read = [one for one in given if isinstance(one, (str, Path))]
         check_volume_output(target, read, several=isinstance(model, EnsemblePredictor))
-    volume = _volume(source, voxel_size_nm)
     output = _output(model, device, tile, settings, calibration, target)
+    volume = _scans(source, further, output.predictor.scans, voxel_size_nm)
     if target is None:
         job = ArrayJob(output, volume, voxel_size_nm, name)
         job.run(part)
         return job.voxels
     into_file = FileJob(output, volume, target, voxel_size_nm, name, overwrite=overwrite)
     return into_file.finished() or into_file.run(part)
+
+
+def _scans(source: Source, further: Sequence[Source], scans: int, voxel_size_nm: io.VoxelSize | None) -> Volume:
+    """The scans that a model of so many predicts from."""
+    if scans > 1 and not further and not isinstance(source, (str, Path, Volume)) and len(source.shape) == 4:
+        return io.scans_of(source, voxel_size_nm)
+    first = _volume(source, voxel_size_nm)
+    return io.with_further(first, [_volume(other, voxel_size_nm) for other in further]) if further else first
 
 
 def _volume(source: Source, voxel_size_nm: io.VoxelSize | None) -> Volume:

@@ -5,8 +5,10 @@ from txm2sem_core.intensity.ranges import (
     DataRangeFit,
     IntensityRange,
     Preparation,
+    ScanRanges,
     deviation_to_dtype,
     percentile_range,
+    range_of_scans,
     to_dtype,
 )
 
@@ -15,9 +17,11 @@ __all__ = [
     "Histogram",
     "IntensityRange",
     "Preparation",
+    "ScanRanges",
     "TrainingDistribution",
     "deviation_to_dtype",
     "distribution_of",
     "percentile_range",
+    "range_of_scans",
     "to_dtype",
 ]

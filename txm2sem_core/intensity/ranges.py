@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -43,6 +44,31 @@ class IntensityRange:
     def as_dict(self) -> dict[str, float]:
         """For JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class ScanRanges(IntensityRange):
+    """The ranges of several scans. `low` and `high`, and so `from_unit`, are of the first.
+
+    Attributes:
+        further: of the second scan and on.
+    """
+
+    further: tuple[IntensityRange, ...] = ()
+
+    def to_unit(self, image: np.ndarray) -> np.ndarray:
+        """A slab [..., C, Y, X] to float32, each scan by its own range.
+
+        The slab has as many slices of each scan, all those of the first, then those of the second, and so on.
+        """
+        ranges = (IntensityRange(self.low, self.high), *self.further)
+        parts = np.split(image, len(ranges), axis=-3)
+        return np.concatenate([each.to_unit(part) for each, part in zip(ranges, parts, strict=True)], axis=-3)
+
+
+def range_of_scans(first: IntensityRange, further: Sequence[IntensityRange]) -> IntensityRange:
+    """What maps a slab of one scan or several: the range itself where there is one."""
+    return ScanRanges(first.low, first.high, tuple(further)) if further else first
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 - `images`: one greyscale plane a file (TIFF, PNG), folders of them
 - `arrays`: arrays of other libraries as volumes
 - `volumes`: open volumes of any size lazily, write them as TIFF; `readers/`: one file a format
+- `scans`: several scans of one rock on one grid
 - `finer`: images and volumes on a finer grid, for super-resolution from the TXM as it was measured
 - `given_masks`: what was measured, where the user says it
 - `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
@@ -44,7 +45,8 @@ from txm2sem_core.io.outputs import check_apart, check_output, output_path, prin
 from txm2sem_core.io.ownership import MANIFEST, MARK, SOFTWARE, read_marks, record_files
 from txm2sem_core.io.patch_store import PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.io.registered import plane_as_text, plane_of_text, read_registered, registered_file, volume_on
-from txm2sem_core.io.stored_images import PairImages
+from txm2sem_core.io.scans import scans_of, with_further
+from txm2sem_core.io.stored_images import PairImages, name_of_scan
 from txm2sem_core.io.tables import read_csv, read_json, read_text, sha256_file, write_csv, write_json, write_text
 from txm2sem_core.io.unit_store import UnitStore, volume_units
 from txm2sem_core.io.volumes import (
@@ -89,6 +91,7 @@ __all__ = [
     "has_volume_suffix",
     "image_kind",
     "list_images",
+    "name_of_scan",
     "not_zero",
     "number_by_pattern",
     "number_files",
@@ -114,11 +117,13 @@ __all__ = [
     "read_yaml",
     "record_files",
     "registered_file",
+    "scans_of",
     "sha256_file",
     "split_finer",
     "volume_of",
     "volume_on",
     "volume_units",
+    "with_further",
     "with_mask",
     "working_path",
     "write_csv",

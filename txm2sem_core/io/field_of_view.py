@@ -62,12 +62,18 @@ class FieldOfView:
                 known truth without noise, whose corners may be one flat grain.
         """
         self.volume = volume
+        self.further = tuple(FieldOfView(other, guess=guess) for other in volume.further)
         self._guess = guess and not volume.stated and volume.mask is None
         self._outside = volume.unmeasured
         if self._guess:
             self._guess, self._outside = _sampled(volume)
         self._mask: Mask | None = None
         self._from: tuple[Array, ...] = ()
+
+    @property
+    def scans(self) -> tuple[FieldOfView, ...]:
+        """Of the volume and its further scans."""
+        return (self, *self.further)
 
     @property
     def is_whole(self) -> bool:

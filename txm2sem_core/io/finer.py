@@ -72,6 +72,7 @@ def finer_volume(volume: Volume, factor: int) -> Volume:
         shape=(depth, height * factor, width * factor),
         voxel_size_nm=None if volume.voxel_size_nm is None else finer_size(volume.voxel_size_nm, factor),
         mask=None if volume.mask is None else finer_volume(volume.mask, factor),
+        further=tuple(finer_volume(other, factor) for other in volume.further),
         finer=volume.finer * factor,
         _read=lambda z0, z1: finer_image(volume.read(z0, z1), factor),
         _read_part=part,

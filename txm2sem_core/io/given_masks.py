@@ -37,7 +37,7 @@ def read_measured(path: Path, image: Path, shape: tuple[int, ...]) -> np.ndarray
 
 
 def with_mask(volume: Volume, path: str | Path | None, finer: int = 1) -> Volume:
-    """The volume with the mask of what was measured; as it is where `path` is None.
+    """The volume and its further scans with the mask of what was measured; as they are where `path` is None.
 
     Args:
         volume: [Z, Y, X].
@@ -78,7 +78,8 @@ def with_mask(volume: Volume, path: str | Path | None, finer: int = 1) -> Volume
             return np.broadcast_to(of_all, (z1 - z0, height, width))
 
     kind = np.dtype(bool)
-    return replace(volume, mask=Volume(volume.shape, kind, mask.voxel_size_nm, str(path), read, files=mask.files))
+    found = Volume(volume.shape, kind, mask.voxel_size_nm, str(path), read, files=mask.files)
+    return replace(volume, mask=found, further=tuple(replace(other, mask=found) for other in volume.further))
 
 
 def check_share(volume: Volume) -> None:

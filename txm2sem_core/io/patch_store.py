@@ -4,6 +4,9 @@ Patches overlap heavily, so the store holds each pair once (`store.safetensors`:
 C = 2k + 1 TXM slices around it, `{pair}/sem`, `{pair}/mask`, and where they are known `{pair}/classes` and
 `{pair}/charge` [Y, X]) and the index (`index.csv`) says where each patch lies, in SEM pixels. `store.json` holds what
 belongs to all.
+
+Where the rock was scanned several times, `{pair}/txm_2` and on hold the slices of the further scans, and a slab has all
+slices of the first scan, then all of the second, and so on: [E (2k + 1), Y/f, X/f] of E scans.
 """
 
 from __future__ import annotations
@@ -18,10 +21,10 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.intensity import IntensityRange, Preparation
+from txm2sem_core.intensity import IntensityRange, Preparation, range_of_scans
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.ownership import MARK
-from txm2sem_core.io.stored_images import ImageFile, Pair, PairImages, StoredPair, StoredPairs
+from txm2sem_core.io.stored_images import ImageFile, Pair, PairImages, StoredPair, StoredPairs, name_of_scan
 from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, write_json
 
 if TYPE_CHECKING:
@@ -46,6 +49,21 @@ class PatchStore:
     preparation: Preparation  # what was done to the TXM, and is done to a volume that is predicted
     digest: str  # of `store.json`, and so of images, index and ranges
     warnings: tuple[str, ...] = ()  # what could mislead, for `model.json` and the report
+    further_ranges: tuple[IntensityRange, ...] = ()  # of the second scan and on
+
+    @property
+    def scans(self) -> int:
+        """How many scans of the rock there are."""
+        return 1 + len(self.further_ranges)
+
+    @property
+    def slab_range(self) -> IntensityRange:
+        """What maps the slabs of `txm_patch` and `txm_slab`."""
+        return range_of_scans(self.txm_range, self.further_ranges)
+
+    def of_scans(self, count: int) -> PatchStore:
+        """The store with the first so many scans."""
+        return self if count == self.scans else replace(self, further_ranges=self.further_ranges[: count - 1])
 
     @property
     def sem_dtype(self) -> np.dtype:
@@ -81,10 +99,20 @@ class PatchStore:
         return self.index[self.index["split"] == split].reset_index(drop=True)
 
     def txm_patch(self, pair: str, y: int, x: int, context: int) -> np.ndarray:
-        """TXM patch [2 context + 1, size/f, size/f] at SEM pixel (y, x), in its own dtype."""
+        """TXM patch [E (2 context + 1), size/f, size/f] of E scans at SEM pixel (y, x); of one in its own dtype."""
         f, size = self.factor, self.size_px // self.factor
+        return self._slab(pair, context, slice(y // f, y // f + size), slice(x // f, x // f + size))
+
+    def txm_slab(self, pair: str, context: int) -> np.ndarray:
+        """The same of the whole slices of a pair."""
+        return self._slab(pair, context, slice(None), slice(None))
+
+    def _slab(self, pair: str, context: int, y: slice, x: slice) -> np.ndarray:
         middle = slice(self.context - context, self.context + context + 1)
-        return self.pairs[pair].txm[middle, y // f : y // f + size, x // f : x // f + size]
+        images = self.pairs[pair]
+        if self.scans == 1:
+            return images.txm[middle, y, x]
+        return np.concatenate([slices[middle, y, x] for slices in images.scans[: self.scans]])
 
     def sem_patch(self, pair: str, y: int, x: int) -> np.ndarray:
         """SEM patch [size, size]."""
@@ -106,6 +134,8 @@ def write_patch_store(folder: str | Path, store: PatchStore) -> None:
     tensors: dict[str, np.ndarray] = {}
     for pair, images in store.pairs.items():
         tensors[f"{pair}/txm"] = np.ascontiguousarray(images.txm)
+        for number, slices in enumerate(images.further, start=2):
+            tensors[f"{pair}/{name_of_scan(number)}"] = np.ascontiguousarray(slices)
         tensors[f"{pair}/sem"] = np.ascontiguousarray(images.sem)
         tensors[f"{pair}/mask"] = np.ascontiguousarray(images.mask, dtype=np.uint8)
         if images.classes is not None:
@@ -126,6 +156,7 @@ def write_patch_store(folder: str | Path, store: PatchStore) -> None:
         "preparation": asdict(store.preparation),
         "txm_range": store.txm_range.as_dict(),
         "sem_range": store.sem_range.as_dict(),
+        **({"further_ranges": [each.as_dict() for each in store.further_ranges]} if store.further_ranges else {}),
         "voxel_size_nm": list(store.voxel_size_nm),
         "warnings": list(store.warnings),
         "images_sha256": {name: hashlib.sha256(image.data).hexdigest() for name, image in tensors.items()},
@@ -178,6 +209,7 @@ def _read_store(folder: Path, description: dict[str, Any]) -> PatchStore:
         preparation=Preparation(**description.get("preparation", {})),
         digest=sha256_file(folder / "store.json"),
         warnings=tuple(description.get("warnings", ())),
+        further_ranges=tuple(IntensityRange(**each) for each in description.get("further_ranges", ())),
     )
 
 
@@ -197,7 +229,8 @@ def _check_store(folder: Path, store: PatchStore) -> None:
     for name, images in store.pairs.items():
         shape, *others = (images.shape(image) for image in ("sem", "mask", "classes", "charge"))
         coarse = tuple(n // factor for n in shape or ())
-        fits = all(one in (shape, None) for one in others) and images.shape("txm") == (2 * context + 1, *coarse)
+        slices = [(2 * context + 1, *coarse)] * store.scans
+        fits = all(one in (shape, None) for one in others) and images.shapes_of_scans == slices
         if shape is None or len(shape) != 2 or not fits:
             raise InputError(f"{folder / _FILES[0]}: the images of pair {name} do not fit each other. Run again.")
     rows = store.index

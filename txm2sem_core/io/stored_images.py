@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import struct
@@ -28,9 +29,16 @@ _DTYPES |= {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 _LONGEST_HEADER = 10**8  # bytes, by the format
 
 
+def name_of_scan(number: int) -> str:
+    """What the TXM images of a scan are called, from 1 on: `txm`, `txm_2`, and so on."""
+    return "txm" if number == 1 else f"txm_{number}"
+
+
 @dataclass(frozen=True)
 class PairImages:
     """One registered pair: TXM [C, Y/f, X/f], SEM [Y, X], and where both can be used (mask [Y, X]).
+
+    `further` are the slices of further scans, each like those of the first, in a type of its own.
 
     Where they are known, also the class of each pixel, uint8 [Y, X] (`metrics.density.CLASSES`), and where the SEM is
     charged (charge [Y, X]): what was not measured cannot be used either, and is not charged.
@@ -41,6 +49,12 @@ class PairImages:
     mask: np.ndarray
     classes: np.ndarray | None = None
     charge: np.ndarray | None = None
+    further: tuple[np.ndarray, ...] = ()
+
+    @property
+    def scans(self) -> tuple[np.ndarray, ...]:
+        """The TXM slices of each scan."""
+        return (self.txm, *self.further)
 
     @property
     def charged(self) -> np.ndarray:
@@ -51,6 +65,11 @@ class PairImages:
         """Shape of one of `IMAGES`; None where it is not known."""
         found = getattr(self, image)
         return None if found is None else found.shape
+
+    @property
+    def shapes_of_scans(self) -> list[tuple[int, ...]]:
+        """Shape of the TXM slices of each scan."""
+        return [slices.shape for slices in self.scans]
 
     def dtype(self, image: str) -> np.dtype:
         """Type of one of `NEEDED`."""
@@ -76,6 +95,24 @@ class StoredPair:
     charge = property(partial(_read_if_there, image="charge"))
 
     @property
+    def further(self) -> tuple[np.ndarray, ...]:
+        """The TXM slices of further scans."""
+        return self.scans[1:]
+
+    @property
+    def scans(self) -> tuple[np.ndarray, ...]:
+        """The TXM slices of each scan."""
+        return tuple(self._read(image) for image in self._scans)
+
+    @property
+    def _scans(self) -> list[str]:
+        """The names of their images."""
+        further = itertools.takewhile(
+            lambda image: self.shape(image) is not None, map(name_of_scan, itertools.count(2))
+        )
+        return ["txm", *further]
+
+    @property
     def charged(self) -> np.ndarray:
         """Where the SEM is charged, bool [Y, X]."""
         return _charged(self)
@@ -85,6 +122,11 @@ class StoredPair:
         stored = self._file.stored.get(f"{self._name}/{image}")
         return None if stored is None else stored.shape
 
+    @property
+    def shapes_of_scans(self) -> list[tuple[int, ...]]:
+        """Shape of the TXM slices of each scan, by the file's header."""
+        return [self._file.stored[f"{self._name}/{image}"].shape for image in self._scans]
+
     def dtype(self, image: str) -> np.dtype:
         """Type of one of `NEEDED`, by the file's header."""
         return self._file.stored[f"{self._name}/{image}"].dtype
@@ -92,7 +134,8 @@ class StoredPair:
     def in_memory(self) -> PairImages:
         """The pair with all its images, the caller's own."""
         classes, charge = (None if image is None else image.copy() for image in (self.classes, self.charge))
-        return PairImages(self.txm.copy(), self.sem.copy(), self.mask.copy(), classes, charge)
+        further = tuple(image.copy() for image in self.further)
+        return PairImages(self.txm.copy(), self.sem.copy(), self.mask.copy(), classes, charge, further)
 
 
 Pair = PairImages | StoredPair

@@ -39,6 +39,7 @@ class Volume:
     whole: tuple[range, ...] = ()
     mask: Volume | None = None
     thickness: int = 1  # slices that are decoded together
+    further: tuple[Volume, ...] = ()  # other scans of the same rock on the same grid, see `scans`
     finer: int = 1  # pixels along y and x that show one of the file
     files: tuple[Path, ...] = ()  # that it is read from, where these are others than its source says
     _read_part: Callable[[slice, slice, slice], np.ndarray] | None = None
@@ -90,6 +91,11 @@ class Volume:
             yield self.read(z, z + 1)[0]
 
     @property
+    def scans(self) -> tuple[Volume, ...]:
+        """The volume and its further scans."""
+        return (self, *self.further)
+
+    @property
     def has_parts(self) -> bool:
         """Whether `read_part` decodes less than whole slices."""
         return self._read_part is not None
@@ -111,9 +117,10 @@ class Volume:
         return replace(self, _read=read)
 
     def close(self) -> None:
-        """Close the file behind the volume."""
-        if self._close is not None:
-            self._close()
+        """Close the files behind the volume and its further scans."""
+        for volume in self.scans:
+            if volume._close is not None:
+                volume._close()
 
     def __enter__(self) -> Self:
         return self

@@ -61,8 +61,8 @@ def downsample(
 
 
 def downsample_patches(patches: Path, factor: int, settings: DownsampleSettings, output: Path) -> PatchStore:
-    """A patch store like that in `patches` with TXM images coarser by `factor`, left in `output`."""
-    store = io.read_patch_store(patches)
+    """A patch store like that in `patches` with TXM images coarser by `factor`, of the first scan; left in `output`."""
+    store = io.read_patch_store(patches).of_scans(1)
     unit = store.txm_range.high - store.txm_range.low
     pairs = {
         name: PairImages(

@@ -6,6 +6,7 @@ neighbours in z, pairs whose neighbours reach into another split are left out.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,14 @@ from txm2sem_core.config import PatchesSettings
 from txm2sem_core.errors import InputError, print_warnings
 from txm2sem_core.geometry import Crop, relative_length, window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
-from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.io import PairImages, PatchStore, Volume
 from txm2sem_core.io.files import path_within
 from txm2sem_core.metrics.density import class_image
 from txm2sem_core.metrics.windows import BORDER_PX
 from txm2sem_core.patches.duplicates import PlacedSlice, duplicates
+from txm2sem_core.patches.slices import slices_of_pair
 from txm2sem_core.samples.pairs import DENSITIES
-from txm2sem_core.samples.slice_position import (
-    REACH,
-    SlicePosition,
-    check_positions,
-    compare_position,
-    nearby,
-    slices_around,
-)
+from txm2sem_core.samples.slice_position import SlicePosition, check_positions
 from txm2sem_core.samples.splits import SPLITS, apart, positions_along, split_by_position
 from txm2sem_core.samples.warnings import adjacent_slices, registration_warnings
 
@@ -128,14 +122,14 @@ def extract_patches(
     aspect = relative_length(voxel_size_nm[0], voxel_size_nm[2])
     table["split"] = split_pairs(table, settings)
     table = table[table["split"].notna()].reset_index(drop=True)
-    pairs, in_volume, unmeasured = {}, [], {}
+    pairs, in_volume, unmeasured = {}, list[list[SlicePosition]](), {}
     for row in table.itertuples():
-        pairs[str(row.pair)], position, unmeasured[str(row.pair)] = _load_pair(
+        pairs[str(row.pair)], positions_of_pair, unmeasured[str(row.pair)] = _load_pair(
             registered, row, volume, settings, aspect
         )
-        in_volume += [] if position is None else [position]
+        in_volume += [positions_of_pair] if positions_of_pair else []
     _check_types(pairs)
-    misplaced = [] if volume is None else check_positions(in_volume, volume.source)
+    misplaced = [] if volume is None else _misplaced(volume, in_volume)
     positions = {name: _positions(images, settings) for name, images in pairs.items()}
     left_out = _without_patches(table, pairs, positions, settings)
     table = table[[len(positions[str(name)]) > 0 for name in table["pair"]]].reset_index(drop=True)
@@ -165,10 +159,21 @@ def extract_patches(
             *_copies(table, pairs, settings.context),
             *adjacent_slices(table.assign(z=positions_along(table)[0])),
         ),
+        further_ranges=tuple(
+            _range_of(name_of(number), [p.scans[number - 1][settings.context][p.mask] for p in training], settings)
+            for number in range(2, 1 + len(training[0].scans))
+        ),
     )
     print_warnings("patches", store.warnings)
     io.write_patch_store(output, store)
     return store
+
+
+def _misplaced(volume: Volume, in_volume: Sequence[Sequence[SlicePosition]]) -> list[str]:
+    """Warnings of slices that are not where they are said to be, in each scan; positions are of each pair by scan."""
+    of_scans = zip(*in_volume, strict=True) if in_volume else [[] for _ in volume.scans]
+    scans = zip(of_scans, volume.scans, strict=True)
+    return [warning for found, scan in scans for warning in check_positions(list(found), scan.source)]
 
 
 def _registration_warnings(registered: Path) -> list[str]:
@@ -181,15 +186,21 @@ def _check_types(pairs: dict[str, PairImages]) -> None:
     """Grey levels of different bit depths cannot be compared: one range is mapped for all pairs."""
     first, reference = next(iter(pairs.items()))
     for name, images in pairs.items():
-        for modality, here, there in (
-            ("TXM", images.txm.dtype, reference.txm.dtype),
-            ("FIB-SEM", images.sem.dtype, reference.sem.dtype),
-        ):
+        scans = [
+            (name_of(number), here.dtype, there.dtype)
+            for number, (here, there) in enumerate(zip(images.scans, reference.scans, strict=True), start=1)
+        ]
+        for modality, here, there in (*scans, ("FIB-SEM", images.sem.dtype, reference.sem.dtype)):
             if here != there:
                 raise InputError(
                     f"pair {name}: its {modality} slice is {here}, but that of pair {first} is {there}. Export all "
                     "slices with the same bit depth."
                 )
+
+
+def name_of(scan: int) -> str:
+    """What messages call the TXM images of a scan, from 1 on."""
+    return "TXM" if scan == 1 else f"TXM (scan {scan})"
 
 
 def _range_of(modality: str, pixels: list[np.ndarray], settings: PatchesSettings) -> IntensityRange:
@@ -201,12 +212,12 @@ def _range_of(modality: str, pixels: list[np.ndarray], settings: PatchesSettings
 
 def _load_pair(
     registered: Path, row: Any, volume: Volume | None, settings: PatchesSettings, aspect: float
-) -> tuple[PairImages, SlicePosition | None, tuple[float, float]]:
+) -> tuple[PairImages, list[SlicePosition], tuple[float, float]]:
     """Images of one pair, cut to a multiple of the grid, the TXM with its context in z; and its position in the volume.
 
     The mask leaves out what of the slices, or of the neighbours, was not measured: the networks see there what lies
-    beside it, as in volumes that they predict from. Comes with the shares of the TXM and of the FIB-SEM slice that were
-    not measured.
+    beside it, as in volumes that they predict from. The position is that in each scan, none where it is not known.
+    Comes with the shares of the TXM and of the FIB-SEM slice that were not measured.
     """
     named = row._asdict()
     txm, sem = (io.read_registered(registered, named, kind) for kind in ("txm", "sem"))
@@ -219,69 +230,26 @@ def _load_pair(
             f"{io.registered_file(registered, named, 'txm')}: patches.size_px = {settings.size_px} is larger than this "
             f"image of {txm.shape[0]} x {txm.shape[1]} pixels (after registration and cropping). Choose a smaller one."
         )
-    stack, position = [txm], None
-    if volume is not None and isinstance(named.get("grid"), str):
-        stack = _on_plane(volume, txm, row, settings.context, aspect)
-    elif volume is not None and not pd.isna(row.z):
-        stack, position = _around(volume, txm, row, settings.context)
-    elif settings.context:
-        raise InputError(
-            f"pair {row.pair}: patches.context = {settings.context} needs the TXM volume and the pair's z in it. "
-            "Give txm_volume and pair_z in the sample table, or set patches.context to 0."
-        )
-    was_measured = np.logical_and.reduce([each.mask for each in (sem, *stack)])
+    stacks, positions = slices_of_pair(registered, row, txm, volume, settings, aspect)
+    was_measured = np.logical_and.reduce([each.mask for each in (sem, *itertools.chain(*stacks))])
     charged = ~mask & was_measured if charged is None else charged  # by hand only a mask may have been given
     mask &= was_measured
-    seen = np.stack([np.nan_to_num(each.filled) for each in stack])  # a neighbour in a volume may be all NaN
+    prepare = Preparation(settings.txm.equalise, settings.txm.contrast).apply
+    # a neighbour in a volume may be all NaN
+    seen = [np.stack([np.nan_to_num(each.filled) for each in stack]) for stack in stacks]
+    first, *further = (prepare(slices)[:, :height, :width] for slices in seen)
     classes = _classes(registered, row)
     images = PairImages(
-        Preparation(settings.txm.equalise, settings.txm.contrast).apply(seen)[:, :height, :width],
+        first,
         sem.filled[:height, :width],
         mask[:height, :width],
         None if classes is None else classes[:height, :width],
         charged[:height, :width],
+        tuple(further),
     )
-    shares = float(1 - txm.mask[:height, :width].mean()), float(1 - sem.mask[:height, :width].mean())
-    return (_displaced(images, settings) if row.split == "train" else images), position, shares
-
-
-def _around(volume: Volume, txm: Slice, row: Any, context: int) -> tuple[list[Slice], SlicePosition]:
-    """A pair's TXM slice with `context` neighbours in the volume on each side, and how it compares with its own."""
-    z, name = int(row.z), str(row.pair)
-    if not 0 <= z < volume.shape[0]:
-        raise InputError(
-            f"pair {name}: z = {z} is outside {volume.source} of {volume.shape[0]} slices. Correct pair_z."
-        )
-    if volume.shape[1] < row.y1 or volume.shape[2] < row.x1:
-        raise InputError(f"{volume.source}: planes of {volume.shape[1:]} do not cover pair {name}'s slice.")
-    if volume.dtype != txm.image.dtype:
-        raise InputError(
-            f"{volume.source}: its voxels are {volume.dtype}, but pair {name}'s TXM slice is {txm.image.dtype}. "
-            "Export both with the same bit depth."
-        )
-    crop = (slice(int(row.y0), int(row.y1)), slice(int(row.x0), int(row.x1)))
-    reach = max(context, REACH)
-    planes = slices_around(volume, z, reach, crop)
-    stack = planes[reach - context : reach + context + 1]
-    stack[context] = txm
-    return stack, compare_position(name, z, txm, nearby(planes, z, volume.shape[0]))
-
-
-def _on_plane(volume: Volume, txm: Slice, row: Any, context: int, aspect: float) -> list[Slice]:
-    """A TXM slice that was cut from the volume by a plane, with `context` parallel neighbours on each side.
-
-    These are one slice of the volume apart along the normal, each resampled once.
-    """
-    if volume.dtype != txm.image.dtype:
-        raise InputError(
-            f"{volume.source}: its voxels are {volume.dtype}, but pair {row.pair} was cut from voxels of "
-            f"{txm.image.dtype}. Register again."
-        )
-    grid = io.plane_of_text(row.grid, f"pair {row.pair}")
-    return [
-        txm if step == 0 else io.volume_on(volume, grid, txm.shape, step * aspect)
-        for step in range(-context, context + 1)
-    ]
+    own = np.logical_and.reduce([stack[settings.context].mask for stack in stacks])
+    shares = float(1 - own[:height, :width].mean()), float(1 - sem.mask[:height, :width].mean())
+    return (_displaced(images, settings) if row.split == "train" else images), positions, shares
 
 
 def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:
@@ -304,7 +272,9 @@ def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:
         cut(images.txm, max(dy, 0), max(dx, 0)),
         cut(images.sem, *others),
         cut(images.mask, *others),
-        *(None if image is None else cut(image, *others) for image in (images.classes, images.charge)),
+        None if images.classes is None else cut(images.classes, *others),
+        None if images.charge is None else cut(images.charge, *others),
+        tuple(cut(slices, max(dy, 0), max(dx, 0)) for slices in images.further),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,16 @@ class Pair:
 
 @dataclass
 class Truth:
-    """What is known of the rock within the TXM's field: all `[Z, Y, X]`, attenuation in 1/cm on the TXM's voxels."""
+    """What is known of the rock within the TXM's field: all `[Z, Y, X]`, attenuation in 1/cm on the TXM's voxels.
+
+    `further` is the attenuation at the energies of further scans.
+    """
 
     labels: NDArray[np.uint8]
     sem: NDArray[np.uint8]
     attenuation: NDArray[np.float32]
     pairs: list[Pair] = field(default_factory=list)
+    further: list[NDArray[np.float32]] = field(default_factory=list)
 
 
 def percolating_axes(pore: NDArray[np.bool_]) -> list[str]:
@@ -67,12 +71,15 @@ def build_truth(settings: PhantomSettings) -> Truth:
     depth, height, width = settings.shape
     margin, factor = margin_px(settings), settings.super_resolution
     rock = Rock(settings.seed, (depth, height + 2 * margin, width + 2 * margin), settings.voxel_size_nm)
-    attenuation = phases.attenuation_per_cm(settings.beam_energy_kev)
+    energies = (settings.beam_energy_kev, *settings.further_energies_kev)
+    attenuations = [phases.attenuation_per_cm(energy) for energy in energies]
+    on_txm = (depth, height // factor, width // factor)
     inner = (slice(margin, margin + height), slice(margin, margin + width))
     truth = Truth(
         np.empty(settings.shape, dtype=np.uint8),
         np.empty(settings.shape, dtype=np.uint8),
-        np.empty((depth, height // factor, width // factor), dtype=np.float32),
+        np.empty(on_txm, dtype=np.float32),
+        further=[np.empty(on_txm, dtype=np.float32) for _ in settings.further_energies_kev],
     )
     partners = {z: index for index, z in enumerate(pair_slices(depth, settings.pair_every))}
     behind = np.full(rock.shape[1:], sem.grey_levels()[phases.CLAY], dtype=np.float32)  # below the last slice
@@ -82,7 +89,8 @@ def build_truth(settings: PhantomSettings) -> Truth:
         grey = sem.blur_by_beam(behind, settings.voxel_size_nm)
         truth.labels[z] = cut.labels[inner]
         truth.sem[z] = np.rint(grey[inner]).astype(np.uint8)
-        truth.attenuation[z] = txm.in_wider_pixels(txm.slice_attenuation(cut, attenuation)[inner], factor)
+        for scan, of_phases in zip((truth.attenuation, *truth.further), attenuations, strict=True):
+            scan[z] = txm.in_wider_pixels(txm.slice_attenuation(cut, of_phases)[inner], factor)
         if z in partners:
             truth.pairs.insert(0, _acquire_pair(settings, partners[z], z, grey, cut.labels))
     return truth
@@ -108,8 +116,9 @@ def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = T
     Raw data, as an instrument's user has it: `txm_volume/txm_000.tif` and on (every slice, 16 bits), `txm/TXM000.tif`
     and on (the slices with a partner), `sem/SEM000.tif`, `charge/charge000.tif` (255 where charged),
     `lowdensity/SEM_dark000.tif` (255 in pores and organic matter), `highdensity/SEM_light000.tif` (255 in pyrite),
-    `pairs.csv` (pair, z). Beside it `phantom.json` and the truth: `truth/labels.tif`, `truth/sem.tif` (what a perfect
-    FIB-SEM would show of every TXM slice, same grey levels) and `truth/transforms.json`; with `settings.misfit_px` also
+    `pairs.csv` (pair, z). With `settings.further_energies_kev` also further scans, in `txm_2/` and `txm_volume_2/` and
+    on. Beside it `phantom.json` and the truth: `truth/labels.tif`, `truth/sem.tif` (what a perfect FIB-SEM would show
+    of every TXM slice, same grey levels) and `truth/transforms.json`; with `settings.misfit_px` also
     `truth/misfit/misfit000.tif` and on, two planes, along y and x: by how many TXM pixels each FIB-SEM pixel lies from
     where its matrix puts it. With `settings.milled.slices` also a stack that lies obliquely in the volume,
     `milled/sem/SEM000.tif` and on and `milled/charge/`, whose planes (see `planes`) `truth/planes.json` holds.
@@ -137,10 +146,11 @@ def make_phantom(settings: PhantomSettings, output: Path, *, overwrite: bool = T
         scale = txm.storage_scale(truth.attenuation, phases.attenuation_per_cm(settings.beam_energy_kev))
         _write_txm(folder, settings, truth, scale)
         truth.attenuation = np.empty((0, 0, 0), dtype=np.float32)  # a full-size volume is half a gigabyte
+        further = _make_further(folder, settings, truth)
         _write_sem(folder, settings, truth)
         _write_truth(folder, settings, truth)
         _write_milled(folder, settings, truth)
-        description = _description(settings, truth, scale)
+        description = _description(settings, truth, scale) | further
         io.write_json(folder / "phantom.json", {**description, **io.MARK, "sha256": io.record_files(folder)})
 
 
@@ -155,14 +165,30 @@ def _check_output(settings: PhantomSettings, output: Path, *, overwrite: bool) -
         io.check_standing(output, folder=True, overwrite=overwrite)
 
 
-def _write_txm(folder: Path, settings: PhantomSettings, truth: Truth, scale: txm.Scale) -> None:
+def _make_further(folder: Path, settings: PhantomSettings, truth: Truth) -> dict[str, Any]:
+    """Reconstruct and write the further scans, and say their grey levels; nothing where there are none."""
+    known = []
+    for number, (energy, scan) in enumerate(zip(settings.further_energies_kev, truth.further, strict=True), start=2):
+        rng, attenuation = as_generator(settings.seed, "txm", number), phases.attenuation_per_cm(energy)
+        size_nm, fwhm_nm = settings.txm_voxel_size_nm, settings.psf_fwhm_nm
+        txm.reconstruct(scan, size_nm, fwhm_nm, settings.further_photons, rng)
+        scale = txm.storage_scale(scan, attenuation)
+        _write_txm(folder, settings, replace(truth, attenuation=scan), scale, number)
+        known.append({"attenuation_per_cm": _by_phase(attenuation), "txm_scale": _scale_as_dict(scale)})
+    truth.further.clear()
+    return {"further_scans": known} if known else {}
+
+
+def _write_txm(folder: Path, settings: PhantomSettings, truth: Truth, scale: txm.Scale, scan: int = 1) -> None:
     digits = max(3, len(str(settings.shape[0] - 1)))
+    kind = io.name_of_scan(scan)
+    slices, volume = folder / kind, folder / kind.replace("txm", "txm_volume")
     for z, plane in enumerate(truth.attenuation):
-        path = folder / "txm_volume" / f"txm_{z:0{digits}d}.tif"
+        path = volume / f"txm_{z:0{digits}d}.tif"
         io.write_tiff(path, txm.to_uint16(plane, scale), settings.txm_voxel_size_nm)
     for pair in truth.pairs:
         plane = txm.to_uint16(truth.attenuation[pair.z], scale)
-        io.write_tiff(folder / "txm" / f"TXM{pair.name}.tif", plane, settings.txm_voxel_size_nm)
+        io.write_tiff(slices / f"TXM{pair.name}.tif", plane, settings.txm_voxel_size_nm)
 
 
 def _write_sem(folder: Path, settings: PhantomSettings, truth: Truth) -> None:
@@ -207,6 +233,10 @@ def _by_phase(values: NDArray[Any]) -> dict[str, float]:
     return {name: float(value) for name, value in zip(phases.PHASE_NAMES, values, strict=True)}
 
 
+def _scale_as_dict(scale: txm.Scale) -> dict[str, float]:
+    return {"low_per_cm": scale.low_per_cm, "high_per_cm": scale.high_per_cm, "stored_maximum": 65535}
+
+
 def _description(settings: PhantomSettings, truth: Truth, scale: txm.Scale) -> dict[str, Any]:
     shares = np.bincount(truth.labels.ravel(), minlength=len(phases.PHASES)) / truth.labels.size
     return {
@@ -219,7 +249,7 @@ def _description(settings: PhantomSettings, truth: Truth, scale: txm.Scale) -> d
         "sem_grey_levels": _by_phase(sem.grey_levels()),
         "backscatter_coefficients": _by_phase(phases.backscatter_coefficients()),
         "attenuation_per_cm": _by_phase(phases.attenuation_per_cm(settings.beam_energy_kev)),
-        "txm_scale": {"low_per_cm": scale.low_per_cm, "high_per_cm": scale.high_per_cm, "stored_maximum": 65535},
+        "txm_scale": _scale_as_dict(scale),
         "sem_saturated_share": {pair.name: pair.image.saturated for pair in truth.pairs},
         "charged_share": {pair.name: float(np.mean(pair.image.charge)) for pair in truth.pairs},
     }

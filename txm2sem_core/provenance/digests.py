@@ -67,7 +67,7 @@ def raw_digest(paths: Iterable[Path]) -> str:
 def volume_digest(volume: Volume) -> str:
     """A digest that distinguishes volumes: of all content of its files, and of one slice as it is read.
 
-    Of a volume that is no file, all of its voxels. The same of its mask, where it has one.
+    Of a volume that is no file, all of its voxels. The same of its mask and of its further scans, where it has any.
     """
     path, _ = split_dataset(Path(volume.source))
     depth, from_file = volume.shape[0], path.exists()
@@ -76,6 +76,8 @@ def volume_digest(volume: Volume) -> str:
         digest.update(np.ascontiguousarray(volume.read(z, z + 1)).tobytes())
     if volume.mask is not None:
         digest.update(volume_digest(volume.mask).encode())
+    for other in volume.further:
+        digest.update(volume_digest(other).encode())
     return digest.hexdigest()
 
 

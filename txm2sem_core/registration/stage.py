@@ -50,12 +50,12 @@ class Read(NamedTuple):
 def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output: Path, workers: int = 1) -> None:
     """Register and crop every pair, in `workers` threads, and write into `output` (see `_write_tables`).
 
-    `pairs/{pair}_{txm,sem,mask,charge}.tif` (and one for each extra mask of the pair) are cropped to the largest
-    rectangle that both slices cover, in their own data types; the mask is 255 where the slices can be used, 0 where the
-    FIB-SEM slice is charged or one of the two was not measured (see `measured`), `charge` is 255 where it is charged.
-    What was not measured keeps its value; NaN takes that of the nearest pixel that was. Where masks of what was
-    measured were given, or a slice holds NaN, `{pair}_txm_measured.tif` and `{pair}_sem_measured.tif` say it of the
-    slice.
+    `pairs/{pair}_{txm,sem,mask,charge}.tif` (and one for each extra mask of the pair, and for each further scan, as
+    `{pair}_txm_2.tif`) are cropped to the largest rectangle that both slices cover, in their own data types; the mask
+    is 255 where the slices can be used, 0 where the FIB-SEM slice is charged or one of them was not measured (see
+    `measured`), `charge` is 255 where it is charged. What was not measured keeps its value; NaN takes that of the
+    nearest pixel that was. Where masks of what was measured were given, or a slice holds NaN,
+    `{pair}_txm_measured.tif` and `{pair}_sem_measured.tif` say it of the slice.
 
     Raises:
         InputError: no pairs, a file that cannot be read, or shapes that do not fit.
@@ -286,11 +286,15 @@ def kept(
         placed = {"sem": placed_on(sem, found.matrix, txm.shape, bend)} | placed
         sem_measured = covered_by(sem_measured, found.matrix, txm.shape, bend)
     charged = io.not_zero(placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8)))
-    masks = {"mask": ~charged & txm.mask & sem_measured, "charge": charged}
+    scans = {io.name_of_scan(number): scan for number, scan in enumerate([txm, *pair.read_further()], start=1)}
+    seen = np.logical_and.reduce([scan.mask for scan in scans.values()])
+    masks = {"mask": ~charged & seen & sem_measured, "charge": charged}
     # what later stages cannot find: NaN is filled below
-    masks |= {"txm_measured": txm.mask} if txm.given is not None or _has_nan(txm.image) else {}
+    known = {name: scan for name, scan in scans.items() if scan.given is not None or _has_nan(scan.image)}
+    masks |= {f"{name}_measured": scan.mask for name, scan in known.items()}
     masks |= {"sem_measured": sem_measured} if pair.sem_measured is not None or any(bar) or _has_nan(sem.image) else {}
-    images = {"txm": txm.image, **{name: np.where(each, 255, 0).astype(np.uint8) for name, each in masks.items()}}
+    of_scans = {name: scan.image for name, scan in scans.items()}
+    images = {**of_scans, **{name: np.where(each, 255, 0).astype(np.uint8) for name, each in masks.items()}}
     digests = {}
     for name, image in (images | placed).items():
         path = folder / f"{pair.pair}_{name}.tif"

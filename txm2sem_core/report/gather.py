@@ -142,7 +142,7 @@ def _sample(sample: SampleResults, expected: Expected) -> SampleReport:
         "name": sample.name,
         "source": kind,
         "real": sample.source != "phantom",
-        "description": description + _on_finer_grid(sample.finer),
+        "description": description + _on_finer_grid(sample.finer) + _of_scans(store),
         "voxel_size_nm": tuple(store["voxel_size_nm"]),
         "pairs_total": len(quality),
         "pairs_refused": [{"pair": row["pair"], "reasons": [row["reasons"]]} for row in refused.to_dict("records")],
@@ -178,6 +178,17 @@ def _on_finer_grid(finer: int) -> str:
         f". Pixels of the results are {finer} times finer than the TXM's along y and x: variants of factor {finer} go "
         "from the TXM as it was measured to the FIB-SEM (native super-resolution); for all others each TXM pixel is "
         f"shown as {finer} x {finer}"
+    )
+
+
+def _of_scans(store: Row) -> str:
+    """That networks see several scans of the rock, where they do, by the description of the patch store."""
+    further = store.get("further_ranges", [])
+    if not further:
+        return ""
+    return (
+        f". Learned variants see {1 + len(further)} TXM scans of the rock; baselines, and what is called the TXM here, "
+        "are of the first"
     )
 
 

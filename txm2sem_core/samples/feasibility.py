@@ -15,7 +15,7 @@ from txm2sem_core.config import Config, PhantomSettings
 from txm2sem_core.config.stages import SMALLEST_PHANTOM_PX
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.samples.pairs import DENSITIES, labels_of_pairs, list_pairs
-from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.raw_pairs import RawPair, check_shape
 from txm2sem_core.samples.splits import SPLITS, apart, drawable_slices, pair_slices, split_by_position
 from txm2sem_core.samples.table import Sample
 from txm2sem_core.samples.volume import open_sample_volume, voxel_size_of
@@ -59,6 +59,7 @@ def check_feasible(config: Config, sample: Sample, raw: Path) -> None:
     _check_sizes(config, sample, pairs)
     _check_masks(config, sample, pairs)
     _check_stack(config, sample, pairs)
+    _check_scans(config, sample)
 
 
 def _phantom(phantom: PhantomSettings, config: Config, sample: Sample) -> _Pairs:
@@ -102,6 +103,8 @@ def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume
             "columns txm and sem different folders."
         )
     (shape, dtype), (sem_shape, _) = pair.txm_kind(), io.image_kind(pair.sem)
+    for slice_ in pair.further:
+        check_shape(slice_, io.image_kind(slice_)[0], pair.txm, shape)
     for path in (pair.charge, *pair.extra.values()):
         if path is not None and (own := io.image_kind(path)[0]) != sem_shape:
             raise InputError(
@@ -117,12 +120,16 @@ def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume
             f"{pair.txm} is {shape} and {pair.sem} is {sem_shape} (Y, X): with register.transform = none the two "
             "must be of one shape. Crop them alike, or choose another transform."
         )
-    if volume is not None and pair.z is not None and volume.dtype != dtype:
-        raise InputError(
-            f"{volume.source}: its voxels are {volume.dtype}, but the TXM slices of sample {sample.sample} are "
-            f"{dtype}, as {pair.txm}. The network is trained on the slices and applied to the volume: export both with "
-            "the same bit depth."
-        )
+    if volume is None or pair.z is None:
+        return
+    types = (dtype, *(io.image_kind(path)[1] for path in pair.further))
+    for scan, slice_, kind in zip(volume.scans, (pair.txm, *pair.further), types, strict=True):
+        if scan.dtype != kind:
+            raise InputError(
+                f"{scan.source}: its voxels are {scan.dtype}, but the TXM slices of sample {sample.sample} are "
+                f"{kind}, as {slice_}. The network is trained on the slices and applied to the volume: export both "
+                "with the same bit depth."
+            )
 
 
 def _check_context(config: Config, sample: Sample, pairs: _Pairs) -> None:
@@ -221,6 +228,24 @@ def _check_stack(config: Config, sample: Sample, pairs: _Pairs) -> None:
             )
 
 
+def _check_scans(config: Config, sample: Sample) -> None:
+    """What cannot be done with several scans of the rock."""
+    scans = sample.scans(config.phantom_of(sample.sample))
+    if scans == 1:
+        return
+    variants = {name: config.variant(name) for name in config.trained}
+    if coarse := [name for name, variant in variants.items() if variant.factor > 1]:
+        raise ConfigError(
+            f"variants {', '.join(coarse)}: they learn from a coarser TXM (factor), which takes one scan, but sample "
+            f"{sample.sample} has {scans}. Leave them out (leave_out: [{', '.join(coarse)}]), or the further scans."
+        )
+    if stacked := [name for name, variant in variants.items() if variant.z_penalty.stack]:
+        raise ConfigError(
+            f"variants {', '.join(stacked)}, key z_penalty.stack: this penalty compares slices of one scan, but sample "
+            f"{sample.sample} has {scans}. Set it to 0, or leave the further scans out."
+        )
+
+
 def check_labels(config: Config, sample: Sample, raw: Path) -> None:
     """Find what would stop a segmentation by labels before anything has run.
 
@@ -251,7 +276,8 @@ def check_sample(sample: Sample, raw: Path) -> None:
     if sample.source == "phantom":
         return
     pairs = list_pairs(sample, raw)
-    for files in ([pair.txm for pair in pairs if not pair.sought], [pair.sem for pair in pairs]):
+    further = zip(*(pair.further for pair in pairs), strict=True)
+    for files in ([pair.txm for pair in pairs if not pair.sought], *further, [pair.sem for pair in pairs]):
         depths = {file: io.image_kind(file)[1] for file in files}
         for file, dtype in depths.items():
             if dtype != depths[files[0]]:

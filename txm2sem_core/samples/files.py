@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from txm2sem_core.config import Config, DownsampleSettings, Run, Runs
+from txm2sem_core.samples.scans import further_columns, further_folders
 from txm2sem_core.samples.table import Sample
 from txm2sem_core.samples.volume import volume_path
 
@@ -147,12 +148,24 @@ class SampleFiles:
     def volume_options(self, variant: str) -> str:
         """What the table says of the TXM volume.
 
-        The voxel size, which otherwise, and for coarser volumes, is the file's; and the mask of what was measured,
-        which may be of the finer volume.
+        Its further scans, where the variant learns from them; the voxel size, which otherwise, and for coarser volumes,
+        is the file's; and the mask of what was measured, which may be of the finer volume.
         """
         size = None if self.factor(variant) > 1 else self.sample.voxel_size_on_grid()
-        options = [] if size is None else ["--voxel-size-nm " + " ".join(f"{axis:g}" for axis in size)]
+        options = [f"--further {shlex.quote(path)}" for path in self.further_volumes if self.sees_all_scans(variant)]
+        options += [] if size is None else ["--voxel-size-nm " + " ".join(f"{axis:g}" for axis in size)]
         return " ".join([*options, *self._mask_options()])
+
+    @property
+    def further_volumes(self) -> tuple[str, ...]:
+        """The TXM volumes of further scans."""
+        if self.sample.source != "phantom":
+            return self.sample.further_volumes
+        return tuple(map(str, further_folders(self.raw, "txm_volume", self.config.phantom_of(self.name))))
+
+    def sees_all_scans(self, variant: str) -> bool:
+        """Whether a variant learns from all scans; baselines, and what sees a coarser TXM, learn from the first."""
+        return self.config.variant(variant).rules.trained and self.factor(variant) == 1
 
     def _mask_options(self) -> list[str]:
         mask = self.sample.txm_volume_measured
@@ -185,4 +198,6 @@ class SampleFiles:
     def row(self) -> str:
         """The row of the table as canonical JSON; without labels, which come after the training."""
         row = self.sample.model_dump(mode="json", exclude={"labels", "voxel_size_from"})
-        return json.dumps(row, sort_keys=True)
+        further = {name for column in ("txm", "txm_volume") for name in further_columns(row, column)}
+        # runs of one scan have the row that they had before there were others
+        return json.dumps({key: row[key] for key in row if key not in further or row[key] is not None}, sort_keys=True)

@@ -8,10 +8,10 @@ from txm2sem_core.config.generators import BUILT_IN
 from txm2sem_core.errors import ConfigError
 
 
-def check_own_networks(config: Config) -> None:
+def check_own_networks(config: Config, scans: int = 1) -> None:
     """Build the variants that use the user's own, and predict the smallest batch of their training. Runs the files.
 
-    What ours can take is known without (`config.fitting`).
+    What ours can take is known without (`config.fitting`). `scans` is how many scans of the rock there are.
 
     Raises:
         ConfigError: a file or network fails, or its output has another shape than the FIB-SEM patches.
@@ -31,7 +31,7 @@ def check_own_networks(config: Config) -> None:
 
     load_plugins(config.plugins)
     for name, settings in own.items():
-        family = family_of(settings)
+        family = family_of(settings, scans)
         arguments = family.generator_arguments()
         size = config.patches.size_px // settings.factor
         batch = config.patches.train % settings.batch_size or settings.batch_size  # the last of an epoch

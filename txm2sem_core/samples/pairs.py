@@ -10,6 +10,7 @@ from pathlib import Path
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.samples.raw_pairs import MEASURED, RawPair, numbered, pair_folders, sought_pairs
+from txm2sem_core.samples.scans import further_in
 from txm2sem_core.samples.splits import SPLITS
 from txm2sem_core.samples.table import Sample
 
@@ -27,13 +28,14 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
     if sample.source == "phantom":
         z_of = dict(zip(*(io.read_csv(raw / "pairs.csv")[c] for c in ("pair", "z")), strict=True))
         masks = {"charge": raw / "charge"} | {kind: raw / kind for kind in DENSITIES if (raw / kind).is_dir()}
-        pairs = pair_folders(raw / "txm", raw / "sem", masks)
+        pairs = pair_folders(raw / "txm", raw / "sem", masks, further=further_in(raw, "txm"))
         return [replace(p, z=int(z_of[p.pair]), finer=sample.finer()) for p in pairs]
     kinds = ("charge", *DENSITIES, *MEASURED)
     masks = {kind: Path(folder) for kind in kinds if (folder := getattr(sample, kind)) is not None}
     if sample.sought:
         return _sought(sample, masks)
-    pairs = pair_folders(Path(str(sample.txm)), Path(str(sample.sem)), masks, sample.names())
+    further = list(map(Path, sample.further_txm))
+    pairs = pair_folders(Path(str(sample.txm)), Path(str(sample.sem)), masks, sample.names(), further=further)
     voxel, finer = sample.voxel_size_on_grid(), sample.finer()
     sizes = (None if voxel is None else voxel[2], sample.sem_pixel_size())
     marked = {} if sample.landmarks is None else _landmarks(Path(sample.landmarks), pairs)

@@ -31,6 +31,11 @@ class Checked:
     of_sample: dict[str, Config]  # the same configuration with the context that each sample allows
     warnings: tuple[str, ...] = ()  # what does not stop it, but could mislead
 
+    def with_scans(self) -> list[tuple[Config, int]]:
+        """The configurations of the samples with the number of scans of their rock, each once."""
+        found = [(own, self.samples[name].scans(own.phantom_of(name))) for name, own in self.of_sample.items()]
+        return list({(id(own), scans): (own, scans) for own, scans in found}.values())
+
 
 def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Checked:
     """Check parsed settings, the table of samples, the figures' style, and the headers of the samples' images.
@@ -112,9 +117,9 @@ def before_planning(checked: Checked) -> None:
     Raises:
         ConfigError, InputError: see `check_own_networks`, `check_starts` and `check_pixels`.
     """
-    for config in {id(one): one for one in checked.of_sample.values()}.values():
-        check_own_networks(config)
-        check_starts(config, checked.samples)
+    for config, scans in checked.with_scans():
+        check_own_networks(config, scans)
+        check_starts(config, checked.samples, scans)
     for warning in look_at_pixels(checked):
         print(f"txm2sem: warning: {warning}", file=sys.stderr)
 
@@ -136,8 +141,8 @@ def check_file(path: Path) -> str:
         )
     try:
         checked = check_run(values, str(path))
-        for of_sample in checked.of_sample.values():
-            check_starts(of_sample, checked.samples)
+        for of_sample, scans in checked.with_scans():
+            check_starts(of_sample, checked.samples, scans)
         warnings = look_at_pixels(checked)
     except OSError as error:  # a name that is too long, say
         raise InputError(f"{error.filename or path}: this cannot be read ({error.strerror}).") from error

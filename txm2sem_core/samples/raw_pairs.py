@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -38,6 +38,7 @@ class RawPair:
     landmarks: tuple[Path, ...] = ()  # of BigWarp; or two of napari, of TXM and FIB-SEM slice
     pixel_nm: tuple[float | None, float | None] = (None, None)  # of TXM (finer) and FIB-SEM slice by the table, along X
     finer: int = 1  # pixels along y and x by which one of the TXM slice is shown
+    further: tuple[Path, ...] = ()  # the TXM slice in further scans
     sought: bool = False  # whether its plane is sought in the volume
     depths: Depths | None = None  # of a sought pair: slices of the volume in which its centre may lie; None: any
 
@@ -50,6 +51,17 @@ class RawPair:
         found = _read(self.txm, self.txm_measured)
         given = None if found.given is None else io.finer_image(found.given, self.finer)
         return found if self.finer == 1 else Slice(io.finer_image(found.image, self.finer), given)
+
+    def read_further(self) -> list[Slice]:
+        """The TXM slice in further scans, and what of each was measured, as `read_txm`; a given mask holds for all.
+
+        Raises:
+            InputError: one cannot be read, or is of another shape than the first.
+        """
+        shape, found = self.txm_kind()[0], [_read(path, self.txm_measured) for path in self.further]
+        for path, one in zip(self.further, found, strict=True):
+            check_shape(path, one.shape, self.txm, shape)
+        return found
 
     def read_txm_size_nm(self) -> io.VoxelSize | None:
         """The size of the pixels that `read_txm` gives, as the file has it; None where it has none."""
@@ -103,6 +115,7 @@ class RawPair:
         """All of its images."""
         named = (
             None if self.sought else self.txm,
+            *self.further,
             self.sem,
             self.charge,
             *self.extra.values(),
@@ -119,6 +132,15 @@ class RawPair:
                 io.read_measured(mask, image, io.image_kind(image)[0])
 
 
+def check_shape(path: Path, shape: tuple[int, ...], first: Path, of_first: tuple[int, ...]) -> None:
+    """Raise `InputError` unless a slice of a further scan has the shape of the first scan's."""
+    if shape != of_first:
+        raise InputError(
+            f"{path} is {shape} and {first} is {of_first} (Y, X): the slices of all scans must lie on one grid. Export "
+            "them alike."
+        )
+
+
 def _read(file: Path, mask: Path | None) -> Slice:
     image = io.read_slice(file)
     return Slice(image, None if mask is None else io.read_measured(mask, file, image.shape))
@@ -133,7 +155,9 @@ class Names:
     sem_offset: int = 0  # added to the numbers of FIB-SEM slices, of their masks and labels
 
 
-def pair_folders(txm: Path, sem: Path, masks: Mapping[str, Path], names: Names = Names()) -> list[RawPair]:
+def pair_folders(
+    txm: Path, sem: Path, masks: Mapping[str, Path], names: Names = Names(), *, further: Sequence[Path] = ()
+) -> list[RawPair]:
     """Images of these folders with the same number, lowest first; a pair has the name of its TXM slice's number.
 
     Args:
@@ -141,6 +165,7 @@ def pair_folders(txm: Path, sem: Path, masks: Mapping[str, Path], names: Names =
         sem: folder.
         masks: kind to folder: `charge`, `MEASURED`, and others, which become the pair's `extra`.
         names: how the files are numbered.
+        further: folders of the TXM slices in further scans, numbered as those of the first.
 
     Raises:
         InputError: a folder or a partner is missing, or a number stands twice.
@@ -154,6 +179,7 @@ def pair_folders(txm: Path, sem: Path, masks: Mapping[str, Path], names: Names =
             f"{_suggestion(txm_files, sem_files, names)}"
         )
     found = {kind: _partners(kind, folder, txm_files, sem_files, names.sem_offset) for kind, folder in masks.items()}
+    scans = [_of_scan(folder, txm, txm_files, names) for folder in further]
     fields = {kind: found.pop(kind) for kind in ("charge", *MEASURED) if kind in found}
     return [
         RawPair(
@@ -162,10 +188,23 @@ def pair_folders(txm: Path, sem: Path, masks: Mapping[str, Path], names: Names =
             txm_files[n].path,
             sem_files[n].path,
             extra={kind: files[n] for kind, files in found.items()},
+            further=tuple(scan[n].path for scan in scans),
             **{kind: files[n] for kind, files in fields.items()},  # type: ignore[arg-type]
         )
         for n in txm_files
     ]
+
+
+def _of_scan(folder: Path, first: Path, txm: Numbered, names: Names) -> Numbered:
+    """The slices of a further scan, which has those of the first and no others."""
+    files = numbered(folder, lambda numbers: numbers == txm.keys(), names.txm)
+    for number in sorted(txm.keys() ^ files.keys()):
+        lone, other = (txm, folder) if number in txm else (files, first)
+        raise InputError(
+            f"{lone[number].path}: there is no slice with the number {lone[number].name} in {other}, and scans have "
+            "the same slices. Add or remove it."
+        )
+    return files
 
 
 def sought_pairs(volume: Path, sem: Path, masks: Mapping[str, Path], names: Names = Names()) -> list[RawPair]:

@@ -43,10 +43,11 @@ def weights_digest(folder: str) -> str:
     return digest
 
 
-def check_starts(config: Config, samples: Collection[str]) -> None:
+def check_starts(config: Config, samples: Collection[str], scans: int = 1) -> None:
     """Look at the models that variants start from, and whether their weights fit. Nothing in them is run.
 
-    Variants with a network or family of the user's own are left out until its file has been loaded.
+    Variants with a network or family of the user's own are left out until its file has been loaded. `scans` is how many
+    scans of the rock there are.
 
     Raises:
         ConfigError: there is no such model, a training would start from itself, no weight fits, or `freeze` does not.
@@ -55,7 +56,7 @@ def check_starts(config: Config, samples: Collection[str]) -> None:
     for name in config.variants:
         if config.variant(name).init_from is not None:
             _check_order(config, samples, name)
-            _check_weights(config, samples, name)
+            _check_weights(config, samples, name, scans)
 
 
 def _check_order(config: Config, samples: Collection[str], name: str) -> None:
@@ -79,7 +80,7 @@ def _check_order(config: Config, samples: Collection[str], name: str) -> None:
         chain.append(place.variant)
 
 
-def _check_weights(config: Config, samples: Collection[str], name: str) -> None:
+def _check_weights(config: Config, samples: Collection[str], name: str, scans: int) -> None:
     # here, not above: PyTorch takes seconds, which a plan without such variants need not spend
     from txm2sem_core.checkpoint import fit_weights, load_weights, shapes_of
     from txm2sem_core.families import family_names, family_of
@@ -96,8 +97,8 @@ def _check_weights(config: Config, samples: Collection[str], name: str) -> None:
         if place is None:
             given, _ = load_weights(folder)
         else:
-            given = shapes_of(family_of(config.variant(place.variant)).generator_arguments())
-        fit_weights(shapes_of(family_of(settings).generator_arguments()), given, settings.freeze, folder)
+            given = shapes_of(family_of(config.variant(place.variant), scans).generator_arguments())
+        fit_weights(shapes_of(family_of(settings, scans).generator_arguments()), given, settings.freeze, folder)
     except InputError as error:
         raise InputError(f"variants.{name}.init_from: {error}") from error
     except ConfigError as error:

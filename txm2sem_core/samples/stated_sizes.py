@@ -20,7 +20,7 @@ from txm2sem_core.io.voxel_sizes import ROUNDED, UNKNOWN, differing_axes
 from txm2sem_core.samples.pairs import label_files, list_pairs
 from txm2sem_core.samples.raw_pairs import RawPair
 from txm2sem_core.samples.table import Sample
-from txm2sem_core.samples.volume import open_measured_volume
+from txm2sem_core.samples.volume import further_volumes, open_measured_volume
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def check_sizes(config: Config, sample: Sample, raw: Path) -> list[str]:
 
 
 def contradictions(sample: Sample, raw: Path, scales: tuple[float, float] = (1.0, 1.0)) -> list[Contradiction]:
-    """Where table, TXM volume, TXM slices, FIB-SEM slices and masks of a sample contradict each other.
+    """Where table, TXM volumes, TXM slices, FIB-SEM slices and masks of a sample contradict each other.
 
     Args:
         sample: any but a phantom that is not made yet.
@@ -66,10 +66,8 @@ def contradictions(sample: Sample, raw: Path, scales: tuple[float, float] = (1.0
         scales: least and greatest width of a FIB-SEM pixel in TXM pixels that registration finds.
     """
     pairs = list_pairs(sample, raw)
-    txm, sem = (
-        [(path, _in_plane(path)) for path in paths]
-        for paths in ([p.txm for p in pairs if not p.sought], [p.sem for p in pairs])
-    )
+    first, further = [p.txm for p in pairs if not p.sought], [path for p in pairs for path in p.further]
+    txm, sem = ([(path, _in_plane(path)) for path in paths] for paths in ([*first, *further], [p.sem for p in pairs]))
     volume = open_measured_volume(sample, raw)
     used: VoxelSize | None = sample.voxel_size()
     source = "column voxel_size_nm of the table"
@@ -82,6 +80,8 @@ def contradictions(sample: Sample, raw: Path, scales: tuple[float, float] = (1.0
     if used is None:
         used, source = next(((size, str(path)) for path, size in txm if size != UNKNOWN), (UNKNOWN, ""))
     found += _compared(sample, used, source, txm)
+    others = [io.open_volume(path) for path in further_volumes(sample, raw)]
+    found += _compared(sample, used, source, [(Path(each.source), each.voxel_size_nm or UNKNOWN) for each in others])
     least, greatest = scales[0] / (1 + ROUNDED), scales[1] * (1 + ROUNDED)
     found += [
         each for each in _compared(sample, used, source, sem) if each.unit != 1 and not least <= each.unit <= greatest

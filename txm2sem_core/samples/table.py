@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io as text_io
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -11,11 +12,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from txm2sem_core import io
-from txm2sem_core.config import Name
+from txm2sem_core.config import Name, PhantomSettings
 from txm2sem_core.config.base import Text, UserPath
 from txm2sem_core.config.checking import shown
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.samples.raw_pairs import MEASURED, Names
+from txm2sem_core.samples.scans import check_scans, further_columns
 from txm2sem_core.samples.sought import Depths, around, depths_sought, is_sought
 
 RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
@@ -30,6 +32,8 @@ class Sample(BaseModel):
     sample: Name
     source: Literal["phantom", "pairs", "reference"]
     txm: UserPath | None = None  # folder of the TXM slices; of `reference`: the published layout's images/
+    txm_2: UserPath | None = None  # folder of the same slices in a second scan of the rock, on the grid of the first
+    txm_3: UserPath | None = None  # the same in a third
     sem: UserPath | None = None  # folder of the FIB-SEM slices
     txm_names: Text | None = None  # names of the TXM slices, with {number} where their number stands
     sem_names: Text | None = None  # the same of the FIB-SEM slices
@@ -42,6 +46,8 @@ class Sample(BaseModel):
     txm_measured: UserPath | None = None  # folder of masks of the TXM slices (not zero = measured)
     sem_measured: UserPath | None = None  # the same of the FIB-SEM slices
     txm_volume: UserPath | None = None  # TIFF stack, folder of slices or OME-Zarr
+    txm_volume_2: UserPath | None = None  # the same of the second scan
+    txm_volume_3: UserPath | None = None  # of the third
     txm_volume_measured: UserPath | None = None  # mask of the TXM volume, one image or a volume (not zero = measured)
     pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step, z,z,z, or find (see `sought`)
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
@@ -60,7 +66,27 @@ class Sample(BaseModel):
             self.txm_volume,
             self.txm_volume_measured,
         )
-        return [path for path in named if path is not None]
+        return [path for path in (*named, *self.further_txm, *self.further_volumes) if path is not None]
+
+    @property
+    def further_txm(self) -> tuple[str, ...]:
+        """The folders of the TXM slices in further scans, from the second on."""
+        return self._further("txm")
+
+    @property
+    def further_volumes(self) -> tuple[str, ...]:
+        """The TXM volumes of further scans, from the second on."""
+        return self._further("txm_volume")
+
+    def scans(self, phantom: PhantomSettings) -> int:
+        """How many scans of the rock there are, given the settings of its phantom, if it is one."""
+        if self.source == "phantom":
+            return 1 + len(phantom.further_energies_kev)
+        return 1 + len(self.further_volumes if self.sought else self.further_txm)
+
+    def _further(self, column: str) -> tuple[str, ...]:
+        found = (getattr(self, name) for name in further_columns(type(self).model_fields, column))
+        return tuple(itertools.takewhile(lambda path: path is not None, found))
 
     def voxel_size(self) -> tuple[float, float, float] | None:
         """The TXM's voxel size of the table in nm (Z, Y, X), or None where it is left to the files."""
@@ -234,6 +260,7 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
             f"{path}, row {number}, column super_resolution: source reference has FIB-SEM pixels as wide as the TXM's. "
             "Leave it empty."
         )
+    check_scans(f"{path}, row {number}, column", sample.model_dump())
     sample.finer()
     sample.sem_pixel_size()
     sample.names()

@@ -7,6 +7,7 @@ from pathlib import Path
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
 from txm2sem_core.samples.pairs import list_pairs
+from txm2sem_core.samples.scans import further_in
 from txm2sem_core.samples.table import Sample
 
 
@@ -26,12 +27,23 @@ def volume_files(sample: Sample, raw: Path) -> list[Path]:
     """What the sample's TXM volume is read from: its own path and that of its mask; nothing where it has none."""
     mask, path = sample.txm_volume_measured, volume_path(sample, raw)
     named = (None if path is None else io.split_finer(path)[0], None if mask is None else Path(mask))
-    return [path for path in named if path is not None]
+    return [path for path in (*named, *further_volumes(sample, raw)) if path is not None]
+
+
+def further_volumes(sample: Sample, raw: Path) -> list[Path]:
+    """The TXM volumes of further scans, from the second on; of a phantom those that it has left."""
+    if sample.source != "phantom":
+        return list(map(Path, sample.further_volumes))
+    return further_in(raw, "txm_volume")
 
 
 def open_sample_volume(sample: Sample, raw: Path) -> io.Volume | None:
-    """Open the sample's TXM volume, with the mask of what was measured where it has one; None where it has none."""
-    return _opened(volume_path(sample, raw), sample)
+    """Open the sample's TXM volume, with its further scans and the mask of what was measured, where it has any.
+
+    None where it has no volume.
+    """
+    volume = _opened(volume_path(sample, raw), sample)
+    return None if volume is None else io.with_further(volume, map(io.open_volume, further_volumes(sample, raw)))
 
 
 def open_measured_volume(sample: Sample, raw: Path) -> io.Volume | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ def _gather(store: PatchStore, context: int, rows, mirrored: np.ndarray, turns: 
         if (labels := store.class_patch(row.pair, y, x)) is not None:
             classes.append(orient(labels[None], int(mirror), int(turn)))
     return Batch(
-        torch.from_numpy(store.txm_range.to_unit(np.stack(txm))),
+        torch.from_numpy(store.slab_range.to_unit(np.stack(txm))),
         torch.from_numpy(store.sem_range.to_unit(np.stack(sem))),
         torch.from_numpy(np.stack(mask)),
         classes=torch.from_numpy(np.stack(classes)) if classes else None,
@@ -73,15 +74,35 @@ def orient(patch: np.ndarray, mirror: int, turns: int) -> np.ndarray:
     return np.rot90(patch, turns, axes=(-2, -1))
 
 
-def training_distribution(store: PatchStore) -> TrainingDistribution:
-    """The distribution of intensities of the training pairs' TXM slices, where the pairs can be used."""
-    slices = []
+def training_distribution(store: PatchStore, scan: int = 0) -> TrainingDistribution:
+    """The distribution of intensities of the training pairs' TXM slices, where the pairs can be used; of one scan."""
+    slices, own_range = [], (store.txm_range, *store.further_ranges)[scan]
     for pair in dict.fromkeys(store.of_split("train")["pair"]):
         images = store.pairs[str(pair)]
-        txm, f = images.txm[store.context], store.factor
+        txm, f = images.scans[scan][store.context], store.factor
         usable = images.mask[::f, ::f][: txm.shape[0], : txm.shape[1]] > 0
-        slices.append(store.txm_range.to_unit(txm[usable]))
+        slices.append(own_range.to_unit(txm[usable]))
     return distribution_of(slices)
+
+
+def further_scans(store: PatchStore) -> dict[str, Any]:
+    """What `model.json` says of the second scan and on: range, distribution and type; nothing where there is one.
+
+    The type is None where slices were prepared, as `txm_dtype`.
+    """
+    if not store.further_ranges:
+        return {}
+    first = next(iter(store.pairs.values()))
+    return {
+        "further_scans": [
+            {
+                "range": each.as_dict(),
+                "histogram": training_distribution(store, scan).as_dict(),
+                "dtype": first.scans[scan].dtype.name if store.preparation.is_none else None,
+            }
+            for scan, each in enumerate(store.further_ranges, start=1)
+        ]
+    }
 
 
 training_spread = training_distribution  # its name in version 0.1

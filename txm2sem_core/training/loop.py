@@ -24,7 +24,7 @@ from txm2sem_core.networks import Baseline, ImageGenerator, build_generator, plu
 from txm2sem_core.provenance import made_with
 from txm2sem_core.runtime.device import choose_device, device_name
 from txm2sem_core.runtime.out_of_memory import memory_remedy
-from txm2sem_core.training.batches import epoch_batches, training_distribution
+from txm2sem_core.training.batches import epoch_batches, further_scans, training_distribution
 from txm2sem_core.training.denoised import with_denoised_targets
 from txm2sem_core.training.resume import state_key
 from txm2sem_core.training.slice_stacks import SliceStacks
@@ -84,7 +84,9 @@ def train_model(
     """
     read = [patches, volume, measured, None if settings.init_from is None else Path(settings.init_from)]
     io.check_output(read, files=[output / file for file in MODEL_FILES])
-    store, family = io.read_patch_store(patches).in_memory(), family_of(settings)
+    store = io.read_patch_store(patches)
+    family = family_of(settings, store.scans)
+    store = store.of_scans(family.scans).in_memory()
     _check_fit(store, settings)
     with io.exclusive(output, f"train {name}"), memory_remedy(f"train {name}: a step", _MEMORY_REMEDY):
         if not family.rules.trained:
@@ -230,6 +232,11 @@ def _with_stacks(
     """The source of slice stacks, and the store with the warnings that the volume gives."""
     if not settings.z_penalty.stack:
         return store, None
+    if store.scans > 1:
+        raise ConfigError(
+            f"z_penalty.stack: this penalty compares slices of one TXM scan, but the patches hold {store.scans}. Set "
+            "it to 0."
+        )
     if volume is None:
         raise ConfigError("z_penalty.stack: this penalty draws slices from the TXM volume. Give --volume, or set it 0.")
     opened = io.with_mask(io.open_volume(volume), measured, store.factor)
@@ -261,6 +268,7 @@ def _describe(plan: Plan, history: pd.DataFrame, chosen: str, made: dict[str, st
         **{key: plugin for key, plugin in plugins.items() if plugin},
         "normalisation": {"txm": store.txm_range.as_dict(), "sem": store.sem_range.as_dict()},
         "histograms": {"txm": training_distribution(store).as_dict()},
+        **further_scans(store),
         "preparation": asdict(store.preparation),
         "sem_dtype": store.sem_dtype.name,
         "txm_dtype": store.txm_dtype.name if store.preparation.is_none else None,

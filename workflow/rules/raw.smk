@@ -40,7 +40,7 @@ def raw_files(sample):
 
 
 def raw_volume(sample):
-    """The TXM volume as an input, with the mask of what was measured of it."""
+    """The TXM volume as an input, with its further scans and the mask of what was measured of it."""
     if SAMPLES[sample].source == "phantom":
         return phantom_files(sample, "txm_volume")
     return given(volume_files(SAMPLES[sample], FILES[sample].raw))
