@@ -93,6 +93,11 @@ class OptimiserSettings(Settings):
     learning_rate: Positive = setting(2e-4, "of Adam")
     beta1: Annotated[float, Field(ge=0, lt=1)] = setting(0.5, "of Adam")
     weight_decay: NonNegative = setting(0.0, "of the generator's weights")
+    longest_gradient: NonNegative = setting(
+        0.0,
+        "norm to which a longer gradient of the generator is shortened, so that one bad step does not undo a training; "
+        "0 = off",
+    )
 
 
 class ScheduleSettings(Settings):

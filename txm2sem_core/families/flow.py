@@ -38,6 +38,7 @@ SCALE_MEMORY = 0.98  # share of the earlier estimate that a step keeps of the re
         "ema_decay": 0.998,
         "select": "last",
         "denoise": 0.8,
+        "optimiser": {"longest_gradient": 1.0},
     },
 )
 class FlowFamily(Family):

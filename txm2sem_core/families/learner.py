@@ -70,18 +70,29 @@ class Learner:
         """
         return self._step(self, batch, update_generator)
 
-    def descend(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
-        """Let one optimiser follow the gradient of a loss."""
+    def descend(self, loss: Tensor, optimiser: torch.optim.Optimizer, longest: float = 0.0) -> None:
+        """Let one optimiser follow the gradient of a loss.
+
+        Args:
+            loss: of one number.
+            optimiser: of the weights that are to make it less.
+            longest: norm over all weights to which a longer gradient is shortened (Pascanu et al. 2013, arXiv
+                1211.5063); 0 for none.
+        """
         scaler = self.compute.scaler
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(scaler.scale(loss))
+        if longest:
+            scaler.unscale_(optimiser)
+            weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+            torch.nn.utils.clip_grad_norm_(weights, longest)
         scaler.step(optimiser)
         scaler.update()
 
     def update_generator(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
         """Let the generator follow the sum of some loss terms; returns the sum as `loss_generator`, and the terms."""
         loss = torch.stack(list(terms.values())).sum()
-        self.descend(loss, self.optimiser)
+        self.descend(loss, self.optimiser, self.settings.optimiser.longest_gradient)
         self.updates += 1
         if self.average is not None:
             self.average.update_parameters(self.generator)
