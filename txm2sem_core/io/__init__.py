@@ -7,7 +7,8 @@
 - `volumes`: open volumes of any size lazily, write them as TIFF; `readers/`: one file a format
 - `finer`: images and volumes on a finer grid, for super-resolution from the TXM as it was measured
 - `given_masks`: what was measured, where the user says it
-- `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
+- `voxel_sizes`, `lengths`, `tiff`, `sequence`, `guards`: what the readers share
+- `microscopes`: what electron microscopes state in tags of their own: pixel size, data bar
 - `numbers`: the numbers in the names of slices
 - `blocks`: slices one by one from chunks of several
 - `coarse`: a coarser level of a volume of ours, for pictures
@@ -30,6 +31,7 @@ from txm2sem_core.io.images import (
     image_kind,
     list_images,
     not_zero,
+    read_bar_rows,
     read_image,
     read_mask,
     read_slice,
@@ -98,6 +100,7 @@ __all__ = [
     "plane_of_text",
     "printable",
     "ranges_as_text",
+    "read_bar_rows",
     "read_bigwarp",
     "read_csv",
     "read_image",

@@ -20,7 +20,7 @@ from txm2sem_core.geometry import Array, Crop, Matrix, common_crop, coverage, co
 from txm2sem_core.intensity.measured import Slice, filled, measured_share
 from txm2sem_core.io.voxel_sizes import VoxelSize
 from txm2sem_core.registration.bending import Bending, find_bend
-from txm2sem_core.registration.data_bar import cut_bar
+from txm2sem_core.registration.data_bar import Bar, cut_bar
 from txm2sem_core.registration.diagnosis import explain
 from txm2sem_core.registration.estimate import Registration
 from txm2sem_core.registration.frames import placed_on
@@ -43,7 +43,7 @@ class Read(NamedTuple):
 
     txm: Slice
     sem: Slice
-    bar: tuple[int, int]
+    bar: Bar
     voxel_size_nm: VoxelSize | None
 
 
@@ -220,14 +220,15 @@ def _crop(
     settings: RegisterSettings,
     sem_shape: tuple[int, int],
     txm_shape: tuple[int, int],
-    bar: tuple[int, int],
+    bar: Bar,
     bend: Bend | None = None,
 ) -> Crop:
     """The largest rectangle of the TXM slice that the FIB-SEM slice covers, but for its data bar."""
     if settings.transform == "none":
         return Crop(0, txm_shape[0], 0, txm_shape[1])
-    below = np.array([[1, 0, 0], [0, 1, bar[0]], [0, 0, 1]], dtype=np.float64)
-    return common_crop(coverage(found.matrix @ below, (sem_shape[0] - sum(bar), sem_shape[1]), txm_shape, bend))
+    below = np.array([[1, 0, 0], [0, 1, bar.top], [0, 0, 1]], dtype=np.float64)
+    without = (sem_shape[0] - bar.top - bar.bottom, sem_shape[1])
+    return common_crop(coverage(found.matrix @ below, without, txm_shape, bend))
 
 
 def _bending(txm: Slice, sem: Slice, found: Registration, settings: RegisterSettings) -> Bending | None:

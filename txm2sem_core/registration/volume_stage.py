@@ -38,7 +38,7 @@ class SemFile:
         """The slice without its data bar."""
         image = io.read_slice(self.path)
         given = None if self.measured is None else io.read_measured(self.measured, self.path, image.shape)
-        return cut_bar(Slice(image, given))[0]
+        return cut_bar(Slice(image, given, io.read_bar_rows(self.path)))[0]
 
 
 def is_volume(path: Path) -> bool:

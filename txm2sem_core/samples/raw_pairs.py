@@ -57,8 +57,8 @@ class RawPair:
         return None if size is None else io.finer_size(size, self.finer)
 
     def read_sem(self) -> Slice:
-        """The same of the FIB-SEM slice."""
-        return _read(self.sem, self.sem_measured)
+        """The same of the FIB-SEM slice, and how many of its rows its file states to be a data bar."""
+        return replace(_read(self.sem, self.sem_measured), bar_rows=io.read_bar_rows(self.sem))
 
     @property
     def stated_scale(self) -> float:
