@@ -10,7 +10,7 @@
 - `plane_cut`: the volume on such a plane
 - `bending`: how an accepted slice is bent beside its matrix, and whether parts that had no say agree
 - `landmarks`: points that someone has marked by hand
-- `data_bar`: rows of a FIB-SEM slice that are no image
+- `data_bar`: rows of a FIB-SEM slice that are no image; `curtains`: stripes taken out of it; `sem_slices`: both
 - `diagnosis`, `numbering`, `neighbours`: what is wrong with refused pairs, and with a whole set
 - `stage`, `tables`: files in, files out; `plane_pairs`: of a sample without TXM slices
 """

@@ -12,8 +12,8 @@ from txm2sem_core import io, planes
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, print_warnings
 from txm2sem_core.geometry import Crop
-from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.placing import Placed
+from txm2sem_core.registration.sem_slices import sem_of
 from txm2sem_core.registration.stage import Read, check_refused, images_on_sem, kept, say_found
 from txm2sem_core.registration.tables import InVolume, Outcome, write_tables
 from txm2sem_core.registration.volume_levels import VolumeLevels
@@ -51,7 +51,7 @@ def register_planes(
     if not pairs:
         raise InputError(f"{output}: there are no FIB-SEM slices to register. Check the folder in the sample table.")
     slices = [
-        StackSlice(float(pair.pair), lambda pair=pair: cut_bar(pair.read_sem())[0], pair.stated_scale, pair.depths)  # type: ignore[misc]
+        StackSlice(float(pair.pair), lambda pair=pair: sem_of(pair, settings).image, pair.stated_scale, pair.depths)  # type: ignore[misc]
         for pair in pairs
     ]
     placed = place_stack(VolumeLevels(volume, aspect), slices, settings)
@@ -71,10 +71,10 @@ def _outcome(
 ) -> Outcome:
     if placed.cut is None or placed.found is None or placed.plane is None:
         return Outcome(pair, None, Crop(0, 0, 0, 0), placed.reasons, {})
-    sem, bar = cut_bar(pair.read_sem())
-    slices = Read(placed.cut.txm, sem, bar, volume.voxel_size_nm)
+    sem = sem_of(pair, settings)
+    slices = Read(placed.cut.txm, sem, volume.voxel_size_nm)
     result = Placed(placed.found, placed.reasons)
-    outcome = kept(pair, slices, images_on_sem(pair, sem.shape), result, settings, folder)
+    outcome = kept(pair, slices, images_on_sem(pair, sem.image.shape), result, settings, folder)
     io.write_tiff(folder / f"{pair.pair}_{CUT}.tif", placed.cut.txm.filled, volume.voxel_size_nm)
     centre = placed.plane @ [(placed.shape[1] - 1) / 2, (placed.shape[0] - 1) / 2, 0, 1]
     corner = np.array([[1, 0, outcome.crop.x0], [0, 1, outcome.crop.y0], [0, 0, 1]], dtype=np.float64)

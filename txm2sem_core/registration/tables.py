@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.geometry import Crop, Matrix
 from txm2sem_core.registration.bending import Bending
-from txm2sem_core.registration.data_bar import NO_BAR, Bar
 from txm2sem_core.registration.estimate import Registration
 from txm2sem_core.registration.placing import describe
 from txm2sem_core.samples.raw_pairs import RawPair
@@ -56,7 +56,7 @@ class Outcome:
     crop: Crop
     reasons: list[str]
     digests: dict[str, str]  # file kind to SHA-256; empty for a refused pair
-    bar: Bar = NO_BAR  # of the FIB-SEM slice
+    taken: Sequence[str] = ()  # off the FIB-SEM slice and out of it, in words
     beside: tuple[float, float] = (float("nan"), float("nan"))  # see `neighbours`
     in_volume: InVolume | None = None  # of a pair whose plane was sought
     bending: Bending | None = None  # of an accepted pair where `bend_px` allows it
@@ -81,7 +81,7 @@ class Outcome:
             words.append(f"centre at z {where.centre_z:.1f}, tilt {where.tilt_deg:.1f} degrees")
             words += ["held by its neighbours"] if where.held else []
         words += [bent_in_words(self.bending)] if self.bending is not None else []
-        return ", ".join(word for word in [*words, *self.bar.in_words] if word)
+        return ", ".join(word for word in [*words, *self.taken] if word)
 
 
 def write_tables(outcomes: list[Outcome], output: Path) -> None:

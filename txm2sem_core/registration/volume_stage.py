@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import ConfigError, InputError, RegistrationError, printable
 from txm2sem_core.geometry import relative_length
 from txm2sem_core.intensity.measured import Slice
-from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.frames import placed_on
 from txm2sem_core.registration.placing import describe
+from txm2sem_core.registration.sem_slices import prepared
 from txm2sem_core.registration.volume_levels import VolumeLevels
 from txm2sem_core.registration.volume_placing import PlacedPlane
 from txm2sem_core.registration.volume_stack import StackSlice, place_stack
@@ -34,11 +35,11 @@ class SemFile:
     path: Path
     measured: Path | None = None
 
-    def read(self) -> Slice:
-        """The slice without its data bar."""
+    def read(self, settings: RegisterSettings) -> Slice:
+        """The slice, prepared (see `sem_slices`)."""
         image = io.read_slice(self.path)
         given = None if self.measured is None else io.read_measured(self.measured, self.path, image.shape)
-        return cut_bar(Slice(image, given, io.read_bar_rows(self.path)))[0]
+        return prepared(Slice(image, given, io.read_bar_rows(self.path)), settings).image
 
 
 def is_volume(path: Path) -> bool:
@@ -106,7 +107,7 @@ def register_in_volume(
     _check_refused(files, placed, settings)
     for folder, one, found in zip(folders, files, placed, strict=True):
         if found.accepted:
-            _write(folder, one, found, volume, overwrite=overwrite)
+            _write(folder, one, found, volume, settings, overwrite=overwrite)
             print(printable(f"register: {one.path}: {found_in_words(found, volume)}"), file=sys.stderr)
     return placed
 
@@ -124,7 +125,7 @@ def place_files(
     txm_nm = (voxel_size_nm or volume.voxel_size_nm or (None, None, None))[2]
     depths = depths_sought(f"{WORD} {z}", len(files))
     slices = [
-        StackSlice(one.number, one.read, stated_scale(one.path, sem_nm, txm_nm), depth)
+        StackSlice(one.number, partial(one.read, settings), stated_scale(one.path, sem_nm, txm_nm), depth)
         for one, depth in zip(files, depths, strict=True)
     ]
     return place_stack(VolumeLevels(volume, aspect), slices, settings)
@@ -160,11 +161,13 @@ def found_in_words(found: PlacedPlane, volume: io.Volume) -> str:
     return ", ".join([*words, *(["held by its neighbours"] if found.held else [])])
 
 
-def _write(folder: Path, one: SemFile, found: PlacedPlane, volume: io.Volume, *, overwrite: bool) -> None:
+def _write(
+    folder: Path, one: SemFile, found: PlacedPlane, volume: io.Volume, settings: RegisterSettings, *, overwrite: bool
+) -> None:
     assert found.plane is not None
     assert found.cut is not None
     size = volume.voxel_size_nm
-    registered = placed_on(one.read(), found.cut.matrix, found.cut.txm.shape)
+    registered = placed_on(one.read(settings), found.cut.matrix, found.cut.txm.shape)
     io.write_tiff(folder / "registered.tif", registered, size, overwrite=overwrite)
     io.write_tiff(folder / "txm.tif", found.cut.txm.image, size, overwrite=overwrite)
     io.write_json(folder / "plane.json", record_of(found, volume) | dict(io.MARK), overwrite=overwrite)
