@@ -14,6 +14,7 @@ from txm2sem_core.errors import InputError, print_warnings
 from txm2sem_core.geometry import Crop
 from txm2sem_core.registration.placing import Placed
 from txm2sem_core.registration.sem_slices import sem_of
+from txm2sem_core.registration.spacing import Spacing
 from txm2sem_core.registration.stage import Read, check_refused, images_on_sem, kept, say_found
 from txm2sem_core.registration.tables import InVolume, Outcome, write_tables
 from txm2sem_core.registration.volume_levels import VolumeLevels
@@ -31,6 +32,7 @@ def register_planes(
     aspect: float,
     settings: RegisterSettings,
     output: Path,
+    spacing: Spacing | None = None,
 ) -> None:
     """Find the plane of each FIB-SEM slice in the volume, cut the volume there, and write pairs as `register_pairs`.
 
@@ -43,8 +45,10 @@ def register_planes(
         aspect: height of a voxel over its width.
         settings: bounds of the search.
         output: folder.
+        spacing: distance between slices of consecutive numbers, where it is known.
 
     Raises:
+        ConfigError: the planes found contradict `spacing`.
         InputError: a file that cannot be read, or shapes that do not fit.
         RegistrationError: a pair is refused and `settings.refused` is "stop", or all pairs are. Nothing is written.
     """
@@ -54,7 +58,7 @@ def register_planes(
         StackSlice(float(pair.pair), lambda pair=pair: sem_of(pair, settings).image, pair.stated_scale, pair.depths)  # type: ignore[misc]
         for pair in pairs
     ]
-    placed = place_stack(VolumeLevels(volume, aspect), slices, settings)
+    placed = place_stack(VolumeLevels(volume, aspect), slices, settings, spacing)
     with io.atomic_path(output / "pairs") as folder:
         folder.mkdir()
         outcomes = [

@@ -46,6 +46,7 @@ class Sample(BaseModel):
     pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step, z,z,z, or find (see `sought`)
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
     sem_pixel_size_nm: Text | None = None  # edge of a pixel of the FIB-SEM slices; where their files do not say it
+    sem_spacing_nm: Text | None = None  # distance of FIB-SEM slices of consecutive numbers along the milling direction
     super_resolution: Text | None = None  # 2, 4 or 8: pixels of the results along y and x that show one of the TXM
     voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
 
@@ -76,14 +77,23 @@ class Sample(BaseModel):
 
     def sem_pixel_size(self) -> float | None:
         """The FIB-SEM slices' pixel size of the table in nm, or None where it is left to the files."""
-        if self.sem_pixel_size_nm is None:
+        return self._length("sem_pixel_size_nm")
+
+    def sem_spacing(self) -> float | None:
+        """How far FIB-SEM slices of consecutive numbers lie apart along the milling direction in nm, if it is known."""
+        return self._length("sem_spacing_nm")
+
+    def _length(self, column: str) -> float | None:
+        """One length in nm; None where the column is empty."""
+        text = getattr(self, column)
+        if text is None:
             return None
         try:
-            size = float(self.sem_pixel_size_nm)
+            size = float(text)
         except ValueError as error:
-            raise ConfigError(self._wrong("sem_pixel_size_nm", "one number is needed, as 12.8")) from error
+            raise ConfigError(self._wrong(column, "one number is needed, as 12.8")) from error
         if not 0 < size < float("inf"):
-            raise ConfigError(self._wrong("sem_pixel_size_nm", "the size must be greater than 0"))
+            raise ConfigError(self._wrong(column, "the size must be greater than 0"))
         return size
 
     def finer(self) -> int:
@@ -236,6 +246,7 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
         )
     sample.finer()
     sample.sem_pixel_size()
+    sample.sem_spacing()
     sample.names()
     if sample.voxel_size() is None and sample.voxel_size_from is not None:
         raise ConfigError(f"{path}, row {number}, column voxel_size_from: column voxel_size_nm says nothing. Fill it.")
@@ -249,6 +260,11 @@ def _check_sought(path: str | Path, number: int, sample: Sample) -> None:
             raise ConfigError(
                 f"{where} pair_z: {shown(sample.pair_z)} seeks FIB-SEM slices in the TXM volume, which only source "
                 "pairs does, without TXM slices. Leave the column txm empty, or say in pair_z which slices they are."
+            )
+        if sample.sem_spacing_nm is not None:
+            raise ConfigError(
+                f"{where} sem_spacing_nm: it helps to find FIB-SEM slices in the TXM volume, but here they have TXM "
+                "slices of their own. Leave it empty."
             )
         return
     if sample.txm_volume is None:

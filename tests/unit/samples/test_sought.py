@@ -18,7 +18,7 @@ from txm2sem_core.samples.splits import apart
 from txm2sem_core.samples.table import Sample, read_samples
 from txm2sem_core.samples.volume import plane_pixel_size_nm
 
-COLUMNS = ("sample", "source", "txm", "sem", "txm_volume", "pair_z", "landmarks", "voxel_size_nm")
+COLUMNS = ("sample", "source", "txm", "sem", "txm_volume", "pair_z", "landmarks", "voxel_size_nm", "sem_spacing_nm")
 
 
 def table(folder: Path, **cells: str) -> Path:
@@ -65,6 +65,9 @@ def test_positions_are_first_guesses(sample: Sample, tmp_path: Path) -> None:
         ({"txm_volume": ""}, "column txm"),
         ({"txm": "txm", "pair_z": "find"}, "column pair_z"),
         ({"landmarks": "points"}, "column landmarks"),
+        ({"txm": "txm", "sem_spacing_nm": "20"}, "column sem_spacing_nm"),
+        ({"sem_spacing_nm": "wide"}, "column sem_spacing_nm: one number"),
+        ({"sem_spacing_nm": "0"}, "column sem_spacing_nm: the size must be greater"),
         ({"source": "phantom", "sem": "", "pair_z": "find"}, "column pair_z"),
     ],
 )
