@@ -71,7 +71,11 @@ def sizes_of(sample: Sample, phantom: PhantomSettings, raw: Path) -> Sizes:
     """
     if sample.source == "phantom":
         depth, height, width = phantom.shape
-        return Sizes(len(pair_slices(depth, phantom.pair_every)), (height, width), phantom.shape)
+        count, milled = len(pair_slices(depth, phantom.pair_every)), phantom.milled
+        if sample.sought and milled.slices:
+            side = max(1.0, milled.share / milled.pixel)
+            return Sizes(milled.slices, (int(side * height), int(side * width)), phantom.shape, sought=True)
+        return Sizes(count, (height, width), phantom.shape, sought=sample.sought)
     pairs = list_pairs(sample, raw)
     kinds = [(pair.txm_kind(), io.image_kind(pair.sem)) for pair in pairs]
     shapes = [shape for pair in kinds for shape, _ in pair]

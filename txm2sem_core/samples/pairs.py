@@ -24,6 +24,8 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
     """
     if sample.source == "reference":
         return _reference_pairs(Path(str(sample.txm)))
+    if sample.source == "phantom" and sample.sought:
+        return _sought_in_phantom(sample, raw)
     if sample.source == "phantom":
         z_of = dict(zip(*(io.read_csv(raw / "pairs.csv")[c] for c in ("pair", "z")), strict=True))
         masks = {"charge": raw / "charge"} | {kind: raw / kind for kind in DENSITIES if (raw / kind).is_dir()}
@@ -43,9 +45,22 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
 
 
 def _sought(sample: Sample, masks: dict[str, Path]) -> list[RawPair]:
-    """The pairs of a sample whose slices' planes are sought in its volume."""
+    """The pairs of a user's sample whose slices' planes are sought in its volume."""
     volume = Path(str(sample.txm_volume))
-    pairs = sought_pairs(volume, Path(str(sample.sem)), masks, sample.names())
+    return _with_sizes(sample, volume, sought_pairs(volume, Path(str(sample.sem)), masks, sample.names()))
+
+
+def _sought_in_phantom(sample: Sample, raw: Path) -> list[RawPair]:
+    """The same of a phantom: the slices of its milled stack, where it has one, else those that have TXM slices."""
+    milled = raw / "milled"
+    folder = milled if milled.is_dir() else raw
+    masks = {kind: folder / kind for kind in ("charge", *DENSITIES) if (folder / kind).is_dir()}
+    volume = raw / "txm_volume"
+    return _with_sizes(sample, volume, sought_pairs(volume, folder / "sem", masks))
+
+
+def _with_sizes(sample: Sample, volume: Path, pairs: list[RawPair]) -> list[RawPair]:
+    """Sought pairs with the pixel sizes that the table or the volume states, and where they are sought."""
     voxel = sample.voxel_size()
     if voxel is None:
         with io.open_volume(volume) as opened:

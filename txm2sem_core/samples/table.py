@@ -122,7 +122,12 @@ class Sample(BaseModel):
 
     @property
     def sought(self) -> bool:
-        """Whether the planes of its FIB-SEM slices are sought in the TXM volume: it has no TXM slices."""
+        """Whether the planes of its FIB-SEM slices are sought in the TXM volume.
+
+        A user's are where there are no TXM slices, a phantom's where `pair_z` says so.
+        """
+        if self.source == "phantom":
+            return is_sought(self.pair_z)
         return self.source == "pairs" and self.txm is None
 
     def depths_of_slices(self, count: int) -> list[Depths | None]:
@@ -258,8 +263,8 @@ def _check_sought(path: str | Path, number: int, sample: Sample) -> None:
     if not sample.sought:
         if is_sought(sample.pair_z):
             raise ConfigError(
-                f"{where} pair_z: {shown(sample.pair_z)} seeks FIB-SEM slices in the TXM volume, which only source "
-                "pairs does, without TXM slices. Leave the column txm empty, or say in pair_z which slices they are."
+                f"{where} pair_z: {shown(sample.pair_z)} seeks FIB-SEM slices in the TXM volume, but they have TXM "
+                "slices here. Leave the column txm empty (source pairs), or say in pair_z which slices they are."
             )
         if sample.sem_spacing_nm is not None:
             raise ConfigError(
@@ -267,7 +272,7 @@ def _check_sought(path: str | Path, number: int, sample: Sample) -> None:
                 "slices of their own. Leave it empty."
             )
         return
-    if sample.txm_volume is None:
+    if sample.txm_volume is None and sample.source == "pairs":
         raise ConfigError(
             f"{where} txm: source pairs needs a folder here; or a volume in column txm_volume, in which the planes of "
             "the FIB-SEM slices are then sought."
