@@ -133,4 +133,5 @@ def test_the_pipeline_ends_at_scores_and_volumes(workflow: Workflow, sample: str
     assert set(summary["variant"]) >= {"pointwise", "feedforward"}
     assert (folder / "volumes/feedforward/seed0/sem.ome.zarr").is_dir()
     assert (folder / "figures/registration.png").stat().st_size > 10_000
+    assert (folder / "figures/planes.png").stat().st_size > 10_000
     assert "tilt" in (workflow.folder / "results/report.html").read_text()
