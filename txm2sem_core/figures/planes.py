@@ -14,7 +14,7 @@ from txm2sem_core.figures.saving import save
 from txm2sem_core.plotting import FOUND, HELD, REFUSED, PlaneInVolume, VolumeBox, draw_volume_planes
 from txm2sem_core.samples.pairs import list_pairs
 from txm2sem_core.samples.table import Sample
-from txm2sem_core.samples.volume import open_sample_volume, sample_voxel_size_nm
+from txm2sem_core.samples.volume import open_measured_volume, sample_voxel_size_nm
 
 MOST_SLICES = 96  # of the volume that are read for the faces along z
 
@@ -32,10 +32,11 @@ def planes_figure(
         outputs: files to write; their suffixes are the formats.
     """
     raw = quality.parents[1] / "raw"
-    volume = open_sample_volume(sample, raw)
+    volume = open_measured_volume(sample, raw)
     assert volume is not None  # planes are sought in one
     z_nm, y_nm, x_nm = (size or 1.0 for size in sample_voxel_size_nm(sample, raw))
-    box = VolumeBox(volume.shape, (z_nm, y_nm, x_nm), _faces(volume))
+    finer = sample.finer()  # by which the results are, of which this is the size
+    box = VolumeBox(volume.shape, (z_nm, y_nm * finer, x_nm * finer), _faces(volume))
     shapes = {pair.pair: io.image_kind(pair.sem)[0] for pair in list_pairs(sample, raw)}
     found = []
     for row in io.read_csv(quality).to_dict("records"):

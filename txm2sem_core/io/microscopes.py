@@ -9,6 +9,7 @@ screen, `AP_IMAGE_PIXEL_SIZE` that of the image, and a data bar lies within the 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from txm2sem_core.io.lengths import in_nm
 
 LARGEST_BAR = 0.5  # of the image's height: what is more is no bar
 _XML_TAG = 34683
-_BROKEN = (ValueError, TypeError, LookupError, AttributeError)  # what tifffile raises of a tag that is not of its kind
+# what tifffile raises of a tag that is not of its kind
+_BROKEN = (ValueError, TypeError, LookupError, AttributeError, struct.error)
 _STORED = re.compile(r"(\d+)\s*\*\s*(\d+)")  # Zeiss: 1024 * 768
 
 
@@ -81,7 +83,9 @@ def _fei(tiff: tifffile.TiffFile) -> _Said:
 
 
 def _xml(page: tifffile.TiffPage) -> _Said:
-    text = page.tags.valueof(_XML_TAG)
+    text = None
+    with suppress(*_BROKEN):
+        text = page.tags.valueof(_XML_TAG)
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     if not isinstance(text, str) or re.search(r"<!\s*(DOCTYPE|ENTITY)", text, re.IGNORECASE):
         return _Said()

@@ -24,6 +24,7 @@ from txm2sem_core.io.files import path_within
 from txm2sem_core.metrics.density import class_image
 from txm2sem_core.metrics.windows import BORDER_PX
 from txm2sem_core.patches.duplicates import PlacedSlice, duplicates
+from txm2sem_core.patches.oblique import slices_on_plane
 from txm2sem_core.samples.pairs import DENSITIES
 from txm2sem_core.samples.slice_position import (
     REACH,
@@ -117,7 +118,9 @@ def extract_patches(
 ) -> PatchStore:
     """Split and cut the accepted pairs of `registered`, and leave the patch store in `output`.
 
-    `raw_warnings`, those about the raw data, are added to the warnings of the store.
+    `volume` is the TXM, on the grid of the results; but of pairs whose planes were sought in it as it was measured.
+    `voxel_size_nm` is that of the results. `raw_warnings`, those about the raw data, are added to the warnings of the
+    store.
     A pair without any usable patch is left out, and named in a warning.
 
     Raises:
@@ -221,7 +224,7 @@ def _load_pair(
         )
     stack, position = [txm], None
     if volume is not None and isinstance(named.get("grid"), str):
-        stack = _on_plane(volume, txm, row, settings.context, aspect)
+        stack = slices_on_plane(volume, txm, row, settings.context, aspect)
     elif volume is not None and not pd.isna(row.z):
         stack, position = _around(volume, txm, row, settings.context)
     elif settings.context:
@@ -265,23 +268,6 @@ def _around(volume: Volume, txm: Slice, row: Any, context: int) -> tuple[list[Sl
     stack = planes[reach - context : reach + context + 1]
     stack[context] = txm
     return stack, compare_position(name, z, txm, nearby(planes, z, volume.shape[0]))
-
-
-def _on_plane(volume: Volume, txm: Slice, row: Any, context: int, aspect: float) -> list[Slice]:
-    """A TXM slice that was cut from the volume by a plane, with `context` parallel neighbours on each side.
-
-    These are one slice of the volume apart along the normal, each resampled once.
-    """
-    if volume.dtype != txm.image.dtype:
-        raise InputError(
-            f"{volume.source}: its voxels are {volume.dtype}, but pair {row.pair} was cut from voxels of "
-            f"{txm.image.dtype}. Register again."
-        )
-    grid = io.plane_of_text(row.grid, f"pair {row.pair}")
-    return [
-        txm if step == 0 else io.volume_on(volume, grid, txm.shape, step * aspect)
-        for step in range(-context, context + 1)
-    ]
 
 
 def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:

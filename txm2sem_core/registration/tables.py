@@ -154,7 +154,7 @@ def _in_volume(outcome: Outcome) -> dict[str, Any]:
     if where is None:
         return {}
     texts = {"plane": io.plane_as_text(where.plane), "grid": io.plane_as_text(where.grid)}
-    return texts | {"along_first": where.along[0], "along_last": where.along[1]}
+    return texts | {"along_first": where.along[0], "along_last": where.along[1], "finer": outcome.pair.finer}
 
 
 def _quality_row(outcome: Outcome) -> dict[str, Any]:

@@ -61,15 +61,16 @@ def _sought_in_phantom(sample: Sample, raw: Path) -> list[RawPair]:
 
 def _with_sizes(sample: Sample, volume: Path, pairs: list[RawPair]) -> list[RawPair]:
     """Sought pairs with the pixel sizes that the table or the volume states, and where they are sought."""
-    voxel = sample.voxel_size()
+    voxel, finer = sample.voxel_size_on_grid(), sample.finer()
     if voxel is None:
         with io.open_volume(volume) as opened:
-            txm_nm = (opened.voxel_size_nm or (None, None, None))[2]
+            measured = opened.voxel_size_nm
+        txm_nm = None if measured is None else io.finer_size(measured, finer)[2]
     else:
         txm_nm = voxel[2]
     sizes = (txm_nm, sample.sem_pixel_size())
     depths = sample.depths_of_slices(len(pairs))
-    return [replace(pair, depths=depth, pixel_nm=sizes) for pair, depth in zip(pairs, depths, strict=True)]
+    return [replace(pair, depths=depth, pixel_nm=sizes, finer=finer) for pair, depth in zip(pairs, depths, strict=True)]
 
 
 def _landmarks(folder: Path, pairs: Iterable[RawPair]) -> dict[str, tuple[Path, ...]]:

@@ -19,6 +19,7 @@ from txm2sem_core.samples.raw_pairs import MEASURED, Names
 from txm2sem_core.samples.sought import Depths, around, depths_sought, is_sought
 
 RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
+AUTO = "auto"  # of `super_resolution`
 _MAX_CHARACTERS = 2**22
 
 
@@ -47,7 +48,7 @@ class Sample(BaseModel):
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
     sem_pixel_size_nm: Text | None = None  # edge of a pixel of the FIB-SEM slices; where their files do not say it
     sem_spacing_nm: Text | None = None  # distance of FIB-SEM slices of consecutive numbers along the milling direction
-    super_resolution: Text | None = None  # 2, 4 or 8: pixels of the results along y and x that show one of the TXM
+    super_resolution: Text | None = None  # 2, 4, 8, auto: pixels of the results along y and x that show one of the TXM
     voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
 
     def raw_paths(self) -> list[str]:
@@ -101,7 +102,8 @@ class Sample(BaseModel):
         if self.super_resolution is None:
             return 1
         if self.super_resolution not in map(str, io.FINER):
-            raise ConfigError(self._wrong("super_resolution", f"one of {', '.join(map(str, io.FINER))} is needed"))
+            named = ", ".join(map(str, io.FINER))
+            raise ConfigError(self._wrong("super_resolution", f"one of {named}, {AUTO} is needed"))
         return int(self.super_resolution)
 
     def voxel_size_on_grid(self) -> tuple[float, float, float] | None:
@@ -249,7 +251,8 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
             f"{path}, row {number}, column super_resolution: source reference has FIB-SEM pixels as wide as the TXM's. "
             "Leave it empty."
         )
-    sample.finer()
+    if sample.super_resolution != AUTO:  # which the sizes of the pixels decide, see `finer_factor`
+        sample.finer()
     sample.sem_pixel_size()
     sample.sem_spacing()
     sample.names()
@@ -277,7 +280,7 @@ def _check_sought(path: str | Path, number: int, sample: Sample) -> None:
             f"{where} txm: source pairs needs a folder here; or a volume in column txm_volume, in which the planes of "
             "the FIB-SEM slices are then sought."
         )
-    for column in ("txm_names", "txm_measured", "landmarks", "super_resolution"):
+    for column in ("txm_names", "txm_measured", "landmarks"):
         if getattr(sample, column) is not None:
             raise ConfigError(
                 f"{where} {column}: it belongs to TXM slices, but column txm is empty, so planes are sought in the "
