@@ -123,7 +123,7 @@ def _draw_view(
     ordered = sorted(planes, key=lambda plane: float(corners[id(plane)].mean(axis=0) @ towards))
     for order, plane in enumerate(ordered):
         _draw_plane(axes, plane, corners[id(plane)], 10 + order, fill=FILL / len(planes))
-    for plane in (ordered[0], ordered[-1]) if planes else ():
+    for plane in (planes[0], planes[-1]) if planes else ():  # the others would hide each other
         look = {"color": _COLOURS[plane.state], "zorder": 1000, "ha": "left", "va": "center"}
         axes.text(*corners[id(plane)][1], plane.label, **look)
     size = box.size
@@ -169,7 +169,8 @@ def _draw_face(axes: Any, box: VolumeBox, axis: int, name: str, *, far_at_last: 
     quads = np.stack([points[:-1, :-1], points[:-1, 1:], points[1:, 1:], points[1:, :-1]], axis=2).reshape(-1, 4, 3)
     shades = np.where(np.isfinite(grey), 0.35 + 0.6 * grey, 1.0).ravel()  # pale, so that planes stand out
     colours = np.repeat(shades[:, None], 3, axis=1)
-    tiles = Poly3DCollection(quads, facecolors=colours, edgecolors=colours, linewidths=0.2, rasterized=True, zorder=1)
+    look = {"facecolors": colours, "edgecolors": "none", "antialiased": False}  # else seams show
+    tiles = Poly3DCollection(quads, rasterized=True, zorder=1, **look)
     axes.add_collection3d(tiles)
 
 
