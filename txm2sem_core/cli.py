@@ -296,6 +296,10 @@ def register(
     z: Annotated[
         str, typer.Option(help="With a volume: slices in which the centre lies, as 20-60, or a first guess, as 40.")
     ] = "",
+    spacing_nm: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="With a volume and a folder: how far slices of consecutive numbers lie apart, in nm."),
+    ] = None,
     settings: SettingsJson = "{}",
     overwrite: Overwrite = False,
 ) -> None:
@@ -308,11 +312,13 @@ def register(
         for name, value in (("mask", mask), ("landmarks", landmarks)):
             if value is not None:
                 raise ConfigError(f"--{name} belongs to a TXM slice, but {fixed} is a volume. Leave it out.")
-        register_in_volume(fixed, moving, output, chosen, z, measured=measured, overwrite=overwrite)
+        found_by: dict[str, Any] = {"measured": measured, "spacing_nm": spacing_nm, "overwrite": overwrite}
+        register_in_volume(fixed, moving, output, chosen, z, **found_by)
         print(output)
         return
-    if z:
-        raise ConfigError(f"--z belongs to a volume, but {fixed} is one slice. Leave it out.")
+    for name, given in (("z", bool(z)), ("spacing-nm", spacing_nm is not None)):
+        if given:
+            raise ConfigError(f"--{name} belongs to a volume, but {fixed} is one slice. Leave it out.")
     options: dict[str, Any] = {"measured": measured, "landmarks": landmarks, "overwrite": overwrite}
     register_files(fixed, moving, output, chosen, mask, **options)
     print(output / "registered.tif")

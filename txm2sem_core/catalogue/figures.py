@@ -379,6 +379,22 @@ FIGURES = (
         params={"sample": lambda here, values: here.row()},
         raw=("pairs",),
     ),
+    Figure(
+        name="planes",
+        function="figures.planes:planes_figure",
+        captions={
+            "planes": Caption(
+                "Planes in the volume",
+                "Where the FIB-SEM slices that were sought in the TXM volume lie in it, from one point of view and "
+                "along y; z runs into the depth. The grey faces are the volume's own, behind the planes.",
+            )
+        },
+        sources=lambda here, values: Sources(tables={"quality": f"{here.folder}/registered/quality.csv"}),
+        params={"sample": lambda here, values: here.row()},
+        raw=("volume", "pairs"),
+        values=lambda here, style: [{}] * here.sample.sought,
+        style="pore_space",
+    ),
 )
 
 

@@ -27,6 +27,7 @@ NEEDED = {"torch": "networks", "numpy": "numbers", "zarr": "volumes", "tifffile"
 EXTRAS = {
     "snakemake": "the workflow: pip install snakemake",
     "rocrate": "the workflow's RO-Crate: pip install rocrate",
+    "pywt": "register.curtains: pip install pywavelets",
     "tensorboard": "tensorboard: true: pip install tensorboard",
 }
 

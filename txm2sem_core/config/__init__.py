@@ -13,6 +13,7 @@ from txm2sem_core.config.generators import FILTERS
 from txm2sem_core.config.loading import Config, load_config, parse_settings
 from txm2sem_core.config.runs import Run, Runs
 from txm2sem_core.config.stages import (
+    CurtainSettings,
     DownsampleSettings,
     ForestSettings,
     MeasureSettings,
@@ -39,6 +40,7 @@ __all__ = [
     "FILTERS",
     "ComputeSettings",
     "Config",
+    "CurtainSettings",
     "DiscriminatorSettings",
     "DownsampleSettings",
     "FamilyRules",

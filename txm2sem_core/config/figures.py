@@ -120,7 +120,7 @@ class PhasesStyle(Settings):
 
 
 class PoreSpaceStyle(Settings):
-    """The pore space in three dimensions."""
+    """The pore space in three dimensions, and the view of planes that were found in a volume."""
 
     columns: Literal[1, 2] = 2
     side_px: Annotated[int, Field(ge=16, le=256)] = 96  # greatest side of what is shown, in voxels as drawn

@@ -87,6 +87,20 @@ class PhantomSettings(Settings):
         return z_nm, y_nm * self.super_resolution, x_nm * self.super_resolution
 
 
+class CurtainSettings(Settings):
+    """Curtains of FIB-SEM slices, and whether they are taken out: before registration, and for good."""
+
+    direction: Literal["none", "vertical", "horizontal"] = setting(
+        "none",
+        "which way the stripes run that are taken out of FIB-SEM slices; needs `pip install pywavelets` "
+        "([what it costs](../docs/evidence/placing.md#curtains))",
+    )
+    width_px: Annotated[float, Field(ge=2, le=256)] = setting(16.0, "about how wide they are at most, FIB-SEM pixels")
+    length_px: Annotated[float, Field(ge=8)] = setting(
+        200.0, "about how long they are at least, FIB-SEM pixels; what is shorter is left as rock"
+    )
+
+
 class RegisterSettings(Settings):
     """How the FIB-SEM slice (moving) is brought onto the TXM slice (fixed)."""
 
@@ -147,6 +161,7 @@ class RegisterSettings(Settings):
         "points marked by hand (column `landmarks` of the sample table): the search starts from their transform, or it "
         "is taken as it is and not judged",
     )
+    curtains: CurtainSettings = CurtainSettings()
     refused: Literal["exclude", "stop"] = setting(
         "exclude", "a pair that is refused: left out and named in `quality.csv`, or the end of the run"
     )

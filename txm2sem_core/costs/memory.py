@@ -41,6 +41,7 @@ MEMORY = {
     "export_volume": Linear(60 * MB, plane=40),
     "summarise": Linear(165 * MB, run=0.2 * MB),
     "draw_registration": Linear(240 * MB, plane=160),
+    "draw_planes": Linear(320 * MB, plane=30),
     "draw_montage": Linear(220 * MB, plane=10, run=2 * MB),
     "draw_sections": Linear(220 * MB, plane=30),
     "draw_phases": Linear(220 * MB, plane=300, run=1 * MB),

@@ -73,9 +73,13 @@ def sizes_of(sample: Sample, phantom: PhantomSettings, raw: Path) -> Sizes:
     """
     if sample.source == "phantom":
         depth, height, width = phantom.shape
-        scans = sample.scans(phantom)
-        slices = len(pair_slices(depth, phantom.pair_every))
-        return Sizes(slices, (height, width), phantom.shape, txm_bytes=2 * scans, scans=scans)
+        scans, milled = sample.scans(phantom), phantom.milled
+        if sample.sought and milled.slices:
+            side = max(1.0, milled.share / milled.pixel)
+            plane = int(side * height), int(side * width)
+            return Sizes(milled.slices, plane, phantom.shape, txm_bytes=2 * scans, scans=scans, sought=True)
+        slices, sought = len(pair_slices(depth, phantom.pair_every)), sample.sought
+        return Sizes(slices, (height, width), phantom.shape, txm_bytes=2 * scans, scans=scans, sought=sought)
     pairs = list_pairs(sample, raw)
     kinds = [(pair.txm_kind(), io.image_kind(pair.sem)) for pair in pairs]
     shapes = [shape for pair in kinds for shape, _ in pair]

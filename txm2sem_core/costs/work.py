@@ -36,6 +36,7 @@ SECONDS = {
     "export_volume": Linear(0.5, voxel=10 * NS),
     "summarise": Linear(1.0, run=0.05),
     "draw_registration": Linear(2.0, plane=1500 * NS),
+    "draw_planes": Linear(3.0, plane=500 * NS),
     "draw_montage": Linear(1.5, run=0.2),
     "draw_sections": Linear(1.5, plane=1000 * NS),
     "draw_phases": Linear(1.0, run=0.2),

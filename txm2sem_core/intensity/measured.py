@@ -61,10 +61,12 @@ class Slice:
     Attributes:
         image: [Y, X].
         given: mask [Y, X] that was given of it; None: it is found.
+        bar_rows: rows of a data bar at the lower edge, by what the file states.
     """
 
     image: Array
     given: Mask | None = None
+    bar_rows: int = 0
 
     @cached_property
     def mask(self) -> Mask:

@@ -8,7 +8,8 @@
 - `scans`: several scans of one rock on one grid
 - `finer`: images and volumes on a finer grid, for super-resolution from the TXM as it was measured
 - `given_masks`: what was measured, where the user says it
-- `voxel_sizes`, `tiff`, `sequence`, `guards`: what the readers share
+- `voxel_sizes`, `lengths`, `tiff`, `sequence`, `guards`: what the readers share
+- `microscopes`: what electron microscopes state in tags of their own: pixel size, data bar
 - `numbers`: the numbers in the names of slices
 - `blocks`: slices one by one from chunks of several
 - `coarse`: a coarser level of a volume of ours, for pictures
@@ -31,6 +32,7 @@ from txm2sem_core.io.images import (
     image_kind,
     list_images,
     not_zero,
+    read_bar_rows,
     read_image,
     read_mask,
     read_slice,
@@ -101,6 +103,7 @@ __all__ = [
     "plane_of_text",
     "printable",
     "ranges_as_text",
+    "read_bar_rows",
     "read_bigwarp",
     "read_csv",
     "read_image",

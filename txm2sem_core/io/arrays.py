@@ -9,9 +9,10 @@ import numpy as np
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.blocks import by_blocks
+from txm2sem_core.io.lengths import in_nm
 from txm2sem_core.io.tiff import kept_dtype, to_kept
 from txm2sem_core.io.volume import Volume
-from txm2sem_core.io.voxel_sizes import VoxelSize, in_nm
+from txm2sem_core.io.voxel_sizes import VoxelSize
 
 _AXES = ("z", "y", "x")
 

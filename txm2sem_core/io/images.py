@@ -17,6 +17,7 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.guards import Fingerprint, check_declared, check_fits
 from txm2sem_core.io.litter import is_litter
+from txm2sem_core.io.microscopes import stated_by_microscope
 from txm2sem_core.io.stated_levels import check_upright, imagej_calibration
 from txm2sem_core.io.tiff import (
     DAMAGE,
@@ -266,6 +267,19 @@ def write_tiff(
     """
     with atomic_path(path, overwrite=overwrite) as temporary:
         tifffile.imwrite(temporary, np.ascontiguousarray(array), photometric="minisblack", **size_tags(voxel_size_nm))
+
+
+def read_bar_rows(path: str | Path) -> int:
+    """Rows of a data bar at the lower edge of an image, by what its microscope states; 0 where it states none."""
+    path = Path(path)
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return 0
+    _check_file(path)
+    try:
+        with opened_tiff(path) as tiff:
+            return stated_by_microscope(tiff).bar_rows
+    except DAMAGE as error:
+        raise damaged(path, error) from error
 
 
 def read_voxel_size_nm(path: str | Path) -> VoxelSize | None:

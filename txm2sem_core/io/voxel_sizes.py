@@ -1,13 +1,8 @@
-"""Voxel sizes in TIFF and OME metadata, read and written in nanometres.
-
-Sizes are fractions until they are handed on, so that 4.7 nm that was written as 0.0047 micrometres is 4.7 nm again.
-"""
+"""Voxel sizes in TIFF and OME metadata, read and written in nanometres."""
 
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 import warnings
 from decimal import Decimal
 from fractions import Fraction
@@ -17,68 +12,20 @@ from xml.etree import ElementTree
 import tifffile
 
 from txm2sem_core.errors import InputError
+from txm2sem_core.io.lengths import UNITS_NM, as_float, in_nm, unit_in_nm
+from txm2sem_core.io.microscopes import stated_by_microscope
 from txm2sem_core.io.ownership import SOFTWARE
 
 VoxelSize = tuple[float | None, float | None, float | None]  # Z, Y, X
 UNKNOWN: VoxelSize = (None, None, None)
 
-# names and symbols of lengths in ImageJ, OME-XML (OME's UnitsLength) and OME-Zarr (UDUNITS-2), lower case, as NFKC
-_UNITS_NM = {
-    **dict.fromkeys(("pm", "picometer", "picometre"), Fraction(1, 1000)),
-    **dict.fromkeys(("å", "a", "angstrom", "ångström", "ångstrom"), Fraction(1, 10)),
-    **dict.fromkeys(("nm", "nanometer", "nanometre"), Fraction(1)),
-    **dict.fromkeys(("um", "μm", "micron", "micrometer", "micrometre"), Fraction(10**3)),
-    **dict.fromkeys(("mm", "millimeter", "millimetre"), Fraction(10**6)),
-    **dict.fromkeys(("cm", "centimeter", "centimetre"), Fraction(10**7)),
-    **dict.fromkeys(("in", "inch", "inches"), Fraction(25_400_000)),
-    **dict.fromkeys(("m", "meter", "metre"), Fraction(10**9)),
-}
-_MEGA_AND_PETA = ("Mm", "Pm")  # no lengths of a microscope, and not to be taken for mm and pm
-_MICROMETRE_NM, _CENTIMETRE_NM = _UNITS_NM["um"], _UNITS_NM["cm"]
+_MICROMETRE_NM, _CENTIMETRE_NM = UNITS_NM["um"], UNITS_NM["cm"]
 # of the tag ResolutionUnit: TIFF 6.0 has inch and centimetre, some programs write millimetre and micrometre
-_TAG_UNITS_NM = {2: _UNITS_NM["in"], 3: _CENTIMETRE_NM, 4: _UNITS_NM["mm"], 5: _MICROMETRE_NM}
+_TAG_UNITS_NM = {2: UNITS_NM["in"], 3: _CENTIMETRE_NM, 4: UNITS_NM["mm"], 5: _MICROMETRE_NM}
 _SMALLEST_PIXEL_NM = 2e-3  # a tenth of an atom's radius: no microscope has it
 ROUNDED = 0.01  # of a size; less is what formats round
 _LARGEST_PIXEL_NM = 2e4  # 72 to 1200 dots an inch are for printing, from programs that know no pixel size
 _MOST = 2**32 - 1  # in a TIFF's fraction
-
-
-def in_nm(value: object, unit: object) -> float | None:
-    """A length in nm; None where the number or the unit says nothing (0, NaN, `pixel`).
-
-    The number may have an exponent (`3.2e-2`) or a decimal comma (`0,032`).
-    """
-    unit_nm, number = _unit_nm(unit), _number(value)
-    return None if unit_nm is None or number is None else _as_float(number * unit_nm)
-
-
-def _unit_nm(unit: object) -> Fraction | None:
-    r"""Nanometres in a unit, also as ImageJ escapes it (`\u00B5m`), or as UTF-8 that was read as Latin-1 (`Âµm`)."""
-    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), str(unit)).strip().removeprefix("Â")
-    if text in _MEGA_AND_PETA:
-        return None
-    name = unicodedata.normalize("NFKC", text).lower()
-    plural = len(name) > 4 and name.endswith("s")
-    return _UNITS_NM.get(name) or (_UNITS_NM.get(name[:-1]) if plural else None)
-
-
-def _number(value: object) -> Fraction | None:
-    """A number above 0."""
-    text = str(value).strip()
-    if text.count(",") == 1 and "." not in text:
-        text = text.replace(",", ".")
-    try:
-        rough = float(text)
-        return Fraction(text) if 0 < rough < math.inf else None
-    except ValueError:
-        return None
-
-
-def _as_float(length: Fraction) -> float | None:
-    try:
-        return float(length) or None
-    except OverflowError:
-        return None
 
 
 def size_tags(voxel_size_nm: VoxelSize | None) -> dict[str, Any]:
@@ -115,8 +62,13 @@ def _pixels_per_cm(size_nm: float) -> tuple[int, int]:
 
 
 def tiff_voxel_size_nm(tiff: tifffile.TiffFile) -> VoxelSize | None:
-    """Voxel size (Z or None, Y, X) of an open TIFF: OME-XML before ImageJ's and the resolution tags."""
-    return _ome_voxel_size_nm(tiff) or _tag_voxel_size_nm(tiff)
+    """Voxel size (Z or None, Y, X) of an open TIFF: OME-XML before ImageJ's, the microscope's, and the resolution tags.
+
+    What ImageJ has saved is not as the microscope left it; resolution tags of microscopes are for printing.
+    """
+    found = _ome_voxel_size_nm(tiff) or (_tag_voxel_size_nm(tiff) if imagej_lines(tiff) else None)
+    pixel_nm = stated_by_microscope(tiff).pixel_nm
+    return found or (None if pixel_nm is None else (None, *pixel_nm)) or _tag_voxel_size_nm(tiff)
 
 
 def _ome_voxel_size_nm(tiff: tifffile.TiffFile) -> VoxelSize | None:
@@ -145,17 +97,17 @@ def _tag_voxel_size_nm(tiff: tifffile.TiffFile) -> VoxelSize | None:
     tag_unit_nm = _TAG_UNITS_NM.get(int(tags["ResolutionUnit"].value)) if "ResolutionUnit" in tags else None
     lines = imagej_lines(tiff)
     unit = lines.get("unit", "")
-    x_unit_nm, y_unit_nm = _unit_nm(unit), _unit_nm(lines.get("yunit") or unit)
+    x_unit_nm, y_unit_nm = unit_in_nm(unit), unit_in_nm(lines.get("yunit") or unit)
     if x_unit_nm is None:
         if tag_unit_nm is None or max(x, y) * tag_unit_nm > _LARGEST_PIXEL_NM:
             return None
-        return None, _as_float(y * tag_unit_nm), _as_float(x * tag_unit_nm)
+        return None, as_float(y * tag_unit_nm), as_float(x * tag_unit_nm)
     if y_unit_nm is None:
         return None
     if tag_unit_nm is not None and _tag_unit_counts(tiff.filehandle.path, x, x_unit_nm, tag_unit_nm):
         x_unit_nm = y_unit_nm = tag_unit_nm
     z_nm = in_nm(lines.get("spacing", "").removeprefix("-"), lines.get("zunit") or unit)
-    return z_nm, _as_float(y * y_unit_nm), _as_float(x * x_unit_nm)
+    return z_nm, as_float(y * y_unit_nm), as_float(x * x_unit_nm)
 
 
 def _tag_unit_counts(source: str, pixel: Fraction, unit_nm: Fraction, tag_unit_nm: Fraction) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.io.voxel_sizes import VoxelSize, in_nm
+from txm2sem_core.io.lengths import in_nm
+from txm2sem_core.io.voxel_sizes import VoxelSize
 from txm2sem_core.napari_plugin.layers import Layer
 
 

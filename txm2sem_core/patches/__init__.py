@@ -1,6 +1,7 @@
 """Cut patches from registered pairs, and make coarser ones for super-resolution.
 
 - `extract`: the split, the positions, the store
+- `oblique`: TXM slices about one that lies obliquely in the volume
 - `duplicates`: slices of two splits that show the same rock
 - `downsample`: coarser TXM images
 """

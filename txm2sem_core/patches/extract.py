@@ -111,7 +111,9 @@ def extract_patches(
 ) -> PatchStore:
     """Split and cut the accepted pairs of `registered`, and leave the patch store in `output`.
 
-    `raw_warnings`, those about the raw data, are added to the warnings of the store.
+    `volume` is the TXM, on the grid of the results; but of pairs whose planes were sought in it as it was measured.
+    `voxel_size_nm` is that of the results. `raw_warnings`, those about the raw data, are added to the warnings of the
+    store.
     A pair without any usable patch is left out, and named in a warning.
 
     Raises:

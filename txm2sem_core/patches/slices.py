@@ -13,6 +13,7 @@ from txm2sem_core.config import PatchesSettings
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.io import Volume
+from txm2sem_core.patches.oblique import slices_on_plane
 from txm2sem_core.samples.slice_position import REACH, SlicePosition, compare_position, nearby, slices_around
 
 
@@ -40,7 +41,7 @@ def slices_of_pair(
         grid = io.plane_of_text(row.grid, f"pair {row.pair}")
         own = [txm, *(io.volume_on(scan, grid, txm.shape) for scan in volume.further)]
         scans = zip(volume.scans, own, strict=True)
-        return [_on_plane(scan, slice_, row, context, aspect) for scan, slice_ in scans], []
+        return [slices_on_plane(scan, slice_, row, context, aspect) for scan, slice_ in scans], []
     kinds = itertools.takewhile(lambda kind: isinstance(named.get(kind), str), map(io.name_of_scan, itertools.count(2)))
     own = [txm, *(io.read_registered(registered, named, kind) for kind in kinds)]
     if volume is not None and len(volume.scans) != len(own):
@@ -79,20 +80,3 @@ def _around(volume: Volume, txm: Slice, row: Any, context: int) -> tuple[list[Sl
     stack = planes[reach - context : reach + context + 1]
     stack[context] = txm
     return stack, compare_position(name, z, txm, nearby(planes, z, volume.shape[0]))
-
-
-def _on_plane(volume: Volume, txm: Slice, row: Any, context: int, aspect: float) -> list[Slice]:
-    """A TXM slice that was cut from the volume by a plane, with `context` parallel neighbours on each side.
-
-    These are one slice of the volume apart along the normal, each resampled once.
-    """
-    if volume.dtype != txm.image.dtype:
-        raise InputError(
-            f"{volume.source}: its voxels are {volume.dtype}, but pair {row.pair} was cut from voxels of "
-            f"{txm.image.dtype}. Register again."
-        )
-    grid = io.plane_of_text(row.grid, f"pair {row.pair}")
-    return [
-        txm if step == 0 else io.volume_on(volume, grid, txm.shape, step * aspect)
-        for step in range(-context, context + 1)
-    ]

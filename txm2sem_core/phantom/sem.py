@@ -17,6 +17,7 @@ GREY_BLACK = 12.0  # grey level of no backscattered electrons
 GREY_PYRITE = 218.0  # grey level of pyrite, the brightest phase
 PORE_BACK_PER_NM = 1.0 / 75.0  # decay of the light from what lies behind an open pore
 BEAM_SIGMA_NM = 18.0  # probe and interaction volume at a low voltage
+CURTAINS = 0.026  # relative brightness of curtaining, root mean square
 STRIPE_NM = 4000.0  # a curtain fades over this length below the edge that began it
 CHARGE_TAIL_NM = 450.0  # a charged spot's tail along the scan line
 CHARGE_MARKED = 6.0  # grey levels of charge from which a pixel is marked
@@ -58,7 +59,7 @@ def blur_by_beam(grey: Floats, voxel_size_nm: tuple[float, float, float]) -> Flo
     return np.asarray(ndimage.gaussian_filter(grey, sigma, mode="nearest"), dtype=np.float32)
 
 
-def curtain(labels: NDArray[np.uint8], pixel_nm: float, rng: np.random.Generator) -> Floats:
+def curtain(labels: NDArray[np.uint8], pixel_nm: float, rng: np.random.Generator, strength: float = CURTAINS) -> Floats:
     """Relative brightness `[Y, X]` of curtaining: stripes along Y that begin below pores and pyrite, and fade.
 
     The ion beam comes along +Y. Each stripe starts where it leaves a pore or a hard crystal, with a random sign.
@@ -72,7 +73,7 @@ def curtain(labels: NDArray[np.uint8], pixel_nm: float, rng: np.random.Generator
     stripes = signal.lfilter([1.0], [1.0, -fade], starts, axis=0)
     stripes = ndimage.gaussian_filter1d(stripes, 1.1, axis=1, mode="nearest")
     level = float(np.sqrt(np.mean(stripes**2)))
-    return np.asarray(0.026 * stripes / level if level > 0 else stripes, dtype=np.float32)
+    return np.asarray(strength * stripes / level if level > 0 else stripes, dtype=np.float32)
 
 
 def charging(labels: NDArray[np.uint8], pixel_nm: float, rng: np.random.Generator, share: float = 0.35) -> Floats:
@@ -104,7 +105,12 @@ def count_electrons(grey: Floats, electrons: float, rng: np.random.Generator) ->
 
 
 def acquire(
-    clean: Floats, labels: NDArray[np.uint8], pixel_nm: float, electrons: float, rng: np.random.Generator
+    clean: Floats,
+    labels: NDArray[np.uint8],
+    pixel_nm: float,
+    electrons: float,
+    rng: np.random.Generator,
+    curtains: float = CURTAINS,
 ) -> SemImage:
     """One FIB-SEM image of the noise-free `clean` frame `[Y, X]`, whose phases are `labels`.
 
@@ -112,7 +118,7 @@ def acquire(
     have drifted, electrons are counted, the line's black level flickers, and the result is stored in 8 bits.
     """
     charge = charging(labels, pixel_nm, rng)
-    signal_level = clean * (1.0 + curtain(labels, pixel_nm, rng)) + charge
+    signal_level = clean * (1.0 + curtain(labels, pixel_nm, rng, curtains)) + charge
     contrast = 1.0 + 0.015 * rng.standard_normal()
     brightness = 1.5 * rng.standard_normal()
     drifted = contrast * (signal_level - 110.0) + 110.0 + brightness

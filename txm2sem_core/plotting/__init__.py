@@ -14,8 +14,12 @@ from txm2sem_core.plotting.rock import Measured, RockPanel, draw_rock
 from txm2sem_core.plotting.sections import VolumeSections, cut_sections, draw_sections
 from txm2sem_core.plotting.side_tasks import Column, draw_side_task
 from txm2sem_core.plotting.uncertainty import StatedCoverage, UncertaintyView, draw_uncertainty
+from txm2sem_core.plotting.volume_planes import FOUND, HELD, REFUSED, PlaneInVolume, VolumeBox, draw_volume_planes
 
 __all__ = [
+    "FOUND",
+    "HELD",
+    "REFUSED",
     "Column",
     "History",
     "Line",
@@ -23,11 +27,13 @@ __all__ = [
     "MontageRow",
     "Panel",
     "PhaseMap",
+    "PlaneInVolume",
     "PoreSpace",
     "RegistrationView",
     "RockPanel",
     "StatedCoverage",
     "UncertaintyView",
+    "VolumeBox",
     "VolumeSections",
     "checkerboard",
     "cut_sections",
@@ -42,6 +48,7 @@ __all__ = [
     "draw_sections",
     "draw_side_task",
     "draw_uncertainty",
+    "draw_volume_planes",
     "draw_words",
     "save_figure",
     "size_mm",

@@ -1,6 +1,11 @@
-"""Where the data bar of an electron microscope lies: a band at the lower or upper edge of one or two grey levels."""
+"""Where the data bar of an electron microscope lies: a band at the lower or upper edge of one or two grey levels.
+
+Where the file states how many rows at its lower edge are a bar, these are; what is left is looked at all the same.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,21 +20,45 @@ LARGEST_FRACTION = 0.35  # of the image's height
 GAP_ROWS = 2  # rows of a frame or of a blurred seam that may lie within the bar
 
 
-def cut_bar(image: Slice) -> tuple[Slice, tuple[int, int]]:
+class Bar(NamedTuple):
+    """Rows of a slice that are a data bar or an empty border."""
+
+    top: int = 0
+    bottom: int = 0
+    stated: int = 0  # of those at the bottom, by the file
+
+    @property
+    def in_words(self) -> list[str]:
+        """What was cut off; nothing where nothing was."""
+        said = f" ({self.stated} of them a data bar by the file's metadata)" if self.stated else ""
+        sides = ((self.top, "top", ""), (self.bottom, "bottom", said))
+        return [
+            f"{rows} rows of data bar or empty border cut off at the {side}{by}" for rows, side, by in sides if rows
+        ]
+
+
+NO_BAR = Bar()
+
+
+def cut_bar(image: Slice) -> tuple[Slice, Bar]:
     """The slice, of whose data bar nothing counts as measured, and the bar's rows at the top and at the bottom.
 
     Nothing is looked for where a mask of what was measured was given; rows that are found not to be measured anyway,
     as the border of an aligned stack, are no bar.
     """
-    rows = (0, 0) if image.given is not None else bar_rows(image.image, image.mask)
-    top = rows[0] if image.mask[: rows[0]].any() else 0
-    bottom = rows[1] if image.mask[image.shape[0] - rows[1] :].any() else 0
+    if image.given is not None:
+        return image, NO_BAR
+    stated = image.bar_rows
+    rest = Slice(image.image[: image.shape[0] - stated]) if stated else image
+    rows = bar_rows(rest.image, rest.mask)
+    top = rows[0] if rest.mask[: rows[0]].any() else 0
+    bottom = stated + (rows[1] if rest.mask[rest.shape[0] - rows[1] :].any() else 0)
     if not top and not bottom:
-        return image, (0, 0)
+        return image, NO_BAR
     within = slice(top, image.shape[0] - bottom)
     mask = np.zeros(image.shape, dtype=bool)
     mask[within] = Slice(image.image[within]).mask
-    return Slice(image.image, mask), (top, bottom)
+    return Slice(image.image, mask), Bar(top, bottom, stated)
 
 
 def bar_rows(image: Array, known: Mask | None = None) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError
-from txm2sem_core.registration.data_bar import cut_bar
+from txm2sem_core.registration.sem_slices import sem_of
 from txm2sem_core.registration.similarity import Filtered, prefilter, similarity
 from txm2sem_core.registration.tables import Outcome
 from txm2sem_core.samples.raw_pairs import RawPair
@@ -27,7 +27,7 @@ def similarity_beside(outcome: Outcome, pairs: Sequence[RawPair], settings: Regi
         return NAN, NAN
     here = pairs.index(pair)
     own = prefilter(pair.read_txm(), settings.median_px, settings.smooth_px)
-    sem = prefilter(cut_bar(pair.read_sem())[0], settings.median_px, settings.smooth_px).onto(found.matrix, own.shape)
+    sem = prefilter(sem_of(pair, settings).image, settings.median_px, settings.smooth_px).onto(found.matrix, own.shape)
     beside = [_read(pairs, k, own, settings) for k in (here - 1, here + 1)]
     both = own.mask & sem.mask
     for each in beside:

@@ -14,9 +14,9 @@ import numpy as np
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
 from txm2sem_core.intensity.measured import Slice
-from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.estimate import estimate_transform, judge
 from txm2sem_core.registration.search import shrink_slice
+from txm2sem_core.registration.sem_slices import sem_of
 from txm2sem_core.samples.raw_pairs import RawPair
 
 PAGE = "docs/guides/your-own-data.md, 'What a hint says'"
@@ -104,7 +104,7 @@ def _fits(pair: RawPair, partner: RawPair, margin: float | None, settings: Regis
 
 def _margin(txm: RawPair, sem: RawPair, settings: RegisterSettings) -> float | None:
     """Similarity above chance of the two slices, shrunk, or None where they are refused."""
-    fixed, moving = _small(txm.read_txm(), cut_bar(sem.read_sem())[0])
+    fixed, moving = _small(txm.read_txm(), sem_of(sem, settings).image)
     try:
         found = estimate_transform(fixed, moving, settings)
     except RegistrationError:

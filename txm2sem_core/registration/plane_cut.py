@@ -9,7 +9,7 @@ import numpy as np
 from txm2sem_core import planes
 from txm2sem_core.geometry import Matrix
 from txm2sem_core.intensity.measured import Slice
-from txm2sem_core.io import Volume, volume_on
+from txm2sem_core.io import Volume, finer_image, volume_on
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,16 @@ class PlaneCut:
     txm: Slice
     grid: Matrix
     matrix: Matrix
+
+    def finer(self, factor: int) -> PlaneCut:
+        """The same on pixels finer by this factor, so many of the same value for each (see `io.finer_image`)."""
+        if factor == 1:
+            return self
+        middle = (factor - 1) / 2
+        to_finer = np.array([[factor, 0, middle], [0, factor, middle], [0, 0, 1]], dtype=np.float64)
+        given = None if self.txm.given is None else finer_image(self.txm.given, factor)
+        grid = planes.of_pixels(self.grid, np.linalg.inv(to_finer).astype(np.float64))
+        return PlaneCut(Slice(finer_image(self.txm.image, factor), given), grid, to_finer @ self.matrix)
 
 
 def upright_grid(plane: Matrix, shape: tuple[int, int], aspect: float) -> tuple[Matrix, tuple[int, int], Matrix]:

@@ -12,8 +12,11 @@ from txm2sem_core import io, planes
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import InputError, print_warnings
 from txm2sem_core.geometry import Crop
-from txm2sem_core.registration.data_bar import cut_bar
+from txm2sem_core.registration.estimate import Registration
 from txm2sem_core.registration.placing import Placed
+from txm2sem_core.registration.plane_cut import PlaneCut
+from txm2sem_core.registration.sem_slices import sem_of
+from txm2sem_core.registration.spacing import Spacing
 from txm2sem_core.registration.stage import Read, check_refused, images_on_sem, kept, say_found
 from txm2sem_core.registration.tables import InVolume, Outcome, write_tables
 from txm2sem_core.registration.volume_levels import VolumeLevels
@@ -31,30 +34,39 @@ def register_planes(
     aspect: float,
     settings: RegisterSettings,
     output: Path,
+    spacing: Spacing | None = None,
 ) -> None:
     """Find the plane of each FIB-SEM slice in the volume, cut the volume there, and write pairs as `register_pairs`.
 
     Slices of a sample are taken for one stack, in the order of their numbers. Beside the images of other pairs,
-    `{pair}_cut.tif` is the volume on the whole of the plane, for the figure.
+    `{pair}_cut.tif` is the volume on the whole of the plane, for the figure. For super-resolution each pixel of the
+    volume on a plane becomes so many of the same value (`RawPair.finer`), as those of TXM slices do.
 
     Args:
         pairs: sought ones.
-        volume: TXM.
-        aspect: height of a voxel over its width.
+        volume: TXM, as it was measured.
+        aspect: height of a voxel of it over its width.
         settings: bounds of the search.
         output: folder.
+        spacing: distance between slices of consecutive numbers, where it is known.
 
     Raises:
+        ConfigError: the planes found contradict `spacing`.
         InputError: a file that cannot be read, or shapes that do not fit.
         RegistrationError: a pair is refused and `settings.refused` is "stop", or all pairs are. Nothing is written.
     """
     if not pairs:
         raise InputError(f"{output}: there are no FIB-SEM slices to register. Check the folder in the sample table.")
     slices = [
-        StackSlice(float(pair.pair), lambda pair=pair: cut_bar(pair.read_sem())[0], pair.stated_scale, pair.depths)  # type: ignore[misc]
+        StackSlice(
+            float(pair.pair),
+            lambda pair=pair: sem_of(pair, settings).image,  # type: ignore[misc]
+            pair.stated_scale / pair.finer,
+            pair.depths,
+        )
         for pair in pairs
     ]
-    placed = place_stack(VolumeLevels(volume, aspect), slices, settings)
+    placed = place_stack(VolumeLevels(volume, aspect), slices, settings, spacing)
     with io.atomic_path(output / "pairs") as folder:
         folder.mkdir()
         outcomes = [
@@ -71,21 +83,28 @@ def _outcome(
 ) -> Outcome:
     if placed.cut is None or placed.found is None or placed.plane is None:
         return Outcome(pair, None, Crop(0, 0, 0, 0), placed.reasons, {})
-    sem, bar = cut_bar(pair.read_sem())
-    slices = Read(placed.cut.txm, sem, bar, volume.voxel_size_nm)
-    result = Placed(placed.found, placed.reasons)
-    outcome = kept(pair, slices, images_on_sem(pair, sem.shape), result, settings, folder)
-    io.write_tiff(folder / f"{pair.pair}_{CUT}.tif", placed.cut.txm.filled, volume.voxel_size_nm)
+    sem, cut = sem_of(pair, settings), placed.cut.finer(pair.finer)
+    size = None if volume.voxel_size_nm is None else io.finer_size(volume.voxel_size_nm, pair.finer)
+    slices = Read(cut.txm, sem, size)
+    result = Placed(_on_finer(placed.found, cut, pair.finer), placed.reasons)
+    outcome = kept(pair, slices, images_on_sem(pair, sem.image.shape), result, settings, folder)
+    io.write_tiff(folder / f"{pair.pair}_{CUT}.tif", cut.txm.filled, size)
     centre = placed.plane @ [(placed.shape[1] - 1) / 2, (placed.shape[0] - 1) / 2, 0, 1]
     corner = np.array([[1, 0, outcome.crop.x0], [0, 1, outcome.crop.y0], [0, 0, 1]], dtype=np.float64)
     where = InVolume(
         placed.plane,
-        planes.of_pixels(placed.cut.grid, corner),
+        planes.of_pixels(cut.grid, corner),
         float(centre[2]),
         planes.tilt_deg(placed.plane, aspect),
         held=placed.held,
     )
     return replace(outcome, in_volume=where)
+
+
+def _on_finer(found: Registration, cut: PlaneCut, factor: int) -> Registration:
+    """What was found on the pixels of the volume, in those of the results; how well it fits stays in the former."""
+    shift_x, shift_y = found.shift_x_px * factor, found.shift_y_px * factor
+    return replace(found, matrix=cut.matrix, scale=found.scale * factor, shift_x_px=shift_x, shift_y_px=shift_y)
 
 
 def with_positions(outcomes: Sequence[Outcome], aspect: float) -> list[Outcome]:

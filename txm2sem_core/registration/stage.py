@@ -20,7 +20,7 @@ from txm2sem_core.geometry import Array, Crop, Matrix, common_crop, coverage, co
 from txm2sem_core.intensity.measured import Slice, filled, measured_share
 from txm2sem_core.io.voxel_sizes import VoxelSize
 from txm2sem_core.registration.bending import Bending, find_bend
-from txm2sem_core.registration.data_bar import cut_bar
+from txm2sem_core.registration.data_bar import Bar
 from txm2sem_core.registration.diagnosis import explain
 from txm2sem_core.registration.estimate import Registration
 from txm2sem_core.registration.frames import placed_on
@@ -28,6 +28,7 @@ from txm2sem_core.registration.landmarks import BY_HAND, place_by_landmarks
 from txm2sem_core.registration.neighbours import similarity_beside
 from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.registration.placing import Placed, place, place_anywhere, place_near
+from txm2sem_core.registration.sem_slices import SemSlice, sem_of
 from txm2sem_core.registration.tables import Outcome, bend_columns, bend_record, write_tables
 from txm2sem_core.runtime.progress import progress
 from txm2sem_core.samples.raw_pairs import RawPair
@@ -39,12 +40,16 @@ REMEDY = "Check that its two slices show the same place, or change the keys name
 
 
 class Read(NamedTuple):
-    """The slices of a pair, and how many rows of a data bar the FIB-SEM slice has at the top and at the bottom."""
+    """The slices of a pair, the FIB-SEM slice prepared (see `sem_slices`), and the size of the TXM's pixels."""
 
     txm: Slice
-    sem: Slice
-    bar: tuple[int, int]
+    prepared: SemSlice
     voxel_size_nm: VoxelSize | None
+
+    @property
+    def sem(self) -> Slice:
+        """The FIB-SEM slice."""
+        return self.prepared.image
 
 
 def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output: Path, workers: int = 1) -> None:
@@ -134,7 +139,8 @@ def register_files(
     io.check_output([fixed, moving, mask, *measured, landmarks], files=[output / name for name in names])
     pair = RawPair(moving.stem, None, fixed, moving, txm_measured=measured[0], sem_measured=measured[1])
     pair = replace(pair, landmarks=() if landmarks is None else (landmarks,))
-    txm, sem, bar, _ = _read_slices(pair, settings)
+    slices = _read_slices(pair, settings)
+    txm, sem, bar = slices.txm, slices.sem, slices.prepared.bar
     if np.array_equal(txm.image, sem.image):
         print_warnings("register", [f"{moving} and {fixed} are the same image to the last bit. Give a slice of each."])
     on_sem = None if mask is None else _read_on_sem(mask, moving, sem.shape)
@@ -156,7 +162,7 @@ def register_files(
         on_txm = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0, bend=bend)
         io.write_tiff(output / "mask.tif", on_txm, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     io.write_json(output / "transform.json", record, overwrite=overwrite)
-    say_found([Outcome(pair, found, crop, [], {}, bar, bending=bending)])
+    say_found([Outcome(pair, found, crop, [], {}, slices.prepared.taken, bending=bending)])
     _say_unmeasured([found])
     return found
 
@@ -168,13 +174,13 @@ def _finite(value: float) -> float | bool | None:
 
 
 def _read_slices(pair: RawPair, settings: RegisterSettings) -> Read:
-    txm, (sem, bar) = pair.read_txm(), cut_bar(pair.read_sem())
-    if settings.transform == "none" and txm.shape != sem.shape:
+    txm, sem = pair.read_txm(), sem_of(pair, settings)
+    if settings.transform == "none" and txm.shape != (shape := sem.image.shape):
         raise InputError(
-            f"{pair.txm} is {txm.shape} and {pair.sem} is {sem.shape} (Y, X): with register.transform = none the two "
+            f"{pair.txm} is {txm.shape} and {pair.sem} is {shape} (Y, X): with register.transform = none the two "
             "must be of one shape. Crop them alike, or choose another transform."
         )
-    return Read(txm, sem, bar, pair.read_txm_size_nm())
+    return Read(txm, sem, pair.read_txm_size_nm())
 
 
 def _has_nan(image: Array) -> bool:
@@ -220,14 +226,15 @@ def _crop(
     settings: RegisterSettings,
     sem_shape: tuple[int, int],
     txm_shape: tuple[int, int],
-    bar: tuple[int, int],
+    bar: Bar,
     bend: Bend | None = None,
 ) -> Crop:
     """The largest rectangle of the TXM slice that the FIB-SEM slice covers, but for its data bar."""
     if settings.transform == "none":
         return Crop(0, txm_shape[0], 0, txm_shape[1])
-    below = np.array([[1, 0, 0], [0, 1, bar[0]], [0, 0, 1]], dtype=np.float64)
-    return common_crop(coverage(found.matrix @ below, (sem_shape[0] - sum(bar), sem_shape[1]), txm_shape, bend))
+    below = np.array([[1, 0, 0], [0, 1, bar.top], [0, 0, 1]], dtype=np.float64)
+    without = (sem_shape[0] - bar.top - bar.bottom, sem_shape[1])
+    return common_crop(coverage(found.matrix @ below, without, txm_shape, bend))
 
 
 def _bending(txm: Slice, sem: Slice, found: Registration, settings: RegisterSettings) -> Bending | None:
@@ -236,7 +243,8 @@ def _bending(txm: Slice, sem: Slice, found: Registration, settings: RegisterSett
 
 
 def _register_near(pair: RawPair, settings: RegisterSettings, folder: Path) -> Outcome:
-    txm, sem, *_ = slices = _read_slices(pair, settings)
+    slices = _read_slices(pair, settings)
+    txm, sem = slices.txm, slices.sem
     placed = place_by_landmarks(pair, txm, sem, settings) or place_near(txm, sem, settings, pair.stated_scale)
     return kept(pair, slices, images_on_sem(pair, sem.shape), placed, settings, folder)
 
@@ -246,7 +254,8 @@ def _register_anywhere(refused: Outcome, settings: RegisterSettings, folder: Pat
     pair = refused.pair
     if pair.landmarks:
         return replace(refused, hint=BY_HAND)
-    txm, sem, *_ = slices = _read_slices(pair, settings)
+    slices = _read_slices(pair, settings)
+    txm, sem = slices.txm, slices.sem
     placed = None
     if settings.transform != "none":
         placed = place_anywhere(txm, sem, settings, pair.stated_scale, starts)
@@ -270,12 +279,13 @@ def kept(
     folder: Path,
 ) -> Outcome:
     """The outcome of a pair; of an accepted one the images are written."""
-    (txm, sem, bar, voxel_size_nm), found = slices, result.found
+    txm, sem, found = slices.txm, slices.sem, result.found
+    bar, taken = slices.prepared.bar, slices.prepared.taken
     if found is None:
-        return Outcome(pair, None, Crop(0, 0, 0, 0), [*result.reasons, *_unmeasured(txm, sem)], {}, bar)
+        return Outcome(pair, None, Crop(0, 0, 0, 0), [*result.reasons, *_unmeasured(txm, sem)], {}, taken)
     if not result.accepted:
         crop = _crop(found, settings, sem.shape, txm.shape, bar)
-        return Outcome(pair, found, crop, [*result.reasons, *_unmeasured(txm, sem)], {}, bar)
+        return Outcome(pair, found, crop, [*result.reasons, *_unmeasured(txm, sem)], {}, taken)
     bending = _bending(txm, sem, found, settings)
     bend = None if bending is None else bending.bend
     crop = _crop(found, settings, sem.shape, txm.shape, bar, bend).on_grid(pair.finer)
@@ -298,9 +308,9 @@ def kept(
     digests = {}
     for name, image in (images | placed).items():
         path = folder / f"{pair.pair}_{name}.tif"
-        io.write_tiff(path, _finite_image(crop.of(image)), voxel_size_nm)
+        io.write_tiff(path, _finite_image(crop.of(image)), slices.voxel_size_nm)
         digests[name] = io.sha256_file(path)
-    return Outcome(pair, found, crop, [], digests, bar, bending=bending)
+    return Outcome(pair, found, crop, [], digests, taken, bending=bending)
 
 
 def _placed_mask(name: str, image: Array, matrix: Matrix, shape: tuple[int, int], bend: Bend | None) -> Array:

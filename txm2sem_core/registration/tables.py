@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class Outcome:
     crop: Crop
     reasons: list[str]
     digests: dict[str, str]  # file kind to SHA-256; empty for a refused pair
-    bar: tuple[int, int] = (0, 0)  # rows of a data bar at the top and at the bottom of the FIB-SEM slice
+    taken: Sequence[str] = ()  # off the FIB-SEM slice and out of it, in words
     beside: tuple[float, float] = (float("nan"), float("nan"))  # see `neighbours`
     in_volume: InVolume | None = None  # of a pair whose plane was sought
     bending: Bending | None = None  # of an accepted pair where `bend_px` allows it
@@ -80,9 +81,7 @@ class Outcome:
             words.append(f"centre at z {where.centre_z:.1f}, tilt {where.tilt_deg:.1f} degrees")
             words += ["held by its neighbours"] if where.held else []
         words += [bent_in_words(self.bending)] if self.bending is not None else []
-        sides = zip(self.bar, ("top", "bottom"), strict=True)
-        words += [f"{rows} rows of data bar or empty border cut off at the {side}" for rows, side in sides if rows]
-        return ", ".join(word for word in words if word)
+        return ", ".join(word for word in [*words, *self.taken] if word)
 
 
 def write_tables(outcomes: list[Outcome], output: Path) -> None:
@@ -155,7 +154,7 @@ def _in_volume(outcome: Outcome) -> dict[str, Any]:
     if where is None:
         return {}
     texts = {"plane": io.plane_as_text(where.plane), "grid": io.plane_as_text(where.grid)}
-    return texts | {"along_first": where.along[0], "along_last": where.along[1]}
+    return texts | {"along_first": where.along[0], "along_last": where.along[1], "finer": outcome.pair.finer}
 
 
 def _quality_row(outcome: Outcome) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.geometry import Matrix
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.frames import Scaled
+from txm2sem_core.registration.spacing import Spacing
 from txm2sem_core.registration.volume_levels import VolumeLevels, seen
 from txm2sem_core.registration.volume_placing import PlacedPlane, finer, finest_factor, judged, place_in_volume
 from txm2sem_core.registration.volume_refine import Template, refined
@@ -38,7 +39,9 @@ class StackSlice:
     z: tuple[float, float] | None = None  # slices of the volume in which its centre may lie
 
 
-def place_stack(volume: VolumeLevels, slices: Sequence[StackSlice], settings: RegisterSettings) -> list[PlacedPlane]:
+def place_stack(
+    volume: VolumeLevels, slices: Sequence[StackSlice], settings: RegisterSettings, spacing: Spacing | None = None
+) -> list[PlacedPlane]:
     """The plane of each slice in the volume; one after the other where they are of no common pose.
 
     Args:
@@ -46,12 +49,16 @@ def place_stack(volume: VolumeLevels, slices: Sequence[StackSlice], settings: Re
         slices: of one stack, or single ones.
         settings: as for one slice; `max_disagreement_px` also bounds how far a slice may lie from where its neighbours
             put it.
+        spacing: distance between slices of consecutive numbers, where it is known.
+
+    Raises:
+        ConfigError: slices of one pose contradict `spacing`.
     """
     placed: dict[int, PlacedPlane] = {}
     for i in _spread(len(slices)):
         one = slices[i]
         placed[i] = place_in_volume(volume, one.read(), settings, one.z, one.stated_scale)
-        stack = _Stack.of(volume, slices, placed)
+        stack = _Stack.of(volume, slices, placed, spacing)
         if stack is not None and len(slices) > FEWEST_HOLDING:
             found = _along(volume, slices, settings, stack, placed)
             if 2 * sum(each.accepted for each in found) > len(found):
@@ -59,6 +66,7 @@ def place_stack(volume: VolumeLevels, slices: Sequence[StackSlice], settings: Re
             break  # a pair that looks like a stack, and others that do not
     for i in [i for i in range(len(slices)) if i not in placed]:
         placed[i] = place_in_volume(volume, slices[i].read(), settings, slices[i].z, slices[i].stated_scale)
+    _Stack.of(volume, slices, placed, spacing)
     return [placed[i] for i in range(len(slices))]
 
 
@@ -94,10 +102,21 @@ class _Stack:
 
     known: dict[int, _Known]
     aspect: float
+    spacing: Spacing | None = None
 
     @classmethod
-    def of(cls, volume: VolumeLevels, slices: Sequence[StackSlice], placed: dict[int, PlacedPlane]) -> _Stack | None:
-        """The largest set of accepted slices that agree on a pose; None where fewer than two do."""
+    def of(
+        cls,
+        volume: VolumeLevels,
+        slices: Sequence[StackSlice],
+        placed: dict[int, PlacedPlane],
+        spacing: Spacing | None = None,
+    ) -> _Stack | None:
+        """The largest set of accepted slices that agree on a pose; None where fewer than two do.
+
+        Raises:
+            ConfigError: they contradict `spacing`.
+        """
         accepted = {
             i: _Known(slices[i].number, one.plane, one.shape)
             for i, one in placed.items()
@@ -108,7 +127,18 @@ class _Stack:
             for i, known in accepted.items()
         ]
         best = max(sets, key=len, default={})
-        return cls(best, volume.aspect) if len(best) >= FEWEST_HOLDING else None
+        if len(best) < FEWEST_HOLDING:
+            return None
+        stack = cls(best, volume.aspect, spacing)
+        stack.check()
+        return stack
+
+    def check(self) -> None:
+        """Raise `ConfigError` where the slices contradict the spacing that is stated."""
+        if self.spacing is not None:
+            known = list(self.known.values())
+            centres = np.stack([one.centre for one in known])
+            self.spacing.check([one.number for one in known], centres, [one.plane for one in known], self.aspect)
 
     def expected(self, i: int, number: float, shape: tuple[int, int]) -> Matrix:
         """Where the other slices put slice `i`: their pose, and a place between them or beyond."""
@@ -118,6 +148,8 @@ class _Stack:
         pace = np.zeros(3)
         if len(others) > 1:
             pace = np.polyfit(numbers, centres, 1)[0]
+            if self.spacing is not None:
+                pace = self.spacing.pace(pace, [known.plane for known in others], self.aspect)
         below, above = numbers[numbers < number], numbers[numbers > number]
         beside = [
             numbers == side for side in ([below.max()] if below.size else []) + ([above.min()] if above.size else [])
@@ -166,9 +198,10 @@ def _along(
     local: dict[int, PlacedPlane] = {i: placed[i] for i in known}
     while left := [i for i in range(len(slices)) if i not in local]:
         i = min(left, key=lambda k: min(abs(slices[k].number - one.number) for one in known.values()))
-        local[i] = _beside(volume, slices[i], i, settings, _Stack(known, volume.aspect))
+        local[i] = _beside(volume, slices[i], i, settings, replace(stack, known=known))
         if local[i].accepted and local[i].plane is not None:
             known[i] = _Known(slices[i].number, np.asarray(local[i].plane), local[i].shape)
+    replace(stack, known=known).check()
     pose = mean_pose([one.plane for one in known.values()], volume.aspect)
     return [_with_pose(volume, slices[i], settings, pose, local[i]) for i in range(len(slices))]
 

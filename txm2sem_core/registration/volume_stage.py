@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import ConfigError, InputError, RegistrationError, printable
 from txm2sem_core.geometry import relative_length
 from txm2sem_core.intensity.measured import Slice
-from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.frames import placed_on
 from txm2sem_core.registration.placing import describe
+from txm2sem_core.registration.sem_slices import prepared
+from txm2sem_core.registration.spacing import Spacing
 from txm2sem_core.registration.volume_levels import VolumeLevels
 from txm2sem_core.registration.volume_placing import PlacedPlane
 from txm2sem_core.registration.volume_stack import StackSlice, place_stack
@@ -34,11 +36,11 @@ class SemFile:
     path: Path
     measured: Path | None = None
 
-    def read(self) -> Slice:
-        """The slice without its data bar."""
+    def read(self, settings: RegisterSettings) -> Slice:
+        """The slice, prepared (see `sem_slices`)."""
         image = io.read_slice(self.path)
         given = None if self.measured is None else io.read_measured(self.measured, self.path, image.shape)
-        return cut_bar(Slice(image, given))[0]
+        return prepared(Slice(image, given, io.read_bar_rows(self.path)), settings).image
 
 
 def is_volume(path: Path) -> bool:
@@ -52,16 +54,16 @@ def is_volume(path: Path) -> bool:
         return False
 
 
-def aspect_of(volume: io.Volume, voxel_size_nm: tuple[float, float, float] | None = None) -> float:
+def aspect_of(volume: io.Volume) -> float:
     """Height of a voxel along z over its width; 1 where it is not known."""
-    z_nm, _, x_nm = voxel_size_nm or volume.voxel_size_nm or (None, None, None)
+    z_nm, _, x_nm = volume.voxel_size_nm or (None, None, None)
     return relative_length(z_nm, x_nm)
 
 
-def stated_scale(path: Path, sem_nm: float | None, txm_nm: float | None) -> float:
-    """Widths of voxels to a pixel of a FIB-SEM slice, by the sizes given or its file; NaN where one is not known."""
+def stated_scale(path: Path, txm_nm: float | None) -> float:
+    """Widths of voxels to a pixel of a FIB-SEM slice, by its file; NaN where one of the two sizes is not known."""
     of_file = io.read_voxel_size_nm(path)
-    sem_nm = sem_nm or (of_file[2] if of_file is not None else None)
+    sem_nm = of_file[2] if of_file is not None else None
     return sem_nm / txm_nm if sem_nm and txm_nm else float("nan")
 
 
@@ -73,6 +75,7 @@ def register_in_volume(
     z: str = "",
     *,
     measured: tuple[Path | None, Path | None] = (None, None),
+    spacing_nm: float | None = None,
     overwrite: bool = True,
 ) -> list[PlacedPlane]:
     """Find the plane of a FIB-SEM slice, or of each slice in a folder, in a TXM volume.
@@ -87,6 +90,7 @@ def register_in_volume(
         settings: bounds of the search.
         z: where their centres may lie (see `sought.depths_sought`), without the word `find`.
         measured: mask of what was measured of the volume, and of the slice (not of a folder).
+        spacing_nm: distance between slices of consecutive numbers in a folder, where it is known.
         overwrite: whether an earlier registration of ours is replaced.
 
     Raises:
@@ -97,16 +101,18 @@ def register_in_volume(
         raise ConfigError("register.transform: none registers nothing; a plane in a volume must be searched for.")
     if settings.bend_px:
         raise ConfigError("register.bend_px: only the workflow bends slices that are sought in a volume. Set it to 0.")
+    if spacing_nm is not None and not moving.is_dir():
+        raise ConfigError(f"--spacing-nm belongs to a folder of slices, but --moving {moving} is one. Leave it out.")
     files = _sem_files(moving, measured[1])
     folders = [output / one.name for one in files] if moving.is_dir() else [output]
     written = [folder / name for folder in folders for name in ("registered.tif", "txm.tif", "plane.json")]
     io.check_output([fixed, moving, *measured], files=written)
     volume = io.with_mask(io.open_volume(fixed), None if measured[0] is None else str(measured[0]))
-    placed = place_files(volume, files, settings, z)
+    placed = place_files(volume, files, settings, z, spacing_nm)
     _check_refused(files, placed, settings)
     for folder, one, found in zip(folders, files, placed, strict=True):
         if found.accepted:
-            _write(folder, one, found, volume, overwrite=overwrite)
+            _write(folder, one, found, volume, settings, overwrite=overwrite)
             print(printable(f"register: {one.path}: {found_in_words(found, volume)}"), file=sys.stderr)
     return placed
 
@@ -116,18 +122,26 @@ def place_files(
     files: Sequence[SemFile],
     settings: RegisterSettings,
     z: str = "",
-    voxel_size_nm: tuple[float, float, float] | None = None,
-    sem_nm: float | None = None,
+    spacing_nm: float | None = None,
 ) -> list[PlacedPlane]:
-    """The plane of each slice; sizes in nm are those of the sample table, where it gives them."""
-    aspect = aspect_of(volume, voxel_size_nm)
-    txm_nm = (voxel_size_nm or volume.voxel_size_nm or (None, None, None))[2]
+    """The plane of each slice; see `register_in_volume`."""
+    aspect = aspect_of(volume)
+    txm_nm = (volume.voxel_size_nm or (None, None, None))[2]
+    spacing = None if spacing_nm is None else _spacing(spacing_nm, txm_nm, volume)
     depths = depths_sought(f"{WORD} {z}", len(files))
     slices = [
-        StackSlice(one.number, one.read, stated_scale(one.path, sem_nm, txm_nm), depth)
+        StackSlice(one.number, partial(one.read, settings), stated_scale(one.path, txm_nm), depth)
         for one, depth in zip(files, depths, strict=True)
     ]
-    return place_stack(VolumeLevels(volume, aspect), slices, settings)
+    return place_stack(VolumeLevels(volume, aspect), slices, settings, spacing)
+
+
+def _spacing(spacing_nm: float, txm_nm: float | None, volume: io.Volume) -> Spacing:
+    if spacing_nm <= 0:
+        raise ConfigError(f"--spacing-nm: {spacing_nm:g} is no distance. Give one above 0, or leave it out.")
+    if txm_nm is None:
+        raise ConfigError(f"--spacing-nm: {volume.source} does not state its voxel size, as is needed. Leave it out.")
+    return Spacing(spacing_nm, txm_nm, "--spacing-nm")
 
 
 def _sem_files(moving: Path, measured: Path | None) -> list[SemFile]:
@@ -160,11 +174,13 @@ def found_in_words(found: PlacedPlane, volume: io.Volume) -> str:
     return ", ".join([*words, *(["held by its neighbours"] if found.held else [])])
 
 
-def _write(folder: Path, one: SemFile, found: PlacedPlane, volume: io.Volume, *, overwrite: bool) -> None:
+def _write(
+    folder: Path, one: SemFile, found: PlacedPlane, volume: io.Volume, settings: RegisterSettings, *, overwrite: bool
+) -> None:
     assert found.plane is not None
     assert found.cut is not None
     size = volume.voxel_size_nm
-    registered = placed_on(one.read(), found.cut.matrix, found.cut.txm.shape)
+    registered = placed_on(one.read(settings), found.cut.matrix, found.cut.txm.shape)
     io.write_tiff(folder / "registered.tif", registered, size, overwrite=overwrite)
     io.write_tiff(folder / "txm.tif", found.cut.txm.image, size, overwrite=overwrite)
     io.write_json(folder / "plane.json", record_of(found, volume) | dict(io.MARK), overwrite=overwrite)

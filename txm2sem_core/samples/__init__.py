@@ -6,6 +6,7 @@
 - `splits`: which pairs are for training, validation and test
 - `context`: neighbouring slices that a network may see
 - `feasibility`: whether a sample has what its variants need
+- `finer_factor`: super-resolution by the pixel sizes
 - `stated_sizes`: voxel sizes that contradict each other
 - `pixel_checks`: phases, thresholds and ranges against the pixels
 - `slice_position`: whether a slice is the slice of the volume at the stated z

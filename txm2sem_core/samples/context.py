@@ -28,6 +28,8 @@ def widest_context(samples: Iterable[Sample], pair_every: int, results: Path) ->
     """
     widest = AUTO_CONTEXT
     for sample in samples:
+        if sample.source == "phantom" and sample.sought:
+            return 0
         if sample.source == "phantom":
             spacing = pair_every
         else:

@@ -74,8 +74,15 @@ def _phantom(phantom: PhantomSettings, config: Config, sample: Sample) -> _Pairs
             f"phantom.shape: {list(shape)} (Z, Y, X) has less than {SMALLEST_PHANTOM_PX} voxels along Y or X. Enlarge "
             "it."
         )
-    z = [float(position) for position in pair_slices(depth, phantom.pair_every)]
-    return _Pairs(z, _splits(config, z, []), (height, width), shape, charge=True, densities=True)
+    if not sample.sought:
+        z = [float(position) for position in pair_slices(depth, phantom.pair_every)]
+        return _Pairs(z, _splits(config, z, []), (height, width), shape, charge=True, densities=True)
+    _check_transform(config, sample)
+    count = phantom.milled.slices or len(pair_slices(depth, phantom.pair_every))
+    sample.depths_of_slices(count)
+    z = [float("nan")] * count
+    densities = not phantom.milled.slices  # the stack has none
+    return _Pairs(z, _splits(config, z, []), (height, width), shape, charge=True, densities=densities)
 
 
 def _given(config: Config, sample: Sample, raw: Path) -> _Pairs:
@@ -110,11 +117,8 @@ def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume
             raise InputError(
                 f"{path} is {own} and {pair.sem} is {sem_shape} (Y, X): a mask must fit its slice. Correct it."
             )
-    if config.register_.transform == "none" and pair.sought:
-        raise ConfigError(
-            f"register.transform: none registers nothing, but sample {sample.sample} has no TXM slices (column txm): "
-            "its FIB-SEM slices must be searched for in the volume. Choose another transform."
-        )
+    if pair.sought:
+        _check_transform(config, sample)
     if config.register_.transform == "none" and shape != sem_shape:
         raise InputError(
             f"{pair.txm} is {shape} and {pair.sem} is {sem_shape} (Y, X): with register.transform = none the two "
@@ -130,6 +134,15 @@ def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume
                 f"{kind}, as {slice_}. The network is trained on the slices and applied to the volume: export both "
                 "with the same bit depth."
             )
+
+
+def _check_transform(config: Config, sample: Sample) -> None:
+    """That of a sample whose slices are sought in the volume."""
+    if config.register_.transform == "none":
+        raise ConfigError(
+            f"register.transform: none registers nothing, but the FIB-SEM slices of sample {sample.sample} are to be "
+            "searched for in the TXM volume (no column txm, or find in pair_z). Choose another transform."
+        )
 
 
 def _check_context(config: Config, sample: Sample, pairs: _Pairs) -> None:

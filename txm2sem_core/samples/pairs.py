@@ -25,6 +25,8 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
     """
     if sample.source == "reference":
         return _reference_pairs(Path(str(sample.txm)))
+    if sample.source == "phantom" and sample.sought:
+        return _sought_in_phantom(sample, raw)
     if sample.source == "phantom":
         z_of = dict(zip(*(io.read_csv(raw / "pairs.csv")[c] for c in ("pair", "z")), strict=True))
         masks = {"charge": raw / "charge"} | {kind: raw / kind for kind in DENSITIES if (raw / kind).is_dir()}
@@ -45,18 +47,32 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
 
 
 def _sought(sample: Sample, masks: dict[str, Path]) -> list[RawPair]:
-    """The pairs of a sample whose slices' planes are sought in its volume."""
+    """The pairs of a user's sample whose slices' planes are sought in its volume."""
     volume = Path(str(sample.txm_volume))
-    pairs = sought_pairs(volume, Path(str(sample.sem)), masks, sample.names())
-    voxel = sample.voxel_size()
+    return _with_sizes(sample, volume, sought_pairs(volume, Path(str(sample.sem)), masks, sample.names()))
+
+
+def _sought_in_phantom(sample: Sample, raw: Path) -> list[RawPair]:
+    """The same of a phantom: the slices of its milled stack, where it has one, else those that have TXM slices."""
+    milled = raw / "milled"
+    folder = milled if milled.is_dir() else raw
+    masks = {kind: folder / kind for kind in ("charge", *DENSITIES) if (folder / kind).is_dir()}
+    volume = raw / "txm_volume"
+    return _with_sizes(sample, volume, sought_pairs(volume, folder / "sem", masks))
+
+
+def _with_sizes(sample: Sample, volume: Path, pairs: list[RawPair]) -> list[RawPair]:
+    """Sought pairs with the pixel sizes that the table or the volume states, and where they are sought."""
+    voxel, finer = sample.voxel_size_on_grid(), sample.finer()
     if voxel is None:
         with io.open_volume(volume) as opened:
-            txm_nm = (opened.voxel_size_nm or (None, None, None))[2]
+            measured = opened.voxel_size_nm
+        txm_nm = None if measured is None else io.finer_size(measured, finer)[2]
     else:
         txm_nm = voxel[2]
     sizes = (txm_nm, sample.sem_pixel_size())
     depths = sample.depths_of_slices(len(pairs))
-    return [replace(pair, depths=depth, pixel_nm=sizes) for pair, depth in zip(pairs, depths, strict=True)]
+    return [replace(pair, depths=depth, pixel_nm=sizes, finer=finer) for pair, depth in zip(pairs, depths, strict=True)]
 
 
 def _landmarks(folder: Path, pairs: Iterable[RawPair]) -> dict[str, tuple[Path, ...]]:

@@ -14,6 +14,7 @@ from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.io import check_apart, read_json, read_yaml
 from txm2sem_core.samples.context import check_context, widest_context
 from txm2sem_core.samples.feasibility import check_feasible, check_labels, check_sample
+from txm2sem_core.samples.finer_factor import with_factor
 from txm2sem_core.samples.own_networks import check_own_networks
 from txm2sem_core.samples.pixel_checks import check_pixels
 from txm2sem_core.samples.starts import check_starts
@@ -44,8 +45,11 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
         ConfigError, InputError: what is wrong, where, and what to do.
     """
     config = load_config(values, where)
-    samples = read_samples(config.samples)
     results = Path(config.results_dir)
+    samples = {
+        name: with_factor(sample, config.phantom_of(name), results / name / "raw")
+        for name, sample in read_samples(config.samples).items()
+    }
     _check_phantoms(config, samples)
     widest = {name: widest_context([one], config.phantom_of(name).pair_every, results) for name, one in samples.items()}
     with_context = {context: load_config(values, where, auto_context=context) for context in set(widest.values())}

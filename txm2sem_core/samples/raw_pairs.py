@@ -37,7 +37,7 @@ class RawPair:
     sem_measured: Path | None = None
     landmarks: tuple[Path, ...] = ()  # of BigWarp; or two of napari, of TXM and FIB-SEM slice
     pixel_nm: tuple[float | None, float | None] = (None, None)  # of TXM (finer) and FIB-SEM slice by the table, along X
-    finer: int = 1  # pixels along y and x by which one of the TXM slice is shown
+    finer: int = 1  # pixels along y and x by which one of the TXM slice, or of the volume on a plane, is shown
     further: tuple[Path, ...] = ()  # the TXM slice in further scans
     sought: bool = False  # whether its plane is sought in the volume
     depths: Depths | None = None  # of a sought pair: slices of the volume in which its centre may lie; None: any
@@ -69,8 +69,8 @@ class RawPair:
         return None if size is None else io.finer_size(size, self.finer)
 
     def read_sem(self) -> Slice:
-        """The same of the FIB-SEM slice."""
-        return _read(self.sem, self.sem_measured)
+        """The same of the FIB-SEM slice, and how many of its rows its file states to be a data bar."""
+        return replace(_read(self.sem, self.sem_measured), bar_rows=io.read_bar_rows(self.sem))
 
     @property
     def stated_scale(self) -> float:
@@ -108,7 +108,7 @@ class RawPair:
             (height, width), dtype = io.image_kind(self.txm)
             return (height * self.finer, width * self.finer), dtype
         with io.open_volume(self.txm) as volume:
-            return (volume.shape[1], volume.shape[2]), volume.dtype
+            return (volume.shape[1] * self.finer, volume.shape[2] * self.finer), volume.dtype
 
     @property
     def files(self) -> list[Path]:

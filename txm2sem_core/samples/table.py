@@ -21,6 +21,7 @@ from txm2sem_core.samples.scans import check_scans, further_columns
 from txm2sem_core.samples.sought import Depths, around, depths_sought, is_sought
 
 RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
+AUTO = "auto"  # of `super_resolution`
 _MAX_CHARACTERS = 2**22
 
 
@@ -52,7 +53,8 @@ class Sample(BaseModel):
     pair_z: Text | None = None  # where the pairs stand in the volume: first:stop:step, z,z,z, or find (see `sought`)
     voxel_size_nm: Text | None = None  # z,y,x; needed where the files do not say
     sem_pixel_size_nm: Text | None = None  # edge of a pixel of the FIB-SEM slices; where their files do not say it
-    super_resolution: Text | None = None  # 2, 4 or 8: pixels of the results along y and x that show one of the TXM
+    sem_spacing_nm: Text | None = None  # distance of FIB-SEM slices of consecutive numbers along the milling direction
+    super_resolution: Text | None = None  # 2, 4, 8, auto: pixels of the results along y and x that show one of the TXM
     voxel_size_from: Literal["table"] | None = None  # the table is right, where it and the files are of other units
 
     def raw_paths(self) -> list[str]:
@@ -102,14 +104,23 @@ class Sample(BaseModel):
 
     def sem_pixel_size(self) -> float | None:
         """The FIB-SEM slices' pixel size of the table in nm, or None where it is left to the files."""
-        if self.sem_pixel_size_nm is None:
+        return self._length("sem_pixel_size_nm")
+
+    def sem_spacing(self) -> float | None:
+        """How far FIB-SEM slices of consecutive numbers lie apart along the milling direction in nm, if it is known."""
+        return self._length("sem_spacing_nm")
+
+    def _length(self, column: str) -> float | None:
+        """One length in nm; None where the column is empty."""
+        text = getattr(self, column)
+        if text is None:
             return None
         try:
-            size = float(self.sem_pixel_size_nm)
+            size = float(text)
         except ValueError as error:
-            raise ConfigError(self._wrong("sem_pixel_size_nm", "one number is needed, as 12.8")) from error
+            raise ConfigError(self._wrong(column, "one number is needed, as 12.8")) from error
         if not 0 < size < float("inf"):
-            raise ConfigError(self._wrong("sem_pixel_size_nm", "the size must be greater than 0"))
+            raise ConfigError(self._wrong(column, "the size must be greater than 0"))
         return size
 
     def finer(self) -> int:
@@ -117,7 +128,8 @@ class Sample(BaseModel):
         if self.super_resolution is None:
             return 1
         if self.super_resolution not in map(str, io.FINER):
-            raise ConfigError(self._wrong("super_resolution", f"one of {', '.join(map(str, io.FINER))} is needed"))
+            named = ", ".join(map(str, io.FINER))
+            raise ConfigError(self._wrong("super_resolution", f"one of {named}, {AUTO} is needed"))
         return int(self.super_resolution)
 
     def voxel_size_on_grid(self) -> tuple[float, float, float] | None:
@@ -138,7 +150,12 @@ class Sample(BaseModel):
 
     @property
     def sought(self) -> bool:
-        """Whether the planes of its FIB-SEM slices are sought in the TXM volume: it has no TXM slices."""
+        """Whether the planes of its FIB-SEM slices are sought in the TXM volume.
+
+        A user's are where there are no TXM slices, a phantom's where `pair_z` says so.
+        """
+        if self.source == "phantom":
+            return is_sought(self.pair_z)
         return self.source == "pairs" and self.txm is None
 
     def depths_of_slices(self, count: int) -> list[Depths | None]:
@@ -261,8 +278,10 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
             "Leave it empty."
         )
     check_scans(f"{path}, row {number}, column", sample.model_dump())
-    sample.finer()
+    if sample.super_resolution != AUTO:  # which the sizes of the pixels decide, see `finer_factor`
+        sample.finer()
     sample.sem_pixel_size()
+    sample.sem_spacing()
     sample.names()
     if sample.voxel_size() is None and sample.voxel_size_from is not None:
         raise ConfigError(f"{path}, row {number}, column voxel_size_from: column voxel_size_nm says nothing. Fill it.")
@@ -274,16 +293,21 @@ def _check_sought(path: str | Path, number: int, sample: Sample) -> None:
     if not sample.sought:
         if is_sought(sample.pair_z):
             raise ConfigError(
-                f"{where} pair_z: {shown(sample.pair_z)} seeks FIB-SEM slices in the TXM volume, which only source "
-                "pairs does, without TXM slices. Leave the column txm empty, or say in pair_z which slices they are."
+                f"{where} pair_z: {shown(sample.pair_z)} seeks FIB-SEM slices in the TXM volume, but they have TXM "
+                "slices here. Leave the column txm empty (source pairs), or say in pair_z which slices they are."
+            )
+        if sample.sem_spacing_nm is not None:
+            raise ConfigError(
+                f"{where} sem_spacing_nm: it helps to find FIB-SEM slices in the TXM volume, but here they have TXM "
+                "slices of their own. Leave it empty."
             )
         return
-    if sample.txm_volume is None:
+    if sample.txm_volume is None and sample.source == "pairs":
         raise ConfigError(
             f"{where} txm: source pairs needs a folder here; or a volume in column txm_volume, in which the planes of "
             "the FIB-SEM slices are then sought."
         )
-    for column in ("txm_names", "txm_measured", "landmarks", "super_resolution"):
+    for column in ("txm_names", "txm_measured", "landmarks"):
         if getattr(sample, column) is not None:
             raise ConfigError(
                 f"{where} {column}: it belongs to TXM slices, but column txm is empty, so planes are sought in the "

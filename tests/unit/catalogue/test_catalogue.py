@@ -38,7 +38,7 @@ EVERYTHING = {"seeds": [0, 1], "predict": {"uncertainty": {"ensemble": True}}, "
 
 def sample_of(source: str = "phantom", **changes: Any) -> SampleFiles:
     config = load_config({"variants": VARIANTS, **changes})
-    folders = {} if source == "phantom" else {"txm": "own/txm", "sem": "own/sem"}
+    folders = {"pair_z": "find"} if source == "phantom" else {"txm": "own/txm", "sem": "own/sem"}
     return SampleFiles(Sample(sample="a", source=source, **folders), config, Runs(config))  # type: ignore[arg-type]
 
 
@@ -66,7 +66,7 @@ def test_a_sample_with_everything_has_every_figure() -> None:
 
 def test_a_sample_has_the_figures_alone_that_there_is_something_for() -> None:
     several = names_of(sample_of("pairs"))
-    assert {name for name, own in several.items() if not own} == OF_VOLUMES | {"uncertainty"}
+    assert {name for name, own in several.items() if not own} == OF_VOLUMES | {"uncertainty", "planes"}
     fitted = names_of(sample_of(variants={"pointwise": VARIANTS["pointwise"]}))
     assert {name for name, own in fitted.items() if not own} == {"sections", "uncertainty", "side_task", "curves"}
 

@@ -10,9 +10,11 @@ from test_volume_placing import Rock, make_rock
 
 from txm2sem_core import planes
 from txm2sem_core.config import RegisterSettings
+from txm2sem_core.errors import ConfigError
 from txm2sem_core.geometry import Matrix
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.phantom.oblique import jittered_stack
+from txm2sem_core.registration.spacing import Spacing
 from txm2sem_core.registration.volume_stack import StackSlice, mean_pose, place_stack
 
 SIZE = (110, 118)
@@ -57,6 +59,36 @@ def test_a_doubtful_slice_is_held_and_a_wrong_one_refused(rock: Rock, stack: lis
     assert [one.accepted for one in placed] == [True, False, True, True, True]
     assert placed[3].held
     assert planes.corner_rms(placed[3].plane, stack[3], SIZE) < 1.0
+
+
+def test_a_stack_that_drifts_is_found_without_a_setting(rock: Rock, stack: list[Matrix]) -> None:
+    """Each slice lies 0.8 and 0.5 pixels beside the one before, and is off by a random walk besides."""
+    rng = np.random.default_rng(7)
+    walk = np.cumsum(rng.normal(0, 0.6, (len(stack), 2)), axis=0)
+    drifted = []
+    for plane, number, (x, y) in zip(stack, (0, 1, 2, 4, 5), walk, strict=True):
+        moved = plane.copy()
+        moved[:, 3] = plane @ (0.8 * number + x, -0.5 * number + y, 0, 1)
+        drifted.append(moved)
+    assert planes.corner_rms(drifted[-1], stack[-1], SIZE) > 3
+    placed = place_stack(rock.levels, as_stack(slices_of(rock, drifted)), RegisterSettings())
+    assert all(one.accepted for one in placed)
+    errors = [planes.corner_rms(one.plane, truth, SIZE) for one, truth in zip(placed, drifted, strict=True)]
+    assert max(errors) < 0.8
+
+
+@pytest.mark.parametrize(("stated", "fits"), [(3.0, True), (5.0, False)])
+def test_a_stated_spacing_is_held_against_what_is_found(
+    rock: Rock, stack: list[Matrix], stated: float, fits: bool
+) -> None:
+    slices = as_stack(slices_of(rock, stack))[:3]
+    spacing = Spacing(stated * 32, 32, "column sem_spacing_nm")
+    if fits:
+        placed = place_stack(rock.levels, slices, RegisterSettings(), spacing)
+        assert all(planes.corner_rms(one.plane, truth, SIZE) < 0.8 for one, truth in zip(placed, stack, strict=False))
+        return
+    with pytest.raises(ConfigError, match="column sem_spacing_nm: 160 nm"):
+        place_stack(rock.levels, slices, RegisterSettings(), spacing)
 
 
 def test_slices_of_no_common_pose_are_placed_one_by_one(rock: Rock) -> None:

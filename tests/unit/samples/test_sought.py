@@ -9,16 +9,19 @@ import pandas as pd
 import pytest
 
 from txm2sem_core import io
-from txm2sem_core.config import PatchesSettings
+from txm2sem_core.config import PatchesSettings, PhantomSettings, load_config
+from txm2sem_core.costs.sizes import sizes_of
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.patches import split_pairs
+from txm2sem_core.phantom import make_phantom
+from txm2sem_core.samples.feasibility import check_feasible
 from txm2sem_core.samples.pairs import list_pairs, pair_files
 from txm2sem_core.samples.sought import GUESS_REACH
 from txm2sem_core.samples.splits import apart
 from txm2sem_core.samples.table import Sample, read_samples
 from txm2sem_core.samples.volume import plane_pixel_size_nm
 
-COLUMNS = ("sample", "source", "txm", "sem", "txm_volume", "pair_z", "landmarks", "voxel_size_nm")
+COLUMNS = ("sample", "source", "txm", "sem", "txm_volume", "pair_z", "landmarks", "voxel_size_nm", "sem_spacing_nm")
 
 
 def table(folder: Path, **cells: str) -> Path:
@@ -65,12 +68,43 @@ def test_positions_are_first_guesses(sample: Sample, tmp_path: Path) -> None:
         ({"txm_volume": ""}, "column txm"),
         ({"txm": "txm", "pair_z": "find"}, "column pair_z"),
         ({"landmarks": "points"}, "column landmarks"),
-        ({"source": "phantom", "sem": "", "pair_z": "find"}, "column pair_z"),
+        ({"txm": "txm", "sem_spacing_nm": "20"}, "column sem_spacing_nm"),
+        ({"sem_spacing_nm": "wide"}, "column sem_spacing_nm: one number"),
+        ({"sem_spacing_nm": "0"}, "column sem_spacing_nm: the size must be greater"),
+        ({"source": "reference", "txm": "images", "pair_z": "find"}, "column pair_z"),
     ],
 )
 def test_columns_that_do_not_go_together_are_refused(tmp_path: Path, cells: dict[str, str], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         read_samples(table(tmp_path, **cells))
+
+
+@pytest.mark.parametrize("milled", [False, True])
+def test_slices_of_a_phantom_are_sought_where_it_is_asked_for(milled: bool, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    made = PhantomSettings(shape=(24, 64, 64), pair_every=8, milled={"slices": 4 if milled else 0, "spacing": 1})
+    make_phantom(made, raw)
+    sample = read_samples(table(tmp_path, source="phantom", sem="", txm_volume="", pair_z="find 4-20"))["rock"]
+    pairs = list_pairs(sample, raw)
+    assert {pair.sem.parent for pair in pairs} == {raw / ("milled/sem" if milled else "sem")}
+    assert len(pairs) == (4 if milled else 3)
+    for pair in pairs:
+        assert pair.sought
+        assert pair.depths == (4, 20)
+        assert pair.stated_scale == pytest.approx(1)
+        assert pair.charge is not None
+    sizes = sizes_of(sample, made, raw)
+    assert (sizes.pairs, sizes.sought) == (len(pairs), True)
+    values = {"phantom": made.model_dump(), "patches": {"size_px": 32}}
+    values["variants"] = {"a": {"family": "feedforward", "generator": {"name": "unet_32"}}}
+    config = load_config(values)
+    check_feasible(config, sample, raw)
+    stopped = load_config(values | {"register": {"transform": "none"}})
+    with pytest.raises(ConfigError, match=r"register\.transform: none"):
+        check_feasible(stopped, sample, raw)
+    guessed = sample.model_copy(update={"pair_z": "find 4,8"})
+    with pytest.raises(ConfigError, match="column pair_z: 2 first guesses"):
+        check_feasible(config, guessed, raw)
 
 
 def test_oblique_pairs_keep_apart_by_what_they_reach() -> None:

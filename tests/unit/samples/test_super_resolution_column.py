@@ -9,10 +9,11 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from txm2sem_core import io
-from txm2sem_core.config import Runs, load_config
+from txm2sem_core.config import PhantomSettings, Runs, load_config
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.report.gather import _on_finer_grid
 from txm2sem_core.samples.files import SampleFiles
+from txm2sem_core.samples.finer_factor import with_factor
 from txm2sem_core.samples.pairs import list_pairs
 from txm2sem_core.samples.stated_sizes import contradictions
 from txm2sem_core.samples.table import Sample, read_samples
@@ -58,6 +59,37 @@ def test_sizes_of_the_table_are_the_txms(folder: Path) -> None:
     assert contradictions(sample_of(folder, super_resolution="2", voxel_size_nm="40,20,20"), folder)
 
 
+@pytest.mark.parametrize(
+    ("sem_nm", "factor"), [("40", 1), ("30", 1), ("28", 2), ("15", 2), ("14", 4), ("7.2", 4), ("7", 8), ("1", 8)]
+)
+@pytest.mark.parametrize("sought", [False, True])
+def test_auto_is_the_nearest_to_the_ratio_of_the_sizes(folder: Path, sem_nm: str, factor: int, sought: bool) -> None:
+    sample = sample_of(folder, super_resolution="auto", sem_pixel_size_nm=sem_nm)
+    sample = sample.model_copy(update={"txm": None, "pair_z": "find"}) if sought else sample
+    settled = with_factor(sample, PhantomSettings(), folder)
+    assert settled.finer() == factor
+    assert settled == sample.model_copy(update={"super_resolution": None if factor == 1 else str(factor)})
+    assert with_factor(settled, PhantomSettings(), folder) is settled
+
+
+def test_auto_of_the_files_and_of_a_phantom_and_of_unknown_sizes(folder: Path) -> None:
+    assert with_factor(sample_of(folder, super_resolution="auto"), PhantomSettings(), folder).finer() == 4
+    phantom = Sample(sample="rock", source="phantom", super_resolution="auto")
+    assert with_factor(phantom, PhantomSettings(super_resolution=2), folder).finer() == 2
+    for z in range(3):
+        io.write_tiff(folder / f"sem/{z}.tif", np.zeros((80, 96), np.uint8), None)
+    with pytest.raises(ConfigError, match="sample own, column super_resolution: auto needs the sizes"):
+        with_factor(sample_of(folder, super_resolution="auto"), PhantomSettings(), folder)
+
+
+def test_slices_that_are_sought_are_of_the_finer_grid_too(folder: Path) -> None:
+    columns = {"super_resolution": "4", "pair_z": "find"}
+    sample = sample_of(folder, **columns).model_copy(update={"txm": None})
+    pair = list_pairs(sample, folder)[1]
+    assert (pair.finer, pair.sought, pair.txm_kind()[0]) == (4, True, (80, 96))
+    assert pair.stated_scale == pytest.approx(1.0)  # to a pixel of the results
+
+
 def test_points_marked_in_the_txm_slice_lie_at_the_same_place(folder: Path) -> None:
     for kind, points in (("txm", [[2, 3], [10, 4]]), ("sem", [[9, 13], [41, 17]])):
         rows = [f"{n},{y},{x}" for n, (x, y) in enumerate(points)]
@@ -87,10 +119,10 @@ def test_what_was_measured_is_not_made_coarser_by_other_ways(folder: Path) -> No
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"super_resolution": "3"}, "one of 2, 4, 8 is needed. The value is '3'"),
-        ({"super_resolution": "x"}, "one of 2, 4, 8 is needed"),
+        ({"super_resolution": "3"}, "one of 2, 4, 8, auto is needed. The value is '3'"),
+        ({"super_resolution": "x"}, "one of 2, 4, 8, auto is needed"),
         ({"super_resolution": "2", "source": "reference", "sem": ""}, "source reference has FIB-SEM pixels as wide"),
-        ({"super_resolution": "2", "txm": ""}, "column super_resolution: it belongs to TXM slices"),
+        ({"super_resolution": "auto", "source": "reference", "sem": ""}, "source reference has FIB-SEM pixels as wide"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, columns: dict[str, str], message: str) -> None:

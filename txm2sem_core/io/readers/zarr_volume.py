@@ -16,12 +16,13 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.io.blocks import by_blocks
 from txm2sem_core.io.files import check_within, path_within, read_bytes
 from txm2sem_core.io.guards import MOST_DECLARED, Fingerprint, check_declared, check_pieces
+from txm2sem_core.io.lengths import in_nm
 from txm2sem_core.io.readers.zarr_codecs import bound_codecs, refused_codec
 from txm2sem_core.io.readers.zarr_store import METADATA, FolderStore, is_sound, stored_bytes
 from txm2sem_core.io.stated_levels import missing_value, without_missing
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype, to_kept
 from txm2sem_core.io.volume import Volume
-from txm2sem_core.io.voxel_sizes import VoxelSize, in_nm
+from txm2sem_core.io.voxel_sizes import VoxelSize
 
 
 def is_zarr(path: Path) -> bool:
