@@ -47,8 +47,9 @@ from txm2sem_core.io.outputs import check_apart, check_output, output_path, prin
 from txm2sem_core.io.ownership import MANIFEST, MARK, SOFTWARE, read_marks, record_files
 from txm2sem_core.io.patch_store import PatchStore, read_patch_store, write_patch_store
 from txm2sem_core.io.registered import plane_as_text, plane_of_text, read_registered, registered_file, volume_on
+from txm2sem_core.io.scan_names import name_of_scan
 from txm2sem_core.io.scans import scans_of, with_further
-from txm2sem_core.io.stored_images import PairImages, name_of_scan
+from txm2sem_core.io.stored_images import PairImages
 from txm2sem_core.io.tables import read_csv, read_json, read_text, sha256_file, write_csv, write_json, write_text
 from txm2sem_core.io.unit_store import UnitStore, volume_units
 from txm2sem_core.io.volumes import (

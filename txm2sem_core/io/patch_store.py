@@ -24,7 +24,8 @@ from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import IntensityRange, Preparation, range_of_scans
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.ownership import MARK
-from txm2sem_core.io.stored_images import ImageFile, Pair, PairImages, StoredPair, StoredPairs, name_of_scan
+from txm2sem_core.io.scan_names import name_of_scan
+from txm2sem_core.io.stored_images import ImageFile, Pair, PairImages, StoredPair, StoredPairs
 from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, write_json
 
 if TYPE_CHECKING:

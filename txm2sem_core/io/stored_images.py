@@ -19,6 +19,7 @@ import numpy as np
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity.measured import measured
 from txm2sem_core.io.files import plain_name
+from txm2sem_core.io.scan_names import name_of_scan
 
 IMAGES = ("txm", "sem", "mask", "classes", "charge")
 NEEDED = ("txm", "sem", "mask")
@@ -27,11 +28,6 @@ KEPT_BYTES = 2**28  # of the images that were read last
 _DTYPES = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4"}
 _DTYPES |= {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 _LONGEST_HEADER = 10**8  # bytes, by the format
-
-
-def name_of_scan(number: int) -> str:
-    """What the TXM images of a scan are called, from 1 on: `txm`, `txm_2`, and so on."""
-    return "txm" if number == 1 else f"txm_{number}"
 
 
 @dataclass(frozen=True)

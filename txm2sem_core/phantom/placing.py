@@ -18,7 +18,7 @@ Matrix = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
 MISFIT_CELL_PX = 40.0  # so a bend is about twice as wide, and folds nothing at any size that settings allow
-MISFIT_REACH = 4.0  # in root mean squares: only one point of ten million lies farther off
+MISFIT_REACH = 4.0  # in root mean squares: few points would lie farther off, in small frames alone
 
 
 def frame_shape(shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -82,7 +82,8 @@ def random_misfit(settings: PhantomSettings, rng: np.random.Generator) -> Floats
     affine = np.stack([np.ones(height * width), y.ravel() / height, x.ravel() / width], axis=1)
     local = drawn - affine @ np.linalg.lstsq(affine, drawn, rcond=None)[0]
     local *= settings.misfit_px / np.sqrt(np.mean(np.sum(local**2, axis=1)))
-    return local.T.reshape(2, height, width).astype(np.float32)
+    farthest = MISFIT_REACH * settings.misfit_px  # as far as there is rock about the field
+    return local.clip(-farthest, farthest).T.reshape(2, height, width).astype(np.float32)
 
 
 def sample_frame(
