@@ -17,8 +17,8 @@ FLOPS = {"gpu": 4e12, "cpu": 2e10}  # a second that networks reach at the least:
 
 # seconds; nanoseconds for each pixel, voxel and byte
 SECONDS = {
-    "make_phantom": Linear(1.5, voxel=400 * NS, further=150 * NS, pair=700 * NS),
-    "register_pairs": Linear(2.0, pair=5000 * NS),
+    "make_phantom": Linear(1.5, voxel=700 * NS, further=150 * NS, pair=700 * NS),
+    "register_pairs": Linear(2.0, pair=6000 * NS),
     "extract_patches": Linear(1.5, store=10 * NS),
     "downsample_patches": Linear(1.0, store=5 * NS),
     "downsample_volume": Linear(1.0, voxel=25 * NS),
