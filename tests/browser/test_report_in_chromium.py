@@ -214,20 +214,16 @@ def test_the_difference_has_a_sign_and_is_white_where_there_is_none(driver: Any,
     assert pixel(driver, 2, 0.95, 0.95) == pytest.approx([247] * 3, abs=3)
 
 
-def test_an_uncertainty_has_colours_of_its_own(driver: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("Uncertainty of ramp", "one standard deviation"), ("TXM not explained by ramp", "in units of its noise")],
+)
+def test_what_is_no_image_has_colours_and_a_unit_of_its_own(driver: Any, name: str, unit: str) -> None:
     settle(driver)
-    Select(driver.find_elements(By.CSS_SELECTOR, ".pick")[2]).select_by_visible_text("Uncertainty of ramp")
-    settle(driver)
-    assert pixel(driver, 2, 0.5, 0.5)[2] < pixel(driver, 2, 0.5, 0.97)[0]
-    assert "one standard deviation" in find(driver, ".legend").text
-
-
-def test_what_is_not_explained_of_the_txm_is_in_units_of_its_noise(driver: Any) -> None:
-    settle(driver)
-    Select(driver.find_elements(By.CSS_SELECTOR, ".pick")[2]).select_by_visible_text("TXM not explained by ramp")
+    Select(driver.find_elements(By.CSS_SELECTOR, ".pick")[2]).select_by_visible_text(name)
     settle(driver)
     assert pixel(driver, 2, 0.5, 0.5)[2] < pixel(driver, 2, 0.5, 0.97)[0]
-    assert "in units of its noise" in find(driver, ".legend").text
+    assert unit in find(driver, ".legend").text
 
 
 def test_two_fingers_zoom(driver: Any) -> None:
