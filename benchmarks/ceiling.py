@@ -16,7 +16,6 @@ Grey levels of a TXM are those that were stored, turned into attenuation, since 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +23,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pairs_to_volume import MEASURES, comparison, kind_of, read_errors, read_rock
+from pairs_to_volume import comparison, errors_of, kind_of, read_errors
 
 from txm2sem_core import io
-from txm2sem_core.config import MeasureSettings, PhantomSettings, TrainSettings, parse_settings
+from txm2sem_core.config import PhantomSettings, TrainSettings, parse_settings
 from txm2sem_core.inference import predict_volume
 from txm2sem_core.intensity import Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore
-from txm2sem_core.measure import measure_rock, measure_volume
 from txm2sem_core.phantom import make_phantom
 from txm2sem_core.training import train_model
 
@@ -136,15 +134,9 @@ def measured(model: Path, sample: Path, folder: Path, device: str) -> list[dict[
     """The measures of what the model predicts of a sample, as rows."""
     phantom = Phantom(sample / "raw")
     folder.mkdir(parents=True, exist_ok=True)
-    volume, truth = folder / "volume.ome.zarr", sample / "raw" / "truth" / "sem.tif"
-    size = phantom.settings.voxel_size_nm
+    volume, size = folder / "volume.ome.zarr", phantom.settings.voxel_size_nm
     predict_volume(model, phantom.attenuation(), volume, device=device, voxel_size_nm=size)
-    patches, settings = sample / "patches", MeasureSettings()
-    measure_volume(volume, truth, patches, settings, folder / "volume.json", folder / "spectra.csv")
-    measure_rock(volume, patches, settings, folder / "rock.json")
-    found = {**json.loads((folder / "rock.json").read_text()), **json.loads((folder / "volume.json").read_text())}
-    true = read_rock(sample / "metrics").query("variant == 'truth'").iloc[0]
-    return [{"measure": measure.title, "value": measure.value(pd.Series(found), true)} for measure in MEASURES]
+    return [{"measure": title, "value": value} for title, value in errors_of(volume, sample, folder).items()]
 
 
 def measure_all(options: argparse.Namespace) -> pd.DataFrame:

@@ -23,18 +23,17 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pairs_to_volume import MEASURES, read_rock
+from pairs_to_volume import errors_of
 from scipy import ndimage
 from torch import Tensor
 
 from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
-from txm2sem_core.config import MeasureSettings, PredictSettings
+from txm2sem_core.config import PredictSettings
 from txm2sem_core.families.voxel_noise import VoxelNoise
 from txm2sem_core.inference import Predictor
 from txm2sem_core.inference.coherence import hold_together
 from txm2sem_core.io.field_of_view import FieldOfView
-from txm2sem_core.measure import measure_rock, measure_volume
 from txm2sem_core.metrics.forward_model import ForwardModel
 from txm2sem_core.networks import Flow
 from txm2sem_core.networks.flow import velocity_input
@@ -126,16 +125,11 @@ def measured(volume: Volume, sample: Path, folder: Path, pull: TxmPull) -> dict[
     size = io.read_patch_store(sample / "patches").voxel_size_nm
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    path, settings = folder / "volume.ome.zarr", MeasureSettings()
+    path = folder / "volume.ome.zarr"
     grey = np.clip(np.rint(volume), 0, 255).astype(np.uint8)
     io.write_ome_zarr(path, iter(grey), grey.shape, np.uint8, size)
-    truth = sample / "raw" / "truth" / "sem.tif"
-    measure_volume(path, truth, sample / "patches", settings, folder / "volume.json", folder / "spectra.csv")
-    measure_rock(path, sample / "patches", settings, folder / "rock.json")
-    found = pd.Series({**io.read_json(folder / "rock.json"), **io.read_json(folder / "volume.json")})
-    true = read_rock(sample / "metrics").query("variant == 'truth'").iloc[0]
     residual = float(np.sqrt(np.mean(np.square(pull.residual(grey.astype(np.float32)))))) / pull.model.unit
-    return {**{measure.title: measure.value(found, true) for measure in MEASURES}, "residual / units": residual}
+    return {**errors_of(path, sample, folder), "residual / units": residual}
 
 
 def main() -> None:

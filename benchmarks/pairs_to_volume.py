@@ -19,6 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from txm2sem_core import io
+from txm2sem_core.config import MeasureSettings
+from txm2sem_core.measure import measure_rock, measure_volume
+
 Row = pd.Series
 SAME_KIND = "rocks"
 
@@ -84,6 +88,17 @@ def kind_of(sample: str) -> str:
 def read_rock(metrics: Path) -> pd.DataFrame:
     """The table of the rock of one sample."""
     return pd.read_csv(metrics / "rock.csv", dtype={"variant": str, "seed": str, "sample": str})
+
+
+def errors_of(volume: Path, sample: Path, folder: Path) -> dict[str, float]:
+    """The errors of one more volume of a phantom in the results; `folder` is new and takes what is measured."""
+    patches, settings = sample / "patches", MeasureSettings()
+    truth = sample / "raw" / "truth" / "sem.tif"
+    measure_volume(volume, truth, patches, settings, folder / "volume.json", folder / "spectra.csv")
+    measure_rock(volume, patches, settings, folder / "rock.json")
+    found = pd.Series({**io.read_json(folder / "rock.json"), **io.read_json(folder / "volume.json")})
+    true = read_rock(sample / "metrics").query("variant == 'truth'").iloc[0]
+    return {measure.title: measure.value(found, true) for measure in MEASURES}
 
 
 def read_errors(results: Path) -> pd.DataFrame:
