@@ -19,7 +19,7 @@ import numpy as np
 from scipy import ndimage
 
 from txm2sem_core import io
-from txm2sem_core.measure.consistency import training_slices
+from txm2sem_core.io.slice_pairs import training_slices
 from txm2sem_core.metrics.forward_model import ForwardModel, fit_forward_model
 from txm2sem_core.metrics.point_spread import Spacing
 from txm2sem_core.phantom.phases import CARBONATE, CLAY, ORGANIC, PORE, PYRITE, QUARTZ

@@ -11,22 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 
 from txm2sem_core import io
-from txm2sem_core.geometry import Array, Mask, centred
-from txm2sem_core.intensity.denoising import denoised
+from txm2sem_core.geometry import Array, Mask
 from txm2sem_core.io.field_of_view import FieldOfView, Measured
+from txm2sem_core.io.slice_pairs import forward_model_of
 from txm2sem_core.measure.rows import rows_of_runs
-from txm2sem_core.metrics.forward_model import ForwardModel, ResidualMeter, SlicePair, fit_forward_model
+from txm2sem_core.metrics.forward_model import ForwardModel, ResidualMeter
 from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps, with_gaps
-from txm2sem_core.metrics.point_spread import Spacing
 
 CONSISTENCY = "consistency"
-DENOISE = 0.8  # of the FIB-SEM slices, as the targets of samples are
-MARGIN_PX = 6  # next to pixels that cannot be used, which would be blurred into others
 MAP_PX = 4  # voxels along each axis that one of the residual's map stands for
-MOST_PX = 1024  # of a slice along y and x, from its middle: that many tell enough
 
 
 def learn_forward_model(patches: Path, output: Path) -> None:
@@ -40,27 +35,12 @@ def learn_forward_model(patches: Path, output: Path) -> None:
     store = io.read_patch_store(patches)
     gaps, description = Gaps("learn_forward_model"), dict[str, object]()
     with gaps.of(CONSISTENCY):
-        rounding = 1.0 if store.txm_dtype.kind in "ui" and store.preparation.is_none else 0.0
-        model = fit_forward_model(training_slices(store), Spacing.of(store.voxel_size_nm), rounding=rounding)
+        model = forward_model_of(store)
         description = model.as_dict()
         if all(store.voxel_size_nm):
             widths = zip(model.sigma_px, store.voxel_size_nm, strict=True)
             description["fwhm_nm"] = [sigma * (edge or 0.0) * np.sqrt(8 * np.log(2)) for sigma, edge in widths]
     io.write_json(output, with_gaps(description, gaps))
-
-
-def training_slices(store: io.PatchStore) -> list[SlicePair]:
-    """The pairs that models are trained with, their FIB-SEM without noise."""
-    found = []
-    for name in dict.fromkeys(store.of_split("train")["pair"]):
-        pair = store.pairs[name]
-        cut = tuple(centred(n, MOST_PX) for n in pair.mask.shape)
-        usable = np.pad(pair.mask[cut] > 0, 1)  # what is outside cannot be used either
-        mask = ndimage.binary_erosion(usable, iterations=MARGIN_PX)[1:-1, 1:-1]
-        if mask.any():
-            txm = pair.txm[(slice(None), *cut)].astype(np.float32)
-            found.append(SlicePair(denoised(pair.sem[cut], DENOISE), txm, mask))
-    return found
 
 
 def measure_consistency(

@@ -32,7 +32,7 @@ from txm2sem_core.costs.sizes import Sizes, sizes_of
 from txm2sem_core.costs.trial import NetworkSpeed
 from txm2sem_core.costs.work import FLOPS, reserved_minutes
 from txm2sem_core.inference import memory_budget
-from txm2sem_core.measure.consistency import MOST_PX
+from txm2sem_core.io.slice_pairs import MOST_PX
 from txm2sem_core.samples.preflight import Checked
 from txm2sem_core.samples.table import Sample
 

@@ -14,15 +14,14 @@ from txm2sem_core import io
 from txm2sem_core.config.families import built_in
 from txm2sem_core.errors import InputError
 from txm2sem_core.intensity import Preparation
+from txm2sem_core.io.slice_pairs import DENOISE, training_slices
 from txm2sem_core.measure.consistency import (
-    DENOISE,
     MAP_PX,
     in_blocks,
     learn_forward_model,
     measure_consistency,
     residuals,
     summarise_consistency,
-    training_slices,
 )
 
 SHAPE = (24, 72, 80)
