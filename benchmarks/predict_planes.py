@@ -87,7 +87,7 @@ def our_plane(chosen: argparse.Namespace) -> Callable[[np.ndarray], np.ndarray]:
     import_reference_model(chosen.folder / "latest_net_G.pth", model, {}, "evaluation")
     settings = PredictSettings(compute=ComputeSettings(**chosen_compute(chosen)))
     predictor = Predictor(load_model(model), settings, chosen.device)
-    return lambda plane: predictor.network_plane(plane[None])[0]
+    return lambda plane: predictor.planes.plane(plane[None])[0]
 
 
 @dataclass

@@ -100,7 +100,7 @@ def main() -> None:
                 )
                 plane = predictor.txm_range.to_unit(volume.read(0, 1))
                 for _ in range(1 if TINY else 4):
-                    predictor.network_plane(plane)
+                    predictor.planes.plane(plane)
                 if ON_GPU:
                     torch.cuda.reset_peak_memory_stats()
                 # the network alone, of a plane that lies on the device
@@ -109,20 +109,20 @@ def main() -> None:
 
                 times = 2 if TINY else 20
                 with inference(predictor.network, predictor.mode):
-                    predictor._run(given)
+                    predictor.planes.run(given)
                     finish()
                     begun = time.perf_counter()
                     for _ in range(times):
-                        predictor._run(given)
+                        predictor.planes.run(given)
                     finish()
                 row["network_ms_a_plane"] = 1e3 * (time.perf_counter() - begun) / times
                 begun = time.perf_counter()
                 for _ in range(times):
-                    predictor.network_plane(plane)
+                    predictor.planes.plane(plane)
                 row["there_and_back_ms_a_plane"] = 1e3 * (time.perf_counter() - begun) / times
                 row["network_tflops"] = operations / row["network_ms_a_plane"] / 1e9
                 SPENT.clear()
-                timed(predictor, "network_plane", "network, there and back")
+                timed(predictor.planes, "plane", "network, there and back")
                 timed(predictor, "predict_plane", "network and grey levels")
                 target = FOLDER / "out.ome.zarr"
                 shutil.rmtree(target, ignore_errors=True)

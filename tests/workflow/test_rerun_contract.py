@@ -240,6 +240,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("predict.uncertainty.seed", 1, REPORT),  # of the dropout, which is off here
     ("predict.samples", 3, REPORT),  # which no variant draws here: test_drawn_samples.py
     ("predict.coherence", 0.5, REPORT),
+    ("predict.guided_steps", 6, REPORT),  # of samples, likewise
     ("predict.keep", "shown", set()),
     ("tiff_volumes", True, jobs_of("export_volume")),
     ("measure.data_range", 200, AFTER_MEASURE),

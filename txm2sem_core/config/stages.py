@@ -300,6 +300,11 @@ class PredictSettings(Settings):
         "that samples change from slice to slice as much as FIB-SEM slices do in their plane over the same distance, "
         "or as the TXM shows that the rock changes more or less along z",
     )
+    guided_steps: Annotated[int, Field(ge=0, le=1000)] = setting(
+        4,
+        "of samples: steps in which they are drawn so that they explain the measured TXM (see [how]"
+        "(../docs/method/method.md#guided-by-the-txm)); 0: from each TXM slice by itself, in `flow.steps` steps",
+    )
     jobs: Annotated[int, Field(ge=1, le=1000)] = setting(
         1,
         "a volume is predicted by so many jobs, each a slab of whole units of 16 slices, and then "

@@ -159,7 +159,7 @@ def _network_seconds(planned: PlannedJob, job: Job, speed: Callable[[TrainSettin
     if job.kind == "train":
         return own.step * job.steps
     passes = job.config.predict.uncertainty.dropout_samples if _by_dropout(planned) else job.models
-    return own.voxel * job.sizes.voxels * passes * _share(planned, job)
+    return own.voxel * job.sizes.voxels * passes * job.passes * _share(planned, job)
 
 
 def _cost(planned: PlannedJob, job: Job, speed: Callable[[TrainSettings], NetworkSpeed], *, on_gpu: bool) -> StageCost:

@@ -13,7 +13,8 @@ from txm2sem_core.costs.sizes import Sizes
 if TYPE_CHECKING:
     from txm2sem_core.costs.trial import NetworkCost
 
-MIDDLE_PX = 1024**2  # `measure.consistency.MOST_PX` squared
+DRAWN_SHARE = 1.4  # slices that are drawn of a block over those that are wanted, as far as blurs usually reach
+MIDDLE_PX = 1024**2  # `io.slice_pairs.MOST_PX` squared
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,27 @@ class Job:
         return cost_of_variant(self.variant, self.config, self.sizes.scans)
 
     @property
+    def guided(self) -> bool:
+        """Whether it draws samples that the TXM guides, by blocks of slices."""
+        draws = self.variant is not None and self.variant.rules.samples and self.kind == "predict"
+        return draws and self.config.predict.guided_steps > 0
+
+    @property
+    def passes(self) -> float:
+        """Of networks through a voxel that is predicted, over those that `NetworkCost.voxel_flops` counts."""
+        if not self.guided or self.variant is None:
+            return 1.0
+        of_block = (1 + self.config.predict.guided_steps) * DRAWN_SHARE
+        return of_block / (1 + 2 * self.variant.flow.steps)
+
+    @property
     def network_flops(self) -> float:
         """Floating-point operations of its networks."""
         if self.network is None:
             return 0.0
         if self.kind == "train":
             return self.steps * self.network.step_flops
-        return self.models * self.sizes.voxels * self.network.voxel_flops
+        return self.models * self.sizes.voxels * self.passes * self.network.voxel_flops
 
 
 @dataclass(frozen=True)
@@ -115,6 +130,9 @@ class Linear:
         middle: for each pixel of the middle of a slice, where no more of it is looked at.
         pair_middle: for each pixel of the middles of all pairs.
         store: for each byte of the patch store.
+        guided: where samples are drawn by blocks of slices.
+        guided_plane: the same for each pixel of a TXM slice.
+        guided_voxel: the same for each voxel of the TXM volume.
         block: for each voxel of a block of the rock.
         blocks: for each voxel of all blocks of a volume.
         solved: for each of them and each axis along which flow is solved.
@@ -134,6 +152,9 @@ class Linear:
     middle: float = 0.0
     pair_middle: float = 0.0
     store: float = 0.0
+    guided: float = 0.0
+    guided_plane: float = 0.0
+    guided_voxel: float = 0.0
     block: float = 0.0
     blocks: float = 0.0
     solved: float = 0.0
@@ -156,6 +177,9 @@ class Linear:
             "middle": min(plane, MIDDLE_PX),
             "pair_middle": job.sizes.pairs * min(plane, MIDDLE_PX),
             "store": job.sizes.store_bytes(job.config.patches.context),
+            "guided": job.guided,
+            "guided_plane": job.guided * plane,
+            "guided_voxel": job.guided * job.models * job.sizes.voxels,
             "block": job.block_px,
             "blocks": job.blocks * job.block_px,
             "solved": job.blocks * job.block_px * job.axes,

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from txm2sem_core.errors import ConfigError
+from txm2sem_core.config import TrainSettings
+from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.families.base import Family
 from txm2sem_core.families.batch import Batch, Images
 from txm2sem_core.families.flow_noise import Drawn, draw_patches, fit_flatness, grey_levels, relative_changes
@@ -21,6 +22,8 @@ from txm2sem_core.families.registry import register_family
 from txm2sem_core.families.shifts import fitted
 from txm2sem_core.intensity import IntensityRange
 from txm2sem_core.io import PatchStore
+from txm2sem_core.io.slice_pairs import forward_model_of
+from txm2sem_core.metrics.forward_model import ForwardModel
 from txm2sem_core.networks import Flow, ImageGenerator
 from txm2sem_core.networks.flow import velocity_input
 from txm2sem_core.networks.total_variation import flattened
@@ -48,6 +51,10 @@ class FlowFamily(Family):
     """
 
     extra_channels: ClassVar[int] = 1
+
+    def __init__(self, settings: TrainSettings) -> None:
+        super().__init__(settings)
+        self._seen: tuple[PatchStore, ForwardModel | None] | None = None
 
     def generator_arguments(self) -> dict[str, object]:
         """Arguments of `build_generator`; the number of steps makes it a `Flow`."""
@@ -85,18 +92,43 @@ class FlowFamily(Family):
         return generator.mean(given)
 
     def complete(self, generator: ImageGenerator, store: PatchStore) -> None:
-        """Let samples be as flat as the training slices and have their grey levels; keep how much more those change."""
+        """What samples lack of the training slices, and what the TXM shows of those, by which samples are guided.
+
+        Samples become as flat and have the same grey levels; how much more the slices change is kept.
+        """
         assert isinstance(generator, Flow)
         drawn = draw_patches(generator, store, self.settings.context, self.settings.inference_mode)
         finished = partial(_finished, generator, drawn)
         last = finished(fit_flatness(finished, store.voxel_size_nm))
         generator.relative_changes.copy_(torch.from_numpy(relative_changes(last, store.voxel_size_nm)))
+        if (model := self._forward_model(store)) is not None:
+            _keep_forward_model(generator, model, store)
+
+    def _forward_model(self, store: PatchStore) -> ForwardModel | None:
+        """What the TXM shows of the training slices, learnt once for all networks of a training; None: they cannot
+        tell.
+        """
+        if self._seen is None or self._seen[0] is not store:
+            try:
+                self._seen = store, forward_model_of(store)
+            except InputError:
+                self._seen = store, None
+        return self._seen[1]
 
     def given(self, images: Images, txm_range: IntensityRange, sem_range: IntensityRange) -> np.ndarray:
         """TXM and noise of a place."""
         if images.noise is None:
             raise ConfigError("a flow predicts from the TXM and noise, and no noise is given. Use a `Predictor`.")
         return np.concatenate([txm_range.to_unit(images.txm), images.noise[None]])
+
+
+def _keep_forward_model(network: Flow, model: ForwardModel, store: PatchStore) -> None:
+    """In the grey levels of the networks."""
+    ranges = store.sem_range, store.txm_range
+    levels = [each.to_unit(np.array(values)) for each, values in zip(ranges, (model.knots, model.values), strict=True)]
+    network.txm_values.copy_(torch.from_numpy(np.stack(levels)))
+    network.txm_blur.copy_(torch.tensor(model.sigma_px))
+    network.txm_deviation.fill_(2 * model.unit / (store.txm_range.high - store.txm_range.low))
 
 
 def _finished(network: Flow, drawn: Sequence[Drawn], flatness: float) -> list[Drawn]:

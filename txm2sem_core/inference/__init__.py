@@ -1,6 +1,7 @@
 """Predict SEM images from TXM images.
 
-- `predictor`: one model on a device, planes at once, by rows or by tiles; `memory_budget`: what they may take
+- `predictor`: one model on a device; `plane_network`: its network, of planes at once, by rows or by tiles;
+  `memory_budget`: what they may take
 - `ensemble`: several models, or passes with dropout: their mean and standard deviation
 - `volumes`: whole volumes; `volume_job`: how one is made, unit by unit; `outputs`: what their voxels are; `streaming`:
   reading, computing and writing at the same time; `unit_builder`: a unit from its slices; `fingerprint`: what a volume

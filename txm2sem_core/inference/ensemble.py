@@ -18,6 +18,7 @@ from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.families import family_of_model
+from txm2sem_core.inference.guided_sampler import Block
 from txm2sem_core.inference.predictor import Predictor
 from txm2sem_core.networks import Flow, has_dropout
 
@@ -47,6 +48,16 @@ class EnsemblePredictor:
     def predict_plane(self, txm: np.ndarray, z: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of a plane [C, Y, X]: [Y * factor, X * factor], float32 SEM intensities."""
         return mean_and_deviation(self._each(lambda member: member.predict_plane(txm, z)))
+
+    def predict_block(self, block: Block) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same of the wanted slices of a block, one after the other."""
+        made = mean_and_deviation(self._each(lambda member: np.stack(list(member.predict_block(block)))))
+        yield from zip(*made, strict=True)
+
+    @property
+    def reach_z(self) -> int:
+        """As of a `Predictor`: the farthest of all models."""
+        return max(member.reach_z for member in self.members)
 
     def predict_patches(self, txm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same of patches [B, C, Y, X]: [B, Y * factor, X * factor]."""

@@ -30,12 +30,11 @@ class VolumeOutput(Protocol):
     def channels(self) -> tuple[Channel, ...]:
         """Channels along an axis before z; empty for none."""
 
-    def plane(self, txm: np.ndarray, z: int) -> tuple[np.ndarray, int]:
+    def stored(self, predicted: Any) -> tuple[np.ndarray, int]:
         """[Y, X], or [C, Y, X] with channels, in the SEM's dtype, and how many voxels were clipped to its bounds.
 
         Args:
-            txm: [E (2 context + 1), Y, X], a slice with its context, of E scans one after the other.
-            z: its number.
+            predicted: what the predictor makes of a slice.
         """
 
     def describe(self) -> dict[str, Any]:
@@ -65,9 +64,9 @@ class Prediction:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
-    def plane(self, txm: np.ndarray, z: int) -> tuple[np.ndarray, int]:
+    def stored(self, predicted: np.ndarray) -> tuple[np.ndarray, int]:
         """See `VolumeOutput`."""
-        return to_dtype(self.predictor.predict_plane(txm, z), self.predictor.sem_dtype)
+        return to_dtype(predicted, self.predictor.sem_dtype)
 
     def describe(self) -> dict[str, Any]:
         """See `VolumeOutput`."""
@@ -96,10 +95,10 @@ class PredictionWithUncertainty:
         shown = (PREDICTION, UNCERTAINTY)
         self.channels = (*shown, SPREAD) if calibration is not None and not several_files else shown
 
-    def plane(self, txm: np.ndarray, z: int) -> tuple[np.ndarray, int]:
+    def stored(self, predicted: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, int]:
         """See `VolumeOutput`."""
         dtype = self.predictor.sem_dtype
-        mean, deviation = self.predictor.predict_plane(txm, z)
+        mean, deviation = predicted
         deviations = [deviation] if self.calibration is None else [self.calibration.apply(deviation), deviation]
         kept = deviations[: len(self.channels) - 1]
         stored = [to_dtype(mean, dtype), *(deviation_to_dtype(one, dtype) for one in kept)]

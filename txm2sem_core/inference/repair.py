@@ -29,7 +29,7 @@ def repair_plane(repairer: Predictor, txm: np.ndarray, sem: np.ndarray, charged:
         [Y, X] in the SEM's dtype, and how many pixels had to be clipped to its bounds.
     """
     images = Images(txm[None], sem, charged)
-    output = repairer.network_plane(repairer.given(images))
+    output = repairer.planes.plane(repairer.given(images))
     _, clipped = to_dtype(repairer.sem_range.from_unit(output[0])[charged], sem.dtype)
     return repairer.family.image(output, images, repairer.sem_range), clipped
 

@@ -175,19 +175,43 @@ def _prepared(
     return preparation.apply(field.filled(plane, mask)), mask
 
 
+class HeldSlices:
+    """Slices that are read in order, of which as many are held as are needed at a time."""
+
+    def __init__(self, slices: Iterator[PreparedSlice], context: int, depth: int) -> None:
+        """Slices of a volume of `depth`, that are needed with `context` slices on each side."""
+        self._slices, self._context, self._last = slices, context, depth - 1
+        self._held: dict[int, PreparedSlice] = {}
+
+    def hold(self, wanted: range) -> None:
+        """Hold these slices and their context; slices before them are wanted no more."""
+        first, last = self._with_context(wanted[0])[0], self._with_context(wanted[-1])[-1]
+        for old in [n for n in self._held if n < first]:
+            del self._held[old]
+        while last not in self._held:
+            slice_ = next(self._slices)
+            self._held[slice_.z] = slice_
+
+    def slab(self, z: int) -> np.ndarray:
+        """A slice with its context, `[E (2 context + 1), Y, X]`; at the ends the outermost slice is repeated."""
+        slab = np.stack([self._held[n].planes for n in self._with_context(z)], axis=1)  # [E, 2 context + 1, Y, X]
+        return slab.reshape(-1, *slab.shape[2:])
+
+    def mask(self, z: int) -> Mask | None:
+        """Where a slice was measured."""
+        return self._held[z].mask
+
+    def _with_context(self, z: int) -> list[int]:
+        return [min(max(n, 0), self._last) for n in range(z - self._context, z + self._context + 1)]
+
+
 def with_context(slices: Iterator[PreparedSlice], units: list[Unit], context: int, depth: int) -> Iterator[SliceOfUnit]:
     """Every slice of the units with its context; at the ends of the volume the outermost slice is repeated."""
-    held: dict[int, PreparedSlice] = {}
+    held = HeldSlices(slices, context, depth)
     for unit in units:
         for z in range(unit.z0, unit.z1):
-            wanted = [min(max(n, 0), depth - 1) for n in range(z - context, z + context + 1)]
-            for old in [n for n in held if n < wanted[0]]:
-                del held[old]
-            while wanted[-1] not in held:
-                slice_ = next(slices)
-                held[slice_.z] = slice_
-            slab = np.stack([held[n].planes for n in wanted], axis=1)  # [E, 2 context + 1, Y, X]
-            yield SliceOfUnit(unit, z, slab.reshape(-1, *slab.shape[2:]), held[z].mask)
+            held.hold(range(z, z + 1))
+            yield SliceOfUnit(unit, z, held.slab(z), held.mask(z))
 
 
 def prefetched_slices(

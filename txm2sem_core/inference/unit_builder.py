@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,14 +39,19 @@ class PredictedSlice:
 
 
 def predict_slice(output: VolumeOutput, slice_: SliceOfUnit) -> PredictedSlice:
-    """Predict a slice; where nothing was measured, nothing is predicted.
+    """Predict a slice by itself; where nothing was measured, nothing is predicted."""
+    output.predictor.start_slice(slice_.z)
+    return finished_slice(output, slice_, partial(output.predictor.predict_plane, slice_.txm, slice_.z))
+
+
+def finished_slice(output: VolumeOutput, slice_: SliceOfUnit, predict: Callable[[], Any]) -> PredictedSlice:
+    """A slice as it is stored, by what `predict` gives; where nothing was measured, nothing is predicted.
 
     Where the slice was measured, a predicted voxel never has the value that marks the unmeasured ones: it is raised by
     one grey level. A slice that was measured everywhere keeps its values, since the volume's metadata list such slices.
     """
     unit, z, txm, mask = slice_
     predictor = output.predictor
-    predictor.start_slice(z)
     seen = np.ascontiguousarray(txm[predictor.context :: 2 * predictor.context + 1])
     known = [thinned(plane) if mask is None else thinned(plane)[thinned(mask)] for plane in seen]
     learnt = predictor.learnt_scans
@@ -52,14 +59,14 @@ def predict_slice(output: VolumeOutput, slice_: SliceOfUnit) -> PredictedSlice:
         Histogram.of_pixels(scan.range.to_unit(pixels)) for scan, pixels in zip(learnt, known, strict=True)
     )
     if mask is None:
-        return PredictedSlice(unit, z, seen, None, histograms, *output.plane(txm, z))
+        return PredictedSlice(unit, z, seen, None, histograms, *output.stored(predict()))
     outside = outside_value(predictor.sem_dtype, predictor.predicts_classes)
     if not mask.any():
         shape = [n * predictor.factor for n in seen.shape[1:]]
         channels = len(output.channels)
         voxels, clipped = np.zeros([channels, *shape] if channels else shape, dtype=predictor.sem_dtype), 0
     else:
-        voxels, clipped = output.plane(txm, z)
+        voxels, clipped = output.stored(predict())
     fine = mask.repeat(predictor.factor, axis=0).repeat(predictor.factor, axis=1)
     prediction = voxels[0] if output.channels else voxels
     if predictor.sem_dtype.kind in "iu" and not predictor.predicts_classes:

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,11 +23,18 @@ from txm2sem_core.inference.coherence import hold_together
 from txm2sem_core.inference.compatibility import slices_unlike_training, volume_warnings
 from txm2sem_core.inference.ensemble import EnsemblePredictor
 from txm2sem_core.inference.fingerprint import digest_of_units, job_digest, result_digest
+from txm2sem_core.inference.guided_blocks import blocks_of, guided_slices
 from txm2sem_core.inference.input_checks import check_scans, histogram_warnings
 from txm2sem_core.inference.outputs import VolumeOutput
 from txm2sem_core.inference.parallel import parallel_map
-from txm2sem_core.inference.streaming import BackgroundWriter, prefetched_slices, with_context
-from txm2sem_core.inference.unit_builder import UnitBuilder, add_content, predict_slice, recorded_outside
+from txm2sem_core.inference.streaming import BackgroundWriter, PreparedSlice, prefetched_slices, with_context
+from txm2sem_core.inference.unit_builder import (
+    PredictedSlice,
+    UnitBuilder,
+    add_content,
+    predict_slice,
+    recorded_outside,
+)
 from txm2sem_core.io import UnitStore, Volume
 from txm2sem_core.io.field_of_view import FieldOfView
 from txm2sem_core.io.units import Unit, plan_slab
@@ -180,23 +187,19 @@ class VolumeJob(ABC):
         total = sum(unit.z1 - unit.z0 for unit in own)
         done = total - sum(unit.z1 - unit.z0 for unit in missing)
         predictor = self.output.predictor
-        depth, height, width = self.source.shape
+        depth = self.source.shape[0]
         members = predictor.members if isinstance(predictor, EnsemblePredictor) else (predictor,)
         for member in members if missing else ():  # where a volume is only closed, nothing is drawn
             hold_together(member, self.field, self.size_nm, self.name)
         made = 0
         if part.on_progress is not None:
             part.on_progress(done, total)
+        read = blocks_of(missing, depth) if predictor.reach_z else missing
+        around = predictor.context + predictor.reach_z
         with (
-            prefetched_slices(self.field, missing, predictor.context, predictor.preparation) as slices,
+            prefetched_slices(self.field, read, around, predictor.preparation) as slices,
             BackgroundWriter(self._write) as writer,
-            closing(
-                parallel_map(
-                    partial(predict_slice, self.output),
-                    with_context(iter(slices), missing, predictor.context, depth),
-                    predictor.planes_at_once(height, width),
-                )
-            ) as predicted,
+            closing(self._predicted(iter(slices), missing, part)) as predicted,
         ):
             unit: UnitBuilder | None = None
             for slice_ in progress(predicted, f"predict {self.name}", total, "slices", done):
@@ -213,6 +216,18 @@ class VolumeJob(ABC):
                 if part.on_progress is not None:
                     part.on_progress(done, total)
         return made
+
+    def _predicted(self, slices: Iterator[PreparedSlice], missing: list[Unit], part: Part) -> Generator[PredictedSlice]:
+        """The slices of the missing units in order: each by itself, or drawn together by blocks."""
+        predictor = self.output.predictor
+        depth, height, width = self.source.shape
+        if predictor.reach_z:
+            yield from guided_slices(self.output, slices, missing, depth, part.should_stop or (lambda: False))
+            return
+        each = with_context(slices, missing, predictor.context, depth)
+        at_once = predictor.planes_at_once(height, width)
+        with closing(parallel_map(partial(predict_slice, self.output), each, at_once)) as predicted:
+            yield from predicted
 
     def _empty(self, unit: Unit) -> np.ndarray:
         several = len(self.output.channels)

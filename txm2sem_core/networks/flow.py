@@ -15,6 +15,7 @@ from txm2sem_core.networks.total_variation import STEPS, flattened
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 MOST_LAG = 16  # pixels
 KNOTS = 65  # of the map of grey levels
+TXM_KNOTS = 17  # of the map to what the TXM shows of them
 TIME_CHANNEL = 2  # of what the velocity is given
 
 
@@ -37,6 +38,10 @@ class Flow(ImageGenerator):
             and beyond them it goes on with slope 1. At first each becomes itself.
         relative_changes: mean absolute change of training FIB-SEM patches over 1 to `MOST_LAG` pixels, over that of
             samples of them.
+        txm_values: grey levels, rising, and what the TXM shows of them, `[2, TXM_KNOTS]`; both in [-1, 1] as the
+            networks have them.
+        txm_blur: standard deviations of the TXM's point-spread function along z, y, x, in voxels.
+        txm_deviation: standard deviation of the TXM about what these three say; 0 where they are not known.
         steps: of the integration from t = 0 to 1.
     """
 
@@ -44,6 +49,9 @@ class Flow(ImageGenerator):
     relative_changes: Tensor
     grey_levels: Tensor
     flatness: Tensor
+    txm_values: Tensor
+    txm_blur: Tensor
+    txm_deviation: Tensor
 
     def __init__(self, mean: ImageGenerator, velocity: ImageGenerator, steps: int) -> None:
         super().__init__(
@@ -59,6 +67,9 @@ class Flow(ImageGenerator):
         self.register_buffer("flatness", torch.zeros(()))
         self.register_buffer("grey_levels", torch.linspace(-1, 1, KNOTS).repeat(2, 1))
         self.register_buffer("relative_changes", torch.ones(MOST_LAG))
+        self.register_buffer("txm_values", torch.linspace(-1, 1, TXM_KNOTS).repeat(2, 1))
+        self.register_buffer("txm_blur", torch.zeros(3))
+        self.register_buffer("txm_deviation", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
         """TXM and noise, `[B, C + 1, Y, X]`, to a sample `[B, 1, Y, X]`."""

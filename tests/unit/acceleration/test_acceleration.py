@@ -98,7 +98,7 @@ def test_every_network_predicts_the_same(name: str, factor: int, mode: str, norm
     before, planes = copy.deepcopy(generator.state_dict()), []
     for accelerate in (True, False):
         settings = PredictSettings(tile_px=0, compute={"accelerate": accelerate})
-        planes.append(Predictor(model, settings, "cpu").network_plane(draw(1, 100, 84).float().numpy()))
+        planes.append(Predictor(model, settings, "cpu").planes.plane(draw(1, 100, 84).float().numpy()))
     assert np.abs(planes[0] - planes[1]).max() < 1e-5
     assert all(torch.equal(value, before[key]) for key, value in generator.state_dict().items())
 

@@ -205,7 +205,7 @@ def test_by_rows_a_plane_is_what_it_is_at_once(
     at_once = predictor(loaded).predict_plane(txm)
     monkeypatch.setenv("TXM2SEM_MEMORY_GIB", "0.002")
     chosen = predictor(loaded)
-    monkeypatch.setattr(chosen, "_run", None)  # the whole network is never called
+    monkeypatch.setattr(chosen.planes, "run", None)  # the whole network is never called
     np.testing.assert_allclose(chosen.predict_plane(txm), at_once, atol=1e-5)
 
 

@@ -36,11 +36,11 @@ torch.set_num_threads(1)
 model = load_model(make_model(Path(sys.argv[2]) / "m", name=sys.argv[3], width=32, norm=sys.argv[4]))
 predictor = Predictor(model, PredictSettings(), "cpu")
 plane = np.random.default_rng(0).uniform(-1, 1, (1, 1024, 1024)).astype(np.float32)
-predictor.network_plane(plane[:, :256, :256])
+predictor.planes.plane(plane[:, :256, :256])
 Path("/proc/self/clear_refs").write_text("5")
 lines = {key: int(rest.split()[0]) for key, _, rest in (line.partition(":") for line in open("/proc/self/status"))
          if key in ("VmRSS", "VmHWM")}
-made = predictor.network_plane(plane)
+made = predictor.planes.plane(plane)
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps((peak - lines["VmRSS"]) / 1024))
 """

@@ -174,7 +174,7 @@ def test_rows_that_fitted_are_kept_for_the_planes_after_it(
         return by_rows(predictor.network, x, rows, memory)
 
     failing_above(predictor, 300, monkeypatch)
-    monkeypatch.setattr("txm2sem_core.inference.predictor.by_rows", bounded_rows)
+    monkeypatch.setattr("txm2sem_core.inference.plane_network.by_rows", bounded_rows)
     np.testing.assert_allclose(predictor.predict_plane(plane), expected, atol=1e-3)  # grey levels
     assert given == [224, 96]
     assert capsys.readouterr().err.count("need more memory than there is") == 2
