@@ -13,7 +13,7 @@ Inverse Problems") with the proximal step of Zhu et al. 2023 (arXiv 2305.08995);
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -83,12 +83,8 @@ class Guidance:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
 
     def _likeliest(self, made: Tensor, txm: Tensor, seen: Tensor | None, variance: float) -> Tensor:
-        lengths = zip(made.shape, self._sigma, strict=True)
-        blurs = [blur_matrix(length, sigma).to(self._device) for length, sigma in lengths]
-
         def blurred(volume: Tensor) -> Tensor:
-            in_plane = blurs[1] @ volume @ blurs[2]
-            return (blurs[0] @ in_plane.flatten(1)).view_as(volume)
+            return mirrored_blur(volume, self._sigma)
 
         def counted(volume: Tensor) -> Tensor:
             return volume if seen is None else volume * seen
@@ -100,14 +96,14 @@ class Guidance:
             return self._deviation**2 * weights + counted(blurred(spread * blurred(weights)))
 
         left = counted(txm - blurred(self._interpolated(made, self._values)))
-        weights, direction, size = torch.zeros_like(left), left.clone(), left.square().sum()
+        weights, direction, size = torch.zeros_like(left), left.clone(), _total(left.square())
         least = torch.finfo(left.dtype).tiny
         for _ in range(ITERATIONS):
             step = applied(direction)
-            length = size / (direction * step).sum().clamp(min=least)
+            length = size / _total(direction * step).clamp(min=least)
             weights += length * direction
             left -= length * step
-            before, size = size, left.square().sum()
+            before, size = size, _total(left.square())
             direction = left + size / before.clamp(min=least) * direction
         return made + variance * slope * blurred(weights)
 
@@ -119,19 +115,33 @@ class Guidance:
         return torch.lerp(values[lower], values[upper], share.clamp(0, 1))
 
 
-def blur_matrix(length: int, sigma: float) -> Tensor:
-    """`[length, length]`: a Gaussian filter along an axis whose values go on beyond its ends as in a mirror.
+def mirrored_blur(volume: Tensor, sigma: Sequence[float]) -> Tensor:
+    """A Gaussian filter of standard deviations along z, y, x; values go on beyond the ends as in a mirror.
 
-    It is its own transpose.
+    As a linear map it is its own transpose. Sums and products are of whole volumes, in an order that does not depend on
+    the number of threads, as that of a matrix product may.
     """
-    reach = math.ceil(_CUT * sigma)
-    offsets = np.arange(-reach, reach + 1)
-    weights = np.exp(-0.5 * np.square(offsets / max(sigma, 1e-6)))
-    places = (np.arange(length)[:, None] + offsets) % (2 * length)
-    mirrored = np.minimum(places, 2 * length - 1 - places)
-    matrix = np.zeros((length, length))
-    np.add.at(matrix, (np.arange(length)[:, None], mirrored), weights / weights.sum())
-    return torch.from_numpy(matrix.astype(np.float32))
+    for axis, own in enumerate(sigma):
+        volume = _blurred_along(volume, axis, own)
+    return volume
+
+
+def _blurred_along(volume: Tensor, axis: int, sigma: float) -> Tensor:
+    reach, length = math.ceil(_CUT * sigma), volume.shape[axis]
+    weights = np.exp(-0.5 * np.square(np.arange(reach + 1) / max(sigma, 1e-6)))
+    weights /= 2 * weights.sum() - weights[0]
+    places = torch.arange(-reach, length + reach, device=volume.device) % (2 * length)
+    padded = volume.index_select(axis, torch.minimum(places, 2 * length - 1 - places))
+    made = padded.narrow(axis, reach, length) * float(weights[0])
+    for distance, weight in enumerate(weights[1:].tolist(), start=1):
+        for start in (reach - distance, reach + distance):
+            made.add_(padded.narrow(axis, start, length), alpha=weight)
+    return made
+
+
+def _total(volume: Tensor) -> Tensor:
+    """The sum, in an order that does not depend on the number of threads."""
+    return volume.sum(-1).sum()
 
 
 def _widened(part: slice, by: int, length: int) -> slice:
