@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any
 
 from txm2sem_core.inference.guided_sampler import Block
 from txm2sem_core.inference.outputs import VolumeOutput
@@ -58,10 +56,6 @@ def guided_slices(
         try:
             for z, image in zip(kept, predicted, strict=True):
                 slice_ = SliceOfUnit(unit_of[z], z, held.slab(z), held.mask(z))
-                yield finished_slice(output, slice_, partial(_given, image))
+                yield finished_slice(output, slice_, image)
         except StoppedError:
             return
-
-
-def _given(image: Any) -> Any:
-    return image

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,11 +39,12 @@ class PredictedSlice:
 def predict_slice(output: VolumeOutput, slice_: SliceOfUnit) -> PredictedSlice:
     """Predict a slice by itself; where nothing was measured, nothing is predicted."""
     output.predictor.start_slice(slice_.z)
-    return finished_slice(output, slice_, partial(output.predictor.predict_plane, slice_.txm, slice_.z))
+    measured = slice_.mask is None or slice_.mask.any()
+    return finished_slice(output, slice_, output.predictor.predict_plane(slice_.txm, slice_.z) if measured else None)
 
 
-def finished_slice(output: VolumeOutput, slice_: SliceOfUnit, predict: Callable[[], Any]) -> PredictedSlice:
-    """A slice as it is stored, by what `predict` gives; where nothing was measured, nothing is predicted.
+def finished_slice(output: VolumeOutput, slice_: SliceOfUnit, predicted: Any) -> PredictedSlice:
+    """A slice as it is stored, by what the predictor made of it; None where nothing of it was measured.
 
     Where the slice was measured, a predicted voxel never has the value that marks the unmeasured ones: it is raised by
     one grey level. A slice that was measured everywhere keeps its values, since the volume's metadata list such slices.
@@ -59,14 +58,14 @@ def finished_slice(output: VolumeOutput, slice_: SliceOfUnit, predict: Callable[
         Histogram.of_pixels(scan.range.to_unit(pixels)) for scan, pixels in zip(learnt, known, strict=True)
     )
     if mask is None:
-        return PredictedSlice(unit, z, seen, None, histograms, *output.stored(predict()))
+        return PredictedSlice(unit, z, seen, None, histograms, *output.stored(predicted))
     outside = outside_value(predictor.sem_dtype, predictor.predicts_classes)
-    if not mask.any():
+    if predicted is None:
         shape = [n * predictor.factor for n in seen.shape[1:]]
         channels = len(output.channels)
         voxels, clipped = np.zeros([channels, *shape] if channels else shape, dtype=predictor.sem_dtype), 0
     else:
-        voxels, clipped = output.stored(predict())
+        voxels, clipped = output.stored(predicted)
     fine = mask.repeat(predictor.factor, axis=0).repeat(predictor.factor, axis=1)
     prediction = voxels[0] if output.channels else voxels
     if predictor.sem_dtype.kind in "iu" and not predictor.predicts_classes:
