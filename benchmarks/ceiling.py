@@ -113,7 +113,7 @@ def settings_of(width: int, epochs: int) -> TrainSettings:
         ema_decay=0.998,
         select="last",
         batch_size=8,
-        optimiser={"learning_rate": 2e-3},
+        optimiser={"learning_rate": 2e-3, "longest_gradient": 1.0},
         schedule={"policy": "linear", "epochs": (epochs + 1) // 2, "decay_epochs": epochs // 2},
     )
 
