@@ -46,7 +46,7 @@ def sections(variants: tuple[str, ...] = VARIANTS) -> set[str]:
 
 REPORT = {"write_report", "write_provenance"}  # the record of the run comes after the report
 MONTAGE = {"draw_montage sample=tiny, number=1"}
-TABLES = one("summarise_metrics", "summarise_volumes")
+TABLES = one("summarise_metrics", "summarise_volumes", "suggest_slices")
 TRUE_ROCK = one("measure_true_rock", "summarise_rock")
 ROCK = {f"measure_rock sample=tiny, variant={variant}, seed=0" for variant in VARIANTS} | TRUE_ROCK
 CHARTS = one("draw_spectra")
@@ -340,7 +340,7 @@ def touched(file: Path) -> None:
 
 TRAINED_AGAIN = jobs_of("train_model") | after_training(VARIANTS)
 PREDICTED_AGAIN = jobs_of("predict_test") | jobs_of("predict_volume") | after_prediction(VARIANTS)
-OF_METRICS = one("summarise_metrics", "draw_comparison", "draw_rock")
+OF_METRICS = one("summarise_metrics", "suggest_slices", "draw_comparison", "draw_rock")
 FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/training/trainer.py", edited, TRAINED_AGAIN),
     ("txm2sem_core/training/trainer.py", touched, set()),
@@ -361,11 +361,7 @@ FILES: list[tuple[str, Callable[[Path], None], set[str]]] = [
     ("txm2sem_core/metrics/scores.py", edited, AFTER_MEASURE - MONTAGE),
     ("txm2sem_core/catalogue/metrics.py", edited, (OF_METRICS | CHARTS | REPORT) - one("draw_rock")),
     ("txm2sem_core/metrics/pores/permeability.py", edited, AFTER_ROCK),
-    (
-        "txm2sem_core/metrics/point_spread.py",
-        edited,
-        FORWARD | jobs_of("measure_consistency") | REPORT,
-    ),
+    ("txm2sem_core/metrics/point_spread.py", edited, FORWARD | TRAINED_AGAIN),  # flows learn what their TXM shows
     ("txm2sem_core/phantom/stage.py", edited, EVERYTHING),
     ("txm2sem_core/plotting/montage.py", edited, MONTAGE | REPORT),
     ("txm2sem_core/plotting/phases.py", edited, one("draw_phases") | REPORT),

@@ -175,6 +175,29 @@ TABLES = (
         made=_with_volume,
     ),
     Table(
+        "suggestions",
+        "where one more FIB-SEM slice would help most, three slices in the order of their worth: z, slices to the "
+        "nearest pair, novelty of the TXM there, and the expected fall of the mean squared error as a share of it with "
+        "its 90 % interval ([`docs/method/measures.md`](../docs/method/measures.md#where-the-next-slice-would-help))",
+        title="Where to mill next",
+        note="Slices of the volume whose TXM is least like that of the training slices; the second knows the first. "
+        "Novelty: 1 is as new as the training slices are to one another. Gain: by how much the mean squared error of "
+        "the variant with the highest PSNR should fall, as a share of it, with its 90 % interval; where that holds 0, "
+        "slices at even distances are as good a choice. `txm2sem suggest` also weighs where samples or trainings "
+        "disagree.",
+        columns=("z", "nearest_pair", "novelty", "gain", "variant", NOT_MEASURED),
+        label=(),
+        headings={
+            "z": "Slice",
+            "nearest_pair": "Slices to the nearest pair",
+            "novelty": "Novelty",
+            "gain": "Gain",
+            "variant": "Errors of",
+        },
+        significant=2,
+        made=_with_volume,
+    ),
+    Table(
         "rock",
         "one row a volume, the truth first, and where a variant has several (seeds, samples) one of their means "
         "(`seed` is "

@@ -36,6 +36,7 @@ MEMORY = {
     "measure_uncertainty": Linear(165 * MB, plane=200),
     "measure_rock": Linear(200 * MB, plane=450, block=60, worker=6 * MB, worker_plane=12),
     "measure_consistency": Linear(170 * MB, plane=260),
+    "suggest_slices": Linear(190 * MB, plane=150),
     "measure_side_task": Linear(170 * MB, plane=60),
     "place_labels": Linear(150 * MB, plane=60),
     "export_volume": Linear(60 * MB, plane=40),

@@ -31,6 +31,7 @@ SECONDS = {
     "measure_uncertainty": Linear(1.0, voxel=300 * NS),
     "measure_rock": Linear(1.0, voxel=90 * NS, blocks=600 * NS, solved=1300 * NS),
     "measure_consistency": Linear(0.8, voxel=80 * NS),
+    "suggest_slices": Linear(2.0, pair=400 * NS, plane=25000 * NS),
     "measure_side_task": Linear(1.5),
     "place_labels": Linear(1.0, pair=100 * NS),
     "export_volume": Linear(0.5, voxel=10 * NS),

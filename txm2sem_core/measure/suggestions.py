@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from txm2sem_core import io
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.io.field_of_view import FieldOfView
+from txm2sem_core.metrics.gaps import NOT_MEASURED, Gaps
 from txm2sem_core.metrics.novelty import TILE_PX, Novelty, choose_next, describe_tiles
 from txm2sem_core.samples.results import measured_txm, sample_folders
 
@@ -28,6 +29,8 @@ MOST_SLICES = 64  # of the volume, evenly, that are looked at
 MOST_TILES = 256  # of each of them, drawn once and for all
 DRAWS = 1000  # of the test patches, for the interval
 LEAST_PATCHES = 8  # that do not overlap, to learn from them how errors depend on novelty
+REPORTED = 3  # slices that the report suggests
+SCORES = "metrics/patches.csv"  # of a sample's test patches
 _ENDS = (5, 95)  # per cent
 
 
@@ -104,16 +107,50 @@ def suggest_slices(
     if output is not None:
         io.check_output([sample], files=[output])
     store = io.read_patch_store(sample / "patches")
-    patches = _test_patches(sample, variant)
-    name = str(patches["variant"].iloc[0])
-    novelty = _training(store)
-    fit = _fit_errors(patches, store, novelty)
-    volumes = [io.open_volume(path) for path in sorted((sample / "volumes" / name).glob("*/sem.ome.zarr"))]
-    places = _look(sample, store, volumes)
-    found = Suggestions(_ranked(places, novelty, fit, _numbers(store), count), fit, name, len(volumes))
+    patches = _test_patches(sample / SCORES, variant)
+    volumes = [
+        io.open_volume(path)
+        for path in sorted((sample / "volumes" / str(patches["variant"].iloc[0])).glob("*/sem.ome.zarr"))
+    ]
+    txm = measured_txm(sample)
+    if txm is None:
+        raise InputError(f"{sample}: its TXM volume is not there. What could be milled next is sought in it.")
+    found = _suggested(store, patches, txm, volumes, count)
     if output is not None:
         io.write_json(output, found.as_dict() | io.MARK, overwrite=overwrite)
     return found
+
+
+def suggest_by_txm(patches: Path, scores: Path, txm: str | Path, output: Path) -> None:
+    """Suggest slices by the TXM and the errors of the test patches alone, for the report.
+
+    Args:
+        patches: folder of the full-resolution patch store.
+        scores: `metrics/patches.csv`; of the variant of the highest PSNR.
+        txm: the measured TXM volume.
+        output: CSV, a row for each of `REPORTED` slices in the order of their worth: `order`, `z`, `nearest_pair`,
+            `novelty`, `gain`, `gain_low`, `gain_high` as of `Suggestions`, `variant`; or `not_measured` alone.
+    """
+    gaps = Gaps("suggest_slices")
+    with gaps.of("suggestions"):
+        store = io.read_patch_store(patches)
+        found = _suggested(store, _test_patches(scores, None), io.open_volume(txm), (), REPORTED)
+        chosen = found.slices[found.slices["order"] > 0].sort_values("order")
+        nearest = chosen["nearest_pair"].where(chosen["nearest_pair"] >= 0)  # of planes that were sought none is
+        kept = chosen.drop(columns="disagreement").assign(nearest_pair=nearest, variant=found.variant)
+        io.write_csv(output, kept)
+    if gaps.reasons:
+        io.write_csv(output, pd.DataFrame([{NOT_MEASURED: gaps.as_text()}]))
+
+
+def _suggested(
+    store: io.PatchStore, patches: pd.DataFrame, txm: io.Volume, volumes: Sequence[io.Volume], count: int
+) -> Suggestions:
+    novelty = _training(store)
+    fit = _fit_errors(patches, store, novelty)
+    places = _look(txm, store, volumes)
+    name = str(patches["variant"].iloc[0])
+    return Suggestions(_ranked(places, novelty, fit, _numbers(store), count), fit, name, len(volumes))
 
 
 def _one_sample(results: Path) -> Path:
@@ -126,17 +163,15 @@ def _one_sample(results: Path) -> Path:
     return found[0]
 
 
-def _test_patches(sample: Path, variant: str | None) -> pd.DataFrame:
+def _test_patches(path: Path, variant: str | None) -> pd.DataFrame:
     """Scores of the test patches of one variant at full resolution, as the mean over its trainings."""
-    scores = io.read_csv(sample / "metrics/patches.csv")
+    scores = io.read_csv(path)
     learned = scores[scores["psnr"].notna()]
     best = learned.groupby("variant")["psnr"].mean().sort_values(ascending=False)
     if variant is not None and variant not in best.index:
-        raise ConfigError(
-            f"--variant {variant}: {sample / 'metrics/patches.csv'} has {', '.join(map(str, best.index))}."
-        )
+        raise ConfigError(f"--variant {variant}: {path} has {', '.join(map(str, best.index))}.")
     if best.empty:
-        raise InputError(f"{sample / 'metrics/patches.csv'}: no test patch was measured, so nothing tells the errors.")
+        raise InputError(f"{path}: no test patch was measured, so nothing tells the errors.")
     own = learned[learned["variant"] == (variant or best.index[0])]
     error = (10 ** (-own["psnr"] / 10)).rename("error")  # squared, in units of the data range
     by_patch = own.assign(error=error).groupby(["variant", "pair", "y", "x"])
@@ -191,10 +226,7 @@ def _records(table: pd.DataFrame) -> list[Row]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
-def _look(sample: Path, store: io.PatchStore, volumes: Sequence[io.Volume]) -> Places:
-    txm = measured_txm(sample)
-    if txm is None:
-        raise InputError(f"{sample}: its TXM volume is not there. What could be milled next is sought in it.")
+def _look(txm: io.Volume, store: io.PatchStore, volumes: Sequence[io.Volume]) -> Places:
     field, random = FieldOfView(txm), np.random.default_rng(0)
     places = Places([], [], [])
     for z in np.unique(np.linspace(0, txm.shape[0] - 1, MOST_SLICES).round().astype(int)):

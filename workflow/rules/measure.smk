@@ -187,6 +187,34 @@ rule summarise_metrics:
         RUN_SCRIPT
 
 
+rule suggest_slices:
+    input:
+        scores="<results>/{sample}/metrics/patches.csv",
+        description="<results>/{sample}/patches/store.json",
+        kept=lambda w: kept_in(f"{RESULTS}/{w.sample}/patches"),
+        raw=lambda w: raw_volume(w.sample),
+    output:
+        "<results>/{sample}/metrics/suggestions.csv",
+    log:
+        "<logs>/{sample}/suggest_slices.log",
+    benchmark:
+        "<benchmarks>/{sample}/suggest_slices.tsv"
+    conda:
+        "../../envs/imaging.yaml"
+    resources:
+        mem_mb=memory_of("suggest_slices"),
+        runtime=minutes_of("suggest_slices"),
+    params:
+        **run_script(
+            "suggest_slices",
+            patches=lambda w, input: folder_of(input.description),
+            raw_digest=lambda w: volume_digest(w.sample),
+            txm=lambda w: FILES[w.sample].txm_volume,
+        ),
+    shell:
+        RUN_SCRIPT
+
+
 rule summarise_volumes:
     input:
         volumes=lambda w: FILES[w.sample].measured(RUNS.measured_volumes, "volume.json"),

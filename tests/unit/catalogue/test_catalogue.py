@@ -139,7 +139,7 @@ def test_every_figure_has_a_rule_which_the_cluster_groups_with_the_report() -> N
 def test_a_sample_is_asked_for_the_tables_that_it_can_have() -> None:
     always = "patches.csv summary.csv pairs.csv table.md table.tex table.csv spectra.csv resolution.csv"
     of_volumes, of_rest = (
-        "volumes.csv volume_spectra.csv consistency.csv rock.csv rock_intervals.csv",
+        "volumes.csv volume_spectra.csv consistency.csv suggestions.csv rock.csv rock_intervals.csv",
         "uncertainty.csv repair.csv segmentation.csv",
     )
     few = {"net": VARIANTS["net"]}

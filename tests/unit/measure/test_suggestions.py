@@ -16,7 +16,7 @@ from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.intensity import Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, write_patch_store
 from txm2sem_core.io.results import MARK
-from txm2sem_core.measure.suggestions import suggest_slices, suggestions_text
+from txm2sem_core.measure.suggestions import REPORTED, suggest_by_txm, suggest_slices, suggestions_text
 
 DEPTH, SIDE = 24, 128
 OTHER = range(14, 19)  # slices of another texture, which no training slice shows
@@ -127,3 +127,24 @@ def test_too_few_patches_tell_no_gain(tmp_path: Path) -> None:
     found = suggest_slices(sample)
     assert found.slices["gain"].isna().all()
     assert "5 do not overlap, of 8" in suggestions_text(found)
+
+
+def test_the_report_suggests_by_the_txm_what_the_command_does_without_volumes(sample: Path, tmp_path: Path) -> None:
+    files = sample / "patches", sample / "metrics/patches.csv", sample / "raw/txm_volume", tmp_path / "s.csv"
+    suggest_by_txm(*files)
+    written = pd.read_csv(tmp_path / "s.csv")
+    found = suggest_slices(sample, count=REPORTED).slices
+    chosen = found[found["order"] > 0].sort_values("order")
+    assert written["order"].tolist() == [1, 2, 3]
+    assert written["z"].tolist() == chosen["z"].tolist()
+    np.testing.assert_allclose(written["gain"], chosen["gain"])
+    assert set(written["variant"]) == {"good"}
+
+
+def test_scores_that_say_nothing_leave_the_reason_for_the_report(sample: Path, tmp_path: Path) -> None:
+    scores = pd.read_csv(sample / "metrics/patches.csv", dtype={"pair": str}).assign(psnr=np.nan)
+    scores.to_csv(tmp_path / "patches.csv", index=False)
+    suggest_by_txm(sample / "patches", tmp_path / "patches.csv", sample / "raw/txm_volume", tmp_path / "s.csv")
+    written = pd.read_csv(tmp_path / "s.csv")
+    assert list(written) == ["not_measured"]
+    assert "no test patch was measured" in written["not_measured"].iloc[0]
