@@ -27,7 +27,7 @@ from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
 from txm2sem_core.inference import Predictor, load_ensemble, predict_volume
-from txm2sem_core.measure import measure_consistency
+from txm2sem_core.measure.consistency import measure_consistency
 
 
 def measured(sample: Path, steps: int, samples: int, folder: Path) -> dict[str, float]:
