@@ -3,7 +3,8 @@
 The TXM y shows of a volume x the blurred map B f(x), with a deviation u (`metrics.forward_model`). A flow that has come
 to time t knows what its state would become, x0, with a variance v = scale^2 (1 - t)^2 / ((1 - t)^2 + t^2), that of a
 residual of unit variance. So the likeliest x minimises |x - x0|^2 / v + |y - B f(x)|^2 / u^2. With f linear about x0,
-of slope s, that is x = x0 + v s B w where (u^2 + B v s^2 B) w = y - B f(x0), which conjugate gradients solve.
+of slope s, that is x = x0 + v s B w where (u^2 + B v s^2 B) w = y - B f(x0), which conjugate gradients solve. Of that
+residual only what differs from its mean counts: an error of f for all grey levels alike would move the rock's phases.
 
 This is the posterior of pseudoinverse-guided diffusion (Song et al. 2023, "Pseudoinverse-Guided Diffusion Models for
 Inverse Problems") with the proximal step of Zhu et al. 2023 (arXiv 2305.08995); unlike Chung et al. 2022 (arXiv
@@ -86,8 +87,12 @@ class Guidance:
         def blurred(volume: Tensor) -> Tensor:
             return mirrored_blur(volume, self._sigma)
 
+        weight = torch.ones_like(txm) if seen is None else seen
+        count = _total(weight).clamp(min=1)
+
         def counted(volume: Tensor) -> Tensor:
-            return volume if seen is None else volume * seen
+            """About the mean of what was measured: of the map, an error of all grey levels alike has no say."""
+            return weight * (volume - _total(weight * volume) / count)
 
         slope = self._interpolated(made, self._slopes)
         spread = variance * slope * slope
