@@ -122,8 +122,8 @@ def dropout_options(run):
 
 
 def predict_settings(wildcards):
-    """What a prediction of test patches needs of `predict:`, as one canonical string."""
-    return settings_without(wildcards, {"ome_zarr"})
+    """What a prediction of test patches needs of `predict:`, as one canonical string; the TXM guides volumes alone."""
+    return settings_without(wildcards, {"ome_zarr", "guided_steps"})
 
 
 def volume_settings(wildcards):
@@ -136,7 +136,7 @@ def settings_without(wildcards, left_out):
     variant = getattr(wildcards, "variant", None) or wildcards.run.split("/")[0]
     unused = {"uncertainty", "jobs", "samples", "keep", *left_out}
     if not CONFIG.variant(variant).rules.samples:
-        unused |= {"coherence"}
+        unused |= {"coherence", "guided_steps"}
     return json.dumps(CONFIG.predict.model_dump(mode="json", exclude=unused), sort_keys=True)
 
 
