@@ -12,6 +12,8 @@ import pytest
 import yaml
 from workflow_rules import REPOSITORY, RULES, rules, scripts_in, section
 
+from txm2sem_core.costs.forecast import STAGES as STAGES_OF_COST
+from txm2sem_core.costs.forecast import stage_of
 from txm2sem_core.costs.memory import MEMORY, kind_of
 from txm2sem_core.costs.work import SECONDS
 
@@ -255,6 +257,7 @@ def test_memory_and_time_grow_with_every_attempt(name: str, text: str) -> None:
     assert re.search(rf'^ +mem_mb=memory_of\(f?"{name}"\),$', resources, flags=re.MULTILINE), name
     assert re.search(rf'^ +runtime=minutes_of\(f?"{name}"\),$', resources, flags=re.MULTILINE), name
     assert kind_of(name) in MEMORY.keys() & SECONDS.keys()
+    assert stage_of(name) in STAGES_OF_COST.values()
 
 
 def test_the_cluster_profile_sends_the_rules_that_use_a_gpu_to_one_place_and_knows_every_rule_that_it_names() -> None:

@@ -27,6 +27,7 @@ STAGES = {
     "place": "measure",
     "learn": "measure",
     "measure": "measure",
+    "suggest": "measure",
     "summarise": "measure",
     "draw": "figures",
     "write": "figures",
