@@ -121,20 +121,22 @@ def suggest_slices(
     return found
 
 
-def suggest_by_txm(patches: Path, scores: Path, txm: str | Path, output: Path) -> None:
+def suggest_by_txm(patches: Path, scores: Path, txm: str | Path, measured: Path | None, output: Path) -> None:
     """Suggest slices by the TXM and the errors of the test patches alone, for the report.
 
     Args:
         patches: folder of the full-resolution patch store.
         scores: `metrics/patches.csv`; of the variant of the highest PSNR.
         txm: the measured TXM volume.
+        measured: mask of what was measured of it; None where there is none.
         output: CSV, a row for each of `REPORTED` slices in the order of their worth: `order`, `z`, `nearest_pair`,
             `novelty`, `gain`, `gain_low`, `gain_high` as of `Suggestions`, `variant`; or `not_measured` alone.
     """
     gaps = Gaps("suggest_slices")
     with gaps.of("suggestions"):
         store = io.read_patch_store(patches)
-        found = _suggested(store, _test_patches(scores, None), io.open_volume(txm), (), REPORTED)
+        volume = io.with_mask(io.open_volume(txm), measured)
+        found = _suggested(store, _test_patches(scores, None), volume, (), REPORTED)
         chosen = found.slices[found.slices["order"] > 0].sort_values("order")
         nearest = chosen["nearest_pair"].where(chosen["nearest_pair"] >= 0)  # of planes that were sought none is
         kept = chosen.drop(columns="disagreement").assign(nearest_pair=nearest, variant=found.variant)

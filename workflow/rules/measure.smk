@@ -210,6 +210,7 @@ rule suggest_slices:
             patches=lambda w, input: folder_of(input.description),
             raw_digest=lambda w: volume_digest(w.sample),
             txm=lambda w: FILES[w.sample].txm_volume,
+            txm_measured=lambda w: FILES[w.sample].sample.txm_volume_measured or "",
         ),
     shell:
         RUN_SCRIPT

@@ -130,7 +130,7 @@ def test_too_few_patches_tell_no_gain(tmp_path: Path) -> None:
 
 
 def test_the_report_suggests_by_the_txm_what_the_command_does_without_volumes(sample: Path, tmp_path: Path) -> None:
-    files = sample / "patches", sample / "metrics/patches.csv", sample / "raw/txm_volume", tmp_path / "s.csv"
+    files = sample / "patches", sample / "metrics/patches.csv", sample / "raw/txm_volume", None, tmp_path / "s.csv"
     suggest_by_txm(*files)
     written = pd.read_csv(tmp_path / "s.csv")
     found = suggest_slices(sample, count=REPORTED).slices
@@ -144,7 +144,7 @@ def test_the_report_suggests_by_the_txm_what_the_command_does_without_volumes(sa
 def test_scores_that_say_nothing_leave_the_reason_for_the_report(sample: Path, tmp_path: Path) -> None:
     scores = pd.read_csv(sample / "metrics/patches.csv", dtype={"pair": str}).assign(psnr=np.nan)
     scores.to_csv(tmp_path / "patches.csv", index=False)
-    suggest_by_txm(sample / "patches", tmp_path / "patches.csv", sample / "raw/txm_volume", tmp_path / "s.csv")
+    suggest_by_txm(sample / "patches", tmp_path / "patches.csv", sample / "raw/txm_volume", None, tmp_path / "s.csv")
     written = pd.read_csv(tmp_path / "s.csv")
     assert list(written) == ["not_measured"]
     assert "no test patch was measured" in written["not_measured"].iloc[0]
