@@ -27,7 +27,7 @@ MEMORY = {
     "extract_patches": Linear(130 * MB, plane=20, store=1.4),
     "downsample_patches": Linear(120 * MB, plane=60),
     "downsample_volume": Linear(120 * MB, plane=120),
-    "learn_forward_model": Linear(170 * MB, middle=800, pair_middle=20),
+    "learn_forward_model": Linear(170 * MB, middle=800, pair_middle=28),
     "predict": Linear(420 * MB, plane=250, further_plane=40, guided=320 * MB, guided_plane=700),
     "train": Linear(430 * MB, plane=20, store=1.0),
     "fit_baseline": Linear(420 * MB, plane=50, store=2.7),

@@ -55,9 +55,14 @@ class Sizes:
         return min(self.voxels, SOUGHT_VOXELS) if self.sought else 0
 
     def store_bytes(self, context: int) -> int:
-        """Of the patch store: each pair once, with so many TXM slices on each side, its masks and its classes."""
+        """Of the patch store: each pair once, with so many TXM slices on each side, its masks and its classes.
+
+        With the slices further off, where there is a volume.
+        """
         pixel = (2 * context + 1) * self.txm_bytes + self.sem_bytes + 3
-        return self.pairs * math.prod(self.plane) * pixel
+        beyond = 2 * max(io.REACH_Z - context, 0) * self.txm_bytes // self.scans if self.volume else 0
+        middle = min(math.prod(self.plane), io.MIDDLE_PX**2)
+        return self.pairs * (math.prod(self.plane) * pixel + middle * beyond)
 
 
 def sizes_of(sample: Sample, phantom: PhantomSettings, raw: Path) -> Sizes:

@@ -49,7 +49,7 @@ from txm2sem_core.io.patch_store import PatchStore, read_patch_store, write_patc
 from txm2sem_core.io.registered import plane_as_text, plane_of_text, read_registered, registered_file, volume_on
 from txm2sem_core.io.scan_names import name_of_scan
 from txm2sem_core.io.scans import scans_of, with_further
-from txm2sem_core.io.stored_images import PairImages
+from txm2sem_core.io.stored_images import MIDDLE_PX, REACH_Z, PairImages
 from txm2sem_core.io.tables import read_csv, read_json, read_text, sha256_file, write_csv, write_json, write_text
 from txm2sem_core.io.unit_store import UnitStore, volume_units
 from txm2sem_core.io.volumes import (
@@ -69,7 +69,9 @@ __all__ = [
     "FINER",
     "MANIFEST",
     "MARK",
+    "MIDDLE_PX",
     "NUMBER",
+    "REACH_Z",
     "SOFTWARE",
     "UNMEASURED",
     "WHOLE_SLICES",

@@ -1,9 +1,9 @@
 """The patch store: the split, registered pairs in one file, with the index of the patches cut from them.
 
 Patches overlap heavily, so the store holds each pair once (`store.safetensors`: `{pair}/txm` [C, Y/f, X/f] with the
-C = 2k + 1 TXM slices around it, `{pair}/sem`, `{pair}/mask`, and where they are known `{pair}/classes` and
-`{pair}/charge` [Y, X]) and the index (`index.csv`) says where each patch lies, in SEM pixels. `store.json` holds what
-belongs to all.
+C = 2k + 1 TXM slices around it, `{pair}/sem`, `{pair}/mask`, and where they are known `{pair}/classes`,
+`{pair}/charge` [Y, X] and `{pair}/beyond`, the TXM slices further off) and the index (`index.csv`) says where each
+patch lies, in SEM pixels. `store.json` holds what belongs to all.
 
 Where the rock was scanned several times, `{pair}/txm_2` and on hold the slices of the further scans, and a slab has all
 slices of the first scan, then all of the second, and so on: [E (2k + 1), Y/f, X/f] of E scans.
@@ -25,7 +25,7 @@ from txm2sem_core.intensity import IntensityRange, Preparation, range_of_scans
 from txm2sem_core.io.atomic import atomic_path
 from txm2sem_core.io.ownership import MARK
 from txm2sem_core.io.scan_names import name_of_scan
-from txm2sem_core.io.stored_images import ImageFile, Pair, PairImages, StoredPair, StoredPairs
+from txm2sem_core.io.stored_images import MIDDLE_PX, REACH_Z, ImageFile, Pair, PairImages, StoredPair, StoredPairs
 from txm2sem_core.io.tables import read_csv, read_json, sha256_file, write_csv, write_json
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ def write_patch_store(folder: str | Path, store: PatchStore) -> None:
             tensors[f"{pair}/classes"] = np.ascontiguousarray(images.classes)
         if images.charge is not None:
             tensors[f"{pair}/charge"] = np.ascontiguousarray(images.charge, dtype=np.uint8)
+        if images.beyond is not None:
+            tensors[f"{pair}/beyond"] = np.ascontiguousarray(images.beyond)
     with atomic_path(folder / "store.safetensors") as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
@@ -231,7 +233,9 @@ def _check_store(folder: Path, store: PatchStore) -> None:
         shape, *others = (images.shape(image) for image in ("sem", "mask", "classes", "charge"))
         coarse = tuple(n // factor for n in shape or ())
         slices = [(2 * context + 1, *coarse)] * store.scans
+        beyond = (2 * max(REACH_Z - context, 0), *(min(n, MIDDLE_PX) for n in coarse))
         fits = all(one in (shape, None) for one in others) and images.shapes_of_scans == slices
+        fits = fits and images.shape("beyond") in (beyond, None)
         if shape is None or len(shape) != 2 or not fits:
             raise InputError(f"{folder / _FILES[0]}: the images of pair {name} do not fit each other. Run again.")
     rows = store.index

@@ -21,8 +21,10 @@ from txm2sem_core.intensity.measured import measured
 from txm2sem_core.io.files import plain_name
 from txm2sem_core.io.scan_names import name_of_scan
 
-IMAGES = ("txm", "sem", "mask", "classes", "charge")
+IMAGES = ("txm", "sem", "mask", "classes", "charge", "beyond")
 NEEDED = ("txm", "sem", "mask")
+REACH_Z = 2  # TXM slices on each side of a pair that are kept, to learn how far the TXM mixes what lies along z
+MIDDLE_PX = 1024  # of these, along y and x
 KEPT_BYTES = 2**28  # of the images that were read last
 # the names of types in the format, https://github.com/huggingface/safetensors#format
 _DTYPES = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4"}
@@ -38,6 +40,9 @@ class PairImages:
 
     Where they are known, also the class of each pixel, uint8 [Y, X] (`metrics.density.CLASSES`), and where the SEM is
     charged (charge [Y, X]): what was not measured cannot be used either, and is not charged.
+
+    `beyond` are the TXM slices next to those of `txm`, up to `REACH_Z` on each side of the pair, below and then above;
+    of their middle `MIDDLE_PX` along y and x.
     """
 
     txm: np.ndarray
@@ -46,6 +51,7 @@ class PairImages:
     classes: np.ndarray | None = None
     charge: np.ndarray | None = None
     further: tuple[np.ndarray, ...] = ()
+    beyond: np.ndarray | None = None
 
     @property
     def scans(self) -> tuple[np.ndarray, ...]:
@@ -89,6 +95,7 @@ class StoredPair:
     mask = property(partial(_read, image="mask"))
     classes = property(partial(_read_if_there, image="classes"))
     charge = property(partial(_read_if_there, image="charge"))
+    beyond = property(partial(_read_if_there, image="beyond"))
 
     @property
     def further(self) -> tuple[np.ndarray, ...]:
@@ -129,9 +136,10 @@ class StoredPair:
 
     def in_memory(self) -> PairImages:
         """The pair with all its images, the caller's own."""
-        classes, charge = (None if image is None else image.copy() for image in (self.classes, self.charge))
+        known = (self.classes, self.charge, self.beyond)
+        classes, charge, beyond = (None if image is None else image.copy() for image in known)
         further = tuple(image.copy() for image in self.further)
-        return PairImages(self.txm.copy(), self.sem.copy(), self.mask.copy(), classes, charge, further)
+        return PairImages(self.txm.copy(), self.sem.copy(), self.mask.copy(), classes, charge, further, beyond)
 
 
 Pair = PairImages | StoredPair

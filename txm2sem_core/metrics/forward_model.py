@@ -36,7 +36,10 @@ _OUTER = 0.002  # share of the grey levels below the lowest knot, and above the 
 
 
 class SlicePair(NamedTuple):
-    """A FIB-SEM slice `[Y, X]` without noise, the TXM slices about it `[2k + 1, Y, X]`, and what of it can be used."""
+    """A FIB-SEM slice `[Y, X]` without noise, the TXM slices about it `[2k + 1, Y, X]`, and what of it can be used.
+
+    TXM slices of NaN are not known; that in the middle is.
+    """
 
     sem: Image
     txm: Image
@@ -116,7 +119,7 @@ def fit_forward_model(pairs: Sequence[SlicePair], spacing: Spacing, *, rounding:
     """Learn it from FIB-SEM slices and the TXM slices about them.
 
     Args:
-        pairs: of equal numbers of TXM slices.
+        pairs: of equal numbers of TXM slices, which are known of one pair at least.
         spacing: edges of the voxels.
         rounding: step of the TXM's values, whose rounding is noise as well.
 
@@ -130,11 +133,12 @@ def fit_forward_model(pairs: Sequence[SlicePair], spacing: Spacing, *, rounding:
     knots = np.linspace(lowest, highest, KNOTS)
     if not knots[-1] > knots[0]:
         raise InputError("the FIB-SEM slices are constant, and say nothing of the TXM")
+    whole = [pair for pair in pairs if not np.isnan(pair.txm).any()]  # the others tell nothing of the blur along z
     spread: PointSpread | None = None
     for _ in range(ROUNDS):
         values, offset = _fit_values(pairs, knots, spread, spacing)
         meter, middle = LagMeter(spacing, _lag_px(pairs)), len(pairs[0].txm) // 2
-        for sem, txm, mask in pairs:
+        for sem, txm, mask in whole:
             meter.add(np.interp(sem, knots, values), txm - offset, mask)
         start = (1.3, 1.3) if spread is None else (spread.plane, spread.z)
         spread = fit_point_spread(meter.result(), spacing, start)
@@ -209,7 +213,7 @@ def _calm_deviation(left: Sequence[tuple[Image, Real, Mask]], middle: int, spaci
     changes, residuals = [], []
     for txm, estimate, mask in left:
         gradients = [g / edge for g, edge in zip(np.gradient(estimate), spacing[1:], strict=True)]
-        if middle:
+        if middle and not np.isnan(txm[middle - 1 : middle + 2]).any():
             along = (txm[middle + 1].astype(np.float64) - txm[middle - 1]) / (2 * spacing.z)
             gradients.append(ndimage.gaussian_filter(along, 1.2))  # its noise is less in the mean over some pixels
         changes.append(np.sqrt(sum(np.square(g) for g in gradients))[mask])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ import pandas as pd
 from txm2sem_core import io
 from txm2sem_core.config import PatchesSettings
 from txm2sem_core.errors import InputError, print_warnings
-from txm2sem_core.geometry import Crop, relative_length, window_share
+from txm2sem_core.geometry import Crop, centred, relative_length, window_share
 from txm2sem_core.intensity import IntensityRange, Preparation, percentile_range
 from txm2sem_core.io import PairImages, PatchStore, Volume
 from txm2sem_core.io.files import path_within
 from txm2sem_core.metrics.density import class_image
 from txm2sem_core.metrics.windows import BORDER_PX
 from txm2sem_core.patches.duplicates import PlacedSlice, duplicates
-from txm2sem_core.patches.slices import slices_of_pair
+from txm2sem_core.patches.slices import slices_beyond, slices_of_pair
 from txm2sem_core.samples.pairs import DENSITIES
 from txm2sem_core.samples.slice_position import SlicePosition, check_positions
 from txm2sem_core.samples.splits import SPLITS, apart, positions_along, split_by_position
@@ -240,6 +241,8 @@ def _load_pair(
     # a neighbour in a volume may be all NaN
     seen = [np.stack([np.nan_to_num(each.filled) for each in stack]) for stack in stacks]
     first, *further = (prepare(slices)[:, :height, :width] for slices in seen)
+    others = slices_beyond(row, txm, volume, settings.context, aspect) if row.split == "train" else []
+    beyond = np.stack([np.nan_to_num(each.filled) for each in others]) if others else None
     classes = _classes(registered, row)
     images = PairImages(
         first,
@@ -248,10 +251,20 @@ def _load_pair(
         None if classes is None else classes[:height, :width],
         charged[:height, :width],
         tuple(further),
+        None if beyond is None else prepare(beyond)[:, :height, :width],
     )
     own = np.logical_and.reduce([stack[settings.context].mask for stack in stacks])
     shares = float(1 - own[:height, :width].mean()), float(1 - sem.mask[:height, :width].mean())
-    return (_displaced(images, settings) if row.split == "train" else images), positions, shares
+    return (_of_training(images, settings) if row.split == "train" else images), positions, shares
+
+
+def _of_training(images: PairImages, settings: PatchesSettings) -> PairImages:
+    """The pair as it is learnt from; of the slices beyond the context the middle is enough."""
+    moved = _displaced(images, settings)
+    if moved.beyond is None:
+        return moved
+    height, width = (centred(n, io.MIDDLE_PX) for n in moved.beyond.shape[1:])
+    return replace(moved, beyond=moved.beyond[:, height, width])
 
 
 def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:
@@ -277,6 +290,7 @@ def _displaced(images: PairImages, settings: PatchesSettings) -> PairImages:
         None if images.classes is None else cut(images.classes, *others),
         None if images.charge is None else cut(images.charge, *others),
         tuple(cut(slices, max(dy, 0), max(dx, 0)) for slices in images.further),
+        None if images.beyond is None else cut(images.beyond, max(dy, 0), max(dx, 0)),
     )
 
 

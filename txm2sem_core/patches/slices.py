@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from txm2sem_core import io
@@ -58,6 +59,26 @@ def slices_of_pair(
             "Give txm_volume and pair_z in the sample table, or set patches.context to 0."
         )
     return [[slice_] for slice_ in own], []
+
+
+def slices_beyond(row: Any, txm: Slice, volume: Volume | None, context: int, aspect: float) -> list[Slice]:
+    """The slices of the first scan next to the context of a pair, up to `io.REACH_Z` on each side: below, then above.
+
+    What the TXM mixes along z is learnt from them. None where there is no volume or it ends before, or where the
+    pair's z is not known.
+    """
+    if volume is None or context >= io.REACH_Z:
+        return []
+    if isinstance(row._asdict().get("grid"), str):
+        found = slices_on_plane(volume, txm, row, io.REACH_Z, aspect)
+    elif pd.isna(row.z) or not io.REACH_Z <= int(row.z) < volume.shape[0] - io.REACH_Z:
+        return []
+    else:
+        crop = (slice(int(row.y0), int(row.y1)), slice(int(row.x0), int(row.x1)))
+        found = slices_around(volume, int(row.z), io.REACH_Z, crop)
+    beyond = [*found[: io.REACH_Z - context], *found[io.REACH_Z + context + 1 :]]
+    measured = np.logical_and.reduce([each.mask for each in beyond])
+    return [] if (txm.mask & ~measured).any() else beyond
 
 
 def _around(volume: Volume, txm: Slice, row: Any, context: int) -> tuple[list[Slice], SlicePosition]:

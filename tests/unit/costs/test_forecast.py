@@ -32,7 +32,7 @@ from txm2sem_core.costs.sizes import Sizes, sizes_of
 from txm2sem_core.costs.trial import NetworkSpeed
 from txm2sem_core.costs.work import FLOPS, reserved_minutes
 from txm2sem_core.inference import memory_budget
-from txm2sem_core.io.slice_pairs import MOST_PX
+from txm2sem_core.io import MIDDLE_PX
 from txm2sem_core.samples.preflight import Checked
 from txm2sem_core.samples.table import Sample
 
@@ -87,7 +87,7 @@ def test_a_linear_cost_counts_each_size_once() -> None:
     assert Linear(denoised=1).of(flow) == job.config.patches.split.train * 10 * 100 * 200
     assert Linear(middle=1).of(job) == 100 * 200
     large = Job("predict", Sizes(3, (2048, 2048), None), config())
-    assert Linear(middle=1, pair_middle=10).of(large) == 31 * MOST_PX**2
+    assert Linear(middle=1, pair_middle=10).of(large) == 31 * MIDDLE_PX**2
     assert Linear(store=1).of(job) == SIZES.store_bytes(job.config.patches.context)
     rock = {"rock": {"cube_px": 40, "blocks": 3, "flow": "samples", "axes": ["x", "z"]}}
     assert Linear(block=1).of(Job("measure_rock", SIZES, config(measure=rock))) == 40**3

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_data import blurred, make_store, sharp
 
@@ -23,6 +24,8 @@ from txm2sem_core.measure.consistency import (
     residuals,
     summarise_consistency,
 )
+from txm2sem_core.metrics.forward_model import fit_forward_model
+from txm2sem_core.metrics.point_spread import Spacing
 
 SHAPE = (24, 72, 80)
 VOXEL_SIZE_NM = (20.0, 20.0, 20.0)  # the rock of `small_data` is alike along all axes of its voxels
@@ -193,6 +196,27 @@ def test_slices_keep_away_from_what_cannot_be_used(tmp_path: Path) -> None:
     assert not pair.mask[:6].any()
     assert not pair.mask[:, -6:].any()
     assert pair.mask[20:-6, 20:-6].all()
+
+
+@pytest.mark.parametrize("having", [0, 1, 2, 3])
+def test_the_blur_along_z_is_learnt_with_the_slices_beyond_the_context(tmp_path: Path, having: int) -> None:
+    """Where half of the training pairs have them; the others' are not known, and do not tell of the blur."""
+    store = make_store(tmp_path / "p", context=1)
+    first = store.pairs["000"]
+    beyond = np.random.default_rng(0).integers(1, 255, (2, 72, 80)).astype(np.uint8)
+    names = ("000", "a", "b")
+    pairs = {name: replace(first, beyond=beyond if at < having else None) for at, name in enumerate(names)}
+    rows = store.index[store.index["pair"] == "000"].iloc[:1]
+    index = pd.concat([rows.assign(pair=name) for name in names])
+    found = training_slices(replace(store, pairs=pairs, index=index))
+    if having < 2:
+        assert [pair.txm.shape for pair in found] == [(3, 72, 80)] * 3
+        return
+    for at, pair in enumerate(found):
+        np.testing.assert_array_equal(pair.txm[1:-1], first.txm)
+        np.testing.assert_array_equal(pair.txm[[0, -1]], beyond if at < having else np.full((2, 72, 80), np.nan))
+    whole, spacing = found[:having], Spacing(1.0, 1.0, 1.0)
+    assert fit_forward_model(found, spacing).sigma_px == pytest.approx(fit_forward_model(whole, spacing).sigma_px)
 
 
 def test_the_table_has_a_row_a_volume(tmp_path: Path) -> None:

@@ -201,6 +201,31 @@ def test_neighbours_in_z_are_the_slices_of_the_volume(tmp_path: Path, context: i
         np.testing.assert_array_equal(images.txm, expected)
 
 
+@pytest.mark.parametrize("context", [0, 1, 2])
+def test_slices_beyond_the_context_are_those_of_the_volume(
+    tmp_path: Path, context: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of training pairs whose neighbours lie within the volume; the middle of them."""
+    for module in (io, io.patch_store):
+        monkeypatch.setattr(module, "MIDDLE_PX", 52)
+    folder, volume = registered(tmp_path / "r", every=6)
+    store = extract_patches(folder, volume, options(context=context), SIZE_NM, tmp_path / "p")
+    training, kept = set(store.of_split("train")["pair"]), 0
+    assert set(io.read_patch_store(tmp_path / "p").pairs) == set(store.pairs)
+    for name, images in store.pairs.items():
+        z = int(name) * 6
+        steps = [d for d in range(-io.REACH_Z, io.REACH_Z + 1) if abs(d) > context]
+        inside = io.REACH_Z <= z < volume.shape[0] - io.REACH_Z
+        if not (steps and inside and name in training):
+            assert images.beyond is None
+            continue
+        kept += 1
+        assert images.beyond is not None
+        expected = np.stack([volume.read(z + d, z + d + 1)[0] for d in steps])[:, 3:51, 5:65]
+        np.testing.assert_array_equal(images.beyond, expected[:, :, 4:56])
+    assert bool(kept) == (context < io.REACH_Z)
+
+
 def test_intensity_ranges_are_percentiles_of_the_usable_training_pixels(tmp_path: Path) -> None:
     folder, volume = registered(tmp_path / "r")
     store = extract_patches(folder, volume, options(percentiles=(2, 98)), SIZE_NM, tmp_path / "p")
