@@ -33,7 +33,7 @@ from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import MeasureSettings, PredictSettings, TrainSettings, parse_settings
 from txm2sem_core.families import Images
 from txm2sem_core.inference import Predictor, predict_volume
-from txm2sem_core.measure import measure_volume
+from txm2sem_core.measure.volumes import measure_volume
 from txm2sem_core.training import train_model
 
 OURS: dict[str, Any] = {"pixel_loss": "L2", "ema_decay": 0.998}

@@ -21,7 +21,8 @@ import pandas as pd
 
 from txm2sem_core import io
 from txm2sem_core.config import MeasureSettings
-from txm2sem_core.measure import measure_rock, measure_volume
+from txm2sem_core.measure.rock import measure_rock
+from txm2sem_core.measure.volumes import measure_volume
 
 Row = pd.Series
 SAME_KIND = "rocks"

@@ -22,6 +22,7 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 """
+LATE = ("matplotlib", "scipy.ndimage", "scipy.special", "skimage", "torch", "zarr")
 HEAVY = ("h5py", "matplotlib", "pandas", "pyamg", "scipy", "skimage", "sympy")
 
 
@@ -48,6 +49,13 @@ def test_scripts_of_the_imaging_environment_need_no_torch(script: str) -> None:
 
 def test_most_scripts_are_of_that_environment() -> None:
     assert {"figures.montage:montage_figure", "extract_patches", "measure_volume"} < set(scripts_without_torch())
+
+
+@pytest.mark.parametrize("module", ["io", "measure.rock", "measure.summary", "samples", "costs.forecast"])
+def test_what_is_read_and_measured_loads_no_library_before_it_is_used(module: str) -> None:
+    """A run starts a hundred jobs, and each of these takes a third of a second to load."""
+    code = f"import sys, txm2sem_core.{module}; print(*sorted(set(sys.modules) & set({LATE!r})))"
+    assert run(code).split() == []
 
 
 @pytest.mark.parametrize("package", ["inference", "checkpoint"])

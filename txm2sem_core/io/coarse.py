@@ -7,8 +7,8 @@ from pathlib import Path
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.ownership import is_own_volume
-from txm2sem_core.io.readers.zarr_volume import is_zarr, open_zarr
 from txm2sem_core.io.volume import Volume
+from txm2sem_core.io.zarr_folders import is_zarr
 from txm2sem_core.io.zarr_levels import Shape, level_shapes
 
 
@@ -56,12 +56,16 @@ def coarser_levels(path: Path, channel: int) -> list[Volume]:
     """The coarser levels of a volume of ours, the finest of them first; none of any other."""
     if not (is_zarr(path) and is_own_volume(path)):
         return []
+    from txm2sem_core.io.readers.zarr_volume import open_zarr
+
     shapes = level_shapes(open_zarr(path, channel).shape)
     return [open_zarr(path, channel, level) for level in range(1, len(shapes))]
 
 
 def _opened(volume: Volume, path: Path, channel: int, number: int, shape: Shape) -> Volume | None:
     """A level, with what the volume states of what was measured; None where it is not there, or not as we write it."""
+    from txm2sem_core.io.readers.zarr_volume import open_zarr
+
     try:
         level = open_zarr(path, channel, number)
     except InputError:  # the volume itself may still be whole

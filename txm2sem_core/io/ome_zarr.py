@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.atomic import atomic_path, remove
@@ -128,6 +127,8 @@ def write_metadata(
     else:
         multiscale["version"] = "0.4"
         values |= ome
+    import zarr
+
     zarr.open_group(levels.path, mode="r+").attrs.put(values)
 
 

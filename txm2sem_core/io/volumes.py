@@ -22,11 +22,11 @@ from txm2sem_core.io.readers.folder import open_folder
 from txm2sem_core.io.readers.hdf5 import HDF5_SUFFIXES, open_hdf5, split_dataset
 from txm2sem_core.io.readers.mrc import MRC_SUFFIXES, is_packed, open_mrc
 from txm2sem_core.io.readers.tiff_stack import open_tiff
-from txm2sem_core.io.readers.zarr_volume import is_zarr, open_zarr
 from txm2sem_core.io.readers.zeiss import ZEISS_SUFFIXES, open_zeiss
 from txm2sem_core.io.tiff import TIFF_SUFFIXES, check_content
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize, size_tags
+from txm2sem_core.io.zarr_folders import is_zarr
 
 __all__ = [
     "UNMEASURED",
@@ -67,6 +67,8 @@ def open_volume(path: str | Path, channel: int = 0) -> Volume:
             raise InputError(f"{path}: this symbolic link leads nowhere, or in a circle. Correct or remove it.")
         raise InputError(f"{path}: there is no such file or folder. Check the path.")
     if is_zarr(path):
+        from txm2sem_core.io.readers.zarr_volume import open_zarr
+
         return _with_statement(open_zarr(path, channel), path) if channel == 0 else open_zarr(path, channel)
     if channel:
         raise InputError(f"{path}: channel {channel} was asked, but only an OME-Zarr has channels.")

@@ -13,17 +13,17 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numcodecs
 import numpy as np
-import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
 
 from txm2sem_core.io.atomic import remove, sync
 from txm2sem_core.io.files import check_within
 from txm2sem_core.io.tables import sha256_file
 from txm2sem_core.io.units import Unit, padded_length, plan_blocks, plan_units
+
+if TYPE_CHECKING:
+    import zarr
 
 UNIT_Z = 16
 CHUNK_YX = 256
@@ -76,6 +76,8 @@ class ZarrLevels:
 
     def array(self, level: int) -> zarr.Array:
         """The array of a level, to read."""
+        import zarr
+
         return zarr.open_array(self.path / str(level), mode="r")
 
     def read(self, level: int, unit: Unit) -> np.ndarray:
@@ -84,6 +86,8 @@ class ZarrLevels:
 
     def write(self, level: int, blocks: Iterable[Block]) -> dict[str, str]:
         """Write the blocks that make up one unit; returns the SHA-256 of every file, by its path in the group."""
+        import zarr
+
         own = self._scratch / uuid.uuid4().hex
         try:
             own.mkdir(parents=True)
@@ -105,6 +109,8 @@ class ZarrLevels:
             yield (slice(unit.z0, unit.z1), y, x), means
 
     def _create(self) -> None:
+        import zarr
+
         own = self._scratch / uuid.uuid4().hex
         group = zarr.create_group(own, zarr_format=3 if self.version == "0.5" else 2)
         several = bool(self.channels)
@@ -130,6 +136,8 @@ class ZarrLevels:
         return ("c", "z", "y", "x") if self.channels else ("z", "y", "x")
 
     def _as_zarr_3(self, shape: Shape, chunks: Shape) -> dict[str, Any]:
+        from zarr.codecs import BloscCodec, Crc32cCodec
+
         shards = tuple(
             min(padded_length(n, chunk), most)
             for n, chunk, most in zip(shape, chunks, (UNIT_Z, SHARD_YX, SHARD_YX), strict=True)
@@ -142,6 +150,8 @@ class ZarrLevels:
         }
 
     def _as_zarr_2(self) -> dict[str, Any]:
+        import numcodecs
+
         return {
             "compressors": numcodecs.Blosc(cname="zstd", clevel=1, shuffle=numcodecs.Blosc.BITSHUFFLE),
             "chunk_key_encoding": {"name": "v2", "separator": "/"},

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from txm2sem_core.metrics.gaps import NOT_MEASURED
 from txm2sem_core.metrics.pores.finite_size import Doubt
@@ -96,6 +95,8 @@ def pooled_degrees(parts: Sequence[float], freedom: Sequence[float]) -> float:
 
 def half_width(deviation: float, degrees: float) -> float:
     """Of Student's 90 % interval."""
+    from scipy.special import stdtrit
+
     return float(stdtrit(degrees, (1 + LEVEL) / 2)) * deviation if math.isfinite(deviation) else math.nan
 
 

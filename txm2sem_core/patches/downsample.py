@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from txm2sem_core import io
 from txm2sem_core.config import DownsampleSettings
@@ -34,6 +33,8 @@ def downsample_area(image: np.ndarray, factor: int) -> np.ndarray:
 def downsample_psf(image: np.ndarray, factor: int, sigma_px: float) -> np.ndarray:
     """Blur [..., Y, X] with a Gaussian of `sigma_px` coarse pixels, then take the means of blocks, as float32."""
     sigma = [0.0] * (image.ndim - 2) + [sigma_px * factor] * 2
+    from scipy import ndimage
+
     return downsample_area(ndimage.gaussian_filter(image.astype(np.float32), sigma, mode="reflect"), factor)
 
 

@@ -15,8 +15,8 @@ from zarr.storage import LocalStore
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.files import check_within
 from txm2sem_core.io.guards import check_fits
+from txm2sem_core.io.zarr_folders import METADATA
 
-METADATA = ("zarr.json", ".zattrs", ".zarray", ".zgroup", ".zmetadata")
 _SWELL = 32  # bytes of Python's values to a character of JSON, at most
 _SMALL = 2**20
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,12 @@ from txm2sem_core.io.files import check_within, path_within, read_bytes
 from txm2sem_core.io.guards import MOST_DECLARED, Fingerprint, check_declared, check_pieces
 from txm2sem_core.io.lengths import in_nm
 from txm2sem_core.io.readers.zarr_codecs import bound_codecs, refused_codec
-from txm2sem_core.io.readers.zarr_store import METADATA, FolderStore, is_sound, stored_bytes
+from txm2sem_core.io.readers.zarr_store import FolderStore, is_sound, stored_bytes
 from txm2sem_core.io.stated_levels import missing_value, without_missing
 from txm2sem_core.io.tiff import DAMAGE, kept_dtype, to_kept
 from txm2sem_core.io.volume import Volume
 from txm2sem_core.io.voxel_sizes import VoxelSize
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a folder is a zarr array or group."""
-    return path.is_dir() and any(os.path.lexists(path / name) for name in METADATA)
+from txm2sem_core.io.zarr_folders import METADATA
 
 
 def open_zarr(path: Path, channel: int, level: int = 0) -> Volume:

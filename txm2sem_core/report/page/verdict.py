@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.special import stdtrit
-
 from txm2sem_core.catalogue.metrics import METRICS
 from txm2sem_core.metrics.numerals import number, plus_minus, significant
 from txm2sem_core.report.page.data import PairedTest, TableRow
@@ -139,6 +137,8 @@ def _difference(
     slices = min(best.get("slices", 1), rival.get("slices", 1))
     if slices < 2:
         return difference, math.nan, math.nan, ""
+    from scipy.special import stdtrit
+
     margin = float(stdtrit(slices - 1, 0.975)) * math.hypot(_stderr(best, key), _stderr(rival, key))
     return difference, difference - margin, difference + margin, f"unpaired, over {slices} slices"
 
