@@ -5,8 +5,9 @@
 Each folder is that of a phantom in a results folder, with `raw` and `patches`. Balls of each size are planted, far from
 each other, where the true volume has none; or what the balls hold of a phase is taken out. An error counts as found
 where the residual of a voxel within the ball is larger than a threshold, which is exceeded within 1 % of equal balls
-where nothing was changed. Printed is the share found over all rocks, with the number of balls, and the root mean square
-residual of each true volume.
+where nothing was changed. Printed is the share found over all rocks, with the number of balls; and of each rock the
+widths of the point-spread function that were found, and the root mean square residual of its true volume and of volumes
+that are wrong all over.
 """
 
 from __future__ import annotations
@@ -85,12 +86,54 @@ def changed(
     return truth + marked * (np.median(truth[labels == new]) - truth)
 
 
-def measure_rock(folder: Path, found: dict[tuple[str, int], list[bool]]) -> float:
-    """Add what was found in one rock; returns the residual of its true volume."""
+def whole(folder: Path, name: str) -> np.ndarray:
+    """A volume of a phantom."""
+    volume = io.open_volume(folder / "raw" / name)
+    return volume.read(0, volume.shape[0]).astype(np.float32)
+
+
+def wrong_volumes(truth: np.ndarray, other: np.ndarray) -> dict[str, np.ndarray]:
+    """The true volume, and others that differ from it everywhere."""
+    smeared = {
+        f"smeared along z by {sigma}": ndimage.gaussian_filter1d(truth, sigma, axis=0, mode="nearest")
+        for sigma in (1, 2)
+    }
+    return {
+        "true volume": truth,
+        "shifted by a slice": np.roll(truth, 1, axis=0),
+        **smeared,
+        "blurred by 1 voxel": ndimage.gaussian_filter(truth, 1, mode="nearest"),
+        "with noise of 8 grey levels": truth + 8 * np.random.default_rng(0).standard_normal(truth.shape),
+        "of another rock": other,
+    }
+
+
+def residuals(folder: Path, other: Path) -> dict[str, float]:
+    """Of the volumes of a rock that are right and wrong, and the widths along z and in the plane in nm."""
     store = io.read_patch_store(folder / "patches")
-    model = fit_forward_model(training_slices(store), Spacing.of(store.voxel_size_nm), rounding=1.0)
-    volumes = [io.open_volume(folder / "raw" / name) for name in ("truth/sem.tif", "truth/labels.tif", "txm_volume")]
-    truth, labels, txm = (volume.read(0, volume.shape[0]).astype(np.float32) for volume in volumes)
+    model = model_of(store)
+    txm, margin = whole(folder, "txm_volume"), int(np.ceil(2 * max(model.sigma_px)))
+    truth, elsewhere = (whole(name, "truth/sem.tif") for name in (folder, other))
+    widths = [
+        sigma * (edge or np.nan) * np.sqrt(8 * np.log(2))
+        for sigma, edge in zip(model.sigma_px, store.voxel_size_nm, strict=True)
+    ]
+    left = {
+        name: float(np.sqrt(np.mean(residual(model, volume.astype(np.float32), txm)[margin:-margin] ** 2)))
+        for name, volume in wrong_volumes(truth, elsewhere).items()
+    }
+    return {"along z / nm": widths[0], "in the plane / nm": widths[1], **left}
+
+
+def model_of(store: io.PatchStore) -> ForwardModel:
+    """What the TXM shows, learnt from the training pairs."""
+    return fit_forward_model(training_slices(store), Spacing.of(store.voxel_size_nm), rounding=1.0)
+
+
+def measure_rock(folder: Path, found: dict[tuple[str, int], list[bool]]) -> None:
+    """Add what was found in one rock."""
+    model = model_of(io.read_patch_store(folder / "patches"))
+    truth, labels, txm = (whole(folder, name) for name in ("truth/sem.tif", "truth/labels.tif", "txm_volume"))
     clean = residual(model, truth, txm)
     margin = int(np.ceil(4 * max(model.sigma_px)))
     rng = np.random.default_rng(0)
@@ -104,14 +147,16 @@ def measure_rock(folder: Path, found: dict[tuple[str, int], list[bool]]) -> floa
             if centres:
                 now = residual(model, changed(truth, labels, centres, shape, kind), txm)
                 found[kind, diameter] += (largest(now, centres, shape) > threshold).tolist()
-    return float(np.sqrt(np.mean(clean[margin // 2 : -margin // 2] ** 2)))
 
 
 def main() -> None:
     """Measure all rocks that the command names."""
     found: dict[tuple[str, int], list[bool]] = defaultdict(list)
-    own = [measure_rock(Path(name), found) for name in sys.argv[1:]]
-    print("residual of the true volumes:", " ".join(f"{value:.2f}" for value in own))
+    folders = [Path(name) for name in sys.argv[1:]]
+    for at, folder in enumerate(folders):
+        own = residuals(folder, folders[at - 1])
+        print(f"{folder.name}: " + ", ".join(f"{name} {value:.2f}" for name, value in own.items()), flush=True)
+        measure_rock(folder, found)
     print("| | " + " | ".join(f"{d} px" for d in DIAMETERS_PX) + " |\n|" + "---|" * (len(DIAMETERS_PX) + 1))
     for kind in KINDS:
         cells = [found[kind, d] for d in DIAMETERS_PX]

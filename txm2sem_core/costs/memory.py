@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 from txm2sem_core.costs.quantities import Job, Linear
 
@@ -20,6 +21,8 @@ KEPT_LAYERS = 5  # float32 planes of full resolution in a network, as many as it
 NOISE = 160  # bytes for each pixel of a plane: coefficients of the noise of samples, by the longest filters along z
 WORKSPACE = 1.6  # of what a training keeps for the gradients: what single layers need beside it
 
+TXM_MODEL = Linear(middle=800, pair_middle=28)  # to learn what the TXM shows of the FIB-SEM
+
 # bytes; of `plane`, `voxel` and the like for each of them
 MEMORY = {
     "make_phantom": Linear(190 * MB, plane=20, voxel=16.5, further=4),
@@ -27,7 +30,7 @@ MEMORY = {
     "extract_patches": Linear(130 * MB, plane=20, store=1.4),
     "downsample_patches": Linear(120 * MB, plane=60),
     "downsample_volume": Linear(120 * MB, plane=120),
-    "learn_forward_model": Linear(170 * MB, middle=800, pair_middle=28),
+    "learn_forward_model": replace(TXM_MODEL, base=170 * MB),
     "predict": Linear(420 * MB, plane=250, further_plane=40, guided=320 * MB, guided_plane=700),
     "train": Linear(430 * MB, plane=20, store=1.0),
     "fit_baseline": Linear(420 * MB, plane=50, store=2.7),
@@ -90,10 +93,11 @@ def _of_network(job: Job) -> float:
     """Bytes of a network in training and prediction; on a GPU, of what that needs in the processor's memory."""
     if job.variant is None or job.kind not in ("predict", "train"):
         return 0.0
+    learning = TXM_MODEL.of(job) if job.learns_txm else 0.0  # after the training itself
     if job.config.device == "cuda":
-        return ON_GPU
+        return max(ON_GPU, learning)
     if job.network is not None and job.kind == "train":
-        own = job.network.weights + WORKSPACE * job.network.activations
+        own = max(job.network.weights + WORKSPACE * job.network.activations, learning)
     else:
         plane = 4 * KEPT_LAYERS * job.variant.generator.width * job.sizes.plane_px
         own = job.models * min(plane, job.config.memory_gib * 2**30 or NETWORK)

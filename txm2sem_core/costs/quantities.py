@@ -79,6 +79,11 @@ class Job:
             return 0.0
         return self.config.patches.split.train * self.sizes.pairs * self.sizes.plane_px
 
+    @property
+    def learns_txm(self) -> bool:
+        """Whether its training ends by learning what the TXM shows, by which samples are guided."""
+        return self.variant is not None and self.variant.rules.samples and self.kind == "train"
+
     @cached_property
     def network(self) -> NetworkCost | None:
         """What its variant's networks take; None where it trains none and predicts by none."""
@@ -129,6 +134,7 @@ class Linear:
         denoised: for each pixel of the slices that a training denoises.
         middle: for each pixel of the middle of a slice, where no more of it is looked at.
         pair_middle: for each pixel of the middles of all pairs.
+        learnt: the same where a training learns what the TXM shows.
         store: for each byte of the patch store.
         guided: where samples are drawn by blocks of slices.
         guided_plane: the same for each pixel of a TXM slice.
@@ -151,6 +157,7 @@ class Linear:
     denoised: float = 0.0
     middle: float = 0.0
     pair_middle: float = 0.0
+    learnt: float = 0.0
     store: float = 0.0
     guided: float = 0.0
     guided_plane: float = 0.0
@@ -176,6 +183,7 @@ class Linear:
             "denoised": job.denoised_px,
             "middle": min(plane, MIDDLE_PX),
             "pair_middle": job.sizes.pairs * min(plane, MIDDLE_PX),
+            "learnt": job.learns_txm * job.sizes.pairs * min(plane, MIDDLE_PX),
             "store": job.sizes.store_bytes(job.config.patches.context),
             "guided": job.guided,
             "guided_plane": job.guided * plane,

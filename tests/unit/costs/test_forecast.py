@@ -85,6 +85,8 @@ def test_a_linear_cost_counts_each_size_once() -> None:
     assert Linear(denoised=1).of(job) == 0
     flow = replace(job, variant=parse_settings(TrainSettings, '{"family": "flow", "denoise": 0.8}'))
     assert Linear(denoised=1).of(flow) == job.config.patches.split.train * 10 * 100 * 200
+    assert Linear(learnt=1).of(flow) == 0
+    assert Linear(learnt=1).of(replace(flow, kind="train")) == 10 * 100 * 200
     assert Linear(middle=1).of(job) == 100 * 200
     large = Job("predict", Sizes(3, (2048, 2048), None), config())
     assert Linear(middle=1, pair_middle=10).of(large) == 31 * MIDDLE_PX**2
