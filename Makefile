@@ -68,25 +68,27 @@ lint: $(STAMP)
 	snakemake --lint
 
 TEST := pytest --ignore=tests/browser --ignore=tests/slurm
+# a file's tests in one process: else both wait for the run, or make the models, that these share
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 test: lint
-	$(TEST) -n 2 --junitxml=.pytest-results.xml
+	$(TEST) $(PARALLEL) --junitxml=.pytest-results.xml
 
 # for the CI: what failed (exit code 1) is tried once more, alone, since some tests go by the clock of a busy machine
 test-twice: lint
 	rm -f .pytest-results-again.xml
-	$(TEST) -n 2 --junitxml=.pytest-results.xml || \
+	$(TEST) $(PARALLEL) --junitxml=.pytest-results.xml || \
 	  { [ $$? = 1 ] && $(TEST) -n 0 --last-failed --junitxml=.pytest-results-again.xml; }
 
 # two parts of it, side by side in the CI
 test-unit: $(STAMP)
-	pytest -n 2 --ignore=tests/browser --ignore=tests/slurm --ignore=tests/workflow
+	pytest $(PARALLEL) --ignore=tests/browser --ignore=tests/slurm --ignore=tests/workflow
 
 test-workflow: $(STAMP)
-	pytest -n 2 tests/workflow
+	pytest $(PARALLEL) tests/workflow
 
 # of the unit tests in their own processes: what only a command or a job of a test runs counts as not covered
 coverage: $(STAMP)
-	pytest -n 2 -q --cov --cov-report=term --cov-report=html:build/coverage --ignore=tests/browser --ignore=tests/slurm \
+	pytest $(PARALLEL) -q --cov --cov-report=term --cov-report=html:build/coverage --ignore=tests/browser --ignore=tests/slurm \
 	  --ignore=tests/workflow --ignore=tests/faults
 
 # PoreSpy needs a gigabyte of packages: they are in an environment of their own, which can import ours

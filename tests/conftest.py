@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 COUNTS: Counter[str] = Counter()
+WORKFLOW = Path(__file__).parent / "workflow"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,6 +19,11 @@ def _no_cache_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs of the workflow first: they are long, and a process that has nothing else left would wait for the other."""
+    items.sort(key=lambda item: WORKFLOW not in item.path.parents)
 
 
 def _own() -> dict[str, int]:
