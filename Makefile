@@ -38,9 +38,11 @@ $(STAMP): requirements.lock pyproject.toml
 # networks as small as the demo's: two jobs of one thread are faster than one of two
 DEMO_THREADS := --set-threads train_model=1 predict_test=1 predict_volume=1 predict_sample=1
 DEMO := snakemake --configfile config/demo.yaml --cores 2 --resources gpu=2 $(DEMO_THREADS) --quiet rules
+# the longest training at first: what waits for it would be all that is left at the end
+FLOW := demo/models/flow/seed0/model.json
 
 demo: $(STAMP)
-	$(DEMO)
+	$(DEMO) --prioritize results/$(FLOW)
 	@echo "Done. Open $(CURDIR)/results/report.html in a browser."
 
 # run the demo again beside the existing one, and compare both
@@ -51,7 +53,7 @@ reproduce: demo
 
 # for targets that run the demo beside the existing one
 demo-into: $(STAMP)
-	$(DEMO) --config results_dir=$(or $(RESULTS),$(error RESULTS must name a folder))
+	$(DEMO) --config results_dir=$(or $(RESULTS),$(error RESULTS must name a folder)) --prioritize $(RESULTS)/$(FLOW)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
