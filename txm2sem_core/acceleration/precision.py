@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from txm2sem_core.acceleration.adam import Adam
 from txm2sem_core.acceleration.fast_paths import path_of
+from txm2sem_core.acceleration.transfer import sent
 from txm2sem_core.config import ComputeSettings
 from txm2sem_core.errors import ConfigError
 
@@ -45,10 +46,7 @@ class Accelerator:
     def batch(self, images: Tensor) -> Tensor:
         """Move images to the device, in the memory format."""
         layout = torch.channels_last if self.settings.channels_last else torch.preserve_format
-        waits_for_nothing = self.device.type == "cuda" and images.device.type == "cpu"
-        if waits_for_nothing:
-            images = images.pin_memory()  # else the copy would wait for what was launched before it
-        return images.to(self.device, non_blocking=waits_for_nothing, memory_format=layout)
+        return sent(images, self.device, layout)
 
     def adam(self, weights: Iterable[nn.Parameter], **options: Any) -> torch.optim.Adam:
         """The optimiser, with the options of `torch.optim.Adam`."""

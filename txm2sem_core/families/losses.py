@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from txm2sem_core.acceleration.transfer import sent
 from txm2sem_core.errors import ConfigError
 
 Objective = Literal["vanilla", "lsgan", "wgangp"]
@@ -72,7 +73,7 @@ def gradient_penalty(
         fake: as `real`; no gradient flows back to the generator.
         rng: draws one number an image.
     """
-    share = torch.rand((real.shape[0], 1, 1, 1), generator=rng, device=rng.device).to(real)
+    share = sent(torch.rand((real.shape[0], 1, 1, 1), generator=rng, device=rng.device), real.device).to(real.dtype)
     between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_(True)
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(2, dim=1) - 1).square().mean()

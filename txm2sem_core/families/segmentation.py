@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
+from txm2sem_core.acceleration.transfer import sent
 from txm2sem_core.errors import InputError
 from txm2sem_core.families.batch import Batch, BatchSource, Images
 from txm2sem_core.families.feedforward import Feedforward
@@ -49,7 +50,7 @@ class Segmentation(Feedforward):
         """Cross-entropy of the classes."""
         if batch.classes is None:
             raise InputError("segmentation: the batch has no classes. Give patches with density masks.")
-        classes = batch.classes.to(learner.device)
+        classes = sent(batch.classes, learner.device)
         return class_loss(LOGIT_SCALE * predicted, classes, self.counted(learner, batch))
 
     def meter(self, store: PatchStore, threshold: float | None) -> Meter:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from txm2sem_core.acceleration.transfer import sent
 from txm2sem_core.config import ZPenaltySettings
 from txm2sem_core.errors import ConfigError
 
@@ -50,7 +51,7 @@ def projection(
     """
     if not inputs.requires_grad:
         raise ValueError("inputs must require a gradient before the outputs are computed from them")
-    direction = torch.randn(outputs.shape, generator=rng, device=rng.device).to(outputs)
+    direction = sent(torch.randn(outputs.shape, generator=rng, device=rng.device), outputs.device).to(outputs.dtype)
     norms = direction.flatten(1).norm(dim=1).view(-1, *[1] * (outputs.ndim - 1))
     (pulled_back,) = torch.autograd.grad(outputs, inputs, direction / norms, create_graph=True)
     squares = pulled_back.flatten(1).square().sum(dim=1)  # of each image; C times it estimates the squared norm
@@ -85,7 +86,8 @@ def perturbation(
     """
     if isinstance(generator, nn.Module) and _has_active_dropout(generator):
         raise ValueError("a network with active dropout differs between two calls: wrap it in Repeatable")
-    signs = torch.randint(0, 2, inputs.shape, generator=rng, device=rng.device).to(inputs) * 2 - 1
+    signs = sent(torch.randint(0, 2, inputs.shape, generator=rng, device=rng.device), inputs.device)
+    signs = signs.to(inputs.dtype) * 2 - 1
     change = (generator(inputs + step * signs) - outputs) / step
     return _reduce(change.flatten(1).square().sum(dim=1), outputs, reduction)
 

@@ -136,16 +136,17 @@ def progress_text(reached: Progress) -> str:
 def random_state() -> dict[str, Any]:
     """The state of torch's global generators, which dropout draws from: the CPU's, and that of the GPU in use.
 
-    Only that GPU's: a training may resume on another GPU, or on a machine with fewer of them.
+    Only that GPU's: a training may resume on another GPU, or on a machine with fewer of them. A training on the CPU
+    asks no GPU, which would take half a gigabyte of its memory.
     """
-    on_gpu = torch.cuda.is_available()
+    on_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     return {"cpu": torch.get_rng_state(), "cuda": [torch.cuda.get_rng_state()] if on_gpu else []}
 
 
 def set_random_state(state: dict[str, Any]) -> None:
     """Go on from `random_state`."""
     torch.set_rng_state(state["cpu"])
-    if state["cuda"] and torch.cuda.is_available():
+    if state["cuda"] and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.set_rng_state(state["cuda"][0])
 
 

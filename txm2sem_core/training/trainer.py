@@ -76,6 +76,8 @@ class Trainer:
 
     def __init__(self, plan: Plan, device: torch.device) -> None:
         self.plan, self.settings = plan, plan.family.settings
+        # patches are of one size: cuDNN tries its algorithms once and takes the fastest, as in the published code
+        torch.backends.cudnn.benchmark = device.type == "cuda"
         self.learner: Learner = plan.family.learner(plan.seed, device)
         if plan.start is not None:
             plan.start.begin(self.learner)

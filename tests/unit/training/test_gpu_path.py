@@ -15,6 +15,7 @@ from torch import Tensor
 from training_cases import SIDE_PX, batch_of, settings_of
 
 from txm2sem_core.acceleration import precision
+from txm2sem_core.acceleration.transfer import sent
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.config.families import built_in
 from txm2sem_core.families import family_of, learner_of
@@ -110,3 +111,28 @@ def test_the_device_reports_tensors_that_were_left_behind(join: Any) -> None:
 @LAYOUTS
 def test_averaged_weights_are_kept_without_a_wait(channels_last: bool) -> None:
     check(settings_of("pix2pix", ema_decay=0.9, compute={"channels_last": channels_last}))
+
+
+class OfGpu:
+    """Values that tell how they are copied, as there is no GPU."""
+
+    def __init__(self, kind: str) -> None:
+        self.device, self.pinned, self.asked = torch.device(kind), False, dict[str, object]()
+
+    def pin_memory(self) -> OfGpu:
+        self.pinned = True
+        return self
+
+    def to(self, device: torch.device, **options: object) -> OfGpu:
+        self.device, self.asked = device, options
+        return self
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("cpu", False), ("cuda", True)])
+def test_a_copy_from_the_processor_to_a_gpu_waits_for_nothing(kind: str, waits: bool) -> None:
+    values: Any = OfGpu(kind)
+    assert sent(values, torch.device("cuda")) is values
+    assert values.pinned is not waits
+    assert ("non_blocking" in values.asked) is not waits
+    kept = torch.arange(3)
+    assert sent(kept, torch.device("cpu")) is kept

@@ -279,7 +279,7 @@ def test_on_another_gpu_the_random_numbers_go_on(monkeypatch: pytest.MonkeyPatch
     """Three pretended GPUs, each with a generator: what the third one had reached is given to the first one."""
     generators = [torch.Generator().manual_seed(number) for number in range(3)]
     current = [2]
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: generators[current[0]].get_state())
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state: generators[current[0]].set_state(state))
     saved = random_state()
@@ -287,3 +287,17 @@ def test_on_another_gpu_the_random_numbers_go_on(monkeypatch: pytest.MonkeyPatch
     current[0] = 0
     set_random_state(saved)
     assert torch.equal(torch.rand(5, generator=generators[0]), expected)
+
+
+def test_a_training_on_the_processor_asks_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is one, but nothing computes on it; the state that is taken up is of a training that did."""
+
+    def asked(*_: object) -> None:
+        raise AssertionError("a GPU was asked")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("get_rng_state", "set_rng_state"):
+        monkeypatch.setattr(torch.cuda, name, asked)
+    saved = random_state()
+    assert saved["cuda"] == []
+    set_random_state({**saved, "cuda": [saved["cpu"]]})
