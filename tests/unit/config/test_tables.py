@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
+from txm2sem_core import networks
 from txm2sem_core.config import Config, TrainSettings, load_config
 from txm2sem_core.config.base import Settings
 from txm2sem_core.config.tables import json_schema, rows, schema_text, values, with_tables
@@ -29,6 +31,13 @@ def test_the_page_and_the_schema_are_those_of_the_code() -> None:
     assert with_tables(page) == page
     assert (CONFIG / "schema.json").read_text() == schema_text()
     assert all(f"<!-- settings: {group} -->" in page for group in GROUPS)
+
+
+def test_the_page_names_every_generator() -> None:
+    """Of `resnet_Nblocks` one number stands for all."""
+    named = {re.sub(r"\d+blocks$", "9blocks", name) for name in networks.generator_names()}
+    page = (CONFIG / "README.md").read_text()
+    assert [name for name in sorted(named) if f"`{name}`" not in page] == []
 
 
 def keys_of(model: type[Settings], prefix: str = "") -> set[str]:
