@@ -214,7 +214,7 @@ TABLES = (
         "the pores. Thin volumes read too connected, noise shifts the Euler number, round pores read a voxel too "
         "small, "
         "and surfaces too small where pores are hardly wider than a voxel's longest edge. Where a part was not "
-        "measured, porosity is of the rest, and all other figures of the largest box that was measured wholly.",
+        "measured, porosity is of the rest, and all other metrics of the largest box that was measured wholly.",
         columns=(
             "porosity",
             "porosity_connected_z",

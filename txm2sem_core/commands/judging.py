@@ -16,7 +16,7 @@ from txm2sem_core.errors import ConfigError
 def evaluate(
     prediction: Annotated[Path, typer.Option(help="Image, volume (TIFF stack, folder) or OME-Zarr.")],
     target: Annotated[Path, typer.Option(help="The measured image or volume of the same shape.")],
-    output: Annotated[Path, to_write("JSON file for the figures.")],
+    output: Annotated[Path, to_write("JSON file for the metrics.")],
     mask: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Image, of a volume for all slices, or volume; not zero where pixels count."),

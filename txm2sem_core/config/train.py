@@ -83,7 +83,9 @@ class FlowSettings(Settings):
     """How samples are drawn, of the family `flow`."""
 
     steps: Annotated[int, Field(ge=1, le=100)] = setting(
-        3, "of the integration from noise to image, with two passes through the network each"
+        3,
+        "of the integration from noise to image, two passes of the network each; of volumes only where "
+        "`predict.guided_steps` is 0",
     )
 
 
@@ -171,8 +173,8 @@ class TrainSettings(Settings):
     flow: FlowSettings = FlowSettings()
     denoise: NonNegative = setting(
         0.0,
-        "strength with which noise is removed from the training FIB-SEM slices, by non-local means; 0 = off; 0.8 is "
-        "that of `flow`, since a sample would show the noise as rock",
+        "strength with which noise is removed from the training FIB-SEM slices, by non-local means and a total "
+        "variation; 0 = off; 0.8 is that of `flow`, since a sample would show the noise as rock",
     )
     optimiser: OptimiserSettings = OptimiserSettings()
     schedule: ScheduleSettings = ScheduleSettings()
