@@ -20,6 +20,7 @@ from txm2sem_core.config import (
     parse_settings,
 )
 from txm2sem_core.config.figures import FigureSettings, load_figure_settings
+from txm2sem_core.config.presets import PRESETS
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.networks import build_discriminator, build_generator
 
@@ -256,6 +257,15 @@ def test_the_full_comparison_has_every_published_family_and_the_baselines() -> N
             } >= factors
     assert {v.generator.name for v in chosen} >= {"identity", "bicubic", "linearfilt", "gammafilt", "constant"}
     assert {v.objective for v in chosen if v.family in ("pix2pix", "srgan")} >= {"vanilla", "wgangp"}
+
+
+def test_the_full_comparison_sets_nothing_that_a_preset_decides() -> None:
+    """Else `preset=paper` would be the published code but for that key."""
+    delivered = yaml.safe_load((REPOSITORY / "config/config.yaml").read_text())
+    decided = {key for preset in PRESETS.values() for key in preset["all"]}
+    assert not decided & set(delivered["train"])
+    chosen = load_config({**delivered, "preset": "paper"}).variant("feedforward")
+    assert (chosen.batch_size, chosen.turns, chosen.select) == (1, False, "last")
 
 
 def test_the_delivered_style_of_figures_is_the_default() -> None:
