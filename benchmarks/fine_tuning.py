@@ -7,7 +7,7 @@
 
 The first command, with the paths of config/benchmarks/fine-tuning-samples.tsv replaced, trains on the phantom and cuts
 the patches of the pairs. The second trains on 1, 2, 3, 5 and 7 of the training pairs, with three seeds each: from
-nothing, from the model, and from the model in a third of the epochs. Which pairs they are is drawn by the seed. The
+nothing and from the model, each in all epochs and in a third of them. Which pairs they are is drawn by the seed. The
 number of patches is the same, and so are the steps of an epoch: patches of fewer pairs overlap more. The ranges of
 intensities are taken anew from the pairs that are left. The last epoch's weights are kept, so that the validation pairs
 have no say; what is scored are the whole test slices.
@@ -40,7 +40,12 @@ from txm2sem_core.training import train_model
 
 PHASES = 4
 PERCENTILES = (0.5, 99.5)
-WAYS = {"from nothing": (False, 1.0), "from the model": (True, 1.0), "from the model, a third": (True, 1 / 3)}
+WAYS = {
+    "from nothing": (False, 1.0),
+    "from the model": (True, 1.0),
+    "from nothing, a third": (False, 1 / 3),
+    "from the model, a third": (True, 1 / 3),
+}
 SCORES = {"psnr": "{:.2f}", "ssim": "{:.3f}", "phase_error": "{:.3f}", "minutes": "{:.2f}"}
 KEY = ["pairs", "seed", "way"]
 
