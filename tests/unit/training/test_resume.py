@@ -150,7 +150,7 @@ def test_a_second_process_waits_for_the_first_and_takes_what_it_made(tmp_path: P
         before = (tmp_path / "m/model.json").stat().st_mtime_ns
     _, errors = second.communicate(timeout=120)
     assert second.returncode == 0
-    assert "train model: already trained" in errors  # a waiting process may say more, by the clock
+    assert errors.startswith("train model: already trained")
     assert (tmp_path / "m/model.json").stat().st_mtime_ns == before
 
 
