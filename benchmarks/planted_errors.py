@@ -20,9 +20,9 @@ import numpy as np
 from scipy import ndimage
 
 from txm2sem_core import io
-from txm2sem_core.io.slice_pairs import training_slices
-from txm2sem_core.metrics.forward_model import ForwardModel, fit_forward_model
-from txm2sem_core.metrics.point_spread import Spacing
+from txm2sem_core.io.slice_pairs import forward_model_of
+from txm2sem_core.io.voxel_sizes import VoxelSize
+from txm2sem_core.metrics.forward_model import ForwardModel
 from txm2sem_core.phantom.phases import CARBONATE, CLAY, ORGANIC, PORE, PYRITE, QUARTZ
 
 DIAMETERS_PX = (2, 3, 4, 5, 6, 8, 12)
@@ -108,15 +108,13 @@ def wrong_volumes(truth: np.ndarray, other: np.ndarray) -> dict[str, np.ndarray]
     }
 
 
-def residuals(folder: Path, other: Path) -> dict[str, float]:
+def residuals(folder: Path, other: Path, model: ForwardModel, voxel_size_nm: VoxelSize) -> dict[str, float]:
     """Of the volumes of a rock that are right and wrong, and the widths along z and in the plane in nm."""
-    store = io.read_patch_store(folder / "patches")
-    model = model_of(store)
     txm, margin = whole(folder, "txm_volume"), int(np.ceil(2 * max(model.sigma_px)))
     truth, elsewhere = (whole(name, "truth/sem.tif") for name in (folder, other))
     widths = [
         sigma * (edge or np.nan) * np.sqrt(8 * np.log(2))
-        for sigma, edge in zip(model.sigma_px, store.voxel_size_nm, strict=True)
+        for sigma, edge in zip(model.sigma_px, voxel_size_nm, strict=True)
     ]
     left = {
         name: float(np.sqrt(np.mean(residual(model, volume.astype(np.float32), txm)[margin:-margin] ** 2)))
@@ -125,14 +123,8 @@ def residuals(folder: Path, other: Path) -> dict[str, float]:
     return {"along z / nm": widths[0], "in the plane / nm": widths[1], **left}
 
 
-def model_of(store: io.PatchStore) -> ForwardModel:
-    """What the TXM shows, learnt from the training pairs."""
-    return fit_forward_model(training_slices(store), Spacing.of(store.voxel_size_nm), rounding=1.0)
-
-
-def measure_rock(folder: Path, found: dict[tuple[str, int], list[bool]]) -> None:
+def measure_rock(folder: Path, model: ForwardModel, found: dict[tuple[str, int], list[bool]]) -> None:
     """Add what was found in one rock."""
-    model = model_of(io.read_patch_store(folder / "patches"))
     truth, labels, txm = (whole(folder, name) for name in ("truth/sem.tif", "truth/labels.tif", "txm_volume"))
     clean = residual(model, truth, txm)
     margin = int(np.ceil(4 * max(model.sigma_px)))
@@ -154,9 +146,11 @@ def main() -> None:
     found: dict[tuple[str, int], list[bool]] = defaultdict(list)
     folders = [Path(name) for name in sys.argv[1:]]
     for at, folder in enumerate(folders):
-        own = residuals(folder, folders[at - 1])
+        store = io.read_patch_store(folder / "patches")
+        model = forward_model_of(store)
+        own = residuals(folder, folders[at - 1], model, store.voxel_size_nm)
         print(f"{folder.name}: " + ", ".join(f"{name} {value:.2f}" for name, value in own.items()), flush=True)
-        measure_rock(folder, found)
+        measure_rock(folder, model, found)
     print("| | " + " | ".join(f"{d} px" for d in DIAMETERS_PX) + " |\n|" + "---|" * (len(DIAMETERS_PX) + 1))
     for kind in KINDS:
         cells = [found[kind, d] for d in DIAMETERS_PX]
