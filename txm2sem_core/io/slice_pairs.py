@@ -52,9 +52,9 @@ def training_slices(store: PatchStore) -> list[SlicePair]:
 
 def _with_slices_beyond(pair: Pair, txm: NDArray[np.float32], context: int) -> NDArray[np.float32]:
     missing = context - len(txm) // 2
-    beyond = pair.beyond
     if missing == 0:
         return txm
+    beyond = pair.beyond
     if beyond is None:
         beyond = np.full((2 * missing, *txm.shape[1:]), np.nan, np.float32)
     return np.concatenate([beyond[:missing], txm, beyond[missing:]])

@@ -32,9 +32,9 @@ def downsample_area(image: np.ndarray, factor: int) -> np.ndarray:
 
 def downsample_psf(image: np.ndarray, factor: int, sigma_px: float) -> np.ndarray:
     """Blur [..., Y, X] with a Gaussian of `sigma_px` coarse pixels, then take the means of blocks, as float32."""
-    sigma = [0.0] * (image.ndim - 2) + [sigma_px * factor] * 2
     from scipy import ndimage
 
+    sigma = [0.0] * (image.ndim - 2) + [sigma_px * factor] * 2
     return downsample_area(ndimage.gaussian_filter(image.astype(np.float32), sigma, mode="reflect"), factor)
 
 

@@ -215,9 +215,10 @@ class ConnectedMeter:
         Raises:
             InputError: not a boolean volume.
         """
-        check_pore(slab)
-        from scipy import ndimage
+        from scipy import ndimage, sparse
+        from scipy.sparse import csgraph
 
+        check_pore(slab)
         labels, found = ndimage.label(slab)
         known = len(self._sizes)
         sizes = np.concatenate([self._sizes, np.bincount(labels[slab], minlength=found + 1)[1:]])
@@ -226,9 +227,6 @@ class ConnectedMeter:
         if self._face is not None:
             meet = (self._face > 0) & (labels[0] > 0)
             links = self._face[meet] - 1, labels[0][meet] - 1 + known
-            from scipy import sparse
-            from scipy.sparse import csgraph
-
             graph = sparse.coo_array((np.ones(len(links[0]), np.bool_), links), shape=(known + found,) * 2)
             pores = csgraph.connected_components(graph, directed=False)[1]
         count = int(pores.max(initial=-1)) + 1
