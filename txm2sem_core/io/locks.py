@@ -73,9 +73,8 @@ def exclusive(folder: str | Path, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)  # while it is held, so that nobody gets a lock on a file that is gone
         if held is not None:
-            held.release()
+            held.release(remove=file)
 
 
 def _can_be_ours(file: Path) -> bool:
@@ -94,9 +93,11 @@ class _Held:
     descriptor: int
     mark: Mark
 
-    def release(self) -> None:
-        """Give it back."""
-        self.mark.remove()
+    def release(self, remove: Path | None = None) -> None:
+        """Give it back, and remove its file if that is asked for."""
+        self.mark.remove()  # first: who makes the file again must not meet the mark of one that has ended
+        if remove is not None:
+            remove.unlink(missing_ok=True)  # while it is held, so that nobody gets a lock on a file that is gone
         os.close(self.descriptor)  # which frees it
 
 

@@ -162,6 +162,32 @@ def test_a_living_process_touches_its_mark(tmp_path: Path, monkeypatch: pytest.M
         assert (tmp_path / mark).stat().st_mtime > 1
 
 
+def test_who_comes_while_a_lock_is_given_back_waits_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its file is removed and made again by another thread, at the moment when the first one's work has ended."""
+    came: list[bool] = []
+    unlink = Path.unlink
+
+    def come() -> None:
+        with exclusive(tmp_path / "model", "another"):
+            came.append(True)
+
+    def watched(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        if path.name == ".model.lock" and not came:
+            newcomer = threading.Thread(target=come)
+            newcomer.start()
+            newcomer.join(timeout=20)
+
+    monkeypatch.setattr(Path, "unlink", watched)
+    with exclusive(tmp_path / "model", "train"):
+        pass
+    assert came
+    assert capsys.readouterr().err == ""
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_lock_that_another_removes_at_that_moment_is_nobody_elses_file(tmp_path: Path) -> None:
     """The lock comes and goes while others look at it."""
 
