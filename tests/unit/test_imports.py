@@ -62,3 +62,21 @@ def test_what_is_read_and_measured_loads_no_library_before_it_is_used(module: st
 def test_a_prediction_loads_nothing_heavy_but_torch(package: str) -> None:
     code = f"import sys, txm2sem_core.{package}; print(*sorted(set(sys.modules) & set({HEAVY!r})))"
     assert run(code).split() == []
+
+
+def test_a_model_is_looked_at_without_pytorchs_compiler() -> None:
+    """It takes seconds to load, and PyTorch does so for some functions of tensors that have shapes alone."""
+    code = """
+import sys
+from txm2sem_core.checkpoint.skeleton import skeleton
+from txm2sem_core.networks import build_generator, generator_names
+from txm2sem_core.networks.registry import generator_entry
+
+for name in generator_names():
+    factors = generator_entry(name).factors
+    skeleton(build_generator, {"name": name, "factor": factors[0] if factors else 1, "width": 4})
+    if factors is None or 1 in factors:
+        skeleton(build_generator, {"name": name, "width": 4, "in_channels": 2, "flow_steps": 2})
+print(*sorted(set(sys.modules) & {"sympy", "torch._dynamo"}))
+"""
+    assert run(code).split() == []

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.networks.base import ImageGenerator
+from txm2sem_core.networks.layers import evenly_spaced
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
 
 POINTWISE_BINS = 256
@@ -146,8 +147,8 @@ class PointwiseMap(Baseline):
 
     def __init__(self, options: GeneratorOptions) -> None:
         super().__init__(options)
-        self.register_buffer("txm_levels", torch.linspace(-1.0, 1.0, POINTWISE_BINS))
-        self.register_buffer("sem_levels", torch.linspace(-1.0, 1.0, POINTWISE_BINS))
+        self.register_buffer("txm_levels", evenly_spaced(-1.0, 1.0, POINTWISE_BINS))
+        self.register_buffer("sem_levels", evenly_spaced(-1.0, 1.0, POINTWISE_BINS))
 
     def _fit(self, txm: Tensor, sem: Tensor) -> None:
         indices = torch.linspace(0, txm.numel() - 1, POINTWISE_BINS + 1).round().long()

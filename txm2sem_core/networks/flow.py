@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from txm2sem_core.networks.base import ImageGenerator
+from txm2sem_core.networks.layers import evenly_spaced
 from txm2sem_core.networks.total_variation import STEPS, flattened
 
 AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
@@ -65,9 +66,9 @@ class Flow(ImageGenerator):
         self.mean, self.velocity, self.steps = mean, velocity, steps
         self.register_buffer("residual_scale", torch.ones(()))
         self.register_buffer("flatness", torch.zeros(()))
-        self.register_buffer("grey_levels", torch.linspace(-1, 1, KNOTS).repeat(2, 1))
+        self.register_buffer("grey_levels", evenly_spaced(-1, 1, KNOTS).repeat(2, 1))
         self.register_buffer("relative_changes", torch.ones(MOST_LAG))
-        self.register_buffer("txm_values", torch.linspace(-1, 1, TXM_KNOTS).repeat(2, 1))
+        self.register_buffer("txm_values", evenly_spaced(-1, 1, TXM_KNOTS).repeat(2, 1))
         self.register_buffer("txm_blur", torch.zeros(3))
         self.register_buffer("txm_deviation", torch.zeros(()))
 

@@ -1,10 +1,11 @@
-"""Pieces that the networks share: the choice of normalisation and the residual block."""
+"""Pieces that the networks share: the choice of normalisation, evenly spaced numbers, the residual block."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from txm2sem_core.errors import ConfigError
@@ -36,6 +37,15 @@ def bias_beside(norm: str) -> bool:
     weights could not be loaded otherwise.
     """
     return norm == "instance"
+
+
+def evenly_spaced(low: float, high: float, count: int) -> Tensor:
+    """`count` numbers from `low` to `high`, `[count]`.
+
+    They lie on the CPU also where a network is built for its shapes alone, on the `meta` device: there PyTorch would
+    load its compiler for them, which takes seconds.
+    """
+    return torch.linspace(low, high, count, device="cpu")
 
 
 class ResidualBlock(nn.Module):

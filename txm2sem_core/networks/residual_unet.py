@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from txm2sem_core.networks.base import ImageGenerator
-from txm2sem_core.networks.layers import ResidualBlock
+from txm2sem_core.networks.layers import ResidualBlock, evenly_spaced
 from txm2sem_core.networks.receptive import convolution, doubling, receptive_radius
 from txm2sem_core.networks.registry import GeneratorOptions, register_generator
 
@@ -93,7 +93,7 @@ class VelocityUNet(ResidualUNet):
         )
         widths = [block.conv1.out_channels for block in (*self.down_blocks, *self.up_blocks)]
         self.time_shifts = nn.ModuleList(nn.Linear(EMBEDDED, width) for width in widths)
-        rates = torch.exp(torch.linspace(0, math.log(100), FREQUENCIES)) * math.pi / 2
+        rates = torch.exp(evenly_spaced(0, math.log(100), FREQUENCIES)) * math.pi / 2
         self.register_buffer("rates", rates, persistent=False)
 
     rates: Tensor
