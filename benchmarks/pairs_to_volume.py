@@ -156,14 +156,51 @@ def cell(values: pd.Series, form: str) -> str:
 
 
 def coverage(results: Path) -> pd.DataFrame:
-    """Of the 90 % intervals of each variant: in how many cases they hold the truth."""
+    """Of the 90 % intervals of each variant and metric: the share of the cases in which they hold what they are for.
+
+    `volume`: the interval over trainings and samples, and the truth of the volume. `rock` knows the finite size of the
+    volume too, and is compared with the truth of the volume, as `of_rock` with the mean of the true volumes of the
+    other rocks of the kind: what one volume of a rock says of another, of which there must be three at least.
+    """
     tables = []
     for path in sorted(results.glob("*/metrics/rock_intervals.csv")):
-        table = pd.read_csv(path)
-        tables.append(table[(table["low"] < table["high"]) & table["holds"].notna()])
-    found = pd.concat(tables) if tables else pd.DataFrame(columns=["variant", "metric", "holds"])
-    grouped = found.assign(holds=found["holds"].astype(float)).groupby(["variant", "metric"])["holds"]
-    return grouped.agg(["mean", "size"]).reset_index()
+        sample = path.parents[1].name
+        tables.append(pd.read_csv(path).assign(sample=sample, kind=kind_of(sample)))
+    if not tables:
+        return pd.DataFrame()
+    cases = pd.concat(tables)
+    cases = cases[(cases["low"] < cases["high"]) & cases["truth"].notna()]
+    truths = cases.drop_duplicates(["sample", "metric"]).set_index(["kind", "metric", "sample"])["truth"].sort_index()
+
+    def of_others(case: Row) -> float:
+        others = truths[case["kind"], case["metric"]].drop(case["sample"])
+        return others.mean() if len(others) > 1 else float("nan")
+
+    expected = cases.apply(of_others, axis=1)
+    found = {
+        "volume": _holds(cases["low"], cases["truth"], cases["high"]),
+        "rock": _holds(cases["rock_low"], cases["truth"], cases["rock_high"]),
+        "of_rock": _holds(cases["rock_low"], expected, cases["rock_high"]),
+    }
+    grouped = cases.assign(**found).groupby(["variant", "metric"], sort=False)
+    return grouped.agg(**{key: (key, "mean") for key in found}, cases=("volume", "size")).reset_index()
+
+
+def _holds(low: pd.Series, value: pd.Series, high: pd.Series) -> pd.Series:
+    """1 or 0; NaN where there is no value."""
+    return ((low <= value) & (value <= high)).astype(float).where(value.notna())
+
+
+def coverage_table(found: pd.DataFrame) -> str:
+    """As Markdown: each metric of each variant, and each variant in the mean."""
+    lines = ["| | cases | this volume | the rock, by this volume | the rock, by the others |", "|---|---|---|---|---|"]
+    for variant, rows in found.groupby("variant", sort=False):
+        means = {key: np.average(rows[key], weights=rows["cases"]) for key in ("volume", "rock", "of_rock")}
+        whole = pd.DataFrame([{"metric": "all", **means, "cases": rows["cases"].sum()}])
+        for _, row in pd.concat([rows, whole]).iterrows():
+            shares = [f"{row[key]:.0%}" if np.isfinite(row[key]) else "" for key in means]
+            lines.append(f"| {variant}: {row['metric']} | {row['cases']} | {' | '.join(shares)} |")
+    return "\n".join(lines)
 
 
 def draw(errors: pd.DataFrame, file: Path) -> None:
@@ -204,11 +241,7 @@ def main() -> None:
         print(f"\n{kind} ({count})\n\n{comparison(errors, kind)}")
     found = coverage(given.results)
     if len(found):
-        print("\nThe truth lies in the 90 % interval over seeds and samples:\n")
-        for variant, rows in found.groupby("variant"):
-            share = np.average(rows["mean"], weights=rows["size"])
-            print(f"{variant}: {share:.0%} of {rows['size'].sum()} cases")
-            print(rows.to_string(index=False))
+        print(f"\nThe 90 % intervals hold the truth:\n\n{coverage_table(found)}")
     if given.figure:
         draw(errors, given.figure)
 
