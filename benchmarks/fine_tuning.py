@@ -6,9 +6,9 @@
         --model results/fine-tuning/phantom/models/feedforward/seed0 --output build/fine-tuning
 
 The first command, with the paths of config/benchmarks/fine-tuning-samples.tsv replaced, trains on the phantom and cuts
-the patches of the pairs. The second trains on 1, 2, 3, 5 and 7 of the training pairs, with three seeds each: from
-nothing and from the model, each in all epochs and in a third of them. Which pairs they are is drawn by the seed. The
-number of patches is the same, and so are the steps of an epoch: patches of fewer pairs overlap more. The ranges of
+the patches of the pairs. The second trains on 1, 2, 3 and 5 of the training pairs and on all, with three seeds each:
+from nothing and from the model, each in all epochs and in a third of them. Which pairs they are is drawn by the seed.
+The number of patches is the same, and so are the steps of an epoch: patches of fewer pairs overlap more. The ranges of
 intensities are taken anew from the pairs that are left. The last epoch's weights are kept, so that the validation pairs
 have no say; what is scored are the whole test slices.
 
@@ -74,6 +74,12 @@ def fewer_pairs(store: PatchStore, count: int, seed: int) -> PatchStore:
     return replace(store, index=index, txm_range=txm, sem_range=sem)
 
 
+def counts(store: PatchStore) -> list[int]:
+    """1, 2, 3, 5, as many as it has training pairs for, and all of these."""
+    pairs = store.of_split("train")["pair"].nunique()
+    return [*(count for count in (1, 2, 3, 5) if count < pairs), pairs]
+
+
 def _another(store: PatchStore, row: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
     """A patch of the same pair, in another place on the grid of the factor."""
     shape = store.pairs[row["pair"]].sem.shape
@@ -112,7 +118,7 @@ def measure(arguments: argparse.Namespace) -> pd.DataFrame:
     rows = pd.read_csv(file).to_dict("records") if file.exists() else []
     done = {tuple(row[key] for key in KEY) for row in rows}
     whole = read_patch_store(arguments.patches).in_memory()
-    for count in arguments.pairs:
+    for count in arguments.pairs or counts(whole):
         for seed in arguments.seeds:
             patches = arguments.output / f"patches_{count}_{seed}"
             for way in WAYS:
@@ -149,7 +155,7 @@ def main() -> None:
     parser.add_argument("--patches", type=Path, required=True, help="patch store of the pairs")
     parser.add_argument("--model", type=Path, required=True, help="folder of the model that was trained on phantoms")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--pairs", type=int, nargs="+", default=[1, 2, 3, 5, 7])
+    parser.add_argument("--pairs", type=int, nargs="+", help="how many; default: 1, 2, 3, 5, all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", default="auto")
     print(table(measure(parser.parse_args())))

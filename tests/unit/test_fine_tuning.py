@@ -30,6 +30,7 @@ def test_fewer_pairs_have_as_many_patches_within_them_and_ranges_of_their_own(tm
     pd.testing.assert_frame_equal(
         fewer.of_split("test")[["pair", "y", "x"]], store.of_split("test")[["pair", "y", "x"]]
     )
+    assert fine_tuning.counts(store) == [1, 2]
     with pytest.raises(SystemExit, match="3 are asked for, but the store has 2"):
         fine_tuning.fewer_pairs(store, 3, seed=0)
 

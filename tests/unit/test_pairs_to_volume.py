@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pairs_to_volume
+import pandas as pd
 import pytest
 
 
