@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
 
-.PHONY: help coverage env demo demo-into reproduce lint test test-unit test-workflow test-browser test-second test-slurm test-faults soak benchmark audit lock docs settings
+.PHONY: help coverage env demo demo-into reproduce lint test test-unit test-workflow test-browser test-containers test-second test-slurm test-faults soak benchmark audit lock docs settings
 
 help:
 	@echo "make env    set up .venv from requirements.lock"
@@ -15,6 +15,7 @@ help:
 	@echo "make test   lint, types, unit tests and the workflow's tests"
 	@echo "make test-browser   the report in a headless Chromium; as root on Debian it installs what it needs"
 	@echo "make test-second   compare metrics with PoreSpy and torchmetrics, which it installs (1 GB)"
+	@echo "make test-containers   build the Apptainer image and run the workflow in it: as root on Debian, minutes and 3 GB"
 	@echo "make test-slurm   the pipeline on a SLURM cluster of three nodes, set up on this machine: as root, with apt-get"
 	@echo "make test-faults   kill -9, full disks, missing permissions, damaged files: all cases; make test runs a few of them"
 	@echo "make soak   train, predict and measure in one process for MINUTES=60: do memory, files, threads and disk stay flat?"
@@ -69,7 +70,7 @@ lint: $(STAMP)
 	mypy
 	snakemake --lint
 
-TEST := pytest --ignore=tests/browser --ignore=tests/slurm
+TEST := pytest --ignore=tests/browser --ignore=tests/slurm --ignore=tests/containers
 # a file's tests in one process: else both wait for the run, or make the models, that these share
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 test: lint
@@ -124,6 +125,11 @@ test-scale: $(STAMP)
 test-browser: $(STAMP)
 	tests/browser/prepare $(VENV)
 	pytest -n 0 tests/browser
+
+# what it made stays in build/containers, and is used again
+test-containers: $(STAMP)
+	tests/containers/prepare build/containers
+	TXM2SEM_TEST_CONTAINERS=build/containers pytest -n 0 tests/containers
 
 # every fault: kills during the whole pipeline, full disks, missing permissions, damaged files, a continuous reader
 test-faults: $(STAMP)

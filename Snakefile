@@ -11,6 +11,13 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+
+
+if CONFIG.container:
+
+    container: CONFIG.container
+
+
 include: "workflow/rules/raw.smk"
 include: "workflow/rules/code.smk"
 include: "workflow/rules/drawing.smk"

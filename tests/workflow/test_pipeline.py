@@ -98,3 +98,9 @@ def test_training_reports_its_progress(finished: Workflow) -> None:
     log = (finished.folder / "results/logs/tiny/train_model/feedforward_seed0.log").read_text()
     assert "epoch 1 of 1" in log
     assert "PSNR" in log
+
+
+def test_jobs_in_a_container_need_one(finished: Workflow) -> None:
+    refused = finished.run("--dry-run", "--nolock", "--sdm", "apptainer")
+    assert refused.returncode != 0
+    assert "txm2sem: error: --sdm apptainer: container: names no image to run jobs in. Set it in" in refused.stdout

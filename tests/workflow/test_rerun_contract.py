@@ -148,6 +148,7 @@ KEYS: list[tuple[str, Any, set[str]]] = [
     ("device", "cpu", set()),
     ("tensorboard", True, set()),
     ("memory_gib", 0.5, set()),
+    ("container", "txm2sem.sif", REPORT),  # everything with --sdm apptainer, as Snakemake has it
     ("leave_out", ["srcnn_x2"], COMPARED),
     ("plugins", [str(ROOT / "tests/workflow/my_network.py")], jobs_of("train_model") | after_training(VARIANTS)),
     ("phantom.shape", [16, 128, 144], EVERYTHING),

@@ -9,7 +9,18 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from txm2sem_core.config.base import Name, NonNegative, PluginPath, ResultsPath, Seed, Settings, Text, UserPath, setting
+from txm2sem_core.config.base import (
+    Name,
+    NonNegative,
+    PluginPath,
+    ResultsPath,
+    Seed,
+    Settings,
+    Text,
+    UserPath,
+    WorkflowPath,
+    setting,
+)
 from txm2sem_core.config.checking import check_bounds, merge, shown, validated
 from txm2sem_core.config.families import STAND_IN, FamilyRules, check_family_name, declare_plugins, rules_of
 from txm2sem_core.config.fitting import check_networks, check_patches
@@ -68,6 +79,12 @@ class Config(Settings):
         reruns="tables, figures, report",
     )
     tensorboard: bool = setting(False, "write TensorBoard logs into the models' folders", reruns="nothing")
+    container: WorkflowPath = setting(
+        "",
+        "image that jobs run in with `--sdm apptainer` ([how](../docs/guides/containers.md#each-job-in-it)): a file or "
+        "an address that Apptainer knows",
+        reruns="the report; everything with `--sdm apptainer`",
+    )
     phantom: PhantomSettings = PhantomSettings()
     phantoms: dict[Name, dict[str, Any]] = setting(
         {},

@@ -7,6 +7,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from snakemake_interface_executor_plugins.settings import DeploymentMethod
+
 # the package beside this workflow is the one that runs, also where it is not installed (as with --sdm conda)
 # (of this file, as the Snakefile may be a module of another workflow)
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
@@ -47,6 +49,12 @@ with report_user_errors():
     if workflow.is_main_process:
         check_results(Path(CONFIG.results_dir), SAMPLES)
         before_planning(checked)
+
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method and not CONFIG.container:
+    sys.exit(
+        "txm2sem: error: --sdm apptainer: container: names no image to run jobs in. Set it in the configuration "
+        "(docs/guides/containers.md), or leave --sdm apptainer out."
+    )
 
 RESERVATIONS = Reservations(checked)
 
