@@ -1,4 +1,4 @@
-"""Several planes at once on a CPU, each by its share of PyTorch's threads."""
+"""Several planes at once, each by its share of PyTorch's threads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parallel_map(work: Callable[[Item], Made], items: Iterable[Item], at_once: i
         yield from map(work, items)
         return
     threads = torch.get_num_threads()
-    share = threads // at_once
+    share = max(1, threads // at_once)  # with a GPU there may be one thread
     with ThreadPoolExecutor(at_once, "predictor", torch.set_num_threads, (share,)) as pool:
         begun: deque[Future[Made]] = deque()
         try:

@@ -76,10 +76,11 @@ class PlaneNetwork:
         """How many threads may, and had better, predict planes of that size at once: two or one.
 
         Two where neither random numbers nor the network itself hold one back, and where a plane, or a tile, takes so
-        little memory that two need no more than one may.
+        little memory that two need no more than one may. A GPU computes one after the other; but it need not wait
+        while the processor makes grey levels of the plane before.
         """
         free = self.mode == "evaluation" and path_of(self.network) is not None and not self.settings.compute.compile
-        if self.compute.device.type != "cpu" or not free or torch.get_num_threads() % 2:
+        if not free or (self.compute.device.type == "cpu" and torch.get_num_threads() % 2):
             return 1
         if not self._tiled(height, width):
             return 2 if 2 * self._bytes(height * width) <= self.budget else 1

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ class Remembering(UNet):
         return super().forward(self.last)
 
 
-def test_one_at_a_time_where_two_would_disturb_each_other(tmp_path: Path) -> None:
+def test_one_at_a_time_where_two_would_disturb_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_model(tmp_path / "model", name="unet_32", dropout=True)
     model = load_model(tmp_path / "model")
 
@@ -121,6 +122,12 @@ def test_one_at_a_time_where_two_would_disturb_each_other(tmp_path: Path) -> Non
     assert at_once(shape=(20_000, 20_000)) == 1  # two would need more memory than a plane may take
     torch.set_num_threads(3)
     assert at_once() == 1
+    torch.set_num_threads(2)
+    torch.set_num_threads(1)
+    elsewhere = Predictor(model, PredictSettings(), "cpu").planes
+    monkeypatch.setattr(elsewhere, "compute", SimpleNamespace(device=torch.device("meta")))  # as a GPU: by itself
+    assert elsewhere.planes_at_once(64, 64) == 2
+    assert list(parallel_map(lambda n: n, range(3), 2)) == [0, 1, 2]
     torch.set_num_threads(2)
     model.generator.__class__ = Remembering
     assert at_once() == 1
