@@ -1,4 +1,4 @@
-"""Copies to a device that wait for nothing."""
+"""Copies to a device, and from it, that wait for nothing."""
 
 from __future__ import annotations
 
@@ -15,3 +15,22 @@ def sent(values: Tensor, device: torch.device, layout: torch.memory_format = tor
     if device.type == "cuda" and values.device.type == "cpu":
         return values.pin_memory().to(device, non_blocking=True, memory_format=layout)
     return values.to(device, memory_format=layout)
+
+
+class Received:
+    """Numbers of a device that are copied to the processor's memory while the device goes on with what it was given."""
+
+    def __init__(self, values: Tensor) -> None:
+        self._values, self._copied = values.detach(), None
+        if values.device.type == "cuda":
+            there = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+            self._values = there.copy_(self._values, non_blocking=True)
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._copied.record()
+
+    def numbers(self) -> list[float]:
+        """Wait for the copy alone, not for what the device was given after it."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        found: list[float] = self._values.tolist()
+        return found

@@ -114,10 +114,9 @@ class Checkpoint:
                     f"{progress_text(reached)}: the weights {key} are not finite any more. {self.remedy()}"
                 )
 
-    def save_if_due(self, reached: Progress) -> None:
-        """Write the state if the last one is some minutes old."""
-        if time.monotonic() - self._saved_at >= self._seconds:
-            self.save(reached)
+    def is_due(self) -> bool:
+        """Whether the last one is some minutes old."""
+        return time.monotonic() - self._saved_at >= self._seconds
 
     def remedy(self) -> str:
         """What to do about a training that failed, and what is left of it."""

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from txm2sem_core.acceleration.transfer import Received
 from txm2sem_core.errors import ConfigError, TrainingError
 from txm2sem_core.families import Batch, BatchSource, Family, Learner
 from txm2sem_core.families.scores import pore_threshold
@@ -171,20 +172,24 @@ class Trainer:
         """What is left of one pass over the training patches; the mean of each loss term over the steps that had it."""
         reached, learner, checkpoint = self.reached, self.learner, self._checkpoint
         learner.generator.train()
+        losses = LossCheck(self.settings.loss_limit, checkpoint)
         for batch, update_generator in self._batches():
             terms = learner.step(batch, update_generator)
-            _check_losses(terms, self.settings.loss_limit, reached, checkpoint)
+            losses.add(terms, reached)
             for key, value in terms.items():
                 reached.sums[key] = reached.sums.get(key, torch.zeros((), device=learner.device)) + value
                 reached.counts[key] = reached.counts.get(key, 0) + 1
             reached.step += 1
-            if asked_to_end.is_set():
+            ends = asked_to_end.is_set()
+            if ends or checkpoint.is_due():
+                losses.finish()
                 checkpoint.save(reached)
+            if ends:
                 raise TrainingError(
                     f"{progress_text(reached)}: asked to end (SIGTERM). The state is saved in {checkpoint.path}; the "
                     "same command goes on from there."
                 )
-            checkpoint.save_if_due(reached)
+        losses.finish()
         checkpoint.check_weights(reached)
         return {key: float(total) / reached.counts[key] for key, total in reached.sums.items()}
 
@@ -205,16 +210,38 @@ class Trainer:
             yield batch, self.learner.discriminator is None or number % settings.critic_steps == 0
 
 
-def _check_losses(terms: dict[str, torch.Tensor], limit: float, reached: Progress, checkpoint: Checkpoint) -> None:
-    values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))  # a GPU is waited for once
-    if all(abs(value) <= limit for value in values.values()):  # false for what is not a number, too
-        return
-    finite = all(math.isfinite(value) for value in values.values())
-    fault = f"exceeds train.loss_limit = {limit:g}" if finite else "is not finite"
-    listed = ", ".join(f"{name.removeprefix('loss_')} {value:.6g}" for name, value in values.items())
-    raise TrainingError(
-        f"epoch {reached.epoch + 1}, step {reached.step + 1}: a loss {fault} ({listed}). {checkpoint.remedy()}"
-    )
+class LossCheck:
+    """Looks at the losses of a step when the next one has begun: a GPU has its work by then, and waits for nothing."""
+
+    def __init__(self, limit: float, checkpoint: Checkpoint) -> None:
+        self._limit, self._checkpoint = limit, checkpoint
+        self._waiting: tuple[str, list[str], Received] | None = None
+
+    def add(self, terms: dict[str, torch.Tensor], reached: Progress) -> None:
+        """Take the losses of a step, and look at those of the one before.
+
+        Raises:
+            TrainingError: one of those is not finite or too large.
+        """
+        before, step = self._waiting, f"epoch {reached.epoch + 1}, step {reached.step + 1}"
+        self._waiting = step, list(terms), Received(torch.stack(list(terms.values())))
+        if before is not None:
+            self._look(*before)
+
+    def finish(self) -> None:
+        """Look at what was not looked at yet, as before a state is saved; TrainingError as above."""
+        before, self._waiting = self._waiting, None
+        if before is not None:
+            self._look(*before)
+
+    def _look(self, step: str, names: list[str], received: Received) -> None:
+        values = dict(zip(names, received.numbers(), strict=True))
+        if all(abs(value) <= self._limit for value in values.values()):  # false for what is not a number, too
+            return
+        finite = all(math.isfinite(value) for value in values.values())
+        fault = f"exceeds train.loss_limit = {self._limit:g}" if finite else "is not finite"
+        listed = ", ".join(f"{name.removeprefix('loss_')} {value:.6g}" for name, value in values.items())
+        raise TrainingError(f"{step}: a loss {fault} ({listed}). {self._checkpoint.remedy()}")
 
 
 def _tensorboard_writer(output: Path) -> Any:

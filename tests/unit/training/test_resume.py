@@ -226,6 +226,16 @@ def test_a_bad_loss_stops_with_the_step_the_terms_and_what_is_left(
     assert message.endswith(f"Last good checkpoint: after epoch 1: {state}")
 
 
+def test_a_state_that_is_saved_after_each_step_is_never_of_a_bad_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses are looked at when the next step has begun, and before a state is saved."""
+    monkeypatch.setenv(SAVE_SECONDS_VARIABLE, "0")
+    message = failing(tmp_path, monkeypatch, float("nan"), VARIANTS["feedforward"])
+    assert message.startswith("epoch 2, step 2: a loss is not finite")
+    assert "Last good checkpoint: after epoch 2, step 1:" in message
+
+
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The losses of a step are of the weights before it: the last step of an epoch may ruin them unseen."""
     prepare(tmp_path)
