@@ -17,6 +17,7 @@ with_benchmarks()
 import shale_images  # noqa: E402
 
 from txm2sem_core import io  # noqa: E402
+from txm2sem_core.acceleration.transfer import Received  # noqa: E402
 from txm2sem_core.config import load_config  # noqa: E402
 from txm2sem_core.families import learner_of  # noqa: E402
 from txm2sem_core.families.learner import Learner  # noqa: E402
@@ -151,15 +152,15 @@ def measured(
         row |= {"held_mb": torch.cuda.max_memory_reserved() / 1e6, "used_mb": torch.cuda.max_memory_allocated() / 1e6}
     if counted.get(batch_size):
         row["tflops"] = counted[batch_size] * steps / seconds / 1e12
-    # the same without the check after every step: what asking for it one step late could give
+    # as a training looks at losses: when the next step has begun
     finish()
     begun, late = time.perf_counter(), max(2, min(steps, 30))
     previous = None
     for _ in range(late):
         terms = learner.step(next(batches))
         if previous is not None:
-            previous.tolist()
-        previous = torch.stack(list(terms.values()))
+            previous.numbers()
+        previous = Received(torch.stack(list(terms.values())))
     finish()
     row["ms_a_step_checked_late"] = 1e3 * (time.perf_counter() - begun) / late
     row["_learner"], row["_batches"] = learner, batches
