@@ -43,5 +43,5 @@ def look(frame: FrameType, event: str, _: object) -> None:
 
 ENTRY = entry()
 if ENTRY is not None:
-    threading.setprofile(look)
-    sys.setprofile(look)
+    threading.settrace(look)
+    sys.settrace(look)  # which, unlike a profile, hears of nothing but calls of Python
