@@ -238,9 +238,8 @@ FIGURES = (
             "rock": Caption(
                 "Rock",
                 "Metrics of the rock by variant: mean over its volumes (seeds and samples), small points the volumes; "
-                "thick the 90 % interval of this volume, thin that of the rock that it is a piece of, both of two "
-                "seeds "
-                "at least. The line is the true volume, the band its rock, by its finite size alone.",
+                "thick the 90 % interval of another training, thin that of the rock that the volume is a piece of, "
+                "both of two seeds at least. The line is the true volume, the band its rock, by its finite size alone.",
             )
         },
         sources=lambda here, values: Sources(

@@ -248,24 +248,19 @@ TABLES = (
     Table(
         "rock_intervals",
         "of each variant and metric of the rock over n volumes (seeds, and samples where it draws them), each "
-        "measured by "
-        "itself: mean, std, 90 % interval of the volume (`low`, `high`) and of the rock that it is a piece of "
-        "(`rock_low`, "
-        "`rock_high`), the standard deviations that they are made of (`trainings`, `samples`, `finite_size`), least "
-        "and "
-        "greatest; `without_path` of them have no path through their pores, and count with conductance 0; the truth "
-        "where "
-        "it is known, and whether the interval of the volume holds it",
+        "measured by itself: mean, std, 90 % interval of what another training would find in the volume (`low`, "
+        "`high`) and of the rock that the volume is a piece of (`rock_low`, `rock_high`), the standard deviations that "
+        "they are made of (`trainings`, `samples`, `finite_size`), least and greatest; `without_path` of them have no "
+        "path through their pores, and count with conductance 0; the truth where it is known, and whether the first "
+        "interval holds it",
         title="The rock as intervals",
         note="Means over the volumes of a variant, one for each seed and sample: a mean of volumes is smooth, and is "
-        "no "
-        "rock. This volume: 90 % interval of what one more training would find in it. This rock: of the rock that the "
-        "volume is a piece of, as if it were alike everywhere. Each interval needs two seeds at least; the truth has "
-        "no "
-        "trainings. Trainings, samples, size: the standard deviations that they are made of; the greatest dominates. "
-        "No interval knows what no training saw. Tortuosity and formation factor are of the mean conductance, to "
-        "which a "
-        "volume without a path through its pores adds 0.",
+        "no rock. Another training: 90 % interval of what one more training would find in this volume; the errors that "
+        "all trainings share are not in it, so that it held the truth of phantoms in a third of the cases. This rock: "
+        "of the rock that the volume is a piece of, as if it were alike everywhere. Each interval needs two seeds at "
+        "least; the truth has no trainings. Trainings, samples, size: the standard deviations that they are made of; "
+        "the greatest dominates. No interval knows what no training saw. Tortuosity and formation factor are of the "
+        "mean conductance, to which a volume without a path through its pores adds 0.",
         columns=(
             "n",
             "mean",
@@ -282,7 +277,7 @@ TABLES = (
         label=("metric", "variant"),
         headings={
             "n": "Volumes",
-            "low": "This volume, from",
+            "low": "Another training, from",
             "high": "to",
             "rock_low": "This rock, from",
             "rock_high": "to",
@@ -290,7 +285,7 @@ TABLES = (
             "samples": "Samples",
             "finite_size": "Size",
             "truth": "Truth",
-            "holds": "Volume's holds it",
+            "holds": "Training's holds it",
             "label": "Metric, variant",
         },
         rows=_of_several,

@@ -39,7 +39,7 @@ class Measured:
     Attributes:
         mean: over its volumes.
         values: of each of them.
-        volume: interval of this volume; NaN where it is not known.
+        volume: interval of another training; NaN where it is not known.
         rock: interval of the rock that it is a piece of.
     """
 

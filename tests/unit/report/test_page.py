@@ -440,11 +440,12 @@ def test_the_rock_comes_before_the_verdict(report: ReportData, tmp_path: Path) -
     text = re.sub(r"\s+", " ", page.text)
     parts = [
         "The rock",
-        "This volume, 90 % This rock, 90 %",
+        "Another training, 90 % This rock, 90 %",
         "14.0 13.5 to 14.6 12 to 16 %",
         "Do the X-rays agree?",
         "differs by 1.5",
         "speaks for",
+        "held the truth in a third of the cases",
     ]
     parts += ["Permeability was not solved.", "Bar: 2 µm.", "Which variant is best", "beat the best baseline"]
     places = [text.index(part, text.index("phantom")) for part in parts]
