@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,15 +52,25 @@ def test_it_reads_no_more_slices_than_it_shows() -> None:
     assert (array.shape, array.ndim, array.size) == (SHAPE, 3, VOXELS.size)
 
 
+def write_pairs(folder: Path, numbers: list[int], **more: str) -> None:
+    """Pairs of these slices: the first covers all of it, the others a part."""
+    rows = []
+    for place, z in enumerate(numbers):
+        y0, y1, x0, x1 = (0, 30, 0, 40) if place == 0 else (2, 28, 1, 40)
+        files = {kind: f"pairs/{place:03d}_{kind}.tif" for kind in ("txm", "sem")}
+        for file in files.values():
+            io.write_tiff(folder / file, VOXELS[z][y0:y1, x0:x1])
+        rows.append({"pair": f"{place:03d}", "z": z, "y0": y0, "y1": y1, "x0": x0, "x1": x1, **files, **more})
+    io.write_csv(folder / "index.csv", pd.DataFrame(rows))
+
+
 def results(root: Path) -> Path:
     """As a run leaves them, of one sample."""
     sample = root / "results/rock"
     for z, plane in enumerate(VOXELS):
         io.write_tiff(sample / f"raw/txm_volume/txm_{z:03d}.tif", plane, SIZE_NM)
     io.write_volume_tiff(sample / "raw/truth/sem.tif", iter(VOXELS), SIZE_NM)
-    for number, shape in enumerate([(30, 40), (28, 40)]):
-        for kind in ("txm", "sem"):
-            io.write_tiff(sample / f"registered/pairs/{number:03d}_{kind}.tif", VOXELS[0][: shape[0], : shape[1]])
+    write_pairs(sample / "registered", [1, 4])
     (root / "results/.txm2sem-results").touch()
     large = np.random.default_rng(0).integers(1, 255, (5, 300, 280)).astype(np.uint8)
     volumes = sample / "volumes/feedforward"
@@ -97,10 +109,34 @@ def test_the_layers_of_a_sample(tmp_path: Path, place: str) -> None:
     np.testing.assert_array_equal(spread[0][2], data[0][2] // 9)
     np.testing.assert_array_equal(by_name["TXM"][0][4], VOXELS[4])
     pairs, arguments = by_name["pairs: FIB-SEM"]
-    assert pairs.shape == (2, 30, 40)
+    np.testing.assert_array_equal(pairs[0], VOXELS[1])
+    np.testing.assert_array_equal(pairs[1][2:28, 1:], VOXELS[4][2:28, 1:])
     assert not pairs[1][28:].any()
-    assert "scale" not in arguments
+    assert not pairs[1][:, 0].any()
+    assert (arguments["scale"], arguments["translate"]) == ((3 * 40.0, 20.0, 10.0), (40.0, 0.0, 0.0))
     assert all(low < high for low, high in (arguments["contrast_limits"] for _, arguments, _ in layers))
+
+
+@pytest.mark.parametrize(("numbers", "more"), [([1, 2, 5], {}), ([4, 1], {}), ([1, 3], {"plane": "1 0 0"})])
+def test_pairs_that_lie_on_no_even_slices_come_in_order(tmp_path: Path, numbers: list[int], more: Any) -> None:
+    made = results(tmp_path)
+    shutil.rmtree(made / "rock/registered")
+    write_pairs(made / "rock/registered", numbers, **more)
+    (_, arguments, _) = read_layers(str(made))[-1]
+    assert (arguments["scale"], arguments["translate"]) == (SIZE_NM, (0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize(("family", "shown"), [("flow", "flow seed0"), ("pix2pix", "better seed0")])
+def test_the_prediction_that_speaks_for_the_rock_is_shown(tmp_path: Path, family: str, shown: str) -> None:
+    made = results(tmp_path)
+    for variant in ("better", "finer", "flow"):
+        volume = made / f"rock/volumes/{variant}/seed0/sem.ome.zarr"
+        io.write_ome_zarr(volume, iter(VOXELS), SHAPE, VOXELS.dtype, SIZE_NM, {"txm2sem": {}})
+    rows = [("bicubic_x2", "baseline", "baseline", 1), ("finer", "learned", "srgan", 2)]
+    rows += [("better", "learned", "feedforward", 1), ("flow", "learned", family, 1)]
+    io.write_csv(made / "rock/metrics/summary.csv", pd.DataFrame(rows, columns=["variant", "kind", "family", "factor"]))
+    visible = [arguments["name"] for _, arguments, _ in read_layers(str(made)) if arguments["visible"]]
+    assert visible == ["TXM", f"prediction: {shown}"]
 
 
 def test_other_folders_are_left_to_other_readers(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from txm2sem_core import io
+from txm2sem_core.config.families import FamilyRules, rules_of
 from txm2sem_core.errors import InputError
 from txm2sem_core.io import Volume
 from txm2sem_core.io.coarse import coarser_levels
@@ -33,7 +35,8 @@ def get_reader(path: str | list[str]) -> Reader | None:
 def read_layers(path: str) -> list[Layer]:
     """The layers of the first sample in a folder of results, or of the sample whose folder it is.
 
-    Of several samples the others' names are said. Hidden at first are all layers but the TXM and the first prediction.
+    Of several samples the others' names are said. Hidden at first are all layers but the TXM and the prediction of the
+    variant that speaks for the rock in the report.
 
     Raises:
         InputError: there is nothing to show in it.
@@ -45,10 +48,24 @@ def read_layers(path: str) -> list[Layer]:
     layers = [*_volumes(first), *_pairs(first)]
     if not layers:
         raise InputError(f"{first}: there is no volume and no registered pair in it yet. Run the workflow first.")
-    shown = [layers[0][1]["name"], *[one[1]["name"] for one in layers if one[1]["name"].startswith("prediction")][:1]]
+    predictions = [one[1]["name"] for one in layers if one[1]["name"].startswith("prediction")]
+    spoken = [name for name in predictions if name.startswith(f"prediction: {_speaking(first)} ")]
+    shown = [layers[0][1]["name"], *(spoken or predictions)[:1]]
     for _, arguments, _ in layers:
         arguments["visible"] = arguments["name"] in shown
     return layers
+
+
+def _speaking(sample: Path) -> str:
+    """The best variant that draws samples, or else that learned; empty where no table says it."""
+    table = sample / "metrics/summary.csv"
+    if not table.is_file():
+        return ""
+    rows = io.read_csv(table)  # the highest PSNR first
+    rows = rows[(rows["kind"] == "learned") & (rows["factor"] == 1)]
+    draws = [(rules_of(family) or FamilyRules()).samples for family in rows["family"]]
+    found = [*rows["variant"][draws], *rows["variant"]]
+    return found[0] if found else ""
 
 
 def _volumes(sample: Path) -> Iterator[Layer]:
@@ -94,13 +111,36 @@ def _layer(name: str, levels: list[Volume], **more: Any) -> Layer:
 
 
 def _pairs(sample: Path) -> Iterator[Layer]:
-    """Registered pairs as two stacks, slice n of the one on slice n of the other; smaller ones are filled with 0."""
-    folder = sample / "registered/pairs"
+    """Registered pairs as two stacks: on their places in the volume where these are evenly spaced, else in order.
+
+    What a pair does not cover of the field of all is 0.
+    """
+    folder = sample / "registered"
+    if not (folder / "index.csv").is_file():
+        return
+    index = io.read_csv(folder / "index.csv")
+    txm = measured_txm(sample)
+    sizes = None if txm is None else txm.voxel_size_nm
+    first, step = _spacing(index)
+    shape = len(index), int(index["y1"].max()), int(index["x1"].max())
     for kind, name in (("txm", "pairs: TXM"), ("sem", "pairs: FIB-SEM")):
-        images = [io.read_image(path) for path in sorted(folder.glob(f"*_{kind}.tif"))]
-        if images:
-            height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
-            stack = np.zeros((len(images), height, width), images[0].dtype)
-            for place, image in zip(stack, images, strict=True):
-                place[: image.shape[0], : image.shape[1]] = image
-            yield _layer(name, [Volume.of_array(stack)])
+        images = [io.read_image(folder / file) for file in index[kind]]
+        stack = np.zeros(shape, images[0].dtype)
+        for place, image, pair in zip(stack, images, index.itertuples(), strict=True):
+            place[pair.y0 : pair.y1, pair.x0 : pair.x1] = image
+        data, arguments, what = _layer(name, [Volume.of_array(stack, sizes)])
+        if "scale" in arguments:
+            height, *sides = arguments["scale"]
+            arguments |= {"scale": (step * height, *sides), "translate": (first * height, 0.0, 0.0)}
+        yield data, arguments, what
+
+
+def _spacing(index: pd.DataFrame) -> tuple[int, int]:
+    """The slice of the first pair, and how many slices apart they lie; 0 and 1 where they are not evenly spaced.
+
+    So it is too where planes were sought in the volume, which need not lie along slices.
+    """
+    steps = set(index["z"].diff().dropna())
+    if "plane" in index or index["z"].isna().any() or len(steps) > 1 or min(steps, default=1) < 1:
+        return 0, 1
+    return int(index["z"].iloc[0]), int(min(steps, default=1))
