@@ -142,7 +142,8 @@ class RegisterSettings(Settings):
     )
     min_similarity: NonNegative = setting(
         0.02,
-        "by how much the normalised mutual information must exceed that of the slices displaced against each other",
+        "by how much the normalised mutual information must exceed that of the slices displaced against each other; of "
+        "slices that share fewer than 80 x 80 pixels more is asked",
     )
     max_disagreement_px: Positive = setting(
         2.0, "greatest corner distance between the whole slice's transform and that of its better half alone"

@@ -41,6 +41,7 @@ from txm2sem_core.registration.search import (
 from txm2sem_core.registration.similarity import Filtered, chance_similarity, correlation, prefilter, similarity
 
 SMALLEST_SIDE_PX = 32  # of a slice, and of what two slices share
+ENOUGH_PX = 80**2  # pixels that slices share, from which on `min_similarity` alone is asked
 NEAR_ROTATION_DEG = 15.0
 NEAR_SHIFT_FRACTION = 0.35
 NEAR_OVERLAP = 0.5
@@ -284,6 +285,8 @@ def judge(
     shift_fraction = float(np.hypot(found.shift_x_px, found.shift_y_px)) / min(fixed_shape)
     anywhere = settings.max_shift_fraction == 1
     above_chance = found.similarity_after - found.similarity_chance
+    shared_px = found.overlap * found.fixed_measured * fixed_shape[0] * fixed_shape[1]
+    needed = least_above_chance(settings.min_similarity, shared_px)
     at_most = [
         ("rotation", abs(found.rotation_deg), settings.max_rotation_deg, "max_rotation_deg"),
         *_scale_bound(found.scale, settings, stated_scale),
@@ -302,9 +305,23 @@ def judge(
     reasons += [
         f"{what} {value:.3g} < register.{key} {bound:g}" for what, value, bound, key in at_least if not value >= bound
     ]
+    if settings.min_similarity <= above_chance < needed:
+        reasons.append(
+            f"similarity above chance {above_chance:.3g} < {needed:.3g}, which register.min_similarity "
+            f"{settings.min_similarity:g} asks of slices that share {shared_px:,.0f} pixels only"
+        )
     return (
         reasons if settings.mirrored or not found.mirrored else ["mirrored, and register.mirrored is false", *reasons]
     )
+
+
+def least_above_chance(min_similarity: float, shared_px: float) -> float:
+    """By how much the similarity must exceed chance, where slices share so many pixels of the fixed one.
+
+    Chance grows as pixels get fewer, about with the root of their number, and a search over all poses finds the best of
+    many: `min_similarity` is that of `ENOUGH_PX`, and more is asked of fewer.
+    """
+    return min_similarity * float(np.sqrt(max(1.0, ENOUGH_PX / max(shared_px, 1.0))))
 
 
 def _scale_bound(found: float, settings: RegisterSettings, stated_scale: float) -> list[tuple[str, float, float, str]]:

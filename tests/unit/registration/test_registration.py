@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,23 @@ def test_unrelated_slices_are_refused_with_value_bound_and_key() -> None:
     reasons = judge(estimate_transform(Slice(fixed), Slice(moving), chosen), chosen, fixed.shape)
     assert any("register.min_similarity 0.02" in reason for reason in reasons)
     assert any("register.max_disagreement_px 2" in reason for reason in reasons)
+
+
+def test_more_is_asked_of_slices_that_share_few_pixels() -> None:
+    """Chance grows with fewer pixels: unrelated pieces of 45 x 50 pixels were 0.028 above it."""
+    fixed, moving = pair_of(rock(0), truth_of("rigid"))
+    chosen = RegisterSettings(transform="rigid")
+    found = estimate_transform(Slice(fixed), Slice(moving), chosen)
+    found = replace(found, similarity_after=found.similarity_chance + 0.028, fixed_measured=1.0)
+    few = replace(found, overlap=45 * 50 / fixed.size)
+    bounded = chosen.model_copy(update={"min_overlap": 0.01})
+    (reason,) = judge(few, bounded, fixed.shape)
+    assert reason == (
+        "similarity above chance 0.028 < 0.0337, which register.min_similarity 0.02 asks of slices that share 2,250 "
+        "pixels only"
+    )
+    assert judge(replace(few, similarity_after=few.similarity_chance + 0.034), bounded, fixed.shape) == []
+    assert judge(replace(found, overlap=80 * 80 / fixed.size), bounded, fixed.shape) == []
 
 
 def test_results_outside_the_bounds_are_refused() -> None:
