@@ -153,14 +153,14 @@ def intervals_text(intervals: dict[str, Any]) -> list[str]:
             lines.append((key, *(cell or "not known" for cell in cells)))
     if not lines:
         return []
-    rows = [("", "this volume", "this rock", "samples differ by"), *lines]
+    rows = [("", "another training", "this rock", "samples differ by"), *lines]
     if all(line[-1] == "not known" for line in lines):
         rows = [row[:-1] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [
         "",
-        "90 % intervals, of one more training and, of the rock, with the finite size of the volume; the standard",
+        "90 % intervals, of another training and, of the rock, with the finite size of the volume; the standard",
         "deviation of samples of one training, where several are given:",
         *padded,
     ]

@@ -130,7 +130,7 @@ def _handles(panels: Sequence[RockPanel]) -> list[Line2D | Patch]:
     if any(len(own.values) > 1 for own in shown):
         found.append(Line2D([], [], color=MUTED, marker=".", markersize=2.5, linestyle="", label="one volume"))
     if any(math.isfinite(own.volume[0]) for own in shown):
-        found.append(Line2D([], [], color=colour, linewidth=2.4, label="this volume, 90 %"))
+        found.append(Line2D([], [], color=colour, linewidth=2.4, label="another training, 90 %"))
     if any(math.isfinite(own.rock[0]) for own in shown):
         found.append(Line2D([], [], color=colour, linewidth=0.8, label="this rock, 90 %"))
     if truths:

@@ -222,7 +222,7 @@ def test_other_trainings_give_intervals_and_the_truth_that_of_its_rock(tmp_path:
     assert found["low"] < found["mean"] < found["high"]
     assert found["rock_high"] >= found["high"]
     assert io.read_json(tmp_path / "m.json")["intervals"]["porosity"] == found
-    assert "this volume" in readable(result)
+    assert "another training" in readable(result)
 
 
 def test_samples_of_one_training_count_as_one(tmp_path: Path) -> None:

@@ -318,7 +318,7 @@ def test_the_rock_of_variants_with_and_without_intervals() -> None:
     assert not second.patches
     assert [label.get_text() for label in first.get_yticklabels()] == ["flow", "$net$", "a"]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["mean", "one volume", "this volume, 90 %", "this rock, 90 %", "truth", "its rock, 90 %"]
+    assert legend == ["mean", "one volume", "another training, 90 %", "this rock, 90 %", "truth", "its rock, 90 %"]
 
 
 @pytest.mark.parametrize("panels", [[], [RockPanel("Porosity", [])]])

@@ -109,7 +109,7 @@ class AnswerRow(TypedDict):
     title: str
     unit: str
     value: str
-    interval: str  # of this volume
+    interval: str  # of another training
     rock: str  # of the rock that it is a piece of
     truth: str
 
