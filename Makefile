@@ -15,7 +15,7 @@ help:
 	@echo "make test   lint, types, unit tests and the workflow's tests"
 	@echo "make test-browser   the report in a headless Chromium; as root on Debian it installs what it needs"
 	@echo "make test-second   compare metrics with PoreSpy and torchmetrics, which it installs (1 GB)"
-	@echo "make test-containers   build the Apptainer image and run the workflow in it: as root on Debian, minutes and 3 GB"
+	@echo "make test-containers   build the Apptainer image and run the workflow in it: as root on Debian, minutes and gigabytes"
 	@echo "make test-slurm   the pipeline on a SLURM cluster of three nodes, set up on this machine: as root, with apt-get"
 	@echo "make test-faults   kill -9, full disks, missing permissions, damaged files: all cases; make test runs a few of them"
 	@echo "make soak   train, predict and measure in one process for MINUTES=60: do memory, files, threads and disk stay flat?"
