@@ -3,6 +3,7 @@
     snakemake --configfile config/examples/shale.yaml --cores 2 --resources gpu=1 -- models
     python benchmarks/on_slices.py results/shale/shale
 
+The first command takes variants of your own, such as `flow: {family: flow}`, which that file does not have.
 Predicts the held-out slices of a sample with each of its models, each slice by itself, and compares them with the
 FIB-SEM slices as they were measured and denoised as the targets of `flow` are, since neither samples nor means have the
 microscope's noise. Thresholds are those of the denoised training slices.
