@@ -87,16 +87,24 @@ def _another(store: PatchStore, row: dict[str, Any], rng: np.random.Generator) -
     return {**row, "y": y, "x": x}
 
 
+def predicted_slices(predictor: Predictor, store: PatchStore, split: str) -> dict[str, np.ndarray]:
+    """The whole slices of a split, [Y, X], each predicted by itself, by the names of their pairs."""
+    found = {}
+    for number, name in enumerate(store.of_split(split)["pair"].unique()):
+        pair, context = store.pairs[name], predictor.context
+        txm = pair.txm[store.context - context : store.context + context + 1]
+        found[name] = predictor.predict(predictor.with_noise(Images(txm, pair.sem, pair.charged), (number, 0, 0)))
+    return found
+
+
 def scores(model: Path, store: PatchStore, device: str) -> dict[str, float]:
     """PSNR, SSIM and the mean error of the phases' shares, averaged over the test slices."""
     predictor = Predictor(load_model(model), PredictSettings(), device)
     names = store.of_split("train")["pair"].unique()
     thresholds = multi_otsu_thresholds(np.concatenate([store.pairs[name].sem.ravel() for name in names]), PHASES)
     found = []
-    for name in store.of_split("test")["pair"].unique():
-        pair, context = store.pairs[name], predictor.context
-        txm = pair.txm[store.context - context : store.context + context + 1]
-        made = predictor.predict(Images(txm, pair.sem, pair.charged))
+    for name, made in predicted_slices(predictor, store, "test").items():
+        pair = store.pairs[name]
         shares = [phase_fractions(segment(image, thresholds)[pair.mask > 0], PHASES) for image in (made, pair.sem)]
         given = made.astype(np.float64), pair.sem.astype(np.float64), store.data_range(), pair.mask > 0
         found.append((psnr(*given), ssim(*given), float(np.abs(shares[0] - shares[1]).mean())))

@@ -26,12 +26,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from fine_tuning import scores
+from fine_tuning import predicted_slices, scores
 
 from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import MeasureSettings, PredictSettings, TrainSettings, parse_settings
-from txm2sem_core.families import Images
 from txm2sem_core.inference import Predictor, predict_volume
 from txm2sem_core.measure.volumes import measure_volume
 from txm2sem_core.training import train_model
@@ -106,10 +105,7 @@ def scored(model: Path, sample: Path, folder: Path) -> dict[str, float]:
     if not truth.exists():
         store = io.read_patch_store(patches)
         predictor = Predictor(load_model(model), PredictSettings(), "cpu")
-        made = []
-        for pair in (store.pairs[name] for name in store.of_split("test")["pair"].unique()):
-            txm = pair.txm[store.context - predictor.context : store.context + predictor.context + 1]
-            made.append(predictor.predict(Images(txm, pair.sem, pair.charged)))
+        made = predicted_slices(predictor, store, "test").values()
         return {**scores(model, store, "cpu"), "grid_db": grid_db(made)}
     made = folder / "made"
     shutil.rmtree(made, ignore_errors=True)

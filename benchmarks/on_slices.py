@@ -6,7 +6,7 @@
 The first command takes variants of your own, such as `flow: {family: flow}`, which that file does not have.
 Predicts the held-out slices of a sample with each of its models, each slice by itself, and compares them with the
 FIB-SEM slices as they were measured and denoised as the targets of `flow` are, since neither samples nor means have the
-microscope's noise. Thresholds are those of the denoised training slices.
+microscope's noise. Thresholds are those of the denoised training slices. Pixels that a mask leaves out count too.
 
 - shares: mean absolute error of the phases' shares
 - chord: relative error of the mean chord of the darkest phase, mean of the two axes
@@ -20,22 +20,21 @@ Prints a row for each variant: means over its seeds and the test slices, and aga
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from fine_tuning import predicted_slices
 from numpy.typing import NDArray
-from tell_apart import FIRST_WEIGHTS, area_under_curve, labelled, patches_of, trained
+from tell_apart import area_of_judges
 
 from txm2sem_core import io
 from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings
-from txm2sem_core.families import Images
 from txm2sem_core.inference import Predictor
 from txm2sem_core.intensity.denoising import denoised
-from txm2sem_core.io import PatchStore
 from txm2sem_core.metrics import multi_otsu_thresholds, phase_fractions, segment
 from txm2sem_core.metrics.pores.chords import chord_lengths
 from txm2sem_core.metrics.pores.phases import two_point_probability
@@ -43,18 +42,6 @@ from txm2sem_core.metrics.pores.phases import two_point_probability
 Real = NDArray[np.float32]
 PHASES, STRENGTH, MAX_LAG_PX = 4, 0.8, 64
 SCORES = {"shares": "{:.3f}", "chord": "{:.0%}", "two-point": "{:.4f}", "AUC": "{:.2f}"}
-
-
-def predicted(store: PatchStore, model: Path, split: str) -> list[Real]:
-    """Whole slices of a split, each [Y, X]."""
-    predictor = Predictor(load_model(model), PredictSettings(), "cpu")
-    found = []
-    for number, name in enumerate(store.of_split(split)["pair"].unique()):
-        pair, context = store.pairs[name], predictor.context
-        txm = pair.txm[store.context - context : store.context + context + 1]
-        images = predictor.with_noise(Images(txm, pair.sem, pair.charged), (number, 0, 0))
-        found.append(predictor.predict(images).astype(np.float32))
-    return found
 
 
 def rock_errors(made: Real, real: Real, thresholds: tuple[float, ...]) -> dict[str, float]:
@@ -80,21 +67,11 @@ def _mean_chord(pore: NDArray[np.bool_], axis: int) -> float:
     return float(np.sum(shares * np.arange(len(shares))))
 
 
-def told_apart(made: dict[str, list[Real]], real: dict[str, list[Real]]) -> float:
-    """AUC of judges that learnt from validation slices, on test slices."""
-    found = []
-    for seed in FIRST_WEIGHTS:
-        network = trained(_patches(real["validation"], seed), _patches(made["validation"], seed + 100), seed)
-        images, label = labelled(_patches(real["test"], seed + 200), _patches(made["test"], seed + 300))
-        with torch.no_grad():
-            scores = torch.cat([network(part)[:, 0] for part in images.split(256)])
-        found.append(area_under_curve(scores.numpy(), label.numpy()))
-    return float(np.mean(found))
-
-
-def _patches(slices: Sequence[Real], seed: int) -> Real:
-    height, width = (min(image.shape[axis] for image in slices) for axis in (0, 1))
-    return patches_of(np.stack([image[:height, :width] for image in slices]), seed)
+def together(slices: Iterable[np.ndarray]) -> Real:
+    """[slices, Y, X], of the size that all have at least."""
+    images = list(slices)
+    height, width = (min(image.shape[axis] for image in images) for axis in (0, 1))
+    return np.stack([image[:height, :width] for image in images]).astype(np.float32)
 
 
 def measure(sample: Path) -> pd.DataFrame:
@@ -108,8 +85,9 @@ def measure(sample: Path) -> pd.DataFrame:
     thresholds = multi_otsu_thresholds(np.concatenate([image.ravel() for image in clean["train"]]), PHASES)
     rows = []
     for model in sorted(sample.glob("models/*/seed*/model.json")):
-        made = {split: predicted(store, model.parent, split) for split in ("validation", "test")}
-        auc = told_apart(made, clean)
+        predictor = Predictor(load_model(model.parent), PredictSettings(), "cpu")
+        made = {split: list(predicted_slices(predictor, store, split).values()) for split in ("validation", "test")}
+        auc = area_of_judges(*[(together(clean[split]), together(made[split])) for split in ("validation", "test")])
         for against, slices in (("denoised", clean["test"]), ("as measured", real["test"])):
             errors = [rock_errors(*pair, thresholds) for pair in zip(made["test"], slices, strict=True)]
             own = {"variant": model.parts[-3], "against": against, **pd.DataFrame(errors).mean()}

@@ -187,8 +187,8 @@ def coverage(results: Path) -> pd.DataFrame:
 
 
 def _holds(low: pd.Series, value: pd.Series, high: pd.Series) -> pd.Series:
-    """1 or 0; NaN where there is no value."""
-    return ((low <= value) & (value <= high)).astype(float).where(value.notna())
+    """1 or 0; NaN where there is no value or no interval."""
+    return ((low <= value) & (value <= high)).astype(float).where(value.notna() & low.notna() & high.notna())
 
 
 def coverage_table(found: pd.DataFrame) -> str:

@@ -80,12 +80,18 @@ def area_under_curve(scores: Real, label: Real) -> float:
 
 
 def told_apart(volume: Real, truth: Real, plane: str) -> float:
-    """The mean area under the curve of the judges."""
-    (made, real), found = (each.transpose(PLANES[plane]) for each in (volume, truth)), []
+    """The mean area under the curve of judges that learn from the first half, on the second."""
+    made, real = (each.transpose(PLANES[plane]) for each in (volume, truth))
     half = len(real) // 2
+    return area_of_judges((real[:half], made[:half]), (real[half:], made[half:]))
+
+
+def area_of_judges(learnt: tuple[Real, Real], unseen: tuple[Real, Real]) -> float:
+    """The mean area under the curve of judges that learn from real and predicted slices [N, Y, X], on other slices."""
+    found = []
     for seed in FIRST_WEIGHTS:
-        network = trained(patches_of(real[:half], seed), patches_of(made[:half], seed + 100), seed)
-        images, label = labelled(patches_of(real[half:], seed + 200), patches_of(made[half:], seed + 300))
+        network = trained(patches_of(learnt[0], seed), patches_of(learnt[1], seed + 100), seed)
+        images, label = labelled(patches_of(unseen[0], seed + 200), patches_of(unseen[1], seed + 300))
         with torch.no_grad():
             scores = torch.cat([network(part)[:, 0] for part in images.split(256)])
         found.append(area_under_curve(scores.numpy(), label.numpy()))

@@ -18,7 +18,7 @@ from txm2sem_core.training import train_model
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tell_apart, "STEPS", 40)
     monkeypatch.setattr(tell_apart, "PATCHES", 256)
-    monkeypatch.setattr(on_slices, "FIRST_WEIGHTS", (0,))
+    monkeypatch.setattr(tell_apart, "FIRST_WEIGHTS", (0,))
 
 
 def pores(width: int) -> np.ndarray:
@@ -39,10 +39,9 @@ def test_errors_are_those_that_are_counted_by_hand() -> None:
 
 def test_what_is_the_same_is_told_apart_by_guessing() -> None:
     rng = np.random.default_rng(0)
-    slices = {split: [rng.normal(128, 40, (64, 64)).astype(np.float32)] for split in ("validation", "test")}
-    assert on_slices.told_apart(slices, slices) == pytest.approx(0.5, abs=0.1)
-    darker = {split: [image - 60 for image in images] for split, images in slices.items()}
-    assert on_slices.told_apart(darker, slices) > 0.95
+    slices = [on_slices.together([rng.normal(128, 40, (64, 64))]) for _ in ("validation", "test")]
+    assert tell_apart.area_of_judges(*[(one, one) for one in slices]) == pytest.approx(0.5, abs=0.1)
+    assert tell_apart.area_of_judges(*[(one, one - 60) for one in slices]) > 0.95
 
 
 def test_each_model_of_a_sample_has_its_rows(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from txm2sem_core.io import Volume
 from txm2sem_core.io.coarse import coarser_levels
 from txm2sem_core.measure.consistency import MAP_PX
 from txm2sem_core.napari_plugin.arrays import VolumeArray
+from txm2sem_core.report.answer import best_of
 from txm2sem_core.samples.results import measured_txm, sample_folders
 
 Layer = tuple[Any, dict[str, Any], str]
@@ -45,7 +46,8 @@ def read_layers(path: str) -> list[Layer]:
     if others:
         names = ", ".join(one.name for one in others)
         print(f"txm2sem: this is sample {first.name}; open one of {names} by its folder.")
-    layers = [*_volumes(first), *_pairs(first)]
+    txm = measured_txm(first)
+    layers = [*_volumes(first, txm), *_pairs(first, txm)]
     if not layers:
         raise InputError(f"{first}: there is no volume and no registered pair in it yet. Run the workflow first.")
     predictions = [one[1]["name"] for one in layers if one[1]["name"].startswith("prediction")]
@@ -57,19 +59,17 @@ def read_layers(path: str) -> list[Layer]:
 
 
 def _speaking(sample: Path) -> str:
-    """The best variant that draws samples, or else that learned; empty where no table says it."""
+    """The variant that speaks for the rock in the report; empty where no table says it."""
     table = sample / "metrics/summary.csv"
     if not table.is_file():
         return ""
-    rows = io.read_csv(table)  # the highest PSNR first
-    rows = rows[(rows["kind"] == "learned") & (rows["factor"] == 1)]
-    draws = [(rules_of(family) or FamilyRules()).samples for family in rows["family"]]
-    found = [*rows["variant"][draws], *rows["variant"]]
-    return found[0] if found else ""
+    rows = [{str(key): value for key, value in row.items()} for row in io.read_csv(table).to_dict("records")]
+    sampling = [row["variant"] for row in rows if (rules_of(row["family"]) or FamilyRules()).samples]
+    best, _ = best_of(rows, sampling)
+    return "" if best is None else str(best["variant"])
 
 
-def _volumes(sample: Path) -> Iterator[Layer]:
-    txm = measured_txm(sample)
+def _volumes(sample: Path, txm: Volume | None) -> Iterator[Layer]:
     if txm is not None:
         yield _layer("TXM", [txm])
     for path in sorted((sample / "volumes").glob("*/*/sem.ome.zarr")):
@@ -110,7 +110,7 @@ def _layer(name: str, levels: list[Volume], **more: Any) -> Layer:
     return data if len(data) > 1 else data[0], arguments, "image"
 
 
-def _pairs(sample: Path) -> Iterator[Layer]:
+def _pairs(sample: Path, txm: Volume | None) -> Iterator[Layer]:
     """Registered pairs as two stacks: on their places in the volume where these are evenly spaced, else in order.
 
     What a pair does not cover of the field of all is 0.
@@ -119,7 +119,6 @@ def _pairs(sample: Path) -> Iterator[Layer]:
     if not (folder / "index.csv").is_file():
         return
     index = io.read_csv(folder / "index.csv")
-    txm = measured_txm(sample)
     sizes = None if txm is None else txm.voxel_size_nm
     first, step = _spacing(index)
     shape = len(index), int(index["y1"].max()), int(index["x1"].max())
@@ -140,7 +139,8 @@ def _spacing(index: pd.DataFrame) -> tuple[int, int]:
 
     So it is too where planes were sought in the volume, which need not lie along slices.
     """
-    steps = set(index["z"].diff().dropna())
-    if "plane" in index or index["z"].isna().any() or len(steps) > 1 or min(steps, default=1) < 1:
+    steps = index["z"].diff().dropna().unique()
+    even = index["z"].notna().all() and len(steps) <= 1 and (steps >= 1).all()
+    if "plane" in index or not even:
         return 0, 1
-    return int(index["z"].iloc[0]), int(min(steps, default=1))
+    return int(index["z"].iloc[0]), int(steps[0]) if len(steps) else 1

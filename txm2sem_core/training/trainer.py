@@ -223,14 +223,15 @@ class LossCheck:
         Raises:
             TrainingError: one of those is not finite or too large.
         """
-        before, step = self._waiting, f"epoch {reached.epoch + 1}, step {reached.step + 1}"
-        self._waiting = step, list(terms), Received(torch.stack(list(terms.values())))
-        if before is not None:
-            self._look(*before)
+        step = f"epoch {reached.epoch + 1}, step {reached.step + 1}"
+        self._look_and_keep((step, list(terms), Received(torch.stack(list(terms.values())))))
 
     def finish(self) -> None:
         """Look at what was not looked at yet, as before a state is saved; TrainingError as above."""
-        before, self._waiting = self._waiting, None
+        self._look_and_keep(None)
+
+    def _look_and_keep(self, waiting: tuple[str, list[str], Received] | None) -> None:
+        before, self._waiting = self._waiting, waiting
         if before is not None:
             self._look(*before)
 
