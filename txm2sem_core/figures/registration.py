@@ -61,7 +61,7 @@ def _registration_view(
     images: Path,
 ) -> RegistrationView:
     fixed = Slice(io.read_slice(images / f"{pair.pair}_cut.tif")) if pair.sought else pair.read_txm()
-    moving = pair.read_sem()
+    moving = pair.read_registered_sem()
     known, moving_known = _known(fixed), _known(moving)
     matrix = np.asarray(transforms[pair.pair]["matrix"])
     before = _placed(moving.image, moving_known, np.eye(3), fixed.shape)

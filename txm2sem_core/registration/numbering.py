@@ -58,8 +58,9 @@ def find_numbering(pairs: Sequence[RawPair], margins: Sequence[float | None], se
             i = fitting[0]
             j = numbering.partner(i, len(pairs))
             return (
-                f"hint: the FIB-SEM slices are {numbering.fault}: {pairs[i].sem.name} fits {pairs[j].txm.name}, and "
-                f"{len(fitting) - 1} more of those tried fit likewise; renumber with {numbering.code} ({PAGE})"
+                f"hint: the FIB-SEM slices are {numbering.fault}: {pairs[i].registered_sem.name} fits "
+                f"{pairs[j].txm.name}, and {len(fitting) - 1} more of those tried fit likewise; renumber with "
+                f"{numbering.code} ({PAGE})"
             )
     return None
 

@@ -17,6 +17,7 @@ class SemSlice(NamedTuple):
     image: Slice
     bar: Bar
     clipped: float | None = None  # share of pixels that were clipped when curtains were taken out; None: none were
+    learnt: Slice | None = None  # the same by the detector that networks learn from; None: it is `image`
 
     @property
     def taken(self) -> list[str]:
@@ -27,7 +28,10 @@ class SemSlice(NamedTuple):
 
 def prepared(image: Slice, settings: RegisterSettings) -> SemSlice:
     """The slice without its data bar, of which nothing counts as measured, and without curtains."""
-    whole, bar = cut_bar(image)
+    return _without_curtains(*cut_bar(image), settings)
+
+
+def _without_curtains(whole: Slice, bar: Bar, settings: RegisterSettings) -> SemSlice:
     if settings.curtains.direction == "none":
         return SemSlice(whole, bar)
     found, clipped = without_curtains(whole, settings.curtains)
@@ -35,9 +39,16 @@ def prepared(image: Slice, settings: RegisterSettings) -> SemSlice:
 
 
 def sem_of(pair: RawPair, settings: RegisterSettings) -> SemSlice:
-    """The FIB-SEM slice of a pair, prepared.
+    """The FIB-SEM slice of a pair, prepared: the image that is registered, and the one that networks learn from.
+
+    What the former did not measure, its data bar too, does not count as measured in the latter.
 
     Raises:
-        InputError: it or its mask cannot be read, or they do not fit.
+        InputError: an image or its mask cannot be read, or they do not fit.
     """
-    return prepared(pair.read_sem(), settings)
+    found = prepared(pair.read_registered_sem(), settings)
+    if pair.placed_by is None:
+        return found
+    other = pair.read_sem()
+    both = Slice(other.image, other.mask & found.image.mask)
+    return found._replace(learnt=_without_curtains(both, found.bar, settings).image)

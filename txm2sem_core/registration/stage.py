@@ -48,7 +48,7 @@ class Read(NamedTuple):
 
     @property
     def sem(self) -> Slice:
-        """The FIB-SEM slice."""
+        """The FIB-SEM slice, as it is registered."""
         return self.prepared.image
 
 
@@ -177,8 +177,8 @@ def _read_slices(pair: RawPair, settings: RegisterSettings) -> Read:
     txm, sem = pair.read_txm(), sem_of(pair, settings)
     if settings.transform == "none" and txm.shape != (shape := sem.image.shape):
         raise InputError(
-            f"{pair.txm} is {txm.shape} and {pair.sem} is {shape} (Y, X): with register.transform = none the two "
-            "must be of one shape. Crop them alike, or choose another transform."
+            f"{pair.txm} is {txm.shape} and {pair.registered_sem} is {shape} (Y, X): with register.transform = none "
+            "the two must be of one shape. Crop them alike, or choose another transform."
         )
     return Read(txm, sem, pair.read_txm_size_nm())
 
@@ -289,11 +289,12 @@ def kept(
     bending = _bending(txm, sem, found, settings)
     bend = None if bending is None else bending.bend
     crop = _crop(found, settings, sem.shape, txm.shape, bar, bend).on_grid(pair.finer)
-    sem_measured = sem.mask
-    placed = {"sem": sem.image} | on_sem
+    learnt = slices.prepared.learnt or sem
+    sem_measured = learnt.mask
+    placed = {"sem": learnt.image} | on_sem
     if settings.transform != "none":
         placed = {name: _placed_mask(name, image, found.matrix, txm.shape, bend) for name, image in on_sem.items()}
-        placed = {"sem": placed_on(sem, found.matrix, txm.shape, bend)} | placed
+        placed = {"sem": placed_on(learnt, found.matrix, txm.shape, bend)} | placed
         sem_measured = covered_by(sem_measured, found.matrix, txm.shape, bend)
     charged = io.not_zero(placed.pop("charge", np.zeros(txm.shape, dtype=np.uint8)))
     scans = {io.name_of_scan(number): scan for number, scan in enumerate([txm, *pair.read_further()], start=1)}
@@ -302,7 +303,8 @@ def kept(
     # what later stages cannot find: NaN is filled below
     known = {name: scan for name, scan in scans.items() if scan.given is not None or _has_nan(scan.image)}
     masks |= {f"{name}_measured": scan.mask for name, scan in known.items()}
-    masks |= {"sem_measured": sem_measured} if pair.sem_measured is not None or any(bar) or _has_nan(sem.image) else {}
+    told = pair.sem_measured is not None or pair.placed_by is not None or any(bar) or _has_nan(learnt.image)
+    masks |= {"sem_measured": sem_measured} if told else {}
     of_scans = {name: scan.image for name, scan in scans.items()}
     images = {**of_scans, **{name: np.where(each, 255, 0).astype(np.uint8) for name, each in masks.items()}}
     digests = {}
@@ -330,7 +332,7 @@ def _margin(outcome: Outcome) -> float | None:
 def check_refused(outcomes: list[Outcome], settings: RegisterSettings) -> None:
     """Say which pairs are refused; raise `RegistrationError` where the settings ask for that, or all are."""
     refused = [outcome for outcome in outcomes if not outcome.accepted]
-    named = "\n".join(printable(f"  {o.pair.sem} on {o.pair.txm}: {o.verdict}") for o in refused)
+    named = "\n".join(printable(f"  {o.pair.registered_sem} on {o.pair.txm}: {o.verdict}") for o in refused)
     if not refused:
         return
     if settings.refused == "exclude" and len(refused) < len(outcomes):
@@ -344,4 +346,7 @@ def say_found(outcomes: Sequence[Outcome]) -> None:
     """Say in the log how slices lie that are not nearly on their partners, and what was cut off of them."""
     for outcome in outcomes:
         if outcome.found:
-            print(printable(f"register: {outcome.pair.sem} on {outcome.pair.txm}: {outcome.found}"), file=sys.stderr)
+            print(
+                printable(f"register: {outcome.pair.registered_sem} on {outcome.pair.txm}: {outcome.found}"),
+                file=sys.stderr,
+            )

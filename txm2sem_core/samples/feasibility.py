@@ -112,6 +112,7 @@ def _check_pair(config: Config, sample: Sample, pair: RawPair, volume: io.Volume
     (shape, dtype), (sem_shape, _) = pair.txm_kind(), io.image_kind(pair.sem)
     for slice_ in pair.further:
         check_shape(slice_, io.image_kind(slice_)[0], pair.txm, shape)
+    pair.check_detectors()
     for path in (pair.charge, *pair.extra.values()):
         if path is not None and (own := io.image_kind(path)[0]) != sem_shape:
             raise InputError(
@@ -290,7 +291,8 @@ def check_sample(sample: Sample, raw: Path) -> None:
         return
     pairs = list_pairs(sample, raw)
     further = zip(*(pair.further for pair in pairs), strict=True)
-    for files in ([pair.txm for pair in pairs if not pair.sought], *further, [pair.sem for pair in pairs]):
+    sem = ([pair.sem for pair in pairs], [pair.placed_by for pair in pairs if pair.placed_by is not None])
+    for files in ([pair.txm for pair in pairs if not pair.sought], *further, *sem):
         depths = {file: io.image_kind(file)[1] for file in files}
         for file, dtype in depths.items():
             if dtype != depths[files[0]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from txm2sem_core.config import Config, DownsampleSettings, Run, Runs
-from txm2sem_core.samples.scans import further_columns, further_folders
+from txm2sem_core.samples.further import further_columns, further_folders
 from txm2sem_core.samples.table import Sample
 from txm2sem_core.samples.volume import volume_path
 
@@ -198,6 +198,6 @@ class SampleFiles:
     def row(self) -> str:
         """The row of the table as canonical JSON; without labels, which come after the training."""
         row = self.sample.model_dump(mode="json", exclude={"labels", "voxel_size_from"})
-        further = {name for column in ("txm", "txm_volume") for name in further_columns(row, column)}
-        # runs of one scan have the row that they had before there were others
+        further = {"placed_by", *(name for column in ("txm", "txm_volume") for name in further_columns(row, column))}
+        # runs of one scan and detector have the row that they had before there were others
         return json.dumps({key: row[key] for key in row if key not in further or row[key] is not None}, sort_keys=True)

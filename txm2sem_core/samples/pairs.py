@@ -9,8 +9,8 @@ from pathlib import Path
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
+from txm2sem_core.samples.further import further_in
 from txm2sem_core.samples.raw_pairs import MEASURED, RawPair, numbered, pair_folders, sought_pairs
-from txm2sem_core.samples.scans import further_in
 from txm2sem_core.samples.splits import SPLITS
 from txm2sem_core.samples.table import Sample
 
@@ -41,7 +41,7 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
     voxel, finer = sample.voxel_size_on_grid(), sample.finer()
     sizes = (None if voxel is None else voxel[2], sample.sem_pixel_size())
     marked = {} if sample.landmarks is None else _landmarks(Path(sample.landmarks), pairs)
-    pairs = [replace(p, landmarks=marked.get(p.pair, ())) for p in pairs]
+    pairs = [replace(p, landmarks=marked.get(p.pair, ())) for p in _with_detector(sample, pairs)]
     pairs = [replace(p, pixel_nm=sizes, finer=finer) for p in pairs]
     return [replace(p, z=z) for p, z in zip(pairs, sample.z_of_pairs(len(pairs)), strict=True)]
 
@@ -49,7 +49,8 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
 def _sought(sample: Sample, masks: dict[str, Path]) -> list[RawPair]:
     """The pairs of a user's sample whose slices' planes are sought in its volume."""
     volume = Path(str(sample.txm_volume))
-    return _with_sizes(sample, volume, sought_pairs(volume, Path(str(sample.sem)), masks, sample.names()))
+    pairs = sought_pairs(volume, Path(str(sample.sem)), masks, sample.names())
+    return _with_sizes(sample, volume, _with_detector(sample, pairs))
 
 
 def _sought_in_phantom(sample: Sample, raw: Path) -> list[RawPair]:
@@ -59,6 +60,22 @@ def _sought_in_phantom(sample: Sample, raw: Path) -> list[RawPair]:
     masks = {kind: folder / kind for kind in ("charge", *DENSITIES) if (folder / kind).is_dir()}
     volume = raw / "txm_volume"
     return _with_sizes(sample, volume, sought_pairs(volume, folder / "sem", masks))
+
+
+def _with_detector(sample: Sample, pairs: list[RawPair]) -> list[RawPair]:
+    """The pairs with the images that their FIB-SEM slices are registered by, if these are of another detector."""
+    if sample.placed_by is None:
+        return pairs
+    names, numbers = sample.names(), {Decimal(pair.pair) for pair in pairs}
+    folder = Path(sample.placed_by)
+    files = numbered(folder, lambda found: found >= numbers, names.sem, names.sem_offset)
+    for pair in pairs:
+        if Decimal(pair.pair) not in files:
+            raise InputError(
+                f"{pair.sem}: there is no image of this slice, with the number {pair.pair}, in {folder}, and by these "
+                "slices are registered. Add it, or remove this one."
+            )
+    return [replace(pair, placed_by=files[Decimal(pair.pair)].path) for pair in pairs]
 
 
 def _with_sizes(sample: Sample, volume: Path, pairs: list[RawPair]) -> list[RawPair]:

@@ -30,6 +30,7 @@ class RawPair:
     z: int | None
     txm: Path  # of a sought pair the volume
     sem: Path
+    placed_by: Path | None = None  # the same FIB-SEM slice by the detector that it is registered by; None: by `sem`
     charge: Path | None = None
     split: str | None = None
     extra: dict[str, Path] = field(default_factory=dict)
@@ -70,7 +71,36 @@ class RawPair:
 
     def read_sem(self) -> Slice:
         """The same of the FIB-SEM slice, and how many of its rows its file states to be a data bar."""
-        return replace(_read(self.sem, self.sem_measured), bar_rows=io.read_bar_rows(self.sem))
+        return self._read_sem(self.sem)
+
+    @property
+    def registered_sem(self) -> Path:
+        """The image of the FIB-SEM slice that registration looks at."""
+        return self.placed_by or self.sem
+
+    def read_registered_sem(self) -> Slice:
+        """That image, as `read_sem`.
+
+        Raises:
+            InputError: it or its mask cannot be read, or it is of another shape than the FIB-SEM slice.
+        """
+        found = self._read_sem(self.registered_sem)
+        self.check_detectors()
+        return found
+
+    def _read_sem(self, file: Path) -> Slice:
+        return replace(_read(file, self.sem_measured), bar_rows=io.read_bar_rows(file))
+
+    def check_detectors(self) -> None:
+        """Raise `InputError` unless the images of both detectors have one shape, by their headers."""
+        if self.placed_by is None:
+            return
+        shape, other = (io.image_kind(path)[0] for path in (self.sem, self.placed_by))
+        if shape != other:
+            raise InputError(
+                f"{self.sem} is {shape} and {self.placed_by} is {other} (Y, X): the images of all detectors must show "
+                "the same pixels. Export them alike."
+            )
 
     @property
     def stated_scale(self) -> float:
@@ -78,7 +108,8 @@ class RawPair:
 
         The TXM's is that of its file, or else of the table; of the FIB-SEM's the table comes first.
         """
-        txm, sem = (None if self.sought else self.read_txm_size_nm()), io.read_voxel_size_nm(self.sem)
+        txm = None if self.sought else self.read_txm_size_nm()
+        sem = io.read_voxel_size_nm(self.registered_sem)
         txm_nm = (txm[2] if txm is not None else None) or self.pixel_nm[0]
         sem_nm = self.pixel_nm[1] or (sem[2] if sem is not None else None)
         return sem_nm / txm_nm if txm_nm and sem_nm else float("nan")
@@ -117,6 +148,7 @@ class RawPair:
             None if self.sought else self.txm,
             *self.further,
             self.sem,
+            self.placed_by,
             self.charge,
             *self.extra.values(),
             self.txm_measured,

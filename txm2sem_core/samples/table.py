@@ -16,8 +16,8 @@ from txm2sem_core.config import Name, PhantomSettings
 from txm2sem_core.config.base import Text, UserPath
 from txm2sem_core.config.checking import shown
 from txm2sem_core.errors import ConfigError, InputError
+from txm2sem_core.samples.further import check_detectors, check_scans, further_columns
 from txm2sem_core.samples.raw_pairs import MEASURED, Names
-from txm2sem_core.samples.scans import check_scans, further_columns
 from txm2sem_core.samples.sought import Depths, around, depths_sought, is_sought
 
 RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
@@ -25,8 +25,8 @@ AUTO = "auto"  # of `super_resolution`
 _MAX_CHARACTERS = 2**22
 
 
-class Sample(BaseModel):
-    """One row of `config/samples.tsv`. Paths are relative to the folder that snakemake runs in."""
+class Columns(BaseModel):
+    """What a row of `config/samples.tsv` says of each of its samples. Paths are relative to the folder of the run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -190,8 +190,40 @@ class Sample(BaseModel):
         return f"sample {self.sample}, column {key}: {rule}. The value is {shown(getattr(self, key))}."
 
 
+class Sample(Columns):
+    """The rock as one detector of the FIB-SEM shows it, with settings and results of its own."""
+
+    placed_by: UserPath | None = None  # folder of the same FIB-SEM slices by the detector that they are registered by
+
+    def raw_paths(self) -> list[str]:
+        """As of `Columns`, and the folder of the images that slices are registered by."""
+        return [*super().raw_paths(), *([self.placed_by] if self.placed_by is not None else [])]
+
+
+class Row(Columns):
+    """A row as it stands in the table: one sample, and one more for each further detector."""
+
+    sem_2: UserPath | None = None  # folder of the same FIB-SEM slices by a second detector, pixel for pixel
+    sem_3: UserPath | None = None  # by a third
+
+    def samples(self) -> list[Sample]:
+        """The samples of the row, the one of the column `sem` first.
+
+        Raises:
+            ValidationError: a name becomes too long by the detector's.
+        """
+        common = self.model_dump(exclude={"sem_2", "sem_3"})
+        further = {name: getattr(self, name) for name in further_columns(type(self).model_fields, "sem")}
+        own = [
+            {"sample": f"{self.sample}_{name}", "sem": folder, "placed_by": self.sem}
+            for name, folder in further.items()
+            if folder is not None
+        ]
+        return [Sample.model_validate(common | each) for each in ({}, *own)]
+
+
 def read_samples(path: str | Path) -> dict[str, Sample]:
-    """Read the sample table (tab-separated, one header row).
+    """Read the sample table (tab-separated, one header row): the samples of each row by their names.
 
     Raises:
         ConfigError: no rows, a repeated name, an unknown column, or a value that cannot be used.
@@ -199,20 +231,22 @@ def read_samples(path: str | Path) -> dict[str, Sample]:
     samples: dict[str, Sample] = {}
     for number, values in _rows(path):
         try:
-            sample = Sample.model_validate(values)
+            row = Row.model_validate(values)
+            own = row.samples()
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             column = shown(fault["loc"][0]).strip("'") if fault["loc"] else "row"
-            columns = f"the columns are {', '.join(Sample.model_fields)}, separated by tabs"
+            columns = f"the columns are {', '.join(Row.model_fields)}, separated by tabs"
             rule = (
                 columns
                 if fault["type"] in ("extra_forbidden", "missing")
                 else fault["msg"].removeprefix("Value error, ")
             )
             raise ConfigError(f"{path}, row {number}, column {column}: {rule}. The row is {shown(values)}.") from error
-        _check_row(path, number, sample)
-        _check_name(path, number, sample.sample, samples)
-        samples[sample.sample] = sample
+        _check_row(path, number, row)
+        for sample in own:
+            _check_name(path, number, sample.sample, samples)
+            samples[sample.sample] = sample
     if not samples:
         raise ConfigError(f"{path}: the sample table has no rows. Add one; config/README.md describes the columns.")
     return samples
@@ -255,7 +289,7 @@ def _check_name(path: str | Path, number: int, name: str, others: Iterable[str])
         raise ConfigError(f"{path}, row {number}: the sample {name!r} occurs twice. Rename one.")
 
 
-def _check_row(path: str | Path, number: int, sample: Sample) -> None:
+def _check_row(path: str | Path, number: int, sample: Row) -> None:
     needed = {"phantom": (), "pairs": ("sem",), "reference": ("txm",)}[sample.source]
     for column in needed:
         if getattr(sample, column) is None:
@@ -278,6 +312,7 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
             "Leave it empty."
         )
     check_scans(f"{path}, row {number}, column", sample.model_dump())
+    check_detectors(f"{path}, row {number}, column", sample.model_dump())
     if sample.super_resolution != AUTO:  # which the sizes of the pixels decide, see `finer_factor`
         sample.finer()
     sample.sem_pixel_size()
@@ -287,7 +322,7 @@ def _check_row(path: str | Path, number: int, sample: Sample) -> None:
         raise ConfigError(f"{path}, row {number}, column voxel_size_from: column voxel_size_nm says nothing. Fill it.")
 
 
-def _check_sought(path: str | Path, number: int, sample: Sample) -> None:
+def _check_sought(path: str | Path, number: int, sample: Row) -> None:
     """Columns that do not go with a search for planes in the volume, or that it needs."""
     where = f"{path}, row {number}, column"
     if not sample.sought:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from txm2sem_core import io
 from txm2sem_core.errors import InputError
+from txm2sem_core.samples.further import further_in
 from txm2sem_core.samples.pairs import list_pairs
-from txm2sem_core.samples.scans import further_in
 from txm2sem_core.samples.table import Sample
 
 

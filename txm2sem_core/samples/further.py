@@ -1,4 +1,4 @@
-"""Further scans of a sample: their columns of the table, and the rules for these."""
+"""Further scans of a rock and further detectors of its FIB-SEM: their columns of the table, and the rules for these."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_SCANS = {
 
 
 def further_columns(columns: Iterable[str], column: str) -> list[str]:
-    """Of these columns those of further scans beside a column of the first: `txm_2` and on beside `txm`."""
+    """Of these columns those of further scans or detectors beside the first's `column`: `txm_2` and on beside `txm`."""
     return [name for name in columns if re.fullmatch(rf"{column}_\d", name)]
 
 
@@ -58,8 +58,8 @@ def check_scans(where: str, row: Mapping[str, Any]) -> None:
             f"{where} {given[0]}: several scans do not go with super_resolution = {row['super_resolution']}, whose "
             "networks take one. Leave one of the two columns empty."
         )
-    _check_gaps(where, row, slices)
-    _check_gaps(where, row, volumes)
+    _check_gaps(where, row, slices, "scans")
+    _check_gaps(where, row, volumes, "scans")
     if row["txm"] is None and row[slices[0]] is not None:
         raise ConfigError(
             f"{where} {slices[0]}: it belongs to TXM slices, but column txm is empty, so planes are sought in the "
@@ -68,13 +68,37 @@ def check_scans(where: str, row: Mapping[str, Any]) -> None:
     _check_both(where, row, slices, volumes)
 
 
-def _check_gaps(where: str, row: Mapping[str, Any], columns: list[str]) -> None:
-    """Scans are numbered without a gap."""
+def check_detectors(where: str, row: Mapping[str, Any]) -> None:
+    """Refuse columns of further detectors that do not go with the others.
+
+    Args:
+        where: names the row, up to the column.
+        row: its cells by column, None for an empty one.
+
+    Raises:
+        ConfigError: names the column, the rule and what to do.
+    """
+    columns = further_columns(row, "sem")
+    given = [name for name in columns if row[name] is not None]
+    if given and row["source"] != "pairs":
+        raise ConfigError(f"{where} {given[0]}: source {row['source']} has one detector. Leave it empty.")
+    _check_gaps(where, row, columns, "detectors")
+    folders = [(name, row[name]) for name in ("sem", *given)]
+    for number, (name, folder) in enumerate(folders):
+        if (first := next((one for one, other in folders[:number] if other == folder), None)) is not None:
+            raise ConfigError(
+                f"{where} {name}: {folder} is the folder of column {first} too, and each detector has images of its "
+                "own. Give their folder, or leave it empty."
+            )
+
+
+def _check_gaps(where: str, row: Mapping[str, Any], columns: list[str], what: str) -> None:
+    """Scans and detectors (`what`) are numbered without a gap."""
     missing = [name for name in columns if row[name] is None]
     beyond = [name for name in columns if row[name] is not None and missing and name > missing[0]]
     if beyond:
         raise ConfigError(
-            f"{where} {beyond[0]}: there is no {missing[0]}, and scans are numbered without a gap. Move it there."
+            f"{where} {beyond[0]}: there is no {missing[0]}, and {what} are numbered without a gap. Move it there."
         )
 
 
