@@ -22,6 +22,7 @@ from txm2sem_core.config import load_config  # noqa: E402
 from txm2sem_core.families import learner_of  # noqa: E402
 from txm2sem_core.families.learner import Learner  # noqa: E402
 from txm2sem_core.training.batches import epoch_batches  # noqa: E402
+from txm2sem_core.training.device_patches import patches_on  # noqa: E402
 
 WIDTH = 8 if TINY else 256
 PATCH = 64 if TINY else 128
@@ -87,9 +88,12 @@ def settings_of(batch_size: int, compute: dict[str, Any]):
 
 
 def steps_of(store, settings):
-    epoch = 0
+    """Batches as a training takes them: on a GPU cut there, where the slices fit into its memory."""
+    epoch, resident = 0, patches_on(DEVICE, store, settings.context)
+    cut = None if resident is None else resident.batch
     while True:
-        yield from (b for b in epoch_batches(store, settings, 0, epoch) if len(b.txm) == settings.batch_size)
+        batches = epoch_batches(store, settings, 0, epoch, cut=cut)
+        yield from (b for b in batches if len(b.txm) == settings.batch_size)
         epoch += 1
 
 

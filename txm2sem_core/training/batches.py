@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,9 @@ from txm2sem_core.families.batch import Batch
 from txm2sem_core.intensity import TrainingDistribution, distribution_of
 from txm2sem_core.io import PatchStore
 
+Cut = Callable[[np.ndarray, np.ndarray, np.ndarray], Batch]
+"""Makes a batch of patches: their numbers among those of training, which are mirrored, and how often each is turned."""
+
 
 def epoch_batches(
     store: PatchStore,
@@ -22,10 +25,12 @@ def epoch_batches(
     epoch: int,
     stacks: Iterator[np.ndarray] | None = None,
     start: int = 0,
+    cut: Cut | None = None,
 ) -> Iterator[Batch]:
     """Every training patch once, in an order and with flips and rotations that follow from (seed, epoch) alone.
 
-    Each has one of `stacks` beside it, if given. The first `start` are left out.
+    Each has one of `stacks` beside it, if given. The first `start` are left out. `cut` makes the batches, if it is
+    given: the same ones, on a device.
     """
     rows = store.of_split("train")
     rng = np.random.default_rng([seed, epoch])
@@ -34,7 +39,10 @@ def epoch_batches(
     turns = rng.integers(0, 4, len(rows)) if settings.turns else np.zeros(len(rows), int)
     for first in range(start, len(rows), settings.batch_size):
         chosen = order[first : first + settings.batch_size]
-        batch = _gather(store, settings.context, rows.iloc[chosen], mirrored[chosen], turns[chosen])
+        if cut is None:
+            batch = _gather(store, settings.context, rows.iloc[chosen], mirrored[chosen], turns[chosen])
+        else:
+            batch = cut(chosen, mirrored[chosen], turns[chosen])
         if stacks is not None:
             beside = [next(stacks) for _ in chosen]
             batch = replace(batch, stack=torch.from_numpy(np.stack(beside)))

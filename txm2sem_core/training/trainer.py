@@ -22,6 +22,7 @@ from txm2sem_core.io import PatchStore
 from txm2sem_core.networks import ImageGenerator, inference
 from txm2sem_core.runtime.progress import progress
 from txm2sem_core.training.batches import epoch_batches, evaluation_batches
+from txm2sem_core.training.device_patches import patches_on
 from txm2sem_core.training.norm_statistics import take_statistics
 from txm2sem_core.training.resume import Checkpoint, Progress, progress_text, termination
 from txm2sem_core.training.schedules import build_scheduler
@@ -84,6 +85,9 @@ class Trainer:
             plan.start.begin(self.learner)
         self.reached = Progress()
         self._source: BatchSource = plan.family.batches(plan.store)
+        # a source of a family's own may work on the values, in the processor's memory
+        on_device = patches_on(device, plan.store, self.settings.context) if type(self._source) is BatchSource else None
+        self._cut = None if on_device is None else on_device.batch
         self._threshold = pore_threshold(plan.store)
         self._schedulers = [build_scheduler(one, self.settings.schedule) for one in self.learner.optimisers]
         self._checkpoint = Checkpoint(self.learner, self._schedulers, plan.output, plan.key)
@@ -133,8 +137,8 @@ class Trainer:
         """Validate, and keep the weights where they are the best so far; returns the scores."""
         plan, learner, reached = self.plan, self.learner, self.reached
         if learner.average is not None:
-            cut = epoch_batches(plan.store, self.settings, plan.seed, epoch)
-            take_statistics(plan.family, learner, self._source.training(cut, plan.seed, epoch, 0))
+            batches = epoch_batches(plan.store, self.settings, plan.seed, epoch, cut=self._cut)
+            take_statistics(plan.family, learner, self._source.training(batches, plan.seed, epoch, 0))
         scores = validate(
             plan.family, learner.kept_generator, plan.store, self._source, learner.device, self._threshold
         )
@@ -205,8 +209,8 @@ class Trainer:
         first = epoch * math.ceil(patches / settings.batch_size) + reached.step  # counted over all epochs
         done = reached.step * settings.batch_size
         stacks = islice(plan.slice_stacks.of_epoch(patches, seed, epoch), done, None) if plan.slice_stacks else None
-        cut = epoch_batches(plan.store, settings, seed, epoch, stacks, start=done)
-        for number, batch in enumerate(self._source.training(cut, seed, epoch, done), first + 1):
+        batches = epoch_batches(plan.store, settings, seed, epoch, stacks, start=done, cut=self._cut)
+        for number, batch in enumerate(self._source.training(batches, seed, epoch, done), first + 1):
             yield batch, self.learner.discriminator is None or number % settings.critic_steps == 0
 
 
