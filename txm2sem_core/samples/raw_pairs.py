@@ -30,7 +30,6 @@ class RawPair:
     z: int | None
     txm: Path  # of a sought pair the volume
     sem: Path
-    placed_by: Path | None = None  # the same FIB-SEM slice by the detector that it is registered by; None: by `sem`
     charge: Path | None = None
     split: str | None = None
     extra: dict[str, Path] = field(default_factory=dict)
@@ -42,6 +41,7 @@ class RawPair:
     further: tuple[Path, ...] = ()  # the TXM slice in further scans
     sought: bool = False  # whether its plane is sought in the volume
     depths: Depths | None = None  # of a sought pair: slices of the volume in which its centre may lie; None: any
+    placed_by: Path | None = None  # the same FIB-SEM slice by the detector that it is registered by; None: by `sem`
 
     def read_txm(self) -> Slice:
         """The TXM slice, and what of it was measured.
