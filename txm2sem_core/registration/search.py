@@ -16,6 +16,7 @@ from skimage.transform import downscale_local_mean
 
 from txm2sem_core.geometry import Mask, Matrix, centred_similarity, covered_by, rotation_deg, scale, warp
 from txm2sem_core.intensity.measured import Slice
+from txm2sem_core.registration.correlation import FixedImage
 from txm2sem_core.registration.similarity import BINS, Filtered, similarity
 
 Kind = Literal["translation", "rigid", "similarity", "affine"]
@@ -88,27 +89,18 @@ def _gradient(image: Image) -> Image:
 
 
 def _correlation_peaks(
-    fixed: Image, moving: Image, masks: tuple[Mask, Mask], max_shift_px: float, min_overlap: float
+    fixed: FixedImage, moving: Image, mask: Mask, max_shift_px: float, min_overlap: float
 ) -> list[tuple[float, float, float]]:
-    """The strongest shifts as (|correlation|, x, y): masked normalised cross-correlation over every whole shift.
+    """The strongest shifts as (|correlation|, x, y) within a circle.
 
-    Padfield, IEEE Transactions on Image Processing 21 (2012) 2706, as in ITK. The magnitude is taken, so that an
-    inverted contrast counts as well. `moving` and its mask lie on a grid of the same shape as `fixed`.
+    The magnitude is taken, so that an inverted contrast counts as well. `moving` and its mask lie on the grid of
+    `fixed`.
     """
-    result = sitk.MaskedFFTNormalizedCorrelation(
-        sitk.GetImageFromArray(fixed),
-        sitk.GetImageFromArray(moving),
-        sitk.GetImageFromArray(masks[0].astype(np.float32)),
-        sitk.GetImageFromArray(masks[1].astype(np.float32)),
-        0,
-        min_overlap,
-    )
-    strength = np.abs(sitk.GetArrayFromImage(result))
-    centre = np.array(moving.shape) - 1  # the entry of no shift
+    strength = np.abs(fixed.correlation(moving, mask, min_overlap))
     y, x = np.mgrid[: strength.shape[0], : strength.shape[1]]
-    strength[np.hypot(y - centre[0], x - centre[1]) > max_shift_px] = 0
+    strength[np.hypot(y - fixed.reach[0], x - fixed.reach[1]) > max_shift_px] = 0
     peaks = peak_local_max(strength, min_distance=3, num_peaks=PEAKS_PER_MAP, exclude_border=False)
-    return [(float(strength[y, x]), float(x - centre[1]), float(y - centre[0])) for y, x in peaks]
+    return [(float(strength[y, x]), float(x - fixed.reach[1]), float(y - fixed.reach[0])) for y, x in peaks]
 
 
 def rough_starts(
@@ -126,14 +118,15 @@ def rough_starts(
     """
     starts: list[Matrix] = []
     for feature in (lambda image: image, _gradient):
-        fixed_feature, moving_feature = feature(fixed.image), feature(moving.image)
+        moving_feature = feature(moving.image)
+        correlated = FixedImage(feature(fixed.image), fixed.mask, max_shift_px)
         found: list[tuple[float, Matrix]] = []
         for angle in rotations_deg:
             for factor in scales:
                 turned = centred_similarity(angle, factor, (0, 0), moving.shape, fixed.shape)
                 on_grid = warp(moving_feature, turned, fixed.shape, order=1)
-                masks = fixed.mask, covered_by(moving.mask, turned, fixed.shape)
-                for strength, x, y in _correlation_peaks(fixed_feature, on_grid, masks, max_shift_px, min_overlap):
+                mask = covered_by(moving.mask, turned, fixed.shape)
+                for strength, x, y in _correlation_peaks(correlated, on_grid, mask, max_shift_px, min_overlap):
                     found.append((strength, centred_similarity(angle, factor, (x, y), moving.shape, fixed.shape)))
         found.sort(key=lambda candidate: -candidate[0])
         starts += [matrix for _, matrix in found[:STARTS_PER_FEATURE]]
