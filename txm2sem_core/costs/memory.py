@@ -31,7 +31,7 @@ MEMORY = {
     "downsample_patches": Linear(120 * MB, plane=60),
     "downsample_volume": Linear(120 * MB, plane=120),
     "learn_forward_model": replace(TXM_MODEL, base=170 * MB),
-    "predict": Linear(420 * MB, plane=250, further_plane=40, guided=320 * MB, guided_plane=700),
+    "predict": Linear(420 * MB, plane=250, further_plane=40, guided=320 * MB, guided_plane=1450),
     "train": Linear(430 * MB, plane=20, store=1.0),
     "fit_baseline": Linear(420 * MB, plane=50, store=2.7),
     "measure_patches": Linear(170 * MB, plane=60),

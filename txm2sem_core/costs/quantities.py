@@ -13,7 +13,7 @@ from txm2sem_core.costs.sizes import Sizes
 if TYPE_CHECKING:
     from txm2sem_core.costs.trial import NetworkCost
 
-DRAWN_SHARE = 1.4  # slices that are drawn of a block over those that are wanted, as far as blurs usually reach
+DRAWN_SHARE = 1.25  # slices that are drawn of a block over those that are wanted, as far as blurs usually reach
 MIDDLE_PX = 1024**2  # `io.MIDDLE_PX` squared
 
 

@@ -15,6 +15,8 @@ Region = tuple[int, int, int, int]
 _KEPT_SIGMAS = 4  # the filter along z is cut off there
 _LEAST_SIGMA = 0.1  # slices; a narrower filter leaves noise as it is
 _MOST_SIGMA = 64.0  # slices
+_ROW = 2**64  # counts of the generator from a row to the next
+_NUMBERS_A_COUNT = 4  # of Philox
 _FIRST = 2**32  # slice 0 of the volume, so that slices before it have a number too
 
 
@@ -76,10 +78,13 @@ class VoxelNoise:
     def _made(self, z: int, level: int, kinds: int, region: Region) -> NDArray[np.float32]:
         top, left, height, width = region
         bits = np.empty((kinds, height, width), dtype=np.uint64)
+        to_next_row = _ROW - -(-(left + width) // _NUMBERS_A_COUNT)
         for kind in range(kinds):
+            counter = [0, top, 4 * level + kind, 0]
+            stream = np.random.Philox(key=[self.number, _FIRST + z], counter=counter)
             for row in range(height):
-                counter = [0, top + row, 4 * level + kind, 0]
-                stream = np.random.Philox(key=[self.number, _FIRST + z], counter=counter)
+                if row:
+                    stream.advance(to_next_row)
                 bits[kind, row] = stream.random_raw(left + width)[left:]
         evenly = ((bits >> np.uint64(11)) + 0.5) * 2.0**-53
         return torch.special.ndtri(torch.from_numpy(evenly)).float().numpy()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -70,17 +71,34 @@ def fit_coherence(predictor: Predictor, field: FieldOfView, voxels: Sequence[flo
     pairs = _pairs(predictor, field)
     if not pairs:
         return 0.0
-    wanted, changes = 0.0, []
-    for coherence in COHERENCES:
-        noise = VoxelNoise(0, coherence, pixels_per_slice)
-        drawn = [_samples(predictor, noise, pair) for pair in pairs]
-        if coherence == 0:
-            in_plane = [changes_in_plane(one, pixels_per_slice, pixels_x) for both in drawn for one in both]
-            along_y, along_x = np.mean(in_plane, axis=0) * predictor.relative_change(pixels_per_slice)
-            wanted = expected_along_z((along_y, along_x), txm_changes(predictor, field, voxels))
-        changes.append(float(np.mean([np.abs(there - here).mean() for here, there in drawn])))
-    falling = np.minimum.accumulate(np.array(changes))
-    return float(np.interp(-wanted, -falling, COHERENCES))
+    drawn = cache(lambda coherence: [_samples(predictor, VoxelNoise(0, coherence, pixels_per_slice), p) for p in pairs])
+    in_plane = [changes_in_plane(one, pixels_per_slice, pixels_x) for both in drawn(0.0) for one in both]
+    along_y, along_x = np.mean(in_plane, axis=0) * predictor.relative_change(pixels_per_slice)
+    wanted = expected_along_z((along_y, along_x), txm_changes(predictor, field, voxels))
+
+    def change(coherence: float) -> float:
+        return float(np.mean([np.abs(there - here).mean() for here, there in drawn(coherence)]))
+
+    return where_falling(change, COHERENCES, wanted)
+
+
+def where_falling(change: Callable[[float], float], at: Sequence[float], wanted: float) -> float:
+    """Where a falling function has a value, linear between the places `at`; it is asked as seldom as can be.
+
+    The first or the last of `at`, where it has that value nowhere.
+    """
+    known = {0: change(at[0])}
+    if known[0] <= wanted:
+        return at[0]
+    before, behind = 0, len(at)
+    while behind - before > 1:
+        middle = (before + behind) // 2
+        known[middle] = change(at[middle])
+        before, behind = (middle, behind) if known[middle] > wanted else (before, middle)
+    if behind == len(at):
+        return at[-1]
+    share = (known[before] - wanted) / (known[before] - known[behind])
+    return at[before] + share * (at[behind] - at[before])
 
 
 def expected_along_z(in_plane: tuple[float, float], txm: tuple[float, float, float]) -> float:

@@ -30,7 +30,7 @@ Volume = NDArray[np.float32]
 
 ITERATIONS = 4  # of conjugate gradients
 BRICK_PX = 256  # side of the parts of a block that are solved one by one
-REACH = 4  # standard deviations of the point-spread function, over which a voxel's TXM has a say
+REACH = 3  # standard deviations of the point-spread function, over which a voxel's TXM has a say
 MOST_REACH = 16  # voxels
 _CUT = 4  # standard deviations at which the point-spread function ends
 
@@ -94,13 +94,13 @@ class Guidance:
             """About the mean of what was measured: of the map, an error of all grey levels alike has no say."""
             return weight * (volume - _total(weight * volume) / count)
 
-        slope = self._interpolated(made, self._slopes)
+        shown, slope = self._shown(made)
         spread = variance * slope * slope
 
         def applied(weights: Tensor) -> Tensor:
             return self._deviation**2 * weights + counted(blurred(spread * blurred(weights)))
 
-        left = counted(txm - blurred(self._interpolated(made, self._values)))
+        left = counted(txm - blurred(shown))
         weights, direction, size = torch.zeros_like(left), left.clone(), _total(left.square())
         least = torch.finfo(left.dtype).tiny
         for _ in range(ITERATIONS):
@@ -112,12 +112,14 @@ class Guidance:
             direction = left + size / before.clamp(min=least) * direction
         return made + variance * slope * blurred(weights)
 
-    def _interpolated(self, volume: Tensor, values: Tensor) -> Tensor:
-        """Linear between the knots, constant beyond them."""
-        upper = torch.bucketize(volume, self._knots[1:-1]) + 1
-        lower = upper - 1
-        share = (volume - self._knots[lower]) / (self._knots[upper] - self._knots[lower])
-        return torch.lerp(values[lower], values[upper], share.clamp(0, 1))
+    def _shown(self, volume: Tensor) -> tuple[Tensor, Tensor]:
+        """The map of grey levels and its slope, linear between the knots, which are evenly spaced, constant beyond."""
+        last = len(self._knots) - 1
+        place = ((volume - self._knots[0]) * (last / (self._knots[-1] - self._knots[0]))).clamp_(0, last)
+        lower = place.to(torch.int64).clamp_(max=last - 1)
+        upper, share = lower + 1, place.sub_(lower)
+        shown, slope = (torch.lerp(each[lower], each[upper], share) for each in (self._values, self._slopes))
+        return shown, slope
 
 
 def mirrored_blur(volume: Tensor, sigma: Sequence[float]) -> Tensor:
@@ -135,13 +137,21 @@ def _blurred_along(volume: Tensor, axis: int, sigma: float) -> Tensor:
     reach, length = math.ceil(_CUT * sigma), volume.shape[axis]
     weights = np.exp(-0.5 * np.square(np.arange(reach + 1) / max(sigma, 1e-6)))
     weights /= 2 * weights.sum() - weights[0]
-    places = torch.arange(-reach, length + reach, device=volume.device) % (2 * length)
-    padded = volume.index_select(axis, torch.minimum(places, 2 * length - 1 - places))
-    made = padded.narrow(axis, reach, length) * float(weights[0])
+    padded, made = _mirrored(volume, axis, reach), volume * float(weights[0])
     for distance, weight in enumerate(weights[1:].tolist(), start=1):
         for start in (reach - distance, reach + distance):
             made.add_(padded.narrow(axis, start, length), alpha=weight)
     return made
+
+
+def _mirrored(volume: Tensor, axis: int, by: int) -> Tensor:
+    """A volume that goes on by so many voxels at both ends of an axis as in a mirror, back and forth if it is short."""
+    length = volume.shape[axis]
+    if by <= length:
+        before, behind = volume.narrow(axis, 0, by).flip(axis), volume.narrow(axis, length - by, by).flip(axis)
+        return torch.cat([before, volume, behind], axis)
+    places = torch.arange(-by, length + by, device=volume.device) % (2 * length)
+    return volume.index_select(axis, torch.minimum(places, 2 * length - 1 - places))
 
 
 def _total(volume: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from txm2sem_core.inference.unit_builder import PredictedSlice, finished_slice
 from txm2sem_core.io.units import Unit
 from txm2sem_core.io.zarr_levels import UNIT_Z
 
-BLOCK_Z = 2 * UNIT_Z  # slices that are wanted of a block
+BLOCK_Z = 3 * UNIT_Z  # slices that are wanted of a block
 
 
 class StoppedError(Exception):
