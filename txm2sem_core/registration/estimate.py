@@ -45,6 +45,8 @@ ENOUGH_PX = 80**2  # pixels that slices share, from which on `min_similarity` al
 NEAR_ROTATION_DEG = 15.0
 NEAR_SHIFT_FRACTION = 0.35
 NEAR_OVERLAP = 0.5
+HOPEFUL = 0.5  # of the least similarity above chance, what small images must have to be registered in full
+HOPEFUL_SIDE_PX = 128  # shorter side of these, of slices that are at least three times as large
 AGREEMENT_SIDE_PX = 256  # halves are registered at this size at most: they need not be exact
 
 
@@ -153,17 +155,35 @@ def _search(fixed: Filtered, moving: Filtered, settings: RegisterSettings) -> Ma
     rotations = [0.0] if kind == "translation" else symmetric_steps(settings.max_rotation_deg, ROTATION_STEP_DEG)
     no_scale = kind in ("translation", "rigid")
     scales = [1.0] if no_scale else [1 + s for s in symmetric_steps(settings.max_scale_percent / 100, SCALE_STEP)]
-    return _search_among(fixed, moving, rotations, scales, FINE_MIN_STEP_PX, settings)
+    start = _start_among(fixed, moving, rotations, scales, settings)
+    if not _hopeful(fixed, moving, start, settings):
+        return start
+    return _refined(fixed, moving, start, FINE_MIN_STEP_PX, settings)
 
 
-def _search_among(
-    fixed: Filtered,
-    moving: Filtered,
-    rotations_deg: list[float],
-    scales: list[float],
-    min_step_px: float,
-    settings: RegisterSettings,
+def _hopeful(fixed: Filtered, moving: Filtered, start: Matrix, settings: RegisterSettings) -> bool:
+    """Whether large slices are more alike than by chance from a start, shrunk; of small ones it is not asked.
+
+    The full search of large slices that belong elsewhere takes half a minute.
+    """
+    factor = min(*fixed.shape, *moving.shape) // HOPEFUL_SIDE_PX
+    if factor < 3:
+        return True
+    one, two = shrink_filtered(fixed, factor), shrink_filtered(moving, factor)
+    kind = _kind(settings)
+    kind = "similarity" if kind == "affine" else kind
+    try:
+        placed = two.onto(refine(one, two, to_full(start, 1 / factor), kind, 1, COARSE_MIN_STEP_PX), one.shape)
+    except RuntimeError:  # the images no longer overlap
+        return False
+    above = similarity(one.image, placed.image, one.mask & placed.mask) - chance_similarity(one, placed)
+    return above >= HOPEFUL * settings.min_similarity
+
+
+def _start_among(
+    fixed: Filtered, moving: Filtered, rotations_deg: list[float], scales: list[float], settings: RegisterSettings
 ) -> Matrix:
+    """The best start of small images, between the full ones."""
     factor = coarse_factor(fixed.shape, moving.shape)
     small_fixed, small_moving = shrink_filtered(fixed, factor), shrink_filtered(moving, factor)
     if not (small_fixed.mask.any() and small_moving.mask.any()):
@@ -176,7 +196,7 @@ def _search_among(
             f"no position of the slices as they are covers {settings.min_overlap:g} of what was measured of the TXM "
             "slice"
         )
-    return _refined(fixed, moving, to_full(start, factor), min_step_px, settings)
+    return to_full(start, factor)
 
 
 def _refined(
@@ -211,7 +231,8 @@ def _disagreement_px(fixed: Filtered, moving: Filtered, matrix: Matrix, settings
     for half in _halves(shared_fixed.shape):
         half_fixed, half_moving = shared_fixed.within(half), shared_moving.within(half)
         try:
-            again = _search_among(half_fixed, half_moving, [0.0], [1.0], COARSE_MIN_STEP_PX, near(settings))
+            start = _start_among(half_fixed, half_moving, [0.0], [1.0], near(settings))
+            again = _refined(half_fixed, half_moving, start, COARSE_MIN_STEP_PX, near(settings))
         except RegistrationError:
             continue
         errors.append(factor * corner_error_px(again, np.eye(3), half_moving.shape))

@@ -17,6 +17,7 @@ from txm2sem_core.errors import RegistrationError
 from txm2sem_core.geometry import Matrix, rotation_deg, scale, shift_xy_px
 from txm2sem_core.intensity.measured import Slice, measured_share
 from txm2sem_core.registration.estimate import (
+    HOPEFUL,
     NEAR_OVERLAP,
     NEAR_ROTATION_DEG,
     SMALLEST_SIDE_PX,
@@ -33,7 +34,6 @@ from txm2sem_core.registration.similarity import chance_similarity, prefilter, s
 
 CANDIDATES = (10, 4)  # poses that are refined small, of grey levels and of edges
 TRIALS = 3  # of these that are registered in full
-HOPEFUL = 0.5  # of the least similarity above chance, what a small image must have
 RANKING_SIDE_PX = 112  # shorter side of the smaller slice at which candidates are compared
 SCALES_STEP = 0.08
 

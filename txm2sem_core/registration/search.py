@@ -72,8 +72,8 @@ def coarse_factor(fixed_shape: tuple[int, int], moving_shape: tuple[int, int]) -
     return max(1, round(min(*fixed_shape, *moving_shape) / COARSE_SIDE_PX))
 
 
-def to_full(matrix: Matrix, factor: int) -> Matrix:
-    """The matrix between full images, from that between the same images shrunk by `factor`."""
+def to_full(matrix: Matrix, factor: float) -> Matrix:
+    """The matrix between full images, from that between the same images shrunk by `factor`; back by 1 / `factor`."""
     enlarge = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1]], dtype=np.float64)
     return enlarge @ matrix @ np.linalg.inv(enlarge)
 
