@@ -147,17 +147,32 @@ def _at_scale(
     if fixed is None or moving is None:
         return
     side = int(np.ceil(np.hypot(*moving.mask.shape))) + 1
-    shape = tuple(fft.next_fast_len(n + side, real=True) for n in fixed.mask.shape)
+    height, width = (fft.next_fast_len(n + side, real=True) for n in fixed.mask.shape)
+    shape = height, width
     stack = np.concatenate([moving.features, moving.mask[None]])
+    on_its_head = _half_turn(side, shape)
     for turn in np.arange(0, 90, TURN_STEP_DEG):
         canvas, matrix = turned(stack, float(turn), side)
+        spectra: dict[
+            tuple[bool, int], Array
+        ] = {}  # of one that stands on its head, those of the one that does not tell
         for flip, quarters in upright(float(turn), max_turn_deg, mirrored=mirrored):
-            placed = np.rot90(canvas[..., ::-1] if flip else canvas, quarters, axes=(1, 2))
+            if (flip, quarters % 2) not in spectra:
+                placed = np.rot90(canvas[..., ::-1] if flip else canvas, quarters % 2, axes=(1, 2))
+                spectra[flip, quarters % 2] = fft.rfft2(placed, shape)
+            spectrum = spectra[flip, quarters % 2]
+            spectrum = spectrum * on_its_head if quarters >= 2 else np.conj(spectrum)
             stood = upright_matrix(side, quarters, flip=flip) @ matrix
             final = (quarters * -90 + (-turn if flip else turn) + 180) % 360 - 180
-            for kind, (strength, y, x) in enumerate(_peaks(fixed, placed, shape)):
+            for kind, (strength, y, x) in enumerate(_peaks(fixed, spectrum, float(canvas[-1].sum()), shape)):
                 shifted = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]) @ stood @ moving.matrix
                 yield kind, Pose(strength, flip, scale, float(final), np.linalg.inv(fixed.matrix) @ shifted)
+
+
+def _half_turn(side: int, shape: tuple[int, int]) -> NDArray[np.complex64]:
+    """What makes the conjugate spectrum of a canvas that is turned by 180 degrees of the spectrum of the canvas."""
+    along_y, along_x = fft.fftfreq(shape[0]), fft.rfftfreq(shape[1])
+    return np.exp(2j * np.pi * (side - 1) * (along_y[:, None] + along_x)).astype(np.complex64)
 
 
 def upright(turn_deg: float, max_turn_deg: float, *, mirrored: bool) -> Iterable[tuple[bool, int]]:
@@ -186,15 +201,20 @@ def upright_matrix(side: int, quarters: int, *, flip: bool) -> Matrix:
     return np.linalg.matrix_power(quarter, quarters) @ matrix
 
 
-def _peaks(fixed: _Coarse, placed: Image, shape: tuple[int, ...]) -> list[tuple[float, int, int]]:
+def _peaks(fixed: _Coarse, spectrum: Array, measured: float, shape: tuple[int, int]) -> list[tuple[float, int, int]]:
     """For each feature the strongest shift (strength, y, x) of a canvas [features and mask, Y, X] on the fixed image.
 
     Grey levels count by their magnitude, since one contrast may be inverted; edges coincide with edges.
+
+    Args:
+        fixed: image.
+        spectrum: of the canvas, conjugate.
+        measured: pixels of the canvas.
+        shape: that spectra were filled up to.
     """
-    of_features, of_squares, of_mask = fixed.spectra_of(shape)  # type: ignore[arg-type]
-    spectrum = np.conj(fft.rfft2(placed, shape))
+    of_features, of_squares, of_mask = fixed.spectra_of(shape)
     shared = fft.irfft2(of_mask * spectrum[-1], shape)
-    least = SHARED_SHARE * min(float(fixed.mask.sum()), float(placed[-1].sum()))
+    least = SHARED_SHARE * min(float(fixed.mask.sum()), measured)
     allowed = shared >= least
     if not allowed.any():
         return [(0.0, 0, 0) for _ in fixed.features]
