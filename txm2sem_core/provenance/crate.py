@@ -16,7 +16,7 @@ from urllib.parse import quote
 from txm2sem_core import io
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.provenance.record import Run, describe_run
-from txm2sem_core.samples.table import Sample
+from txm2sem_core.samples.table import Row, rows_of
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
@@ -56,9 +56,9 @@ def copy_workflow(run: Run, root: Path) -> None:
             shutil.copyfile(root / "requirements.lock", folder / "requirements.lock")
         (folder / "config.yaml").write_text(run.settings, encoding="utf-8")
         with (folder / "samples.tsv").open("w", encoding="utf-8", newline="") as stream:
-            rows = csv.DictWriter(stream, list(Sample.model_fields), delimiter="\t", lineterminator="\n")
+            rows = csv.DictWriter(stream, list(Row.model_fields), delimiter="\t", lineterminator="\n")
             rows.writeheader()
-            rows.writerows(sample.model_dump() for sample in run.samples)
+            rows.writerows(row.model_dump() for row in rows_of(run.samples))
 
 
 def write_crate(record: dict[str, Any], title: str, results: Path) -> None:
@@ -127,7 +127,7 @@ def _inputs(crate: Any, record: dict[str, Any], entity: Any) -> Iterable[Any]:
                 "@type": "PropertyValue",
                 "name": f"{column} of sample {sample}",
                 "value": f"sha256:{given['sha256']}",
-                "description": f"Digest of {given['path']}, as the sample table names it. Not part of this crate.",
+                "description": f"Digest of {given['path']}, which the sample table names. Not part of this crate.",
             }
             yield crate.add(entity(crate, f"#{sample}-{column}", properties))
 

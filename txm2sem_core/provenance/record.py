@@ -24,7 +24,7 @@ FORMAT = 1
 COLUMNS = (
     *("txm", "sem", "charge", "lowdensity", "highdensity", "labels", "txm_measured", "sem_measured"),
     *("txm_volume", "txm_volume_measured"),
-    *("txm_2", "txm_3", "txm_volume_2", "txm_volume_3", "placed_by"),
+    *("txm_2", "txm_3", "txm_volume_2", "txm_volume_3", "registered_by"),
 )
 _FROM_MODEL = (
     *("family", "seed", "generator", "selected", "config_digest", "weights_sha256", "patches_sha256"),

@@ -47,8 +47,10 @@ def sem_of(pair: RawPair, settings: RegisterSettings) -> SemSlice:
         InputError: an image or its mask cannot be read, or they do not fit.
     """
     found = prepared(pair.read_registered_sem(), settings)
-    if pair.placed_by is None:
+    if pair.registered_by is None:
         return found
-    other = pair.read_sem()
-    both = Slice(other.image, other.mask & found.image.mask)
-    return found._replace(learnt=_without_curtains(both, found.bar, settings).image)
+    other, own = cut_bar(pair.read_sem())
+    bar = Bar(*map(max, zip(found.bar, own, strict=True)))
+    both = _without_curtains(Slice(other.image, other.mask & found.image.mask), bar, settings)
+    shares = [share for share in (found.clipped, both.clipped) if share is not None]
+    return SemSlice(found.image, bar, max(shares, default=None), both.image)

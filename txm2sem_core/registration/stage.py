@@ -60,7 +60,8 @@ def register_pairs(pairs: Sequence[RawPair], settings: RegisterSettings, output:
     is 255 where the slices can be used, 0 where the FIB-SEM slice is charged or one of them was not measured (see
     `measured`), `charge` is 255 where it is charged. What was not measured keeps its value; NaN takes that of the
     nearest pixel that was. Where masks of what was measured were given, or a slice holds NaN,
-    `{pair}_txm_measured.tif` and `{pair}_sem_measured.tif` say it of the slice.
+    `{pair}_txm_measured.tif` and `{pair}_sem_measured.tif` say it of the slice; the latter also where a data bar was
+    cut off, and of a further detector.
 
     Raises:
         InputError: no pairs, a file that cannot be read, or shapes that do not fit.
@@ -303,7 +304,7 @@ def kept(
     # what later stages cannot find: NaN is filled below
     known = {name: scan for name, scan in scans.items() if scan.given is not None or _has_nan(scan.image)}
     masks |= {f"{name}_measured": scan.mask for name, scan in known.items()}
-    told = pair.sem_measured is not None or pair.placed_by is not None or any(bar) or _has_nan(learnt.image)
+    told = pair.sem_measured is not None or pair.registered_by is not None or any(bar) or _has_nan(learnt.image)
     masks |= {"sem_measured": sem_measured} if told else {}
     of_scans = {name: scan.image for name, scan in scans.items()}
     images = {**of_scans, **{name: np.where(each, 255, 0).astype(np.uint8) for name, each in masks.items()}}

@@ -291,7 +291,7 @@ def check_sample(sample: Sample, raw: Path) -> None:
         return
     pairs = list_pairs(sample, raw)
     further = zip(*(pair.further for pair in pairs), strict=True)
-    sem = ([pair.sem for pair in pairs], [pair.placed_by for pair in pairs if pair.placed_by is not None])
+    sem = ([pair.sem for pair in pairs], [pair.registered_by for pair in pairs if pair.registered_by is not None])
     for files in ([pair.txm for pair in pairs if not pair.sought], *further, *sem):
         depths = {file: io.image_kind(file)[1] for file in files}
         for file, dtype in depths.items():

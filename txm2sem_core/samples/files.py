@@ -198,6 +198,7 @@ class SampleFiles:
     def row(self) -> str:
         """The row of the table as canonical JSON; without labels, which come after the training."""
         row = self.sample.model_dump(mode="json", exclude={"labels", "voxel_size_from"})
-        further = {"placed_by", *(name for column in ("txm", "txm_volume") for name in further_columns(row, column))}
+        further = {name for column in ("txm", "txm_volume") for name in further_columns(row, column)}
+        further.add("registered_by")
         # runs of one scan and detector have the row that they had before there were others
         return json.dumps({key: row[key] for key in row if key not in further or row[key] is not None}, sort_keys=True)

@@ -85,7 +85,7 @@ def check_detectors(where: str, row: Mapping[str, Any]) -> None:
     _check_gaps(where, row, columns, "detectors")
     folders = [(name, row[name]) for name in ("sem", *given)]
     for number, (name, folder) in enumerate(folders):
-        if (first := next((one for one, other in folders[:number] if other == folder), None)) is not None:
+        if (first := next((one for one, other in folders[:number] if Path(other) == Path(folder)), None)) is not None:
             raise ConfigError(
                 f"{where} {name}: {folder} is the folder of column {first} too, and each detector has images of its "
                 "own. Give their folder, or leave it empty."

@@ -37,11 +37,12 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
     if sample.sought:
         return _sought(sample, masks)
     further = list(map(Path, sample.further_txm))
-    pairs = pair_folders(Path(str(sample.txm)), Path(str(sample.sem)), masks, sample.names(), further=further)
+    folders, detector = (Path(str(sample.txm)), Path(str(sample.sem))), _detector(sample)
+    pairs = pair_folders(*folders, masks, sample.names(), further=further, registered_by=detector)
     voxel, finer = sample.voxel_size_on_grid(), sample.finer()
     sizes = (None if voxel is None else voxel[2], sample.sem_pixel_size())
     marked = {} if sample.landmarks is None else _landmarks(Path(sample.landmarks), pairs)
-    pairs = [replace(p, landmarks=marked.get(p.pair, ())) for p in _with_detector(sample, pairs)]
+    pairs = [replace(p, landmarks=marked.get(p.pair, ())) for p in pairs]
     pairs = [replace(p, pixel_nm=sizes, finer=finer) for p in pairs]
     return [replace(p, z=z) for p, z in zip(pairs, sample.z_of_pairs(len(pairs)), strict=True)]
 
@@ -49,8 +50,13 @@ def list_pairs(sample: Sample, raw: Path) -> list[RawPair]:
 def _sought(sample: Sample, masks: dict[str, Path]) -> list[RawPair]:
     """The pairs of a user's sample whose slices' planes are sought in its volume."""
     volume = Path(str(sample.txm_volume))
-    pairs = sought_pairs(volume, Path(str(sample.sem)), masks, sample.names())
-    return _with_sizes(sample, volume, _with_detector(sample, pairs))
+    pairs = sought_pairs(volume, Path(str(sample.sem)), masks, sample.names(), registered_by=_detector(sample))
+    return _with_sizes(sample, volume, pairs)
+
+
+def _detector(sample: Sample) -> Path | None:
+    """The folder of the images that a further detector's slices are registered by."""
+    return None if sample.registered_by is None else Path(sample.registered_by)
 
 
 def _sought_in_phantom(sample: Sample, raw: Path) -> list[RawPair]:
@@ -60,22 +66,6 @@ def _sought_in_phantom(sample: Sample, raw: Path) -> list[RawPair]:
     masks = {kind: folder / kind for kind in ("charge", *DENSITIES) if (folder / kind).is_dir()}
     volume = raw / "txm_volume"
     return _with_sizes(sample, volume, sought_pairs(volume, folder / "sem", masks))
-
-
-def _with_detector(sample: Sample, pairs: list[RawPair]) -> list[RawPair]:
-    """The pairs with the images that their FIB-SEM slices are registered by, if these are of another detector."""
-    if sample.placed_by is None:
-        return pairs
-    names, numbers = sample.names(), {Decimal(pair.pair) for pair in pairs}
-    folder = Path(sample.placed_by)
-    files = numbered(folder, lambda found: found >= numbers, names.sem, names.sem_offset)
-    for pair in pairs:
-        if Decimal(pair.pair) not in files:
-            raise InputError(
-                f"{pair.sem}: there is no image of this slice, with the number {pair.pair}, in {folder}, and by these "
-                "slices are registered. Add it, or remove this one."
-            )
-    return [replace(pair, placed_by=files[Decimal(pair.pair)].path) for pair in pairs]
 
 
 def _with_sizes(sample: Sample, volume: Path, pairs: list[RawPair]) -> list[RawPair]:
@@ -138,7 +128,7 @@ def labels_of_pairs(sample: Sample, pairs: Iterable[RawPair]) -> dict[str, Path]
     if sample.labels is None:
         return {}
     names = {Decimal(pair.pair): pair.pair for pair in pairs}
-    offset = sample.names().sem_offset
+    offset = 0 if sample.sought else sample.names().sem_offset  # sought pairs have the numbers of the files
     files = numbered(Path(sample.labels), lambda numbers: numbers <= names.keys(), offset=offset)
     for number, file in files.items():
         if number not in names:

@@ -41,7 +41,7 @@ class RawPair:
     further: tuple[Path, ...] = ()  # the TXM slice in further scans
     sought: bool = False  # whether its plane is sought in the volume
     depths: Depths | None = None  # of a sought pair: slices of the volume in which its centre may lie; None: any
-    placed_by: Path | None = None  # the same FIB-SEM slice by the detector that it is registered by; None: by `sem`
+    registered_by: Path | None = None  # the same FIB-SEM slice by the detector that it is registered by; None: by `sem`
 
     def read_txm(self) -> Slice:
         """The TXM slice, and what of it was measured.
@@ -76,7 +76,7 @@ class RawPair:
     @property
     def registered_sem(self) -> Path:
         """The image of the FIB-SEM slice that registration looks at."""
-        return self.placed_by or self.sem
+        return self.registered_by or self.sem
 
     def read_registered_sem(self) -> Slice:
         """That image, as `read_sem`.
@@ -93,13 +93,13 @@ class RawPair:
 
     def check_detectors(self) -> None:
         """Raise `InputError` unless the images of both detectors have one shape, by their headers."""
-        if self.placed_by is None:
+        if self.registered_by is None:
             return
-        shape, other = (io.image_kind(path)[0] for path in (self.sem, self.placed_by))
+        shape, other = (io.image_kind(path)[0] for path in (self.sem, self.registered_by))
         if shape != other:
             raise InputError(
-                f"{self.sem} is {shape} and {self.placed_by} is {other} (Y, X): the images of all detectors must show "
-                "the same pixels. Export them alike."
+                f"{self.sem} is {shape} and {self.registered_by} is {other} (Y, X): the images of all detectors must "
+                "show the same pixels. Export them alike."
             )
 
     @property
@@ -148,7 +148,7 @@ class RawPair:
             None if self.sought else self.txm,
             *self.further,
             self.sem,
-            self.placed_by,
+            self.registered_by,
             self.charge,
             *self.extra.values(),
             self.txm_measured,
@@ -188,7 +188,13 @@ class Names:
 
 
 def pair_folders(
-    txm: Path, sem: Path, masks: Mapping[str, Path], names: Names = Names(), *, further: Sequence[Path] = ()
+    txm: Path,
+    sem: Path,
+    masks: Mapping[str, Path],
+    names: Names = Names(),
+    *,
+    further: Sequence[Path] = (),
+    registered_by: Path | None = None,
 ) -> list[RawPair]:
     """Images of these folders with the same number, lowest first; a pair has the name of its TXM slice's number.
 
@@ -198,6 +204,7 @@ def pair_folders(
         masks: kind to folder: `charge`, `MEASURED`, and others, which become the pair's `extra`.
         names: how the files are numbered.
         further: folders of the TXM slices in further scans, numbered as those of the first.
+        registered_by: folder of the FIB-SEM slices by the detector that they are registered by, numbered as `sem`.
 
     Raises:
         InputError: a folder or a partner is missing, or a number stands twice.
@@ -211,7 +218,8 @@ def pair_folders(
             f"{_suggestion(txm_files, sem_files, names)}"
         )
     found = {kind: _partners(kind, folder, txm_files, sem_files, names.sem_offset) for kind, folder in masks.items()}
-    scans = [_of_scan(folder, txm, txm_files, names) for folder in further]
+    scans = [_as_first(folder, txm, txm_files, names.txm, "slice", "scans") for folder in further]
+    registered = _of_detector(registered_by, sem, sem_files, names)
     fields = {kind: found.pop(kind) for kind in ("charge", *MEASURED) if kind in found}
     return [
         RawPair(
@@ -221,29 +229,48 @@ def pair_folders(
             sem_files[n].path,
             extra={kind: files[n] for kind, files in found.items()},
             further=tuple(scan[n].path for scan in scans),
+            registered_by=registered.get(n),
             **{kind: files[n] for kind, files in fields.items()},  # type: ignore[arg-type]
         )
         for n in txm_files
     ]
 
 
-def _of_scan(folder: Path, first: Path, txm: Numbered, names: Names) -> Numbered:
-    """The slices of a further scan, which has those of the first and no others."""
-    files = numbered(folder, lambda numbers: numbers == txm.keys(), names.txm)
-    for number in sorted(txm.keys() ^ files.keys()):
-        lone, other = (txm, folder) if number in txm else (files, first)
+def _as_first(
+    folder: Path, first: Path, of_first: Numbered, pattern: str | None, one: str, all_: str, offset: int = 0
+) -> Numbered:
+    """The slices of a further scan or detector, which has those of the first and no others."""
+    files = numbered(folder, lambda numbers: numbers == of_first.keys(), pattern, offset)
+    for number in sorted(of_first.keys() ^ files.keys()):
+        lone, other = (of_first, folder) if number in of_first else (files, first)
         raise InputError(
-            f"{lone[number].path}: there is no slice with the number {lone[number].name} in {other}, and scans have "
+            f"{lone[number].path}: there is no {one} with the number {lone[number].name} in {other}, and {all_} have "
             "the same slices. Add or remove it."
         )
     return files
 
 
-def sought_pairs(volume: Path, sem: Path, masks: Mapping[str, Path], names: Names = Names()) -> list[RawPair]:
+def _of_detector(folder: Path | None, sem: Path, files: Numbered, names: Names) -> dict[Decimal, Path]:
+    """The images of another detector by number; nothing without a folder."""
+    if folder is None:
+        return {}
+    found = _as_first(folder, sem, files, names.sem, "image", "detectors", names.sem_offset)
+    return {number: each.path for number, each in found.items()}
+
+
+def sought_pairs(
+    volume: Path,
+    sem: Path,
+    masks: Mapping[str, Path],
+    names: Names = Names(),
+    *,
+    registered_by: Path | None = None,
+) -> list[RawPair]:
     """FIB-SEM slices of a folder, lowest number first, whose planes are sought in a volume; see `pair_folders`."""
     files = numbered(sem, pattern=names.sem, offset=names.sem_offset)
     found = {kind: _partners(kind, folder, files, files, names.sem_offset) for kind, folder in masks.items()}
     fields = {kind: found.pop(kind) for kind in ("charge", *MEASURED) if kind in found}
+    registered = _of_detector(registered_by, sem, files, names)
     return [
         RawPair(
             one.name,
@@ -252,6 +279,7 @@ def sought_pairs(volume: Path, sem: Path, masks: Mapping[str, Path], names: Name
             one.path,
             extra={kind: of_kind[number] for kind, of_kind in found.items()},
             sought=True,
+            registered_by=registered.get(number),
             **{kind: of_kind[number] for kind, of_kind in fields.items()},  # type: ignore[arg-type]
         )
         for number, one in files.items()

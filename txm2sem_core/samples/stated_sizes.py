@@ -67,7 +67,7 @@ def contradictions(sample: Sample, raw: Path, scales: tuple[float, float] = (1.0
     """
     pairs = list_pairs(sample, raw)
     first, further = [p.txm for p in pairs if not p.sought], [path for p in pairs for path in p.further]
-    slices = [path for p in pairs for path in (p.sem, p.placed_by) if path is not None]
+    slices = [path for p in pairs for path in (p.sem, p.registered_by) if path is not None]
     txm, sem = ([(path, _in_plane(path)) for path in paths] for paths in ([*first, *further], slices))
     volume = open_measured_volume(sample, raw)
     used: VoxelSize | None = sample.voxel_size()

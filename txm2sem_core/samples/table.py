@@ -23,6 +23,7 @@ from txm2sem_core.samples.sought import Depths, around, depths_sought, is_sought
 RESERVED = ("logs", "benchmarks", "crate")  # folders of the results beside those of the samples
 AUTO = "auto"  # of `super_resolution`
 _MAX_CHARACTERS = 2**22
+_DETECTOR = "_sem_"  # between the name of a row and the number of a further detector, in the name of its sample
 
 
 class Columns(BaseModel):
@@ -193,11 +194,11 @@ class Columns(BaseModel):
 class Sample(Columns):
     """The rock as one detector of the FIB-SEM shows it, with settings and results of its own."""
 
-    placed_by: UserPath | None = None  # folder of the same FIB-SEM slices by the detector that they are registered by
+    registered_by: UserPath | None = None  # folder of the same slices by the detector that registration looks at
 
     def raw_paths(self) -> list[str]:
         """As of `Columns`, and the folder of the images that slices are registered by."""
-        return [*super().raw_paths(), *([self.placed_by] if self.placed_by is not None else [])]
+        return [*super().raw_paths(), *([self.registered_by] if self.registered_by is not None else [])]
 
 
 class Row(Columns):
@@ -215,11 +216,23 @@ class Row(Columns):
         common = self.model_dump(exclude={"sem_2", "sem_3"})
         further = {name: getattr(self, name) for name in further_columns(type(self).model_fields, "sem")}
         own = [
-            {"sample": f"{self.sample}_{name}", "sem": folder, "placed_by": self.sem}
+            {"sample": f"{self.sample}{_DETECTOR}{name[-1]}", "sem": folder, "registered_by": self.sem}
             for name, folder in further.items()
             if folder is not None
         ]
         return [Sample.model_validate(common | each) for each in ({}, *own)]
+
+
+def rows_of(samples: Iterable[Sample]) -> list[Row]:
+    """The rows of a table that names these samples, as `read_samples` gave them."""
+    rows: dict[str, dict[str, str | None]] = {}
+    for sample in samples:
+        if sample.registered_by is None:
+            rows[sample.sample] = sample.model_dump(exclude={"registered_by"})
+        else:
+            name, number = sample.sample.rsplit(_DETECTOR, 1)
+            rows[name][f"sem_{number}"] = sample.sem
+    return [Row.model_validate(row) for row in rows.values()]
 
 
 def read_samples(path: str | Path) -> dict[str, Sample]:

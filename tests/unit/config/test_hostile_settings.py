@@ -21,7 +21,7 @@ from txm2sem_core.config import load_config
 from txm2sem_core.config.loading import Config
 from txm2sem_core.errors import ConfigError, InputError, Txm2semError
 from txm2sem_core.samples.preflight import check_file, check_run
-from txm2sem_core.samples.table import Sample, read_samples
+from txm2sem_core.samples.table import Row, Sample, read_samples
 
 GOOD: dict[str, Any] = {"variants": {"a": {"family": "feedforward"}}}
 NASTY = [
@@ -97,7 +97,7 @@ def test_any_value_at_any_key(changes: list[tuple[tuple[str, ...], Any]], key: s
 @given(
     st.lists(
         st.sampled_from([["a", "phantom"], ["b", "pairs", "t", "s", "0:9:3"]])
-        | st.lists(texts | st.sampled_from([*Sample.model_fields, "phantom", "pairs", "0:9:3"]), max_size=12),
+        | st.lists(texts | st.sampled_from([*Row.model_fields, "phantom", "pairs", "0:9:3"]), max_size=12),
         max_size=4,
     ),
     st.sampled_from(["\n", "\r\n", "\r"]),

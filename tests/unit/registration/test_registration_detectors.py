@@ -32,11 +32,11 @@ def pair(tmp_path: Path) -> RawPair:
     second = np.random.default_rng(5).integers(1, 60000, SHAPE).astype(np.uint16)
     for name, image in (("txm", blurred(rock)), ("se", turned), ("bse", second)):
         io.write_tiff(tmp_path / f"{name}.tif", image, (30.0, 30.0, 30.0))
-    return RawPair("000", 0, tmp_path / "txm.tif", tmp_path / "bse.tif", placed_by=tmp_path / "se.tif")
+    return RawPair("000", 0, tmp_path / "txm.tif", tmp_path / "bse.tif", registered_by=tmp_path / "se.tif")
 
 
 def test_both_detectors_get_the_same_place_and_their_own_grey_levels(pair: RawPair, tmp_path: Path) -> None:
-    first = replace(pair, sem=pair.registered_sem, placed_by=None)
+    first = replace(pair, sem=pair.registered_sem, registered_by=None)
     register_pairs([first], SETTINGS, tmp_path / "first")
     register_pairs([pair], SETTINGS, tmp_path / "second")
     one, other = (io.read_json(tmp_path / name / "transforms.json") for name in ("first", "second"))
@@ -56,7 +56,7 @@ def test_both_detectors_get_the_same_place_and_their_own_grey_levels(pair: RawPa
 
 
 def test_what_is_refused_is_the_image_that_was_looked_at(pair: RawPair, tmp_path: Path) -> None:
-    wrong = replace(pair, sem=pair.registered_sem, placed_by=pair.sem)
+    wrong = replace(pair, sem=pair.registered_sem, registered_by=pair.sem)
     with pytest.raises(RegistrationError, match=r"bse.tif on .*txm.tif: "):
         register_pairs([wrong], SETTINGS, tmp_path / "registered")
 
@@ -68,8 +68,8 @@ def test_sought_slices_are_found_by_the_first_detector(tmp_path: Path) -> None:
         io.write_tiff(tmp_path / f"se/{z:03d}.tif", rock[z, 10:105, 15:120])
         io.write_tiff(tmp_path / f"bse/{z:03d}.tif", np.full((95, 105), z, np.uint8))
     pairs = sought_pairs(tmp_path / "volume.tif", tmp_path / "bse", {})
-    pairs = [replace(each, placed_by=tmp_path / "se" / each.sem.name, pixel_nm=(30.0, 30.0)) for each in pairs]
-    first = [replace(each, sem=each.registered_sem, placed_by=None) for each in pairs]
+    pairs = [replace(each, registered_by=tmp_path / "se" / each.sem.name, pixel_nm=(30.0, 30.0)) for each in pairs]
+    first = [replace(each, sem=each.registered_sem, registered_by=None) for each in pairs]
     with io.open_volume(tmp_path / "volume.tif") as volume:
         register_planes(first, volume, 1.0, SETTINGS, tmp_path / "first")
         register_planes(pairs, volume, 1.0, SETTINGS, tmp_path / "registered")
@@ -77,3 +77,17 @@ def test_sought_slices_are_found_by_the_first_detector(tmp_path: Path) -> None:
     assert one == other
     for z in (8, 14):
         np.testing.assert_array_equal(io.read_image(tmp_path / f"registered/pairs/{z:03d}_sem.tif"), z)
+
+
+def test_a_bar_of_either_detector_is_left_out(pair: RawPair, tmp_path: Path) -> None:
+    bse = io.read_image(pair.sem)
+    bse[: 2 * BAR] = 7
+    io.write_tiff(pair.sem, bse)
+    register_pairs([pair], SETTINGS, tmp_path / "registered")
+    matrix = np.array(io.read_json(tmp_path / "registered/transforms.json")["000"]["matrix"])
+    kept = io.read_image(tmp_path / "registered/pairs/000_sem_measured.tif") > 0
+    crop = io.read_json(tmp_path / "registered/transforms.json")["000"]["crop"]
+    y, x = np.nonzero(kept)
+    on_sem = np.linalg.inv(matrix) @ [x + crop["x0"], y + crop["y0"], np.ones_like(x)]
+    assert on_sem[1].min() > 2 * BAR - 1
+    assert on_sem[1].max() < SHAPE[0] - BAR

@@ -14,9 +14,9 @@ from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.provenance.record import describe_inputs
 from txm2sem_core.samples.feasibility import check_feasible, check_sample
 from txm2sem_core.samples.files import SampleFiles
-from txm2sem_core.samples.pairs import list_pairs, pair_files
+from txm2sem_core.samples.pairs import labels_of_pairs, list_pairs, pair_files
 from txm2sem_core.samples.stated_sizes import contradictions
-from txm2sem_core.samples.table import Sample, parse_sample, read_samples
+from txm2sem_core.samples.table import Sample, parse_sample, read_samples, rows_of
 
 DEPTH = 6
 FOLDERS = ("txm", "sem", "sem_2", "sem_3", "txm_volume")
@@ -60,7 +60,7 @@ def test_each_detector_is_a_sample(folder: Path) -> None:
         assert contradictions(sample, folder) == []
     assert folder / "sem/003.tif" in pair_files(samples["own_sem_2"], folder)
     assert {str(folder / "sem"), str(folder / "bse")} <= set(samples["own_sem_2"].raw_paths())
-    assert set(describe_inputs(samples["own_sem_2"])["inputs"]) == {"txm", "sem", "txm_volume", "placed_by"}
+    assert set(describe_inputs(samples["own_sem_2"])["inputs"]) == {"txm", "sem", "txm_volume", "registered_by"}
 
 
 def test_the_first_detector_is_the_sample_that_it_was(folder: Path) -> None:
@@ -71,9 +71,9 @@ def test_the_first_detector_is_the_sample_that_it_was(folder: Path) -> None:
 
     alone, both = read(folder, sem_2=""), read(folder)
     assert row(alone["own"]) == row(both["own"])
-    assert "placed_by" not in row(both["own"])
+    assert "registered_by" not in row(both["own"])
     second = row(both["own_sem_2"])
-    assert second["placed_by"] == str(folder / "sem")
+    assert second["registered_by"] == str(folder / "sem")
     assert parse_sample(json.dumps(second)) == both["own_sem_2"]
 
 
@@ -83,13 +83,30 @@ def test_slices_that_are_sought_are_so_by_the_first_detector(folder: Path) -> No
     assert [pair.registered_sem.parent.name for pair in pairs] == ["sem"] * DEPTH
 
 
-def test_names_and_offset_hold_for_all_detectors(folder: Path) -> None:
+@pytest.mark.parametrize("sought", [False, True])
+def test_names_and_offset_hold_for_all_detectors(folder: Path, sought: bool) -> None:
     for z in range(DEPTH):
         for name in ("sem", "bse"):
             (folder / name / f"{z:03d}.tif").rename(folder / name / f"{name}_{z + 1:03d}_5kV.tif")
-    samples = read(folder, sem_names="*_{number}_5kV.tif", sem_number_offset="-1")
+    where = {"txm": "", "pair_z": "find"} if sought else {}
+    samples = read(folder, sem_names="*_{number}_5kV.tif", sem_number_offset="-1", **where)
     pair = list_pairs(samples["own_sem_2"], folder)[2]
-    assert (pair.pair, pair.sem.name, pair.registered_sem.name) == ("002", "bse_003_5kV.tif", "sem_003_5kV.tif")
+    assert (pair.sem.name, pair.registered_sem.name) == ("bse_003_5kV.tif", "sem_003_5kV.tif")
+    assert pair.pair == ("003" if sought else "002")
+
+
+def test_labels_of_sought_slices_have_the_numbers_of_their_files(folder: Path) -> None:
+    io.write_tiff(folder / "labels/003.tif", IMAGES[1, 3])
+    sample = read(folder, txm="", pair_z="find", sem_number_offset="-1")["own"]
+    sample = sample.model_copy(update={"labels": str(folder / "labels")})
+    assert labels_of_pairs(sample, list_pairs(sample, folder)) == {"003": folder / "labels/003.tif"}
+
+
+def test_a_table_is_written_as_it_was_read(folder: Path) -> None:
+    samples = read(folder, sem_3="edx")
+    rows = rows_of(samples.values())
+    assert [row.sem_3 for row in rows] == [str(folder / "edx")]
+    assert [sample for row in rows for sample in row.samples()] == list(samples.values())
 
 
 @pytest.mark.parametrize(
@@ -97,10 +114,11 @@ def test_names_and_offset_hold_for_all_detectors(folder: Path) -> None:
     [
         ({"sem_2": "", "sem_3": "edx"}, "column sem_3: there is no sem_2, and detectors are numbered without a gap"),
         ({"sem_2": "sem"}, "column sem_2: .*sem is the folder of column sem too"),
+        ({"sem_2": "sem/"}, "column sem_2: .*sem/? is the folder of column sem too"),
         ({"sem_3": "bse"}, "column sem_3: .*bse is the folder of column sem_2 too"),
         ({"source": "phantom"}, "column sem_2: source phantom has one detector. Leave it empty"),
         ({"source": "reference"}, "column sem_2: source reference has one detector. Leave it empty"),
-        ({"placed_by": "sem"}, "column placed_by: the columns are sample, .*, sem_2, sem_3"),
+        ({"registered_by": "sem"}, "column registered_by: the columns are sample, .*, sem_2, sem_3"),
         ({"sample": "x" * 60}, r"row 2, column sample: .*(at most|pattern)"),
     ],
 )
@@ -123,10 +141,10 @@ def test_a_sample_with_the_name_of_a_detectors_is_refused(folder: Path) -> None:
 
 def test_images_that_do_not_belong_together_are_refused_by_name(folder: Path) -> None:
     (folder / "sem/003.tif").rename(folder / "sem/007.tif")
-    with pytest.raises(
-        InputError, match=r"bse/003.tif: there is no image of this slice, with the number 003, in .*sem"
-    ):
-        list_pairs(read(folder)["own_sem_2"], folder)
+    missing = r"bse/003.tif: there is no image with the number 003 in .*sem, and detectors have the same slices"
+    for sought in ({}, {"txm": "", "pair_z": "find"}):
+        with pytest.raises(InputError, match=missing):
+            list_pairs(read(folder, **sought)["own_sem_2"], folder)
     (folder / "sem/007.tif").rename(folder / "sem/003.tif")
     io.write_tiff(folder / "bse/003.tif", IMAGES[2, 3, 1:], SIZE)
     sample = read(folder)["own_sem_2"]
