@@ -25,12 +25,12 @@ class FixedImage:
     """An image `[Y, X]` that others of its shape are correlated with.
 
     Attributes:
-        reach: most pixels of a shift along y and x.
+        reach: most pixels of a shift along y and x, at least 1.
     """
 
     def __init__(self, image: Image, mask: Mask, max_shift_px: float) -> None:
         """Of the image, where it was measured, for shifts of at most so many pixels."""
-        self.reach = tuple(min(math.floor(max_shift_px), side - 1) for side in image.shape)
+        self.reach = tuple(min(max(math.floor(max_shift_px), 1), side - 1) for side in image.shape)
         sides = [
             fft.next_fast_len(side + reach, real=True) for side, reach in zip(image.shape, self.reach, strict=True)
         ]

@@ -30,6 +30,7 @@ from txm2sem_core.registration.search import (
     Kind,
     best_start,
     coarse_factor,
+    kind_on_small,
     refine,
     rough_starts,
     shared_share,
@@ -45,8 +46,8 @@ ENOUGH_PX = 80**2  # pixels that slices share, from which on `min_similarity` al
 NEAR_ROTATION_DEG = 15.0
 NEAR_SHIFT_FRACTION = 0.35
 NEAR_OVERLAP = 0.5
-HOPEFUL = 0.5  # of the least similarity above chance, what small images must have to be registered in full
-HOPEFUL_SIDE_PX = 128  # shorter side of these, of slices that are at least three times as large
+HOPEFUL = 0.5  # share of `min_similarity` that shrunk images must reach, or they are not registered in full
+HOPEFUL_SIDE_PX = 128  # shorter side of the shrunk images, of slices that are at least three times as large
 AGREEMENT_SIDE_PX = 256  # halves are registered at this size at most: they need not be exact
 
 
@@ -82,6 +83,8 @@ def estimate_transform(fixed: Slice, moving: Slice, settings: RegisterSettings) 
 
     Coarse search by masked normalised cross-correlation over a grid of rotations and scales and all shifts, the best by
     mutual information, then mutual information over all pixels, coarse to fine. The same input gives the same bytes.
+    Large slices that are no more alike than by chance when they are shrunk are not searched in full: they are described
+    as they lie then, with an infinite disagreement of their halves, by which they are refused.
     With `transform: none` the matrix is the identity and only the quality metrics are computed.
 
     Raises:
@@ -96,7 +99,10 @@ def estimate_transform(fixed: Slice, moving: Slice, settings: RegisterSettings) 
             raise RegistrationError(f"the {name} slice is {filtered.shape}, smaller than {SMALLEST_SIDE_PX} pixels")
         if not filtered.image.any():
             raise RegistrationError(f"the {name} slice is blank")
-    matrix = _search(filtered_fixed, filtered_moving, settings)
+    start = _search(filtered_fixed, filtered_moving, settings)
+    if not _is_hopeful(filtered_fixed, filtered_moving, start, settings):
+        return _described(start, images, (filtered_fixed, filtered_moving), disagreement_px=float("inf"))
+    matrix = _refined(filtered_fixed, filtered_moving, start, FINE_MIN_STEP_PX, settings)
     disagreement = _disagreement_px(filtered_fixed, filtered_moving, matrix, settings)
     return _described(matrix, images, (filtered_fixed, filtered_moving), disagreement)
 
@@ -150,18 +156,15 @@ def is_blank(image: Slice, settings: RegisterSettings) -> bool:
 
 
 def _search(fixed: Filtered, moving: Filtered, settings: RegisterSettings) -> Matrix:
-    """From no knowledge: turns and scales within the bounds, and all shifts."""
+    """A start from no knowledge: turns and scales within the bounds, and all shifts."""
     kind = _kind(settings)
     rotations = [0.0] if kind == "translation" else symmetric_steps(settings.max_rotation_deg, ROTATION_STEP_DEG)
     no_scale = kind in ("translation", "rigid")
     scales = [1.0] if no_scale else [1 + s for s in symmetric_steps(settings.max_scale_percent / 100, SCALE_STEP)]
-    start = _start_among(fixed, moving, rotations, scales, settings)
-    if not _hopeful(fixed, moving, start, settings):
-        return start
-    return _refined(fixed, moving, start, FINE_MIN_STEP_PX, settings)
+    return _start_among(fixed, moving, rotations, scales, settings)
 
 
-def _hopeful(fixed: Filtered, moving: Filtered, start: Matrix, settings: RegisterSettings) -> bool:
+def _is_hopeful(fixed: Filtered, moving: Filtered, start: Matrix, settings: RegisterSettings) -> bool:
     """Whether large slices are more alike than by chance from a start, shrunk; of small ones it is not asked.
 
     The full search of large slices that belong elsewhere takes half a minute.
@@ -169,21 +172,34 @@ def _hopeful(fixed: Filtered, moving: Filtered, start: Matrix, settings: Registe
     factor = min(*fixed.shape, *moving.shape) // HOPEFUL_SIDE_PX
     if factor < 3:
         return True
-    one, two = shrink_filtered(fixed, factor), shrink_filtered(moving, factor)
-    kind = _kind(settings)
-    kind = "similarity" if kind == "affine" else kind
+    small = shrink_filtered(fixed, factor), shrink_filtered(moving, factor)
+    found = refined_small(*small, to_full(start, 1 / factor), settings)
+    return found is not None and found[0] >= HOPEFUL * settings.min_similarity
+
+
+def refined_small(
+    fixed: Filtered, moving: Filtered, start: Matrix, settings: RegisterSettings
+) -> tuple[float, Matrix] | None:
+    """A start after mutual information on small images, with the similarity above chance there.
+
+    None where they share too little to tell.
+    """
     try:
-        placed = two.onto(refine(one, two, to_full(start, 1 / factor), kind, 1, COARSE_MIN_STEP_PX), one.shape)
-    except RuntimeError:  # the images no longer overlap
-        return False
-    above = similarity(one.image, placed.image, one.mask & placed.mask) - chance_similarity(one, placed)
-    return above >= HOPEFUL * settings.min_similarity
+        matrix = refine(fixed, moving, start, kind_on_small(_kind(settings)), 1, COARSE_MIN_STEP_PX)
+    except RuntimeError:  # the images no longer overlap: not a start
+        return None
+    placed = moving.onto(matrix, fixed.shape)
+    both = fixed.mask & placed.mask
+    if both.sum() < SMALLEST_SIDE_PX**2 / 2:
+        return None
+    above = similarity(fixed.image, placed.image, both) - chance_similarity(fixed, placed)
+    return (above, matrix) if np.isfinite(above) else None
 
 
 def _start_among(
     fixed: Filtered, moving: Filtered, rotations_deg: list[float], scales: list[float], settings: RegisterSettings
 ) -> Matrix:
-    """The best start of small images, between the full ones."""
+    """The best start that is found on small images, as a matrix between the full ones."""
     factor = coarse_factor(fixed.shape, moving.shape)
     small_fixed, small_moving = shrink_filtered(fixed, factor), shrink_filtered(moving, factor)
     if not (small_fixed.mask.any() and small_moving.mask.any()):

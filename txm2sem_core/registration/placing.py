@@ -1,6 +1,6 @@
 """Where a FIB-SEM slice lies on its TXM slice: nearly upright, else mirrored, turned, of any scale, or only a part.
 
-The common case is tried first and costs what it always did. Where it is refused, `poses` ranks what else may be; the
+The common case is tried first. Where it is refused, `poses` ranks what else may be; the
 strongest are refined small, the best of these in full, and each is judged by the rule for every pair.
 """
 
@@ -26,11 +26,11 @@ from txm2sem_core.registration.estimate import (
     estimate_from,
     estimate_transform,
     judge,
+    refined_small,
 )
 from txm2sem_core.registration.frames import Frame, Scaled, frame_of
 from txm2sem_core.registration.poses import SCALE_STEP, TURN_STEP_DEG, Pose, find_poses
-from txm2sem_core.registration.search import COARSE_MIN_STEP_PX, refine
-from txm2sem_core.registration.similarity import chance_similarity, prefilter, similarity
+from txm2sem_core.registration.similarity import prefilter
 
 CANDIDATES = (10, 4)  # poses that are refined small, of grey levels and of edges
 TRIALS = 3  # of these that are registered in full
@@ -202,18 +202,8 @@ def _refined_small(
     """A start after mutual information on small images, with the similarity above chance there."""
     frame = _frame(fixed, moving, start, RANKING_SIDE_PX, settings)
     one, two = prefilter(frame.fixed, 0, 1.0), prefilter(frame.moving, 0, 1.0)
-    kind = "similarity" if settings.transform == "affine" else settings.transform
-    assert kind != "none"
-    try:
-        matrix = refine(one, two, frame.inward(start), kind, 1, COARSE_MIN_STEP_PX)
-    except RuntimeError:  # the images no longer overlap: not a start
-        return None
-    placed = two.onto(matrix, one.shape)
-    both = one.mask & placed.mask
-    if both.sum() < SMALLEST_SIDE_PX**2 / 2:
-        return None
-    above = similarity(one.image, placed.image, both) - chance_similarity(one, placed)
-    return (above, frame.outward(matrix)) if np.isfinite(above) else None
+    found = refined_small(one, two, frame.inward(start), settings)
+    return None if found is None else (found[0], frame.outward(found[1]))
 
 
 def _in_full(

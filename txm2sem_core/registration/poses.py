@@ -3,8 +3,8 @@
 This is a coarse search. It ranks, and judges nothing: a pose is a start for `placing`. Fast normalised
 cross-correlation of images shrunk so that the smaller of the two is about `COARSE_SIDE_PX` wide, at every whole shift
 (Padfield, IEEE Transactions on Image Processing 21 (2012) 2706). SimpleITK and scikit-image have it for two images;
-written out here, spectra are taken once for hundreds of turns, and eight ways upright need one resampling: 9 s by
-SimpleITK are 1 s.
+written out here, spectra are taken once for hundreds of turns, and eight ways upright need one resampling and four
+spectra: 9 s by SimpleITK are less than 1 s.
 """
 
 from __future__ import annotations
@@ -150,18 +150,16 @@ def _at_scale(
     height, width = (fft.next_fast_len(n + side, real=True) for n in fixed.mask.shape)
     shape = height, width
     stack = np.concatenate([moving.features, moving.mask[None]])
-    on_its_head = _half_turn(side, shape)
+    half_turn = _half_turn(side, shape)
     for turn in np.arange(0, 90, TURN_STEP_DEG):
         canvas, matrix = turned(stack, float(turn), side)
-        spectra: dict[
-            tuple[bool, int], Array
-        ] = {}  # of one that stands on its head, those of the one that does not tell
+        spectra: dict[tuple[bool, int], Array] = {}  # a half-turned canvas reuses that of the canvas
         for flip, quarters in upright(float(turn), max_turn_deg, mirrored=mirrored):
             if (flip, quarters % 2) not in spectra:
                 placed = np.rot90(canvas[..., ::-1] if flip else canvas, quarters % 2, axes=(1, 2))
                 spectra[flip, quarters % 2] = fft.rfft2(placed, shape)
             spectrum = spectra[flip, quarters % 2]
-            spectrum = spectrum * on_its_head if quarters >= 2 else np.conj(spectrum)
+            spectrum = spectrum * half_turn if quarters >= 2 else np.conj(spectrum)
             stood = upright_matrix(side, quarters, flip=flip) @ matrix
             final = (quarters * -90 + (-turn if flip else turn) + 180) % 360 - 180
             for kind, (strength, y, x) in enumerate(_peaks(fixed, spectrum, float(canvas[-1].sum()), shape)):
@@ -170,7 +168,7 @@ def _at_scale(
 
 
 def _half_turn(side: int, shape: tuple[int, int]) -> NDArray[np.complex64]:
-    """What makes the conjugate spectrum of a canvas that is turned by 180 degrees of the spectrum of the canvas."""
+    """Factor from a canvas's spectrum to the conjugate spectrum of the same canvas turned by 180 degrees."""
     along_y, along_x = fft.fftfreq(shape[0]), fft.rfftfreq(shape[1])
     return np.exp(2j * np.pi * (side - 1) * (along_y[:, None] + along_x)).astype(np.complex64)
 

@@ -216,14 +216,16 @@ def _start_similarity(fixed: Filtered, moving: Filtered, matrix: Matrix, min_ove
     return value if np.isfinite(value) else -np.inf
 
 
+def kind_on_small(kind: Kind) -> Kind:
+    """A similarity for an affine search: small images cannot hold its two further degrees of freedom."""
+    return "similarity" if kind == "affine" else kind
+
+
 def best_start(
     fixed: Filtered, moving: Filtered, starts: list[Matrix], kind: Kind, min_overlap: float
 ) -> Matrix | None:
-    """Refine the most alike starts on the small images; the best of them, or None if none holds.
-
-    An affine search takes a similarity here: small images cannot hold its two further degrees of freedom.
-    """
-    kind = "similarity" if kind == "affine" else kind
+    """Refine the most alike starts on the small images; the best of them, or None if none holds."""
+    kind = kind_on_small(kind)
     ranked = sorted(starts, key=lambda matrix: -_start_similarity(fixed, moving, matrix, min_overlap))
     best, best_similarity = None, -np.inf
     for start in ranked[:STARTS_REFINED]:

@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from txm2sem_core.config import RegisterSettings
+from txm2sem_core.intensity.measured import Slice
+from txm2sem_core.registration import estimate_transform
 from txm2sem_core.registration.correlation import FixedImage
 
 
@@ -64,3 +67,11 @@ def test_a_flat_image_correlates_with_nothing() -> None:
     assert not FixedImage(flat, masks[0], 9).correlation(moving, masks[1], 0.1).any()
     assert not FixedImage(fixed, masks[0], 9).correlation(flat, masks[1], 0.1).any()
     assert not FixedImage(fixed, ~masks[0] & False, 9).correlation(moving, masks[1], 0.1).any()
+
+
+@pytest.mark.parametrize("most", [0, 0.4])
+def test_a_bound_below_a_pixel_leaves_no_shift(most: float) -> None:
+    image = images(3, (64, 70), holes=False)[0]
+    slices = Slice(image), Slice(np.roll(image, 0))
+    found = estimate_transform(*slices, RegisterSettings(max_shift_fraction=most / 64, max_rotation_deg=0))
+    assert found.correlation_after == pytest.approx(1, abs=1e-3)
