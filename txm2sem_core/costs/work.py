@@ -23,7 +23,7 @@ SECONDS = {
     "downsample_patches": Linear(1.0, store=5 * NS),
     "downsample_volume": Linear(1.0, voxel=25 * NS),
     "learn_forward_model": Linear(1.0, pair_middle=12000 * NS),
-    "predict": Linear(2.5, guided_voxel=1500 * NS),
+    "predict": Linear(2.5, guided_voxel=900 * NS),
     "train": Linear(3.0, denoised=2500 * NS, learnt=12000 * NS),
     "fit_baseline": Linear(2.0),
     "measure_patches": Linear(1.5),

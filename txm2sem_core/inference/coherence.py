@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -71,13 +70,18 @@ def fit_coherence(predictor: Predictor, field: FieldOfView, voxels: Sequence[flo
     pairs = _pairs(predictor, field)
     if not pairs:
         return 0.0
-    drawn = cache(lambda coherence: [_samples(predictor, VoxelNoise(0, coherence, pixels_per_slice), p) for p in pairs])
-    in_plane = [changes_in_plane(one, pixels_per_slice, pixels_x) for both in drawn(0.0) for one in both]
+
+    def drawn(coherence: float) -> list[list[NDArray[np.float32]]]:
+        return [_samples(predictor, VoxelNoise(0, coherence, pixels_per_slice), pair) for pair in pairs]
+
+    first = drawn(COHERENCES[0])
+    in_plane = [changes_in_plane(one, pixels_per_slice, pixels_x) for both in first for one in both]
     along_y, along_x = np.mean(in_plane, axis=0) * predictor.relative_change(pixels_per_slice)
     wanted = expected_along_z((along_y, along_x), txm_changes(predictor, field, voxels))
 
     def change(coherence: float) -> float:
-        return float(np.mean([np.abs(there - here).mean() for here, there in drawn(coherence)]))
+        samples = first if coherence == COHERENCES[0] else drawn(coherence)
+        return float(np.mean([np.abs(there - here).mean() for here, there in samples]))
 
     return where_falling(change, COHERENCES, wanted)
 
@@ -85,7 +89,8 @@ def fit_coherence(predictor: Predictor, field: FieldOfView, voxels: Sequence[flo
 def where_falling(change: Callable[[float], float], at: Sequence[float], wanted: float) -> float:
     """Where a falling function has a value, linear between the places `at`; it is asked as seldom as can be.
 
-    The first or the last of `at`, where it has that value nowhere.
+    The first or the last of `at`, where it has that value nowhere. Where the function does not fall throughout, one of
+    the places where it crosses the value.
     """
     known = {0: change(at[0])}
     if known[0] <= wanted:

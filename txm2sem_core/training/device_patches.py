@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,17 +27,20 @@ class DevicePatches:
         """Send the slices, with `context` slices of the TXM on each side."""
         rows = store.of_split("train")
         names = [str(name) for name in dict.fromkeys(rows["pair"])]
+        self._largest = [max(store.pairs[name].sem.shape[axis] for name in names) for axis in (0, 1)]
         numbers = {name: number for number, name in enumerate(names)}
         pairs = [store.pairs[name] for name in names]
         self._device, self._factor = device, store.factor
         self._places = np.array([(numbers[str(row.pair)], row.y, row.x) for row in rows.itertuples()], dtype=np.int64)
         self._ways = self._indices(store.size_px)
         self._ways_txm = self._indices(store.size_px // store.factor)
-        self._txm = self._stacked([store.slab_range.to_unit(store.txm_slab(name, context)) for name in names])
-        self._sem = self._stacked([store.sem_range.to_unit(pair.sem)[None] for pair in pairs])
-        self._mask = self._stacked([(pair.mask > 0)[None] for pair in pairs])
+        self._txm = self._stacked(
+            len(pairs), (store.slab_range.to_unit(store.txm_slab(name, context)) for name in names), store.factor
+        )
+        self._sem = self._stacked(len(pairs), (store.sem_range.to_unit(pair.sem)[None] for pair in pairs))
+        self._mask = self._stacked(len(pairs), ((pair.mask > 0)[None] for pair in pairs))
         classes = [pair.classes[None] for pair in pairs if pair.classes is not None]
-        self._classes = self._stacked(classes) if classes else None
+        self._classes = self._stacked(len(classes), classes) if classes else None
 
     def batch(self, chosen: Numbers, mirrored: Numbers, turns: Numbers) -> Batch:
         """Patches by their numbers among those of training, each mirrored along x or not, then turned so often by 90
@@ -64,25 +69,32 @@ class DevicePatches:
         as_it_is = np.indices((side, side))
         return sent(torch.from_numpy(np.stack([orient(as_it_is, *way) for way in WAYS])), self._device)
 
-    def _stacked(self, images: list[np.ndarray]) -> Tensor:
-        """Images `[C, Y, X]` as one tensor, with room for the largest."""
-        height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
-        stacked = np.zeros((len(images), images[0].shape[0], height, width), dtype=images[0].dtype)
-        for place, image in zip(stacked, images, strict=True):
-            place[:, : image.shape[1], : image.shape[2]] = image
-        return sent(torch.from_numpy(stacked), self._device)
+    def _stacked(self, count: int, images: Iterable[np.ndarray], factor: int = 1) -> Tensor:
+        """Images `[C, Y, X]` as one tensor, with room for the largest; they are made and sent one by one."""
+        stacked: Tensor | None = None
+        for number, image in enumerate(images):
+            values = torch.from_numpy(np.ascontiguousarray(image))
+            if stacked is None:
+                shape = (count, len(image), *(-(-side // factor) for side in self._largest))
+                stacked = torch.zeros(shape, dtype=values.dtype, device=self._device)
+            stacked[number, :, : image.shape[1], : image.shape[2]] = values.to(self._device)
+        assert stacked is not None
+        return stacked
 
 
 def patches_on(device: torch.device, store: PatchStore, context: int) -> DevicePatches | None:
     """The training slices on a GPU, where they take no more than `SHARE` of its free memory; None elsewhere."""
     if device.type != "cuda" or bytes_on_device(store, context) > SHARE * torch.cuda.mem_get_info(device)[0]:
         return None
-    return DevicePatches(store, context, device)
+    try:
+        return DevicePatches(store, context, device)
+    except torch.OutOfMemoryError:  # another process has taken it since
+        return None
 
 
 def bytes_on_device(store: PatchStore, context: int) -> int:
     """How much memory the training slices of a store take there."""
     pairs = [store.pairs[name] for name in dict.fromkeys(map(str, store.of_split("train")["pair"]))]
     height, width = (max(pair.sem.shape[axis] for pair in pairs) for axis in (0, 1))
-    of_txm = 4 * store.scans * (2 * context + 1) / store.factor**2
-    return int(len(pairs) * height * width * (of_txm + 4 + 1 + 1))  # SEM, mask and classes
+    of_txm = 4 * store.scans * (2 * context + 1) * -(-height // store.factor) * -(-width // store.factor)
+    return len(pairs) * (of_txm + height * width * (4 + 1 + 1))  # SEM, mask and classes
