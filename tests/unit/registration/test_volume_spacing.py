@@ -75,7 +75,7 @@ def test_what_contradicts_it_strongly_is_an_error(stated: float, step: float, fi
         known.check()
 
 
-def test_what_two_slices_may_be_misregistered_by_is_no_contradiction() -> None:
+def test_what_two_slices_may_be_misplaced_by_is_no_contradiction() -> None:
     _Stack(stack(1.0, [0, 1], 1.0), 1.0, Spacing(2 * VOXEL_NM, VOXEL_NM, "here")).check()
 
 
