@@ -43,7 +43,8 @@ class FixedImage:
         A shift of (y, x) moves the moving image by so much towards larger y and x. 0 where less than `min_overlap` of
         the most pixels are shared that any of these shifts shares, or where what is shared is flat.
         """
-        (values, squares, ones), variance = self._spectra_of(moving, mask)
+        spectra, variance = self._spectra_of(moving, mask)
+        values, squares, ones = map(np.conj, spectra)
         of_values, of_squares, of_ones = self._spectra
         shared = np.rint(self._shifted(of_ones, ones))
         count = np.maximum(shared, 1)
@@ -67,7 +68,7 @@ class FixedImage:
         return spectra, float(squares.sum() / max(mask.sum(), 1))
 
     def _shifted(self, fixed: NDArray[np.complex128], moving: NDArray[np.complex128]) -> Real:
-        """The sum of products at each shift."""
-        found = fft.irfft2(fixed * np.conj(moving), self._shape)
+        """The sum of products at each shift, of a spectrum of the fixed image and a conjugate one of the moving."""
+        found = fft.irfft2(fixed * moving, self._shape)
         rows, columns = (np.arange(-reach, reach + 1) for reach in self.reach)
         return np.asarray(found[np.ix_(rows, columns)])

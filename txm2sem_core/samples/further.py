@@ -37,8 +37,8 @@ def further_in(raw: Path, name: str) -> list[Path]:
     return further_folders(raw, name, PhantomSettings.model_construct(further_energies_kev=tuple(energies)))
 
 
-def check_scans(where: str, row: Mapping[str, Any]) -> None:
-    """Refuse columns of further scans that do not go with the others.
+def check_further(where: str, row: Mapping[str, Any]) -> None:
+    """Refuse columns of further scans and detectors that do not go with the others.
 
     Args:
         where: names the row, up to the column.
@@ -47,6 +47,11 @@ def check_scans(where: str, row: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: names the column, the rule and what to do.
     """
+    _check_scans(where, row)
+    _check_detectors(where, row)
+
+
+def _check_scans(where: str, row: Mapping[str, Any]) -> None:
     slices, volumes = (further_columns(row, column) for column in ("txm", "txm_volume"))
     given = [name for name in (*slices, *volumes) if row[name] is not None]
     if not given:
@@ -68,16 +73,7 @@ def check_scans(where: str, row: Mapping[str, Any]) -> None:
     _check_both(where, row, slices, volumes)
 
 
-def check_detectors(where: str, row: Mapping[str, Any]) -> None:
-    """Refuse columns of further detectors that do not go with the others.
-
-    Args:
-        where: names the row, up to the column.
-        row: its cells by column, None for an empty one.
-
-    Raises:
-        ConfigError: names the column, the rule and what to do.
-    """
+def _check_detectors(where: str, row: Mapping[str, Any]) -> None:
     columns = further_columns(row, "sem")
     given = [name for name in columns if row[name] is not None]
     if given and row["source"] != "pairs":

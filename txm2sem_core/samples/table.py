@@ -16,7 +16,7 @@ from txm2sem_core.config import Name, PhantomSettings
 from txm2sem_core.config.base import Text, UserPath
 from txm2sem_core.config.checking import shown
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.samples.further import check_detectors, check_scans, further_columns
+from txm2sem_core.samples.further import check_further, further_columns
 from txm2sem_core.samples.raw_pairs import MEASURED, Names
 from txm2sem_core.samples.sought import Depths, around, depths_sought, is_sought
 
@@ -324,8 +324,7 @@ def _check_row(path: str | Path, number: int, sample: Row) -> None:
             f"{path}, row {number}, column super_resolution: source reference has FIB-SEM pixels as wide as the TXM's. "
             "Leave it empty."
         )
-    check_scans(f"{path}, row {number}, column", sample.model_dump())
-    check_detectors(f"{path}, row {number}, column", sample.model_dump())
+    check_further(f"{path}, row {number}, column", sample.model_dump())
     if sample.super_resolution != AUTO:  # which the sizes of the pixels decide, see `finer_factor`
         sample.finer()
     sample.sem_pixel_size()
