@@ -15,10 +15,12 @@ import torch
 from devices import WARM_UP, add_compute, add_device, chosen_compute, chosen_device, finish, peak_bytes
 
 from txm2sem_core import io
+from txm2sem_core.acceleration.transfer import Received
 from txm2sem_core.config import TrainSettings, load_config
 from txm2sem_core.families import learner_of
 from txm2sem_core.runtime.allocator import keep_freed_memory
 from txm2sem_core.training.batches import epoch_batches
+from txm2sem_core.training.device_patches import patches_on
 
 PENALTIES: dict[str, dict[str, Any]] = {  # by weight
     "none": {},
@@ -59,16 +61,22 @@ def main() -> None:
     device, warm_up = chosen_device(chosen), WARM_UP[chosen.device]
     if chosen.device == "cpu":
         keep_freed_memory()  # as a training does
+    torch.backends.cudnn.benchmark = chosen.device == "cuda"  # as a training does
     settings = settings_of(chosen)
     learner = learner_of(settings, 0, device)
     learner.generator.train()
-    batches = epoch_batches(io.read_patch_store(chosen.patches), settings, 0, 0)
+    store = io.read_patch_store(chosen.patches)
+    resident = patches_on(device, store, settings.context)
+    batches = epoch_batches(store, settings, 0, 0, cut=None if resident is None else resident.batch)
+    before: Received | None = None
     for number in range(warm_up + chosen.steps):
         if number == warm_up:
             finish(device)
             begun = time.perf_counter()
         terms = learner.step(next(batches))
-        assert all(abs(value) < settings.loss_limit for value in torch.stack(list(terms.values())).tolist())
+        # as a training looks at losses: when the next step has begun
+        assert before is None or all(abs(value) < settings.loss_limit for value in before.numbers())
+        before = Received(torch.stack(list(terms.values())))
     finish(device)
     seconds = time.perf_counter() - begun
     print(

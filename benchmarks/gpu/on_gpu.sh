@@ -4,7 +4,7 @@
 #   DEVICE=cuda|cpu  SCALE=full|tiny  LIMIT_S=500  ONLY="a b c d e f g"  PARALLEL=1|0  WORK=DIR  PYTHON=python3
 set -u
 begun=$(date +%s)
-DEVICE=${DEVICE:-cuda} SCALE=${SCALE:-full} LIMIT_S=${LIMIT_S:-500} ONLY=${ONLY:-a b c e f d g} PYTHON=${PYTHON:-python3}
+DEVICE=${DEVICE:-cuda} SCALE=${SCALE:-full} LIMIT_S=${LIMIT_S:-500} ONLY=${ONLY:-a b c e f d g h} PYTHON=${PYTHON:-python3}
 PARALLEL=${PARALLEL:-$([ "$DEVICE" = cuda ] && echo 1 || echo 0)}
 OUT=${OUT:-$PWD/.gpu_kit/out} WORK=${WORK:-${TMPDIR:-/tmp}/gpu_kit_work}
 kit=$(cd "$(dirname "$0")" && pwd) root=$PWD
@@ -96,9 +96,11 @@ if wanted g; then beside part g_workflow $([ "$SCALE" = tiny ] && echo 400 || ec
 wait
 collect
 # these measure, and run alone
-wanted e && part e_training 105 40 "$PYTHON" "$kit/training.py" --threads $threads
+wanted h && part h_steps 90 30 "$PYTHON" "$kit/steps.py" --threads $threads
 collect
 wanted f && part f_volume 60 25 "$PYTHON" "$kit/volume.py" --threads $threads
+collect
+wanted e && part e_training 105 40 "$PYTHON" "$kit/training.py" --threads $threads
 collect
 wanted d && part d_benchmarks $((LIMIT_S > 900 ? LIMIT_S : 330)) 40 "$PYTHON" "$kit/bench.py" --threads $threads
 collect

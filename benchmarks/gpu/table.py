@@ -157,6 +157,15 @@ def training(e: dict[str, Any]) -> list[str]:
     return lines
 
 
+def steps(h: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, row in h.items():
+        rates = ", ".join(f"{key} {row[key]:.1f}" for key in ("launched", "captured") if key in row)
+        same = f"; losses within {row['same']:.1e}" if "same" in row else ""
+        lines.append(f"{name}: patches/s {rates}{same}" + (f"; ERROR {row['error'][-200:]}" if "error" in row else ""))
+    return lines
+
+
 def predicted(f: dict[str, Any], a: dict[str, Any] | None) -> list[str]:
     lines = []
     rates = (a or {}).get("matrix_tflops", {})
@@ -209,6 +218,7 @@ def main() -> None:
         ("(g) the workflow", "g_workflow", list),
         ("(d) benchmarks", "d_benchmarks", lambda: benchmarks(read("d_benchmarks")) if read("d_benchmarks") else []),
         ("(e) training at the published size", "e_training", lambda: training(read("e_training") or {})),
+        ("(h) a step as a graph", "h_steps", lambda: steps(read("h_steps") or {})),
         ("(f) a volume", "f_volume", lambda: predicted(read("f_volume") or {}, a)),
     ]
     for title, name, lines in parts:

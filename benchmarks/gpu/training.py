@@ -27,7 +27,7 @@ from txm2sem_core.training.device_patches import patches_on  # noqa: E402
 WIDTH = 8 if TINY else 256
 PATCH = 64 if TINY else 128
 WARM_UP = 2 if TINY else 12
-SECONDS = 1.0 if TINY else 5.0
+SECONDS = 1.0 if TINY else 3.0
 PROFILED = 3 if TINY else 10
 
 

@@ -27,6 +27,7 @@ FOLDER = WORK / "volume_f"
 WAYS: dict[str, dict[str, Any]] = {
     "float32": {},
     "bfloat16, channels last": {"precision": "bfloat16", "channels_last": True},
+    "bfloat16, channels last, compiled": {"precision": "bfloat16", "channels_last": True, "compile": True},
 }
 SPENT: dict[str, float] = {}
 
@@ -43,6 +44,17 @@ def timed(owner: Any, name: str, label: str) -> None:
             SPENT[label] = SPENT.get(label, 0.0) + time.perf_counter() - begun
 
     setattr(owner, name, run)
+
+
+def kernels(work: Any) -> list[list[Any]]:
+    """The kernels of a plane that take longest: name, milliseconds, how often."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA]) as prof:
+        work()
+        finish()
+    found = [[e.key[:110], e.self_device_time_total / 1e3, e.count] for e in prof.key_averages()]
+    return sorted(found, key=lambda row: -row[1])[:12]
 
 
 def watch_waiting() -> None:
@@ -90,7 +102,7 @@ def main() -> None:
     for name in NETWORKS:
         operations = work_of(load_model(FOLDER / name).generator, side)["operations"]
         for label, compute in WAYS.items():
-            if left() < 8:
+            if left() < 8 or (compute.get("compile") and left() < 25):
                 say(name, label, "no time left")
                 continue
             row: dict[str, Any] = {"operations_a_plane": operations}
@@ -115,7 +127,9 @@ def main() -> None:
                     for _ in range(times):
                         predictor.planes.run(given)
                     finish()
-                row["network_ms_a_plane"] = 1e3 * (time.perf_counter() - begun) / times
+                    row["network_ms_a_plane"] = 1e3 * (time.perf_counter() - begun) / times
+                    if ON_GPU:
+                        row["kernels"] = kernels(lambda: predictor.planes.run(given))
                 begun = time.perf_counter()
                 for _ in range(times):
                     predictor.planes.plane(plane)

@@ -12,8 +12,6 @@ import struct
 import zlib
 from typing import Any, Protocol
 
-import imagecodecs
-
 _STEP = 2**20
 _DEFLATE_RATIO = 1032  # deflate cannot pack better
 _SLACK = 2**16  # headers of a packing within a packing
@@ -150,4 +148,6 @@ def unpacked_zstd(data: bytes, most: int) -> bytes:
     Raises:
         imagecodecs.ZstdError (a RuntimeError): damaged, or there is more.
     """
+    import imagecodecs  # here alone: it takes long to load
+
     return bytes(imagecodecs.zstd_decode(data, out=most))

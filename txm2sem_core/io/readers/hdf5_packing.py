@@ -8,8 +8,6 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import imagecodecs
-
 from txm2sem_core.errors import InputError
 from txm2sem_core.io.guards import FEW_BYTES, check_pieces
 from txm2sem_core.io.unpacking import TooLargeError, bound_of, check_announced, check_deflated, could_swell
@@ -88,6 +86,8 @@ class Packing:
         if self.filter == _DEFLATE:
             check_deflated(data, self._most)
         elif self.filter == _LZF:
+            import imagecodecs  # here alone: it takes long to load
+
             imagecodecs.lzf_decode(data, out=self._most)
         elif self.filter in (_LZ4, _BITSHUFFLE):
             packed = self.filter == _LZ4 or (len(self._values) > 4 and self._values[4])
