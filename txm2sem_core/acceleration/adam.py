@@ -21,8 +21,14 @@ class Adam(torch.optim.Adam):
         super().__init__(*arguments, **options, fused=True)
 
     def load_state_dict(self, state_dict: StateDict) -> None:
-        """As the parent's; moments that another layout was saved with are laid out as the weights are."""
+        """As the parent's; moments that another layout was saved with are laid out as the weights are.
+
+        Whether steps can be captured is of this optimiser's device, not of the one that the state was saved on.
+        """
+        capturable = [group["capturable"] for group in self.param_groups]
         super().load_state_dict(state_dict)
+        for group, can in zip(self.param_groups, capturable, strict=True):
+            group["capturable"] = can
         for weight, state in self.state.items():
             for name, moment in state.items():
                 if moment.shape == weight.shape:

@@ -35,6 +35,11 @@ class Accelerator:
         """Whether networks compute in float32."""
         return self.settings.precision == "float32"
 
+    @property
+    def captures_steps(self) -> bool:
+        """Whether training steps are captured as graphs (see `captured`)."""
+        return self.device.type == "cuda" and self.settings.accelerate and self.settings.precision != "float16"
+
     def place(self, network: nn.Module, *, differentiated_twice: bool = False) -> nn.Module:
         """Move a network to the device, in the memory format that is asked for, or in which it is fast on a CPU."""
         path = path_of(network) if self.settings.accelerate and self.device.type == "cpu" else None
@@ -50,7 +55,9 @@ class Accelerator:
 
     def adam(self, weights: Iterable[nn.Parameter], **options: Any) -> torch.optim.Adam:
         """The optimiser, with the options of `torch.optim.Adam`."""
-        return Adam(weights, **options) if self.settings.accelerate else torch.optim.Adam(weights, **options)
+        if not self.settings.accelerate:
+            return torch.optim.Adam(weights, **options)
+        return Adam(weights, **options, capturable=self.captures_steps)
 
     def fast(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         """The network as a function that is compiled where that is asked for, and gives float32.

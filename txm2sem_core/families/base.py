@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,8 @@ from txm2sem_core.families.scores import ImageMeter, Meter, criterion
 from txm2sem_core.geometry import Mask
 from txm2sem_core.intensity import IntensityRange
 from txm2sem_core.io import PatchStore
-from txm2sem_core.networks import ImageGenerator, build_generator
+from txm2sem_core.networks import ImageGenerator, build_generator, plugin_file
+from txm2sem_core.networks.plugins import file_of
 
 
 class Family:
@@ -83,7 +84,10 @@ class Family:
     def learner(self, seed: int, device: torch.device) -> Learner:
         """Fresh networks and their optimisers; ConfigError for a baseline."""
         networks = build_generator(**self.generator_arguments(), seed=seed), self.build_discriminator(seed)
-        return Learner(self.settings, networks, self.step, seed, device)
+        # what a user's code does beside tensors would be done once, and not in each step
+        is_users = file_of(type(self).__module__) or plugin_file(self.settings.generator.name)
+        kind = (lambda *_: None) if is_users else self.kind_of_step
+        return Learner(self.settings, networks, self.step, kind, seed, device)
 
     # --- training
 
@@ -100,6 +104,15 @@ class Family:
             update_generator: else only the discriminator learns (`critic_steps`).
         """
         raise ConfigError(f"family {self.name}: it has no step, as it is fitted and not trained.")
+
+    def kind_of_step(self, learner: Learner, update_generator: bool) -> Hashable | None:
+        """What the next step computes, for a GPU, which may capture it as a graph; None: it is never captured.
+
+        A step can be captured if it changes nothing but tensors on the device, asks for no value of one, takes its
+        random numbers from `learner.draws` or from PyTorch's generator of the device, and computes the same as any
+        other step of its kind, save the values of the batch. Not asked of a user's own families and networks.
+        """
+        return None
 
     def training_pass(self, learner: Learner, generator: ImageGenerator, batch: Batch, noise: torch.Generator) -> None:
         """Let a batch go through all parts of a generator as in a step, without a loss.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 import torch
@@ -36,10 +37,17 @@ class Feedforward(Family):
             return losses
         stack = None if batch.stack is None or "stack" not in weights else compute.batch(batch.stack)
         penalised = predicted if plain else network(batch.txm)
-        penalties = z_penalty.terms(settings, weights, network, (batch.txm, penalised, stack), learner.noise)
+        penalties = z_penalty.terms(settings, weights, network, (batch.txm, penalised, stack), learner.draws)
         content = self.settings.pixel_weight * self.content_loss(learner, predicted, batch)
         terms = {"loss_pixel": content} | self.adversarial_terms(learner, batch, predicted) | penalties
         return losses | learner.update_generator(terms)
+
+    def kind_of_step(self, learner: Learner, update_generator: bool) -> Hashable | None:
+        """Which penalties are due; None where they need a second pass with the same dropout."""
+        due = z_penalty.weights_due(self.settings.z_penalty, learner.updates) if update_generator else {}
+        if due and z_penalty.has_active_dropout(learner.generator):
+            return None
+        return update_generator, *due
 
     def content_loss(self, learner: Learner, predicted: Tensor, batch: Batch) -> Tensor:
         """How far a prediction is from the FIB-SEM patch, before `pixel_weight`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from txm2sem_core.acceleration.draws import Draws
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.errors import ConfigError, InputError
 from txm2sem_core.families.base import Family
@@ -71,12 +72,16 @@ class FlowFamily(Family):
         expected = expected.float()
         sem, counted = fitted(learner, expected, sem, counted)
         _follow_scale(network, sem - expected.detach(), counted)
-        velocity, true_velocity = _velocities(learner, network, (txm, sem, expected.detach()), learner.noise)
+        velocity, true_velocity = _velocities(learner, network, (txm, sem, expected.detach()), learner.draws)
         terms = {
             "loss_pixel": self.settings.pixel_weight * pixel_loss(self.settings.pixel_loss, expected, sem, counted),
             "loss_flow": pixel_loss("L2", velocity, true_velocity, counted),
         }
         return learner.update_generator(terms)
+
+    def kind_of_step(self, learner: Learner, update_generator: bool) -> Hashable | None:
+        """All steps are of one."""
+        return "flow"
 
     def training_pass(self, learner: Learner, generator: ImageGenerator, batch: Batch, noise: torch.Generator) -> None:
         """Both networks; see `Family.training_pass`."""
@@ -84,7 +89,7 @@ class FlowFamily(Family):
         txm, sem = learner.compute.batch(batch.txm), learner.compute.batch(batch.sem)
         with learner.compute.precision():
             expected = generator.mean(txm)
-        _velocities(learner, generator, (txm, sem, expected.float()), noise)
+        _velocities(learner, generator, (txm, sem, expected.float()), Draws(noise, learner.device))
 
     def alone(self, generator: ImageGenerator, given: Tensor) -> Tensor:
         """The mean, of TXM without noise."""
@@ -145,12 +150,12 @@ def _changed(image: NDArray[np.float32], change: Callable[..., Tensor], *setting
 
 
 def _velocities(
-    learner: Learner, network: Flow, images: tuple[Tensor, Tensor, Tensor], random: torch.Generator
+    learner: Learner, network: Flow, images: tuple[Tensor, Tensor, Tensor], draws: Draws
 ) -> tuple[Tensor, Tensor]:
     """The velocity of states at times that are drawn, and what it should be; of images TXM, SEM and mean."""
     txm, sem, expected = images
-    noise = learner.compute.batch(torch.randn(sem.shape, generator=random))
-    time = learner.compute.batch(torch.rand((len(sem), 1, 1, 1), generator=random)).expand_as(sem)
+    noise = learner.compute.batch(draws.normal(sem.shape))
+    time = draws.uniform((len(sem), 1, 1, 1)).expand_as(sem)
     residual = (sem - expected) / network.residual_scale
     state = (1 - time) * noise + time * residual
     with learner.compute.precision():

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from txm2sem_core.acceleration import Accelerator, accelerate
+from txm2sem_core.acceleration.captured import CapturedSteps
+from txm2sem_core.acceleration.draws import Draws
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.errors import ConfigError
-from txm2sem_core.families.average import weight_average
+from txm2sem_core.families.average import update_average, weight_average
 from txm2sem_core.families.batch import Batch
 from txm2sem_core.networks import Baseline, ImageGenerator
 
@@ -23,9 +25,9 @@ class Learner:
         generator: what translates, and `generate`, the same as a function that is fast and gives float32.
         discriminator: distinguishes predictions from FIB-SEM images, and `judge` likewise; None where there is none.
         average: the mean of the generator's weights over its last steps, if one is kept.
-        noise: random numbers of the losses, drawn on the CPU.
+        noise: random numbers of the losses, drawn on the CPU; `draws` sends them to the device.
         mean_shift: (y, x) in pixels, over the last steps, where `pixel_shift_px` shifts patches (see `shifts`).
-        updates: of the generator; Adam's own count lies on the device, which nothing here waits for.
+        updates: of the generator, before this step; Adam's own count lies on the device, which nothing here waits for.
     """
 
     judge: Callable[[Tensor], Tensor]
@@ -36,16 +38,19 @@ class Learner:
         settings: TrainSettings,
         networks: tuple[ImageGenerator, nn.Module | None],
         step: Callable[[Learner, Batch, bool], dict[str, Tensor]],
+        kind: Callable[[Learner, bool], Hashable | None],
         seed: int,
         device: torch.device,
     ) -> None:
+        """Build the optimisers; `step` and `kind` are `Family.step` and `Family.kind_of_step`."""
         self.settings = settings
         self.device = device
         self.compute = Accelerator(settings.compute, device)
         self.noise = torch.Generator(device="cpu").manual_seed(seed)
+        self.draws = Draws(self.noise, device)
         self.mean_shift = torch.zeros(2, device=device)
         self.updates = 0
-        self._step = step
+        self._step, self._kind = step, kind
         self.generator, self.discriminator = networks
         if isinstance(self.generator, Baseline):
             raise ConfigError(f"generator.name: {settings.generator.name!r} is fitted; give it the family baseline.")
@@ -57,18 +62,30 @@ class Learner:
         options = {"lr": adam.learning_rate, "betas": (adam.beta1, 0.999)}
         weights = self.generator.parameters()
         self.optimiser = self.compute.adam(weights, weight_decay=adam.weight_decay, **options)
-        self.average = weight_average(self.generator, settings.ema_decay) if settings.ema_decay else None
+        self.average = weight_average(self.generator) if settings.ema_decay else None
         if self.discriminator is not None:
             self.compute.place(self.discriminator)
             self.judge = self.compute.fast(self.discriminator)
             self.discriminator_optimiser = self.compute.adam(self.discriminator.parameters(), **options)
+        captures = self.compute.captures_steps
+        self._captured = CapturedSteps(device, self.draws, self.optimisers) if captures else None
 
     def step(self, batch: Batch, update_generator: bool = True) -> dict[str, Tensor]:
         """Take one step of the family on a batch and return its loss terms (detached, on the device).
 
-        With `update_generator` False only the discriminator learns (the extra steps of a Wasserstein critic).
+        With `update_generator` False only the discriminator learns (the extra steps of a Wasserstein critic). On a GPU
+        the terms are to be used before the next step, which may write into the same tensors.
         """
-        return self._step(self, batch, update_generator)
+        kind = None if self._captured is None else self._kind(self, update_generator)
+        if self._captured is None or kind is None:
+            terms = self._step(self, batch, update_generator)
+        else:
+            terms = self._captured.take(lambda given: self._step(self, given, update_generator), batch, kind)
+        if update_generator:
+            self.updates += 1
+            if self.average is not None:
+                update_average(self.average, self.generator, self.settings.ema_decay)
+        return terms
 
     def descend(self, loss: Tensor, optimiser: torch.optim.Optimizer, longest: float = 0.0) -> None:
         """Let one optimiser follow the gradient of a loss.
@@ -93,9 +110,6 @@ class Learner:
         """Let the generator follow the sum of some loss terms; returns the sum as `loss_generator`, and the terms."""
         loss = torch.stack(list(terms.values())).sum()
         self.descend(loss, self.optimiser, self.settings.optimiser.longest_gradient)
-        self.updates += 1
-        if self.average is not None:
-            self.average.update_parameters(self.generator)
         return {"loss_generator": loss.detach()} | {name: term.detach() for name, term in terms.items()}
 
     @property
@@ -130,6 +144,8 @@ class Learner:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
+        if self._captured is not None:
+            self._captured.forget()
         for name, part in self._stateful().items():
             part.load_state_dict(state[name])
         self.noise.set_state(state["noise"])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from txm2sem_core.acceleration.transfer import sent
+from txm2sem_core.acceleration.draws import Draws
 from txm2sem_core.errors import ConfigError
 
 Objective = Literal["vanilla", "lsgan", "wgangp"]
@@ -60,9 +60,7 @@ def generator_gan_loss(objective: str, fake_scores: Tensor) -> Tensor:
     return gan_loss(objective, fake_scores, is_real=True)
 
 
-def gradient_penalty(
-    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, rng: torch.Generator
-) -> Tensor:
+def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
     """Mean of `(||grad_u D(u)||_2 - 1)^2`, u drawn evenly on the lines from fake to real images; unweighted.
 
     Gulrajani et al. 2017, arXiv 1704.00028, equation 3. The score of an image is the sum of its map of scores.
@@ -71,9 +69,9 @@ def gradient_penalty(
         discriminator: `[B, C, Y, X]` to scores `[B, ...]`.
         real: `[B, C, Y, X]`.
         fake: as `real`; no gradient flows back to the generator.
-        rng: draws one number an image.
+        draws: of one number an image.
     """
-    share = sent(torch.rand((real.shape[0], 1, 1, 1), generator=rng, device=rng.device), real.device).to(real.dtype)
+    share = draws.uniform((real.shape[0], 1, 1, 1)).to(real.dtype)
     between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_(True)
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(2, dim=1) - 1).square().mean()

@@ -40,7 +40,7 @@ class Pix2Pix(Feedforward):
         fake_scores, real_scores = learner.judge(fake), learner.judge(real)
         penalty = torch.zeros((), device=learner.device)
         if settings.objective == "wgangp" and settings.gradient_penalty_weight > 0:
-            unweighted = gradient_penalty(discriminator, real, fake, learner.noise)
+            unweighted = gradient_penalty(discriminator, real, fake, learner.draws)
             penalty = settings.gradient_penalty_weight * unweighted
         loss = discriminator_loss(settings.objective, fake_scores, real_scores, penalty)
         terms = {"loss_gradient_penalty": penalty}

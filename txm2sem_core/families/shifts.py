@@ -71,7 +71,7 @@ def best_shifts(
             mean = _window_sums(cost, window_px) / counted.clamp(min=1e-6)
             better = (mean < least) & (counted >= enough) & (counted > 0)
             least = torch.where(better, mean, least)
-            best = torch.where(better, torch.tensor(shift, dtype=best.dtype, device=best.device).view(1, 2, 1, 1), best)
+            best = torch.where(better, torch.cat([torch.full_like(mean, far) for far in shift], dim=1), best)
         return best
 
 

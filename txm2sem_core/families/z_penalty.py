@@ -12,14 +12,15 @@ multiplies each pixel's white noise with a gain g of its own, `mean` is g^2 / 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from txm2sem_core.acceleration.transfer import sent
+from txm2sem_core.acceleration.draws import Draws
 from txm2sem_core.config import ZPenaltySettings
 from txm2sem_core.errors import ConfigError
 
@@ -34,16 +35,14 @@ WINDOW_PX = 9  # side of the window, in TXM pixels, within which one slope relat
 _NO_CHANGE = 1e-6  # of squared intensities in [-1, 1]: below it there is no change to speak of
 
 
-def projection(
-    generator: Network, inputs: Tensor, outputs: Tensor, rng: torch.Generator, *, reduction: str = "mean"
-) -> Tensor:
+def projection(generator: Network, inputs: Tensor, outputs: Tensor, draws: Draws, *, reduction: str = "mean") -> Tensor:
     """Estimate as published: `C/2 |J^T v|^2` for a random unit vector v of the C output values, mean over the batch.
 
     Args:
         generator: not called; here so that both penalties are called alike.
         inputs: `[B, ...]` with `requires_grad`.
         outputs: `[B, ...]`, computed from `inputs`.
-        rng: draws v.
+        draws: of v.
         reduction: `sum` or `mean` (see the module).
 
     Returns:
@@ -51,7 +50,7 @@ def projection(
     """
     if not inputs.requires_grad:
         raise ValueError("inputs must require a gradient before the outputs are computed from them")
-    direction = sent(torch.randn(outputs.shape, generator=rng, device=rng.device), outputs.device).to(outputs.dtype)
+    direction = draws.normal(outputs.shape).to(outputs.dtype)
     norms = direction.flatten(1).norm(dim=1).view(-1, *[1] * (outputs.ndim - 1))
     (pulled_back,) = torch.autograd.grad(outputs, inputs, direction / norms, create_graph=True)
     squares = pulled_back.flatten(1).square().sum(dim=1)  # of each image; C times it estimates the squared norm
@@ -62,7 +61,7 @@ def perturbation(
     generator: Network,
     inputs: Tensor,
     outputs: Tensor,
-    rng: torch.Generator,
+    draws: Draws,
     *,
     reduction: str = "mean",
     step: float = PERTURBATION_STEP,
@@ -77,17 +76,16 @@ def perturbation(
             calls: wrap it in `Repeatable`.
         inputs: `[B, ...]`.
         outputs: `[B, ...]`, `generator(inputs)`.
-        rng: draws d.
+        draws: of d.
         reduction: `sum` or `mean` (see the module).
         step: h, in units of the input.
 
     Returns:
         The estimate, no dimensions, differentiable with respect to the generator's weights.
     """
-    if isinstance(generator, nn.Module) and _has_active_dropout(generator):
+    if isinstance(generator, nn.Module) and has_active_dropout(generator):
         raise ValueError("a network with active dropout differs between two calls: wrap it in Repeatable")
-    signs = sent(torch.randint(0, 2, inputs.shape, generator=rng, device=rng.device), inputs.device)
-    signs = signs.to(inputs.dtype) * 2 - 1
+    signs = draws.signs(inputs.shape).to(inputs.dtype)
     change = (generator(inputs + step * signs) - outputs) / step
     return _reduce(change.flatten(1).square().sum(dim=1), outputs, reduction)
 
@@ -132,20 +130,19 @@ class Repeatable:
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network
+        self._called = False
         self._random_state: tuple[Tensor, Tensor | None] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the network's output for `x`."""
-        if self._random_state is None:
-            self._random_state = torch.get_rng_state(), torch.cuda.get_rng_state(x.device) if x.is_cuda else None
+        if not self._called:
+            self._called = True
+            if has_active_dropout(self._network):
+                self._random_state = torch.get_rng_state(), torch.cuda.get_rng_state(x.device) if x.is_cuda else None
             first: Tensor = self._network(x)
             return first
-        cpu_state, cuda_state = self._random_state
         tracking = [m for m in self._network.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
-        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-            torch.set_rng_state(cpu_state)
-            if cuda_state is not None:
-                torch.cuda.set_rng_state(cuda_state, x.device)
+        with self._same_dropout(x.device):
             try:
                 for layer in tracking:
                     # In training, batch statistics are used but not recorded; in evaluation the running ones are.
@@ -155,6 +152,18 @@ class Repeatable:
                 for layer in tracking:
                     layer.track_running_stats = True
         return again
+
+    @contextmanager
+    def _same_dropout(self, device: torch.device) -> Iterator[None]:
+        if self._random_state is None:
+            yield
+            return
+        cpu_state, cuda_state = self._random_state
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.set_rng_state(cpu_state)
+            if cuda_state is not None:
+                torch.cuda.set_rng_state(cuda_state, device)
+            yield
 
 
 # Those of the input at hand; `stack` needs slices of its own.
@@ -180,7 +189,7 @@ def terms(
     weights: dict[str, float],
     network: Network,
     images: tuple[Tensor, Tensor, Tensor | None],
-    rng: torch.Generator,
+    draws: Draws,
 ) -> dict[str, Tensor]:
     """The loss terms `loss_z_{penalty}` of a step, weighted, 0 for one that is on but not due.
 
@@ -189,7 +198,7 @@ def terms(
         weights: from `weights_due`.
         network: what is penalised.
         images: the input, its output, and the slices `[B, C + 1, Y, X]` for `stack`.
-        rng: of the random directions.
+        draws: of the random directions.
 
     Raises:
         ConfigError: `stack` is due and there are no slices for it.
@@ -198,7 +207,7 @@ def terms(
     found = {f"loss_z_{method}": predicted.new_zeros(()) for method in settings.weights}
     for method, weight in weights.items():
         if method in JACOBIAN_PENALTIES:
-            penalty = JACOBIAN_PENALTIES[method](network, given, predicted, rng, reduction=settings.reduction)
+            penalty = JACOBIAN_PENALTIES[method](network, given, predicted, draws, reduction=settings.reduction)
         elif slices is None:
             raise ConfigError("z_penalty.stack: the batch holds no slices of the TXM volume. Give the volume.")
         else:
@@ -225,5 +234,6 @@ def _values_each(outputs: Tensor) -> int:
     return outputs[0].numel()
 
 
-def _has_active_dropout(network: nn.Module) -> bool:
+def has_active_dropout(network: nn.Module) -> bool:
+    """Whether two calls of the network differ by what it drops."""
     return any(isinstance(layer, nn.Dropout) and layer.training and layer.p > 0 for layer in network.modules())

@@ -136,3 +136,48 @@ def test_a_copy_from_the_processor_to_a_gpu_waits_for_nothing(kind: str, waits: 
     assert ("non_blocking" in values.asked) is not waits
     kept = torch.arange(3)
     assert sent(kept, torch.device("cpu")) is kept
+
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs are captured on a GPU")
+GRAPHS: dict[str, dict[str, Any]] = {
+    "feedforward": {},
+    "feedforward, shifts": {"pixel_shift_px": 2},
+    "feedforward, projection": {"z_penalty": {"projection": 0.01}},
+    "feedforward, perturbation": {"z_penalty": {"perturbation": 0.01, "every": 2}},
+    "feedforward, stack": {"z_penalty": {"stack": 0.01, "every": 2}},
+    "pix2pix": {"ema_decay": 0.9},
+    "pix2pix, critic": {"objective": "wgangp", "critic_steps": 2, "discriminator": {"width": 4, "norm": "none"}},
+    "pix2pix, R1": {"r1_weight": 1.0},
+    "segmentation": {},
+    "repair": {},
+    "flow": {"ema_decay": 0.9},
+}
+
+
+@GPU
+@LAYOUTS
+@pytest.mark.parametrize("case", GRAPHS)
+def test_graphs_of_steps_learn_what_launched_steps_learn(
+    case: str, channels_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same losses, from the first step to the last, in float32 without TF32."""
+    monkeypatch.undo()  # the fused optimiser
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    settings = settings_of(case.partition(",")[0], **GRAPHS[case], compute={"channels_last": channels_last})
+    gpu = torch.device("cuda")
+    found: dict[bool, list[dict[str, float]]] = {}
+    for as_graphs in (False, True):
+        learner = learner_of(settings, 0, gpu)
+        assert learner._captured is not None
+        if not as_graphs:
+            learner._captured = None
+        learner.generator.train()
+        found[as_graphs] = []
+        for number in range(12):
+            update = (number + 1) % settings.critic_steps == 0 or learner.discriminator is None
+            torch.manual_seed(number)
+            terms = learner.step(batch_of(settings), update)
+            found[as_graphs].append({name: float(value) for name, value in terms.items()})
+        assert not as_graphs or learner._captured._graphs
+    for launched, replayed in zip(found[False], found[True], strict=True):
+        assert replayed == pytest.approx(launched, rel=2e-2, abs=1e-3)

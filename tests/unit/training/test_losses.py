@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from seeded_draws import draws
 from torch import Tensor
 
 from txm2sem_core.errors import ConfigError
@@ -67,7 +68,7 @@ def test_gradient_penalty_of_a_linear_critic_is_exact() -> None:
         lambda u: (u * direction).sum(dim=(1, 2, 3)),
         random_tensor(5, 2, 4, 4, seed=1),
         random_tensor(5, 2, 4, 4, seed=2),
-        torch.Generator().manual_seed(0),
+        draws(),
     )
     assert penalty.item() == pytest.approx((direction.norm().item() - 1) ** 2, rel=1e-5)
 
@@ -80,7 +81,7 @@ def test_gradient_penalty_looks_between_fake_and_real_images() -> None:
         seen.append(u.detach())
         return u.sum(dim=(1, 2, 3))
 
-    gradient_penalty(critic, real, fake, torch.Generator().manual_seed(0))
+    gradient_penalty(critic, real, fake, draws())
     shares = seen[0][:, 0, 0, 0]
     assert torch.equal(seen[0], shares.view(-1, 1, 1, 1).expand_as(real))  # one place on the line for each image
     assert shares.min() >= 0
@@ -92,9 +93,7 @@ def test_gradient_penalty_looks_between_fake_and_real_images() -> None:
 def test_gradient_penalty_is_repeatable_trains_the_critic_and_spares_the_generator() -> None:
     weight = torch.tensor(0.3, requires_grad=True)
     real, fake = random_tensor(3, 1, 4, 4), random_tensor(3, 1, 4, 4, seed=1).requires_grad_(True)
-    penalties = [
-        gradient_penalty(lambda u: weight * u**2, real, fake, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
-    ]
+    penalties = [gradient_penalty(lambda u: weight * u**2, real, fake, draws(seed)) for seed in (0, 0, 1)]
     assert penalties[0] == penalties[1] != penalties[2]
     penalties[0].backward()
     assert weight.grad is not None

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from seeded_draws import draws
 from small_data import VOXEL_SIZE_NM, make_store, tiny
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -227,9 +228,9 @@ def test_the_gradient_penalty_is_weighted() -> None:
     settings = tiny("pix2pix", objective="wgangp", gradient_penalty_weight=7.0, discriminator={"norm": "none"})
     learner = learner_of(settings, 0, CPU)
     assert learner.discriminator is not None
-    batch, rng = a_batch(settings), torch.Generator().manual_seed(0)
+    batch = a_batch(settings)
     real, fake = (torch.cat([batch.txm, x], 1) for x in (batch.sem, learner.generator(batch.txm).detach()))
-    expected = 7 * gradient_penalty(learner.discriminator, real, fake, rng)
+    expected = 7 * gradient_penalty(learner.discriminator, real, fake, draws())
     learner.noise.manual_seed(0)
     learner.generator.train()
     assert float(learner.step(batch, update_generator=False)["loss_gradient_penalty"]) == pytest.approx(expected.item())

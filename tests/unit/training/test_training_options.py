@@ -17,7 +17,7 @@ from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import ComputeSettings, TrainSettings
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.families import Batch, family_of, learner_of
-from txm2sem_core.families.average import weight_average
+from txm2sem_core.families.average import update_average, weight_average
 from txm2sem_core.families.losses import r1_penalty
 from txm2sem_core.networks import build_discriminator, build_generator
 from txm2sem_core.training import train_model
@@ -38,12 +38,12 @@ def batch(seed: int = 0, count: int = 2, size: int = 32) -> Batch:
 
 def test_the_average_is_that_of_a_loop_in_numpy() -> None:
     generator = build_generator("resnet_1blocks", width=2, seed=0)
-    average, expected = weight_average(generator, 0.7), None
+    average, expected = weight_average(generator), None
     for step in range(6):
         for parameter in generator.parameters():
             parameter.data += 0.1 * (step + 1)
         generator(torch.rand((2, 1, 32, 32)))  # moves the running statistics
-        average.update_parameters(generator)
+        update_average(average, generator, 0.7)
         current = [p.detach().numpy().copy() for p in generator.parameters()]
         start = [p - 0.1 for p in current] if expected is None else expected
         decay = min(0.7, (1 + step) / (10 + step))

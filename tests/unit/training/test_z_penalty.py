@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from seeded_draws import draws
 from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
@@ -37,11 +38,11 @@ def exact(network: Network, x: Tensor) -> float:
     return 0.5 * jacobians.square().sum().item() / len(x)
 
 
-def estimates(kind: str, network: Network, x: Tensor, draws: int, **options: object) -> np.ndarray:
+def estimates(kind: str, network: Network, x: Tensor, times: int, **options: object) -> np.ndarray:
     x = x.clone().requires_grad_(True)
     y = network(x)
-    source = rng(1)
-    return np.array([JACOBIAN_PENALTIES[kind](network, x, y, source, **options).item() for _ in range(draws)])
+    source = draws(1)
+    return np.array([JACOBIAN_PENALTIES[kind](network, x, y, source, **options).item() for _ in range(times)])
 
 
 @pytest.mark.parametrize("kind", JACOBIAN_PENALTIES)
@@ -93,15 +94,15 @@ def test_the_weights_gradient_averages_to_the_exact_gradient(kind: str) -> None:
         [torch.autograd.grad(network(x)[:, out].sum(), x, create_graph=True)[0] for out in range(2)]
     )
     (truth,) = torch.autograd.grad(0.5 * jacobians.square().sum() / len(x), weight)
-    source = rng(1)
-    draws = torch.stack(
+    source = draws(1)
+    found = torch.stack(
         [
             torch.autograd.grad(JACOBIAN_PENALTIES[kind](network, x, network(x), source, reduction="sum"), weight)[0]
             for _ in range(800)
         ]
     )
-    standard_error = draws.std(dim=0) / len(draws) ** 0.5
-    assert ((draws.mean(dim=0) - truth).abs() < 4.5 * standard_error + 1e-3).all()
+    standard_error = found.std(dim=0) / len(found) ** 0.5
+    assert ((found.mean(dim=0) - truth).abs() < 4.5 * standard_error + 1e-3).all()
 
 
 @pytest.mark.parametrize("kind", JACOBIAN_PENALTIES)
@@ -117,12 +118,12 @@ def test_the_same_seed_gives_the_same_penalty_and_touches_no_global_state(kind: 
 def test_mistakes_are_named() -> None:
     network, x = small_network()
     with pytest.raises(ConfigError, match=r"'total' is not known\. Choose one of sum, mean"):
-        perturbation(network, x, network(x), rng(), reduction="total")
+        perturbation(network, x, network(x), draws(), reduction="total")
     with pytest.raises(ValueError, match="require a gradient"):
-        projection(network, x, network(x), rng())
+        projection(network, x, network(x), draws())
     dropping = nn.Sequential(nn.Linear(5, 5), nn.Dropout(0.5))
     with pytest.raises(ValueError, match="Repeatable"):
-        perturbation(dropping, x, dropping(x), rng())
+        perturbation(dropping, x, dropping(x), draws())
 
 
 def with_dropout() -> nn.Module:
@@ -160,7 +161,7 @@ def test_perturbation_of_a_training_network_agrees_with_projection() -> None:
     torch.manual_seed(0)
     repeatable = Repeatable(with_dropout())
     y = repeatable(x)
-    source = rng(1)
+    source = draws(1)
     found = {
         kind: torch.stack([penalty(repeatable, x, y, source).detach() for _ in range(200)])
         for kind, penalty in JACOBIAN_PENALTIES.items()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from seeded_draws import draws
 from torch import Tensor, nn
 
 from txm2sem_core.families.z_penalty import SMOOTHING_PX, WINDOW_PX, Repeatable, perturbation, stack
@@ -70,12 +71,11 @@ def test_the_slope_may_differ_from_place_to_place() -> None:
 def test_has_the_scale_of_the_jacobian_penalties_at_every_patch_size(size: int) -> None:
     """A gain of 0.3 on white noise: 0.3^2 / 2, save the part that the smoothed noise explains of itself (1/9)."""
     lower, upper = slices(size, batch=8)
-    rng = torch.Generator().manual_seed(0)
 
     def gain(x: Tensor) -> Tensor:
         return 0.3 * x
 
-    jacobian = float(perturbation(gain, lower, gain(lower), rng))
+    jacobian = float(perturbation(gain, lower, gain(lower), draws()))
     assert jacobian == pytest.approx(0.045, rel=1e-3)
     assert float(stack(gain, lower, upper)) == pytest.approx(jacobian * (1 - 1 / SMOOTHING_PX**2), rel=0.05)
     summed = float(stack(gain, lower, upper, reduction="sum"))
