@@ -112,7 +112,8 @@ class Work:
 
 def work_of(network: nn.Module, side: int) -> dict[str, float]:
     """Operations of a plane of that side, and values that are read and written; counted on a smaller one."""
-    counted_side = int(side * LARGEST_SHARE) // 128 * 128 or 128
+    step = max(128, getattr(network, "minimum_size", 0))
+    counted_side = int(side * LARGEST_SHARE) // step * step or step
     work = Work()
     layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
     hooks = [layer.register_forward_hook(work.count) for layer in layers]

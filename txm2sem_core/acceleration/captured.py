@@ -99,7 +99,7 @@ class _Gpu:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool: Any = None  # of all graphs, which are never replayed at the same time
 
     def room(self, values: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from txm2sem_core.acceleration.borders import ReflectedConv2d
+
 FEW_PIXELS = 64  # of a batch, on the smaller side of the layer: below it reading the weights takes the time
 FEW_CHANNELS = 4  # made of many
 BLOCK = 4  # side of the blocks that they are made in
@@ -107,7 +109,7 @@ class FewPixelConvTranspose2d(nn.ConvTranspose2d):
         return (x.shape[2] - 1) * sy - 2 * py + ky + oy, (x.shape[3] - 1) * sx - 2 * px + kx + ox
 
 
-class FewChannelConv2d(nn.Conv2d):
+class FewChannelConv2d(ReflectedConv2d):
     """`nn.Conv2d` (stride 1, no groups, no dilation) that makes few channels out of many.
 
     A block of 4 x 4 output pixels is made at once, as 16 channels of a convolution with stride 4 whose kernels are this

@@ -36,7 +36,8 @@ class Draws:
     @contextmanager
     def held(self) -> Iterator[Held]:
         """Within it, nothing is drawn: tensors without values are returned and kept, for `draw_into`."""
-        self._held = held = []
+        held: Held = []
+        self._held = held
         try:
             yield held
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from txm2sem_core.acceleration.borders import ReflectedConv2d
 from txm2sem_core.acceleration.convolutions import FEW_CHANNELS, FewChannelConv2d, FewChannelConvTranspose2d
 from txm2sem_core.acceleration.prelu import OneSlopePReLU
 from txm2sem_core.acceleration.strided import DoublingConvTranspose2d, HalvingConv2d
@@ -38,7 +39,9 @@ def _faster_convolution(layer: nn.Conv2d) -> type[nn.Module] | None:
     if layer.stride == (1, 1):
         if _makes_few(layer) and min(layer.kernel_size) > 1:
             return FewChannelConv2d
-        return WinogradConv2d if layer.kernel_size == (3, 3) else None
+        if layer.kernel_size == (3, 3):
+            return WinogradConv2d
+        return ReflectedConv2d if layer.padding_mode == "reflect" else None
     return HalvingConv2d if _doubles(layer) and layer.padding_mode == "zeros" else None
 
 

@@ -27,6 +27,7 @@ class Accelerator:
                 f"compute.precision: float16 needs a GPU, this is {device.type}. Choose bfloat16 or float32."
             )
         self.settings, self.device = settings, device
+        self.channels_last = device.type == "cuda" if settings.channels_last is None else settings.channels_last
         # gradients of float16 are scaled, or they would fall below its smallest number (Micikevicius et al. 2018)
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
 
@@ -44,13 +45,13 @@ class Accelerator:
         """Move a network to the device, in the memory format that is asked for, or in which it is fast on a CPU."""
         path = path_of(network) if self.settings.accelerate and self.device.type == "cpu" else None
         innermost = path is not None and path.weights_innermost and not differentiated_twice
-        if self.settings.channels_last or innermost:
+        if self.channels_last or innermost:
             return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network.to(self.device)
 
     def batch(self, images: Tensor) -> Tensor:
         """Move images to the device, in the memory format."""
-        layout = torch.channels_last if self.settings.channels_last else torch.preserve_format
+        layout = torch.channels_last if self.channels_last else torch.preserve_format
         return sent(images, self.device, layout)
 
     def adam(self, weights: Iterable[nn.Parameter], **options: Any) -> torch.optim.Adam:

@@ -27,10 +27,11 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from txm2sem_core.acceleration import convolutions
+from txm2sem_core.acceleration.borders import ReflectedConv2d
 
 DTYPES = torch.float32, torch.float64
 SIDE = 4  # of an output tile
@@ -94,7 +95,7 @@ class Filtering:
 FILTERINGS = {(taps, dtype): Filtering.of(taps, dtype) for taps in POINTS for dtype in DTYPES}
 
 
-class WinogradConv2d(nn.Conv2d):
+class WinogradConv2d(ReflectedConv2d):
     """`nn.Conv2d` of 3 x 3 pixels (stride 1, no groups, no dilation) for layers that may have many channels."""
 
     def forward(self, x: Tensor) -> Tensor:

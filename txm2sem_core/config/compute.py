@@ -14,7 +14,9 @@ class ComputeSettings(Settings):
         "float32", "of the networks; losses are always float32; `float16` needs a GPU"
     )
     compile: bool = setting(False, "by `torch.compile`; on a CPU slower than without")
-    channels_last: bool = setting(False, "memory format of images")
+    channels_last: bool | None = setting(
+        None, "channels innermost in memory; `null`: on a GPU, where it is faster; changes rounding alone"
+    )
     accelerate: bool = setting(
         True, "layers and networks in orders of sums that are faster on a CPU; `false`: the library's layers"
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +24,7 @@ from txm2sem_core.io.units import padded_length
 from txm2sem_core.networks import ImageGenerator, inference
 from txm2sem_core.runtime.out_of_memory import made_if_it_fits, memory_remedy
 
+_ON_CPU, _ON_GPU = 2, 3  # planes at once
 _SMALLEST_TILE = 256
 _LAST_RESORT = 64  # the smallest tile that is tried where memory does not suffice; its halo already costs far more
 _MEMORY_REMEDY = (
@@ -62,6 +66,9 @@ class PlaneNetwork:
         self.network, self.compute, self.settings, self.mode, self.width = network, compute, settings, mode, width
         self.whole_planes = network.uses_image_statistics or mode == "batch_statistics"
         self.run = compute.fast(network)
+        self._on_gpu = compute.device.type != "cpu"
+        # threads give a GPU its work in turn: whole planes, and a compiled network is built by one alone
+        self._turn: AbstractContextManager[Any] = threading.Lock() if self._on_gpu else nullcontext()
         self._predict = predict
         self._streams = has_row_stream(network) and predict is None
         self.budget = memory_budget(compute.device, without_bound=not self._streams)
@@ -73,19 +80,22 @@ class PlaneNetwork:
         return self.network.factor
 
     def planes_at_once(self, height: int, width: int) -> int:
-        """How many threads may, and had better, predict planes of that size at once: two or one.
+        """How many threads may, and had better, predict planes of that size at once.
 
-        Two where neither random numbers nor the network itself hold one back, and where a plane, or a tile, takes so
-        little memory that two need no more than one may. A GPU computes one after the other; but it need not wait
-        while the processor makes grey levels of the plane before.
+        Several where neither random numbers nor the network itself hold one back, and where a plane, or a tile, takes
+        so little memory that several need no more than one may. A GPU computes one after the other; but it need not
+        wait while the processor sends planes and makes grey levels.
         """
-        free = self.mode == "evaluation" and path_of(self.network) is not None and not self.settings.compute.compile
-        if not free or (self.compute.device.type == "cpu" and torch.get_num_threads() % 2):
+        if self.mode != "evaluation" or path_of(self.network) is None:
             return 1
-        if not self._tiled(height, width):
-            return 2 if 2 * self._bytes(height * width) <= self.budget else 1
-        side = self._tile(max(height, width)) + 2 * self.network.receptive_radius_px + self.settings.overlap_px
-        return 2 if 2 * self._bytes(min(height, side) * min(width, side)) <= self.budget else 1
+        several = _ON_GPU if self._on_gpu else _ON_CPU
+        if not self._on_gpu and (self.settings.compute.compile or torch.get_num_threads() % several):
+            return 1
+        sides = height, width
+        if self._tiled(height, width):
+            side = self._tile(max(height, width)) + 2 * self.network.receptive_radius_px + self.settings.overlap_px
+            sides = min(height, side), min(width, side)
+        return several if several * self._bytes(sides[0] * sides[1]) <= self.budget else 1
 
     def plane(self, unit: np.ndarray) -> np.ndarray:
         """What the network makes of a plane of any size: at once, or where it is large by rows, or by tiles.
@@ -208,7 +218,8 @@ class PlaneNetwork:
     def _made(self, unit: np.ndarray) -> np.ndarray:
         """What the network makes of tiles, or of whole planes, within `inference`: [B, C, Y, X], likewise."""
         given = self.compute.batch(torch.from_numpy(np.ascontiguousarray(unit)))
-        made = self.run(given) if self._predict is None else self._predict(self.run, given)
+        with self._turn:
+            made = self.run(given) if self._predict is None else self._predict(self.run, given)
         return self._checked(made.cpu().numpy())
 
     def _checked(self, made: np.ndarray) -> np.ndarray:

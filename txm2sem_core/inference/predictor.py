@@ -77,7 +77,7 @@ class Predictor:
         if settings.compute.accelerate:
             accelerate(self.network, training=self.mode == "batch_statistics")
         self.network.eval()  # threads that share it find, and leave, what `inference` sets for evaluation
-        if settings.compute.channels_last:
+        if self.compute.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         alone = self.family.predicts_by_the_network_alone
         self.planes = PlaneNetwork(

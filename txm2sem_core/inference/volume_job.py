@@ -318,6 +318,12 @@ class FileJob(VolumeJob):
         """Beside the target."""
         return self._units
 
+    def _write(self, item: tuple[Unit, np.ndarray, dict[str, Any]]) -> None:
+        """Keep a unit, and while the next is predicted what the pyramid has above it."""
+        super()._write(item)
+        if not self._as_tiff:
+            self.store.build_over(item[0])
+
     def finished(self) -> PredictedVolume | None:
         """The volume, if it is there and the same; None if it is not there, or to be replaced.
 

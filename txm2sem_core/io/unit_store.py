@@ -150,6 +150,17 @@ class UnitStore:
             for unit in self.missing(levels.units(level), level)[0]:
                 self._write(level, unit, levels.halve(level, unit), {})
 
+    def build_over(self, unit: Unit) -> None:
+        """Make the units of the coarser levels over a unit, where this process has all that they are means of."""
+        levels, index = self.levels, unit.index
+        for level in range(1, len(levels.shapes)):
+            finer = levels.units(level - 1)[2 * (index // 2) : 2 * (index // 2) + 2]
+            index //= 2
+            coarser = levels.units(level)[index]
+            if (level, index) in self._checked or not all((level - 1, each.index) in self._checked for each in finer):
+                return
+            self._write(level, coarser, levels.halve(level, coarser), {})
+
     def written(self) -> dict[str, tuple[str, int]]:
         """SHA-256 of the files of all units that this process wrote or compared, and when each was marked, in ns."""
         found: dict[str, tuple[str, int]] = {}
