@@ -64,8 +64,8 @@ WAYS: dict[str, dict[str, tuple[str, ...]]] = {
     "cpu": {"ours": (), "ours, bfloat16": ("--precision", "bfloat16")},
     "cuda": {
         "ours": (),
-        "ours, bfloat16": ("--precision", "bfloat16", "--channels-last"),
-        "ours, bfloat16, compiled": ("--precision", "bfloat16", "--channels-last", "--compile"),
+        "ours, bfloat16": ("--precision", "bfloat16"),
+        "ours, bfloat16, compiled": ("--precision", "bfloat16", "--compile"),
     },
 }
 

@@ -49,7 +49,11 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
 
 def chosen_compute(chosen: argparse.Namespace) -> dict[str, Any]:
     """The same as settings: `compute` of a variant, and of predictions."""
-    return {"precision": chosen.precision, "compile": chosen.compile, "channels_last": chosen.channels_last}
+    return {
+        "precision": chosen.precision,
+        "compile": chosen.compile,
+        "channels_last": True if chosen.channels_last else None,
+    }
 
 
 def finish(device: torch.device) -> None:

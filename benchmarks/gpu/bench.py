@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,12 @@ def main() -> None:
     notes = [copied()]
     say(notes[0])
     sys.path.insert(0, str(COPY))
-    import cases
+    import benchmark_cases as cases
     import run as bench_run
     import turns
     from benchmark_cases import Case
     from report import write_report
+    from sections import PUBLISHED
 
     kind = DEVICE.type
     if TINY:
@@ -75,6 +77,9 @@ def main() -> None:
         rounds=1,
         steps=3 if TINY else 100,
         planes=1 if TINY else 30,
+        planes_of=None,
+        results=None,
+        shared=False,
         side=128 if TINY else 1024,
         depths=[4, 8] if TINY else [32, 256],
         quick=True,
@@ -144,13 +149,16 @@ def main() -> None:
         except Exception as error:
             say("the page:", type(error).__name__, error)
 
-    def train(name: str, penalised: bool, ways: dict[str, Any]) -> None:
+    def train(name: str, penalised: bool, ways: dict[str, Any], rivals: bool = True) -> None:
         bench.ways = ways
         bench_run.training_cases = lambda device: {name: training[name]}
         original = bench._trainers
-        bench._trainers = lambda case, images, store, steps, p: (
-            original(case, images, store, steps, p) if p == penalised else {}
-        )
+
+        def trainers(case: Any, images: Path, store: Path, steps: int, p: bool) -> dict[str, turns.Contender]:
+            all_of_them = original(case, images, store, steps, p) if p == penalised else {}
+            return {name: one for name, one in all_of_them.items() if rivals or name not in PUBLISHED}
+
+        bench._trainers = trainers
         try:
             for title, runs in bench.training().items():
                 if runs:
@@ -176,11 +184,10 @@ def main() -> None:
 
     srgan, resnet, unet = first(training, "SRGAN"), first(training, "resnet_9blocks", "resnet"), first(training, "unet")
     plan = [
-        lambda: train(srgan, False, plain),
-        lambda: train(resnet, False, plain),
+        *(partial(train, name, False, dict[str, Any]()) for name in (srgan, resnet, unet)),  # the published code alone
+        *(partial(train, name, False, plain, False) for name in (srgan, resnet, unet)),
         lambda: predict(first(planes, "resnet_9blocks"), plain),
         lambda: volume(bench_run.GENERATORS[0], plain),
-        lambda: train(unet, False, plain),
         lambda: predict(first(planes, "width 256", "sr_resnet"), plain),
         lambda: train(srgan, False, compiled),
         lambda: predict(first(planes, "unet_128"), plain),
@@ -191,7 +198,7 @@ def main() -> None:
         lambda: train(resnet, False, compiled),
     ]
     if TINY:
-        plan = [plan[0], plan[8], plan[2], plan[3]]
+        plan = [plan[0], plan[3], plan[6], plan[7]]
     for step in plan:
         if left() < 2 * slowest[0]:
             notes.append("no time left for the rest of the plan")

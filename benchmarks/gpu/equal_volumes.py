@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import zarr
-from common import DEVICE, TINY, WORK, save, say, with_benchmarks
+from common import DEVICE, ON_GPU, TINY, WORK, save, say, with_benchmarks
 
 with_benchmarks()
 import volume_inputs  # noqa: E402
@@ -121,8 +121,9 @@ def main() -> None:
         last = PredictSettings(compute=ComputeSettings(precision="bfloat16", channels_last=True))
         try_to("bfloat16, channels last", lambda: made("bfloat16cl", settings=last))
     errors = [1 for row in found.values() for one in row.values() if "error" in one]
+    most = 1 if ON_GPU else 0  # grey levels: a GPU gives no two calls the same bytes
     broken = [
-        1 for row in found.values() for label in ("slabs", "stopped") if not row.get(label, {}).get("same_chunks")
+        1 for row in found.values() for label in ("slabs", "stopped") if row.get(label, {}).get("greatest", 256) > most
     ]
     raise SystemExit(1 if errors or broken else 0)
 

@@ -4,7 +4,7 @@
 #   DEVICE=cuda|cpu  SCALE=full|tiny  LIMIT_S=500  ONLY="a b c d e f g"  PARALLEL=1|0  WORK=DIR  PYTHON=python3
 set -u
 begun=$(date +%s)
-DEVICE=${DEVICE:-cuda} SCALE=${SCALE:-full} LIMIT_S=${LIMIT_S:-500} ONLY=${ONLY:-a b c e f d g h} PYTHON=${PYTHON:-python3}
+DEVICE=${DEVICE:-cuda} SCALE=${SCALE:-full} LIMIT_S=${LIMIT_S:-500} ONLY=${ONLY:-a b c d e f g h q} PYTHON=${PYTHON:-python3}
 PARALLEL=${PARALLEL:-$([ "$DEVICE" = cuda ] && echo 1 || echo 0)}
 OUT=${OUT:-$PWD/.gpu_kit/out} WORK=${WORK:-${TMPDIR:-/tmp}/gpu_kit_work}
 kit=$(cd "$(dirname "$0")" && pwd) root=$PWD
@@ -33,7 +33,7 @@ if [ ! -e "$site/done" ]; then
   "$PYTHON" -m compileall -q -j 0 "$site" > /dev/null 2>&1  # else each of some eighty processes would
   echo '"""Registration needs the real one: here only what `register.transform: none` imports."""' > "$WORK/stub/SimpleITK.py"
 fi
-export PYTHONPATH=$root:$site PATH=$WORK/bin:$PATH
+export PYTHONPATH=$root:$site${EXTRA:+:$EXTRA} PATH=$WORK/bin:$PATH
 
 # part NAME SECONDS LEAST COMMAND...: run with what time is left, at most SECONDS; not at all with less than LEAST
 part() {
@@ -62,7 +62,7 @@ run_tests() {
   "$PYTHON" -m pytest -q -p no:cacheprovider -o addopts= -n "$workers" --timeout=100 -rfE --junitxml="$WORK/tests_gpu.xml" \
     tests/unit/training/test_training_options.py::test_half_precision_on_a_gpu \
     tests/unit/inference/test_inference.py::test_a_gpu_predicts_nearly_the_same tests/unit/inference/test_inference.py::test_devices \
-    tests/unit/runtime/test_device.py tests/unit/runtime/test_gpu_leases.py
+    tests/unit/runtime/test_device.py tests/unit/runtime/test_gpu_leases.py tests/unit/training/test_gpu_path.py
   local first=$?
   # the same machine has a GPU now: do tests that leave the device to chance still hold?
   [ "$SCALE" = tiny ] && more="tests/unit/inference/test_parallel.py" || \
@@ -92,11 +92,18 @@ if wanted c; then
   beside part c_resume $([ "$SCALE" = tiny ] && echo 400 || echo 110) 20 "$PYTHON" "$kit/resume.py"
   beside part c_volume $([ "$SCALE" = tiny ] && echo 400 || echo 110) 20 "$PYTHON" "$kit/equal_volumes.py"
 fi
+if wanted q; then
+  for store in $(cd "$kit/stores" 2>/dev/null && ls -- *.tar.xz); do
+    [ -d "$kit/stores/${store%.tar.xz}" ] || tar -C "$kit/stores" -xf "$kit/stores/$store"
+    beside part "q_${store%.tar.xz}" 100 20 "$PYTHON" "$kit/quality.py" "${store%.tar.xz}"
+  done
+  beside part q_curve 100 20 "$PYTHON" "$kit/quality.py" curve
+fi
 if wanted g; then beside part g_workflow $([ "$SCALE" = tiny ] && echo 400 || echo 110) 40 bash -c road; fi
 wait
 collect
 # these measure, and run alone
-wanted h && part h_steps 90 30 "$PYTHON" "$kit/steps.py" --threads $threads
+wanted h && part h_steps 75 20 "$PYTHON" "$kit/steps.py" --threads $threads
 collect
 wanted f && part f_volume 60 25 "$PYTHON" "$kit/volume.py" --threads $threads
 collect

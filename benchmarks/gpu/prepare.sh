@@ -1,16 +1,17 @@
 #!/bin/bash
 # Prepares PROJECT_DIR/.gpu_kit: wheels and scripts for a machine with a CUDA PyTorch (Python 3.12) and no network.
-#   bash prepare.sh PROJECT_DIR [--published DIR] [--jacobian DIR] [--without-snakemake] [--without-monai]
+#   bash prepare.sh PROJECT_DIR [--published DIR] [--jacobian DIR] [--store DIR ...] [--without-snakemake] [--without-monai]
 # The rivals' code is only copied into the ignored folder; it must never be committed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -ge 1 ] || { sed -n 2,4p "$0"; exit 2; }
 project=$(cd "$1" && pwd); shift
-published= jacobian= snakemake=1 monai=1
+published= jacobian= snakemake=1 monai=1 stores=()
 while [ $# -gt 0 ]; do
   case $1 in
     --published) published=$2; shift 2 ;;
     --jacobian) jacobian=$2; shift 2 ;;
+    --store) stores+=("$2"); shift 2 ;;
     --without-snakemake) snakemake=0; shift ;;
     --without-monai) monai=0; shift ;;
     *) echo "unknown: $1" >&2; exit 2 ;;
@@ -59,6 +60,11 @@ copy() {  # a checkout's files without its history
 }
 [ -n "$published" ] && copy "$published" "$kit/published"
 [ -n "$jacobian" ] && copy "$jacobian" "$kit/jacobian"
+mkdir -p "$kit/stores"
+for store in ${stores[@]+"${stores[@]}"}; do  # by the name of its sample's folder
+  name=$(basename "$(dirname "$(cd "$store" && pwd)")")
+  tar -C "$store/.." --transform "s,^$(basename "$store"),$name," -c "$(basename "$store")" | xz -3 > "$kit/stores/$name.tar.xz"
+done
 kib=$(du -sk --apparent-size "$kit" | cut -f1)
 tracked=$(git -C "$project" ls-files -z | (cd "$project" && xargs -0 du -cb 2>/dev/null) | tail -n 1 | cut -f1)
 echo "wheels: $(ls "$kit/whl" | wc -l), $(du -sk --apparent-size "$kit/whl" | cut -f1) KiB"

@@ -1,7 +1,7 @@
-"""(h) A training step of the published networks: launched kernel by kernel, and as one captured graph; what pays.
+"""(h) A training step of the published networks, launched kernel by kernel, and as the graph that trainings take.
 
-Batch and patch are the published ones (1, and 128 pixels), and batch 16. `same`: greatest difference of the losses of
-the two ways after some steps from the same weights.
+Batch and patch are the published ones (1, and 128 pixels), and batch 16; of each the share of time in which the GPU
+does nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from common import DEVICE, ON_GPU, TINY, WORK, finish, left, save, say, with_ben
 
 with_benchmarks()
 import shale_images  # noqa: E402
+from training import profiled  # noqa: E402
 
 from txm2sem_core import io  # noqa: E402
 from txm2sem_core.config import load_config  # noqa: E402
@@ -35,34 +36,9 @@ CASES: dict[str, dict[str, Any]] = {
 }
 WAYS: dict[str, dict[str, Any]] = {
     "float32": {},
-    "bfloat16, channels last": {"precision": "bfloat16", "channels_last": True},
-    "bfloat16, channels last, compiled": {"precision": "bfloat16", "channels_last": True, "compile": True},
+    "bfloat16": {"precision": "bfloat16"},
 }
-
-
-class Graph:
-    """A step that is captured once and replayed for each batch."""
-
-    def __init__(self, learner: Any, batch: Any) -> None:
-        self.batch = batch
-        for optimiser in learner.optimisers:
-            for group in optimiser.param_groups:
-                group["capturable"] = True
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(3):
-                learner.step(batch)
-        torch.cuda.current_stream().wait_stream(stream)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.terms = learner.step(batch)
-
-    def step(self, batch: Any) -> dict[str, torch.Tensor]:
-        for name in ("txm", "sem", "mask"):
-            getattr(self.batch, name).copy_(getattr(batch, name))
-        self.graph.replay()
-        return self.terms
+LINES: list[str] = []  # of profile.txt
 
 
 def settings_of(case: dict[str, Any], batch_size: int, compute: dict[str, Any]):
@@ -94,37 +70,27 @@ def timed(step, batches, batch_size: int) -> float:
     return steps * batch_size / (time.perf_counter() - begun)
 
 
-def measured(store, case: dict[str, Any], batch_size: int, compute: dict[str, Any]) -> dict[str, Any]:
-    settings = settings_of(case, batch_size, compute)
-    row: dict[str, Any] = {}
-    learner = learner_of(settings, 0, DEVICE)
+def learner_for(case: dict[str, Any], batch_size: int, compute: dict[str, Any], *, captured: bool):
+    learner = learner_of(settings_of(case, batch_size, compute), 0, DEVICE)
     learner.generator.train()
-    batches = batches_of(store, settings)
-    row["launched"] = timed(learner.step, batches, batch_size)
-    if not ON_GPU:
-        return row
-    try:
-        graph = Graph(learner, next(batches))
-        row["captured"] = timed(graph.step, batches, batch_size)
-        if batch_size > 1 or settings.compute.compile:
-            return row
-        one = next(batches)
-        given = [one] + [next(batches) for _ in range(10)]
-        states = []
-        for way in ("launched", "captured"):
-            other = learner_of(settings, 0, DEVICE)
-            other.generator.train()
-            step = other.step
-            for _ in range(3 if way == "launched" else 0):  # the graph takes three to warm up, and one is not computed
-                other.step(given[0])
-            if way == "captured":
-                first = type(one)(*(getattr(given[0], name).clone() for name in ("txm", "sem", "mask")))
-                step = Graph(other, first).step
-            states.append([float(torch.stack(list(step(batch).values())).sum()) for batch in given])
-        row["same"] = max(abs(a - b) / max(abs(a), 1e-3) for a, b in zip(*states, strict=True))
-        row["losses"] = states
-    except Exception as error:
-        row["error"] = f"{type(error).__name__}: {str(error)[-600:]}"
+    if not captured:
+        learner._captured = None
+    return learner
+
+
+def measured(store, case: dict[str, Any], batch_size: int, compute: dict[str, Any], label: str) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    batches = batches_of(store, settings_of(case, batch_size, compute))
+    if batch_size == 1 and not compute:
+        row["launched"] = timed(learner_for(case, 1, compute, captured=False).step, batches, 1)
+    if ON_GPU:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    learner = learner_for(case, batch_size, compute, captured=True)
+    row["captured"] = timed(learner.step, batches, batch_size)
+    if ON_GPU:
+        row["held_mb"] = torch.cuda.max_memory_reserved() / 1e6
+        row["idle_share"] = profiled(label, learner, batches, LINES)["idle_share"]
     return row
 
 
@@ -141,17 +107,15 @@ def main() -> None:
         for batch_size in (1, 16):
             for way, compute in WAYS.items():
                 label = f"{name}, batch {batch_size}, {way}"
-                if left() < 8 or (compute.get("compile") and (left() < 35 or batch_size > 1 or "resnet" not in name)):
+                if left() < 4:
                     say(label, "left out")
                     continue
                 try:
-                    found[label] = measured(store, case, batch_size, compute)
+                    found[label] = measured(store, case, batch_size, compute, label)
                 except Exception as error:
                     found[label] = {"error": f"{type(error).__name__}: {str(error)[-600:]}"}
                 save("h_steps", found)
-                say(label, {key: value for key, value in found[label].items() if key != "losses"})
-                if ON_GPU:
-                    torch.cuda.empty_cache()
+                say(label, found[label])
     raise SystemExit(1 if any("error" in one for one in found.values()) else 0)
 
 

@@ -157,12 +157,29 @@ def training(e: dict[str, Any]) -> list[str]:
     return lines
 
 
+def quality(names: list[str]) -> list[str]:
+    lines = []
+    for name in names:
+        rows = read(f"q_{name}")
+        if not isinstance(rows, dict) or "status" in rows:
+            continue
+        for seed in sorted({key.partition(", ")[2] for key in rows}):
+            pair = [rows.get(f"{precision}, {seed}") for precision in ("float32", "bfloat16")]
+            if all(pair):
+                one, other = pair
+                lines.append(
+                    f"{name}, {seed}: PSNR {one['psnr']:.3f} float32, {other['psnr']:.3f} bfloat16 "
+                    f"({other['psnr'] - one['psnr']:+.3f}); {one['seconds']:.0f} and {other['seconds']:.0f} s"
+                )
+    return lines
+
+
 def steps(h: dict[str, Any]) -> list[str]:
     lines = []
     for name, row in h.items():
         rates = ", ".join(f"{key} {row[key]:.1f}" for key in ("launched", "captured") if key in row)
-        same = f"; losses within {row['same']:.1e}" if "same" in row else ""
-        lines.append(f"{name}: patches/s {rates}{same}" + (f"; ERROR {row['error'][-200:]}" if "error" in row else ""))
+        idle = f"; idle {row['idle_share']:.0%}, {row['held_mb']:.0f} MB held" if "idle_share" in row else ""
+        lines.append(f"{name}: patches/s {rates}{idle}" + (f"; ERROR {row['error'][-200:]}" if "error" in row else ""))
     return lines
 
 
@@ -195,6 +212,8 @@ def benchmarks(d: dict[str, Any]) -> list[str]:
     for case, runs in d["found"]["planes"].items():
         base = runs.get("published", [{}])[0]
         for label, (one,) in runs.items():
+            if "seconds" not in one:
+                continue
             text = f"plane {case}, {label}: {one['seconds'] * 1e3:.2f} ms"
             if base:
                 text += f", x{base['seconds'] / one['seconds']:.2f}, {base['operations'] / one['seconds'] / one['matrix_rate']:.0%} of the matrix rate"
@@ -218,6 +237,11 @@ def main() -> None:
         ("(g) the workflow", "g_workflow", list),
         ("(d) benchmarks", "d_benchmarks", lambda: benchmarks(read("d_benchmarks")) if read("d_benchmarks") else []),
         ("(e) training at the published size", "e_training", lambda: training(read("e_training") or {})),
+        (
+            "(q) quality by precision",
+            "q_curve",
+            lambda: quality(sorted(place.stem[2:] for place in (WORK / "json").glob("q_*.json"))),
+        ),
         ("(h) a step as a graph", "h_steps", lambda: steps(read("h_steps") or {})),
         ("(f) a volume", "f_volume", lambda: predicted(read("f_volume") or {}, a)),
     ]

@@ -12,18 +12,19 @@ from workflow_rules import rules, scripts_in, section
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
-WITHOUT_TORCH = """
+WITHOUT = """
 import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "torch":
+        if name.split(".")[0] in {absent!r}:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())
 """
-LATE = ("matplotlib", "scipy.ndimage", "scipy.special", "skimage", "torch", "zarr")
-HEAVY = ("h5py", "matplotlib", "pandas", "pyamg", "scipy", "skimage", "sympy")
+WITHOUT_TORCH = WITHOUT.format(absent=["torch"])
+LATE = ("SimpleITK", "matplotlib", "scipy.ndimage", "scipy.special", "skimage", "torch", "zarr")
+HEAVY = ("SimpleITK", "h5py", "matplotlib", "pandas", "pyamg", "scipy", "skimage", "sympy")
 
 
 def scripts_without_torch() -> list[str]:
@@ -62,6 +63,12 @@ def test_what_is_read_and_measured_loads_no_library_before_it_is_used(module: st
 def test_a_prediction_loads_nothing_heavy_but_torch(package: str) -> None:
     code = f"import sys, txm2sem_core.{package}; print(*sorted(set(sys.modules) & set({HEAVY!r})))"
     assert run(code).split() == []
+
+
+def test_training_and_prediction_do_without_what_they_seldom_need() -> None:
+    """On a machine lent for minutes, with a PyTorch of its own, such packages are absent."""
+    absent = ["SimpleITK", "imagecodecs", "olefile", "pywt", "skimage", "tensorboard"]
+    run(WITHOUT.format(absent=absent) + "import txm2sem_core.inference, txm2sem_core.training, txm2sem_core.io")
 
 
 def test_a_model_is_looked_at_without_pytorchs_compiler() -> None:
