@@ -62,9 +62,10 @@ class CapturedSteps:
             if self._seen[kind] <= LAUNCHED or not self._can or not self._capture(step, inputs, kind):
                 return self._gpu.launched(lambda: step(inputs))
         graph = self._graphs[kind]
-        for there, given in zip(_tensors(graph.inputs), _tensors(inputs), strict=True):
-            if there is not None and given is not None:
-                there.copy_(given.pin_memory() if there.is_cuda and not given.is_cuda else given, non_blocking=True)
+        with torch.no_grad():  # also where the step asks for an input's gradient
+            for there, given in zip(_tensors(graph.inputs), _tensors(inputs), strict=True):
+                if there is not None and given is not None:
+                    there.copy_(given.pin_memory() if there.is_cuda and not given.is_cuda else given, non_blocking=True)
         self._draws.draw_into(graph.held)
         graph.replay()
         return graph.terms

@@ -74,6 +74,7 @@ class Learning:
 
     def step(self, given: Given) -> Terms:
         with torch.enable_grad():
+            given.x.requires_grad_()  # as a penalty on the input's gradient does
             noise = self._held_noise() if self._replaying is not None else self.draws.normal(given.x.shape)
             loss = (self.weight * given.x - 1 + 0.1 * noise).square().mean()
             self.optimiser.zero_grad()
