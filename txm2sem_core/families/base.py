@@ -17,8 +17,8 @@ from txm2sem_core.families.scores import ImageMeter, Meter, criterion
 from txm2sem_core.geometry import Mask
 from txm2sem_core.intensity import IntensityRange
 from txm2sem_core.io import PatchStore
-from txm2sem_core.networks import ImageGenerator, build_generator, plugin_file
-from txm2sem_core.networks.plugins import file_of
+from txm2sem_core.networks import ImageGenerator, build_generator
+from txm2sem_core.networks.registry import builder_module
 
 
 class Family:
@@ -85,8 +85,9 @@ class Family:
         """Fresh networks and their optimisers; ConfigError for a baseline."""
         networks = build_generator(**self.generator_arguments(), seed=seed), self.build_discriminator(seed)
         # what a user's code does beside tensors would be done once, and not in each step
-        is_users = file_of(type(self).__module__) or plugin_file(self.settings.generator.name)
-        kind = (lambda *_: None) if is_users else self.kind_of_step
+        modules = type(self).__module__, builder_module(self.settings.generator.name)
+        ours = all(module.partition(".")[0] == __name__.partition(".")[0] for module in modules)
+        kind = self.kind_of_step if ours else lambda *_: None
         return Learner(self.settings, networks, self.step, kind, seed, device)
 
     # --- training

@@ -19,7 +19,15 @@ from txm2sem_core.checkpoint import load_model
 from txm2sem_core.config import PredictSettings, load_config
 from txm2sem_core.config.families import STAND_IN, FamilyRules, built_in, declared_in, rules_of
 from txm2sem_core.errors import ConfigError, InputError
-from txm2sem_core.families import Family, family_names, family_of, family_of_model, family_plugin, learner_of
+from txm2sem_core.families import (
+    Family,
+    Feedforward,
+    family_names,
+    family_of,
+    family_of_model,
+    family_plugin,
+    learner_of,
+)
 from txm2sem_core.families.registry import _families, register_family
 from txm2sem_core.inference import Predictor
 from txm2sem_core.networks import load_plugins
@@ -231,3 +239,15 @@ def test_a_damaged_description_is_reported(tmp_path: Path, key: str, value: obje
     (tmp_path / "m/model.json").write_text(json.dumps({**description, key: value}))
     with pytest.raises(InputError, match=key):
         Predictor(load_model(tmp_path / "m"), PredictSettings(), "cpu")
+
+
+def test_steps_of_a_users_code_are_never_captured() -> None:
+    """What Python does in a step beside tensors would be done once, when a GPU captures it."""
+    settings = tiny("feedforward")
+
+    class Counting(Feedforward):
+        """A family that is defined where it is used."""
+
+    ours, theirs = (family(settings).learner(0, torch.device("cpu")) for family in (Feedforward, Counting))
+    assert ours._kind(ours, True) == (True,)
+    assert theirs._kind(theirs, True) is None
