@@ -81,15 +81,20 @@ def _border(height: int, width: int, my: int, mx: int, device: torch.device) -> 
     outside = torch.ones(height + 2 * my, width + 2 * mx, dtype=torch.bool)
     outside[my : my + height, mx : mx + width] = False
     border = outside.flatten().nonzero().flatten()
-    mirrored = _mirrored_pixels(height, width, my, mx, torch.device("cpu"))[border]
+    mirrored = _shown(height, width, my, mx)[border]
     return border.to(device), mirrored.to(device)
 
 
 @cache
 def _mirrored_pixels(height: int, width: int, my: int, mx: int, device: torch.device) -> Tensor:
+    """`_shown` on a device."""
+    return _shown(height, width, my, mx).to(device)
+
+
+def _shown(height: int, width: int, my: int, mx: int) -> Tensor:
     """Number of the pixel of the image that each pixel of the whole shows, row by row."""
     rows, columns = (_mirrored(length, margin) for length, margin in ((height, my), (width, mx)))
-    return (rows[:, None] * width + columns).flatten().to(device)
+    return (rows[:, None] * width + columns).flatten()
 
 
 def _mirrored(length: int, margin: int) -> Tensor:

@@ -3,23 +3,25 @@
 A step is hundreds of short kernels. To launch them one by one takes longer than to compute them: of a batch of one, the
 GPU waits most of the time. A graph is launched at once (PyTorch's `torch.cuda.graph`). It computes the same kernels
 with the same tensors, so that what differs from step to step must lie in these: batches and random numbers are copied
-there before. Whatever else decides a step (which penalties are due, the learning rates, the shapes) makes it a step of
-another kind, with a graph of its own.
+there before. Such tensors are made before the capture: memory that is taken within it is written to in every replay, by
+whatever had it before. What else decides a step (which penalties are due, the shapes) makes it a step of another kind,
+with a graph of its own; other learning rates make all graphs new.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from txm2sem_core.acceleration.draws import Draws, Held
+from txm2sem_core.acceleration.draws import Draw, Draws, Places
 
 LAUNCHED = 3  # steps of a kind before its graph: libraries choose how to compute, the optimiser makes its moments
+SEEN_AGAIN = 2  # at the same learning rates: a kind that comes once an epoch is not captured anew in each
 
 Terms = dict[str, Tensor]
 Inputs = TypeVar("Inputs", bound=Any)
@@ -28,12 +30,22 @@ Work = Callable[[], Terms]
 
 @dataclass(frozen=True)
 class Graph:
-    """A captured step: `replay` takes it with the values that `inputs` and `held` have, and leaves `terms`."""
+    """A captured step: `replay` takes it with the values that lie in `inputs` and `places`, and leaves `terms`."""
 
     inputs: Any
-    held: Held
+    places: Places
     replay: Callable[[], None]
     terms: Terms
+
+
+@dataclass
+class _Kind:
+    """Steps of one kind: how many there were, in all and at these learning rates, what they draw, and their graph."""
+
+    seen: int = 0
+    seen_again: int = 0
+    drawn: list[Draw] = field(default_factory=list)
+    graph: Graph | None = None
 
 
 class CapturedSteps:
@@ -42,10 +54,14 @@ class CapturedSteps:
     def __init__(self, device: torch.device, draws: Draws, optimisers: list[torch.optim.Optimizer]) -> None:
         self._draws, self._optimisers = draws, optimisers
         self._gpu = _Gpu(device)
-        self._graphs: dict[Hashable, Graph] = {}
-        self._seen: dict[Hashable, int] = {}
+        self._kinds: dict[Hashable, _Kind] = {}
         self._rates: list[float] = []
         self._can = True
+
+    @property
+    def graphs(self) -> int:
+        """How many there are at the moment."""
+        return sum(kind.graph is not None for kind in self._kinds.values())
 
     def take(self, step: Callable[[Inputs], Terms], inputs: Inputs, kind: Hashable) -> Terms:
         """What a step returns; its tensors are the next step's as well, and to be used before it.
@@ -56,43 +72,58 @@ class CapturedSteps:
             kind: equal of two steps whose computation differs by the values of the inputs alone.
         """
         self._follow_rates()
-        kind = kind, *(None if each is None else (each.shape, each.dtype) for each in _tensors(inputs))
-        if kind not in self._graphs:
-            self._seen[kind] = self._seen.get(kind, 0) + 1
-            if self._seen[kind] <= LAUNCHED or not self._can or not self._capture(step, inputs, kind):
+        shapes = [None if each is None else (each.shape, each.dtype) for each in _tensors(inputs)]
+        known = self._kinds.setdefault((kind, *shapes), _Kind())
+        known.seen += 1
+        known.seen_again += 1
+        if known.graph is None and self._can and known.seen > LAUNCHED and known.seen_again >= SEEN_AGAIN:
+            self._capture(step, inputs, known)
+        if known.graph is None:
+            with self._draws.noted() as known.drawn:
                 return self._gpu.launched(lambda: step(inputs))
-        graph = self._graphs[kind]
         with torch.no_grad():  # also where the step asks for an input's gradient
-            for there, given in zip(_tensors(graph.inputs), _tensors(inputs), strict=True):
+            for there, given in zip(_tensors(known.graph.inputs), _tensors(inputs), strict=True):
                 if there is not None and given is not None:
                     there.copy_(given.pin_memory() if there.is_cuda and not given.is_cuda else given, non_blocking=True)
-        self._draws.draw_into(graph.held)
-        graph.replay()
-        return graph.terms
+        self._draws.draw_into(known.graph.places)
+        known.graph.replay()
+        return known.graph.terms
 
     def forget(self) -> None:
         """The tensors that steps change are others now, as after a state was loaded."""
-        self._graphs, self._seen = {}, {}
+        self._drop_graphs()
+        self._kinds = {}
 
     def _follow_rates(self) -> None:
         """A graph holds the learning rates that it was captured with."""
         rates = [float(group["lr"]) for optimiser in self._optimisers for group in optimiser.param_groups]
         if rates != self._rates:
-            self._graphs, self._rates = {}, rates
+            self._drop_graphs()
+            self._rates = rates
 
-    def _capture(self, step: Callable[[Inputs], Terms], inputs: Inputs, kind: Hashable) -> bool:
-        """Capture a kind of step; False where a graph does not fit into memory beside what is there."""
+    def _drop_graphs(self) -> None:
+        for kind in self._kinds.values():
+            kind.graph, kind.seen_again = None, 0
+        for optimiser in self._optimisers:
+            optimiser.zero_grad(set_to_none=True)  # gradients lie in the graphs' memory
+        self._gpu.end_pool()
+
+    def _capture(self, step: Callable[[Inputs], Terms], inputs: Inputs, kind: _Kind) -> None:
+        """Capture a kind of step, unless its graph does not fit into memory beside what is there."""
+        own = type(inputs)(*(None if each is None else self._gpu.room(each) for each in _tensors(inputs)))
+        places = self._draws.places(kind.drawn)
+        for optimiser in self._optimisers:
+            optimiser.zero_grad(set_to_none=True)
         try:
-            with self._draws.held() as held:
-                own = type(inputs)(*(None if each is None else self._gpu.room(each) for each in _tensors(inputs)))
+            with self._draws.from_places(places):
                 replay, terms = self._gpu.captured(lambda: step(own))
         except RuntimeError as error:
             reason = "does not fit into memory" if isinstance(error, torch.OutOfMemoryError) else f"failed ({error})"
             print(f"warning: the graph of a step {reason}; steps are launched one by one, slower.", file=sys.stderr)
-            self._graphs, self._can = {}, False
-            return False
-        self._graphs[kind] = Graph(own, held, replay, terms)
-        return True
+            self._can = False
+            self._drop_graphs()
+            return
+        kind.graph = Graph(own, places, replay, terms)
 
 
 class _Gpu:
@@ -101,11 +132,15 @@ class _Gpu:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._pool: Any = None  # of all graphs, which are never replayed at the same time
+        self._pool: Any = None  # the memory of all graphs, which are never replayed at the same time
 
     def room(self, values: Tensor) -> Tensor:
         """A tensor of the same shape and type."""
         return torch.empty_like(values, device=self._device)
+
+    def end_pool(self) -> None:
+        """Graphs of the pool are gone: PyTorch gives it up with the last one, and takes no more into it."""
+        self._pool = None
 
     def launched(self, work: Work) -> Terms:
         """On the stream that graphs are captured on: gradients are bound to the stream that first made them."""
@@ -117,10 +152,24 @@ class _Gpu:
         return terms
 
     def captured(self, work: Work) -> tuple[Callable[[], None], Terms]:
-        """The work as a graph: what replays it, and where it leaves its results."""
+        """The work as a graph: what replays it, and where it leaves its results.
+
+        Raises:
+            torch.OutOfMemoryError: it does not fit, or leaves too little for the same step beside it, which may have to
+                be launched with another batch.
+        """
+        now = torch.cuda.current_stream(self._device)
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_reserved(self._device)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
-            terms = work()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                terms = work()
+        finally:
+            torch.cuda.set_stream(now)  # PyTorch leaves its own where a capture fails
+        taken = torch.cuda.memory_reserved(self._device) - before
+        if torch.cuda.mem_get_info(self._device)[0] < taken:
+            raise torch.OutOfMemoryError("a graph leaves too little memory for single launches")
         self._pool = graph.pool()
         return graph.replay, terms
 

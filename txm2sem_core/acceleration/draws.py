@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from txm2sem_core.acceleration.transfer import sent
 
-Held = list[tuple[Tensor, Callable[[Sequence[int]], Tensor]]]
-"""Tensors on a device, each with what draws the numbers for it."""
+
+@dataclass(frozen=True)
+class Draw:
+    """Random numbers that a step asks for: what draws them, and their shape."""
+
+    draw: Callable[[Sequence[int]], Tensor]
+    shape: tuple[int, ...]
+
+
+Places = list[tuple[Draw, Tensor]]
+"""Draws, each with a tensor on a device for its numbers."""
 
 
 class Draws:
@@ -19,42 +29,63 @@ class Draws:
 
     def __init__(self, generator: torch.Generator, device: torch.device) -> None:
         self.generator, self.device = generator, device
-        self._held: Held | None = None
+        self._noted: list[Draw] | None = None
+        self._places: Iterator[tuple[Draw, Tensor]] | None = None
 
     def normal(self, shape: Sequence[int]) -> Tensor:
         """Of mean 0 and variance 1."""
-        return self._drawn(self._normal, shape)
+        return self._drawn(Draw(self._normal, tuple(shape)))
 
     def uniform(self, shape: Sequence[int]) -> Tensor:
         """Evenly from 0 to 1."""
-        return self._drawn(self._uniform, shape)
+        return self._drawn(Draw(self._uniform, tuple(shape)))
 
     def signs(self, shape: Sequence[int]) -> Tensor:
         """+1 or -1."""
-        return self._drawn(self._signs, shape)
+        return self._drawn(Draw(self._signs, tuple(shape)))
 
     @contextmanager
-    def held(self) -> Iterator[Held]:
-        """Within it, nothing is drawn: tensors without values are returned and kept, for `draw_into`."""
-        held: Held = []
-        self._held = held
+    def noted(self) -> Iterator[list[Draw]]:
+        """Within it, it is noted what is drawn."""
+        noted: list[Draw] = []
+        self._noted = noted
         try:
-            yield held
+            yield noted
         finally:
-            self._held = None
+            self._noted = None
 
-    def draw_into(self, held: Held) -> None:
-        """Draw the numbers for tensors that were kept, in their order."""
-        for place, draw in held:
-            numbers = draw(place.shape)
+    def places(self, noted: Sequence[Draw]) -> Places:
+        """Tensors on the device for the numbers of a step that draws what was noted."""
+        return [(each, torch.empty(each.shape, device=self.device)) for each in noted]
+
+    @contextmanager
+    def from_places(self, places: Places) -> Iterator[None]:
+        """Within it, nothing is drawn: the places are handed out, one after the other.
+
+        Raises:
+            RuntimeError: other numbers are asked for than were noted.
+        """
+        self._places = iter(places)
+        try:
+            yield
+        finally:
+            self._places = None
+
+    def draw_into(self, places: Places) -> None:
+        """Draw the numbers for the places, in their order."""
+        for each, place in places:
+            numbers = each.draw(each.shape)
             place.copy_(numbers.pin_memory() if place.is_cuda else numbers, non_blocking=True)
 
-    def _drawn(self, draw: Callable[[Sequence[int]], Tensor], shape: Sequence[int]) -> Tensor:
-        if self._held is None:
-            return sent(draw(shape), self.device)
-        place = torch.empty(tuple(shape), device=self.device)
-        self._held.append((place, draw))
-        return place
+    def _drawn(self, wanted: Draw) -> Tensor:
+        if self._places is not None:
+            noted, place = next(self._places, (None, None))
+            if noted != wanted or place is None:
+                raise RuntimeError(f"the step draws {wanted}, where an earlier one of its kind drew {noted}")
+            return place
+        if self._noted is not None:
+            self._noted.append(wanted)
+        return sent(wanted.draw(wanted.shape), self.device)
 
     def _normal(self, shape: Sequence[int]) -> Tensor:
         return torch.randn(tuple(shape), generator=self.generator)

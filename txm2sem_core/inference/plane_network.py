@@ -83,8 +83,8 @@ class PlaneNetwork:
         """How many threads may, and had better, predict planes of that size at once.
 
         Several where neither random numbers nor the network itself hold one back, and where a plane, or a tile, takes
-        so little memory that several need no more than one may. A GPU computes one after the other; but it need not
-        wait while the processor sends planes and makes grey levels.
+        so little memory that several need no more than one may. A GPU computes one after the other, in the same memory;
+        but it need not wait while the processor sends planes and makes grey levels.
         """
         if self.mode != "evaluation" or path_of(self.network) is None:
             return 1
@@ -95,7 +95,8 @@ class PlaneNetwork:
         if self._tiled(height, width):
             side = self._tile(max(height, width)) + 2 * self.network.receptive_radius_px + self.settings.overlap_px
             sides = min(height, side), min(width, side)
-        return several if several * self._bytes(sides[0] * sides[1]) <= self.budget else 1
+        at_a_time = 1 if self._on_gpu else several
+        return several if at_a_time * self._bytes(sides[0] * sides[1]) <= self.budget else 1
 
     def plane(self, unit: np.ndarray) -> np.ndarray:
         """What the network makes of a plane of any size: at once, or where it is large by rows, or by tiles.

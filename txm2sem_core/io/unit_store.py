@@ -104,13 +104,17 @@ class UnitStore:
         return any((self.folder / "marks").glob("[0-9]*.json"))
 
     def write(self, unit: Unit, voxels: np.ndarray, notes: Mapping[str, Any] | None = None) -> None:
-        """Write a unit of the volume itself and mark it.
+        """Write a unit of the volume itself and mark it; what coarser levels have of it is no longer valid.
 
         Args:
             unit: of level 0.
             voxels: [Z, Y, X], or [C, Z, Y, X] with channels.
             notes: JSON values to keep in its mark.
         """
+        for level in range(1, len(self.levels.shapes)):
+            over = self.levels.units(level)[unit.index >> level]
+            self._checked.discard((level, over.index))
+            self._mark_path(level, over).unlink(missing_ok=True)
         self._write(0, unit, [((slice(unit.z0, unit.z1), slice(None), slice(None)), voxels)], notes or {})
 
     def missing(self, units: Iterable[Unit], level: int = 0) -> tuple[list[Unit], list[Unit]]:

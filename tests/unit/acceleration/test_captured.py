@@ -1,22 +1,25 @@
 """Steps that are taken as graphs, by a stand-in for the GPU that keeps the rules of one.
 
-A graph computes with the tensors that it was captured with. The stand-in does so too: what was captured is replayed
-with these, and leaves its results where the first ones lay. `test_gpu_path` compares real graphs where a GPU is there.
+A graph computes with the tensors that it was captured with, and writes to all memory that was taken while it was. So
+does the stand-in: it replays what was captured with these tensors, and spoils before each replay what was made within
+the capture. `test_gpu_path` compares real graphs where a GPU is there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from seeded_draws import draws
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from txm2sem_core.acceleration import captured
 from txm2sem_core.acceleration.captured import LAUNCHED, CapturedSteps
-from txm2sem_core.acceleration.draws import Draws
+from txm2sem_core.acceleration.draws import Draw, Draws, Places
 
 Terms = dict[str, Tensor]
 
@@ -27,15 +30,36 @@ class Given:
     mask: Tensor | None = None
 
 
+class Making(TorchDispatchMode):
+    """Collects every tensor that is made within it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Tensor] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        made = function(*arguments, **(options or {}))
+        known = {each.untyped_storage().data_ptr() for each in arguments if isinstance(each, Tensor)}
+        if isinstance(made, Tensor) and made.untyped_storage().data_ptr() not in known:
+            self.made.append(made)
+        return made
+
+
 class StandIn:
     """Counts what is launched and captured."""
 
+    last: StandIn
+
     def __init__(self, device: torch.device) -> None:
-        self.launches, self.captures, self.error = 0, 0, None
+        self.launches, self.captures, self.pools = 0, 0, 0
+        self.error: RuntimeError | None = None
         StandIn.last = self
 
     def room(self, values: Tensor) -> Tensor:
         return torch.full_like(values, torch.nan)  # nobody has written there yet
+
+    def end_pool(self) -> None:
+        self.pools += 1
 
     def launched(self, work: Callable[[], Terms]) -> Terms:
         self.launches += 1
@@ -45,64 +69,59 @@ class StandIn:
         if self.error is not None:
             raise self.error
         self.captures += 1
-        weights = [weight.detach().clone() for weight in Learning.all_weights]
-        places = work()  # shapes alone: nothing is computed while a graph is captured
-        for weight, before in zip(Learning.all_weights, weights, strict=True):
-            weight.data.copy_(before)
+        learning = Learning.own
+        before = learning.weight.detach().clone()
+        with Making() as making:
+            terms = work()
+        learning.weight.data.copy_(before)  # nothing is computed while a graph is captured
+        places = learning.draws.last
 
         def replay() -> None:
-            with torch.no_grad():
-                held = iter(StandIn.held)
-                for name, value in Learning.own.with_held(held, work).items():
-                    places[name].copy_(value)
+            for each in making.made:
+                if each.is_floating_point():
+                    each.detach().fill_(torch.nan)
+            with learning.draws.from_places(places), torch.no_grad():
+                for name, value in work().items():
+                    terms[name].copy_(value)
 
-        return replay, places
+        return replay, terms
+
+
+class Remembering(Draws):
+    """Knows the places that it made last."""
+
+    last: Places
+
+    def places(self, noted: Any) -> Places:
+        self.last = super().places(noted)
+        return self.last
 
 
 class Learning:
     """One weight that follows noisy data, by gradient descent."""
 
-    all_weights: list[Tensor]
     own: Learning
 
     def __init__(self, rate: float = 0.1) -> None:
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.optimiser = torch.optim.SGD([self.weight], lr=rate)
-        self.draws = draws(5)
-        Learning.all_weights, Learning.own = [self.weight], self
-        self._replaying: object = None
+        self.draws = Remembering(draws(5).generator, torch.device("cpu"))
+        Learning.own = self
 
     def step(self, given: Given) -> Terms:
         with torch.enable_grad():
             given.x.requires_grad_()  # as a penalty on the input's gradient does
-            noise = self._held_noise() if self._replaying is not None else self.draws.normal(given.x.shape)
-            loss = (self.weight * given.x - 1 + 0.1 * noise).square().mean()
+            seen = self.weight * given.x  # memory that is free again where the noise is asked for
+            loss = (seen - 1 + 0.1 * self.draws.normal(given.x.shape)).square().mean()
             self.optimiser.zero_grad()
             torch.autograd.backward(loss)
             self.optimiser.step()
         return {"loss": loss.detach()}
 
-    def _held_noise(self) -> Tensor:
-        return next(self._replaying)  # type: ignore[call-overload, no-any-return]
-
-    def with_held(self, held: object, work: Callable[[], Terms]) -> Terms:
-        self._replaying = held
-        try:
-            return work()
-        finally:
-            self._replaying = None
-
 
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(captured, "_Gpu", StandIn)
-    inner = Draws.draw_into
-
-    def draw_into(self: Draws, held: list[tuple[Tensor, Callable[..., Tensor]]]) -> None:
-        inner(self, held)
-        StandIn.held = [place for place, _ in held]
-
-    monkeypatch.setattr(Draws, "draw_into", draw_into)
 
 
 def batches(count: int, side: int = 4) -> list[Given]:
@@ -193,12 +212,49 @@ def test_where_a_graph_cannot_be_had_steps_are_launched(
     assert said in told
 
 
-def test_draws_are_the_same_numbers_held_or_not() -> None:
+def test_a_kind_that_comes_once_between_two_rates_is_launched() -> None:
+    """As the last batch of an epoch, which is smaller: to capture it anew each time would cost more than it saves."""
+    learning = Learning()
+    steps = steps_of(learning)
+    for epoch in range(8):
+        learning.optimiser.param_groups[0]["lr"] = 0.1 / (1 + epoch)
+        losses(learning, [*batches(3), *batches(1, side=3)], steps)
+    assert StandIn.last.captures == 7  # of whole batches, from the second epoch on
+    assert steps.graphs == 1
+
+
+def test_memory_of_graphs_ends_with_them() -> None:
+    """A pool that PyTorch has given up takes no graph; gradients that lie in it would keep it."""
+    learning = Learning()
+    steps = steps_of(learning)
+    losses(learning, batches(6), steps)
+    learning.weight.grad = torch.ones(())
+    pools = StandIn.last.pools
+    steps.forget()
+    assert StandIn.last.pools == pools + 1
+    assert steps.graphs == 0
+    assert learning.weight.grad is None
+
+
+def test_draws_into_places_are_the_same_numbers() -> None:
+    def step(source: Draws) -> list[Tensor]:
+        return [source.normal((2, 3)), source.uniform((4,)), source.signs((5, 1))]
+
     one, other = draws(3), draws(3)
-    expected = [one.normal((2, 3)), one.uniform((4,)), one.signs((5, 1))]
-    with other.held() as held:
-        found = [other.normal((2, 3)), other.uniform((4,)), other.signs((5, 1))]
-    other.draw_into(held)
+    with one.noted() as noted:
+        expected = step(one)
+    places = other.places([Draw(getattr(other, each.draw.__name__), each.shape) for each in noted])
+    with other.from_places(places):
+        found = step(other)
+    other.draw_into(places)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
     assert set(expected[2].flatten().tolist()) <= {-1.0, 1.0}
     assert torch.equal(one.normal((7,)), other.normal((7,)))
+
+
+def test_a_step_that_draws_other_numbers_than_the_one_before_is_told() -> None:
+    source = draws()
+    with source.noted() as noted:
+        source.normal((2, 3))
+    with source.from_places(source.places(noted)), pytest.raises(RuntimeError, match="earlier one of its kind drew"):
+        source.normal((2, 4))

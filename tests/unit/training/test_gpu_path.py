@@ -18,7 +18,7 @@ from txm2sem_core.acceleration import precision
 from txm2sem_core.acceleration.transfer import sent
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.config.families import built_in
-from txm2sem_core.families import family_of, learner_of
+from txm2sem_core.families import Batch, family_of, learner_of
 
 META = torch.device("meta")
 OBJECTIVES = get_args(TrainSettings.model_fields["objective"].annotation)
@@ -178,6 +178,49 @@ def test_graphs_of_steps_learn_what_launched_steps_learn(
             torch.manual_seed(number)
             terms = learner.step(batch_of(settings), update)
             found[as_graphs].append({name: float(value) for name, value in terms.items()})
-        assert not as_graphs or learner._captured._graphs
+        assert not as_graphs or learner._captured.graphs
     for launched, replayed in zip(found[False], found[True], strict=True):
         assert replayed == pytest.approx(launched, rel=2e-2, abs=1e-3)
+
+
+@GPU
+@pytest.mark.parametrize("critic_steps", [1, 2])
+def test_graphs_follow_learning_rates_and_smaller_batches(
+    critic_steps: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With dropout, whose random state belongs to the graphs; a small batch ends the steps at each rate."""
+    monkeypatch.undo()
+    generator = {"name": "unet_64", "width": 4, "dropout": True}
+    settings = settings_of("pix2pix", generator=generator, objective="lsgan", critic_steps=critic_steps)
+    learner = learner_of(settings, 0, torch.device("cuda"))
+    learner.generator.train()
+    for epoch in range(5):
+        for optimiser in learner.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = 2e-4 / (1 + epoch)
+        for number in range(7):
+            batch = batch_of(settings)
+            if number == 6:
+                batch = Batch(batch.txm[:1], batch.sem[:1], batch.mask[:1])
+            terms = learner.step(batch, (number + 1) % critic_steps == 0)
+            assert all(bool(torch.isfinite(term)) for term in terms.values())
+    assert learner._captured is not None
+    assert learner._captured.graphs == critic_steps
+    assert capsys.readouterr().err == ""
+
+
+@GPU
+def test_replays_leave_random_numbers_where_they_were_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that is taken within a capture would be written to by whatever had it before."""
+    monkeypatch.undo()
+    settings = settings_of("feedforward", z_penalty={"projection": 0.01})
+    learner = learner_of(settings, 0, torch.device("cuda"))
+    learner.generator.train()
+    for _ in range(6):
+        state = learner.noise.get_state()
+        learner.step(batch_of(settings))
+    assert learner._captured is not None
+    (graph,) = [kind.graph for kind in learner._captured._kinds.values() if kind.graph is not None]
+    learner.noise.set_state(state)
+    for each, place in graph.places:
+        assert torch.equal(place.cpu(), each.draw(each.shape))
