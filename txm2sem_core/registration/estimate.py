@@ -43,6 +43,7 @@ from txm2sem_core.registration.similarity import Filtered, chance_similarity, co
 
 SMALLEST_SIDE_PX = 32  # of a slice, and of what two slices share
 ENOUGH_PX = 80**2  # pixels that slices share, from which on `min_similarity` alone is asked
+CONTRADICTED = 2.0  # times as much is asked of a scale that is not the one which pixel sizes state
 NEAR_ROTATION_DEG = 15.0
 NEAR_SHIFT_FRACTION = 0.35
 NEAR_OVERLAP = 0.5
@@ -342,6 +343,12 @@ def judge(
     reasons += [
         f"{what} {value:.3g} < register.{key} {bound:g}" for what, value, bound, key in at_least if not value >= bound
     ]
+    contradicted = _is_contradicted(found.scale, settings, stated_scale)
+    if needed <= above_chance < CONTRADICTED * needed and contradicted:
+        reasons.append(
+            f"similarity above chance {above_chance:.3g} < {CONTRADICTED * needed:.3g}, which is asked where slices "
+            f"fit at the scale {found.scale:.3g}, and the pixel sizes state {stated_scale:.3g}"
+        )
     if settings.min_similarity <= above_chance < needed:
         reasons.append(
             f"similarity above chance {above_chance:.3g} < {needed:.3g}, which register.min_similarity "
@@ -350,6 +357,12 @@ def judge(
     return (
         reasons if settings.mirrored or not found.mirrored else ["mirrored, and register.mirrored is false", *reasons]
     )
+
+
+def _is_contradicted(found_scale: float, settings: RegisterSettings, stated_scale: float) -> bool:
+    """Whether the scale lies farther from the stated one than pixel sizes are wrong by."""
+    reach = np.log1p(settings.max_scale_percent / 100)
+    return bool(np.isfinite(stated_scale) and abs(np.log(found_scale / stated_scale)) > reach)
 
 
 def least_above_chance(min_similarity: float, shared_px: float) -> float:

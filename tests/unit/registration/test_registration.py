@@ -125,6 +125,21 @@ def test_more_is_asked_of_slices_that_share_few_pixels() -> None:
     assert judge(replace(found, overlap=80 * 80 / fixed.size), bounded, fixed.shape) == []
 
 
+def test_more_is_asked_of_a_scale_that_the_pixel_sizes_contradict() -> None:
+    """A piece of 62 x 62 pixels was accepted at 0.94, 83 pixels off, where the pixel sizes rightly stated 0.67."""
+    fixed, moving = pair_of(rock(0), truth_of("rigid"))
+    chosen = RegisterSettings(transform="rigid")
+    found = estimate_transform(Slice(fixed), Slice(moving), chosen)
+    found = replace(found, similarity_after=found.similarity_chance + 0.03, scale=0.94)
+    assert judge(found, chosen, fixed.shape) == judge(found, chosen, fixed.shape, 0.9) == []
+    (reason,) = judge(found, chosen, fixed.shape, 0.665)
+    assert reason == (
+        "similarity above chance 0.03 < 0.04, which is asked where slices fit at the scale 0.94, and the pixel sizes "
+        "state 0.665"
+    )
+    assert judge(replace(found, similarity_after=found.similarity_chance + 0.041), chosen, fixed.shape, 0.665) == []
+
+
 def test_results_outside_the_bounds_are_refused() -> None:
     fixed, moving = pair_of(rock(1), truth_of("similarity"))
     found = estimate_transform(Slice(fixed), Slice(moving), RegisterSettings())
