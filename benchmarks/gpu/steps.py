@@ -15,13 +15,11 @@ from common import DEVICE, ON_GPU, TINY, WORK, finish, left, save, say, with_ben
 
 with_benchmarks()
 import shale_images  # noqa: E402
-from training import profiled  # noqa: E402
+from training import profiled, steps_of  # noqa: E402
 
 from txm2sem_core import io  # noqa: E402
 from txm2sem_core.config import load_config  # noqa: E402
 from txm2sem_core.families import learner_of  # noqa: E402
-from txm2sem_core.training.batches import epoch_batches  # noqa: E402
-from txm2sem_core.training.device_patches import patches_on  # noqa: E402
 
 SECONDS = 0.5 if TINY else 1.0
 PATCH = 128
@@ -44,15 +42,6 @@ LINES: list[str] = []  # of profile.txt
 def settings_of(case: dict[str, Any], batch_size: int, compute: dict[str, Any]):
     variant = {**case, "batch_size": batch_size, "compute": compute}
     return load_config({"preset": "paper", "variants": {"one": variant}}).variant("one")
-
-
-def batches_of(store, settings):
-    resident, epoch = patches_on(DEVICE, store, settings.context), 0
-    while True:
-        for batch in epoch_batches(store, settings, 0, epoch, cut=None if resident is None else resident.batch):
-            if len(batch.txm) == settings.batch_size:
-                yield batch
-        epoch += 1
 
 
 def timed(step, batches, batch_size: int) -> float:
@@ -80,7 +69,7 @@ def learner_for(case: dict[str, Any], batch_size: int, compute: dict[str, Any], 
 
 def measured(store, case: dict[str, Any], batch_size: int, compute: dict[str, Any], label: str) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    batches = batches_of(store, settings_of(case, batch_size, compute))
+    batches = steps_of(store, settings_of(case, batch_size, compute))
     if batch_size == 1 and not compute:
         row["launched"] = timed(learner_for(case, 1, compute, captured=False).step, batches, 1)
     if ON_GPU:

@@ -32,8 +32,9 @@ class ReflectedConv2d(nn.Conv2d):
 
 def reflects_fast(x: Tensor) -> bool:
     """Whether an image is on a GPU with channels innermost, and not compiled, which joins borders with other layers."""
-    innermost = x.dim() == 4 and x.shape[1] > 1 and x.is_contiguous(memory_format=torch.channels_last)
-    return x.is_cuda and innermost and not torch.compiler.is_compiling()
+    if not x.is_cuda or torch.compiler.is_compiling():
+        return False
+    return x.dim() == 4 and x.shape[1] > 1 and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def reflected(x: Tensor, margins: tuple[int, int]) -> Tensor:
@@ -85,7 +86,7 @@ def _border(height: int, width: int, my: int, mx: int, device: torch.device) -> 
     return border.to(device), mirrored.to(device)
 
 
-@cache
+@cache  # for good, too
 def _mirrored_pixels(height: int, width: int, my: int, mx: int, device: torch.device) -> Tensor:
     """`_shown` on a device."""
     return _shown(height, width, my, mx).to(device)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from txm2sem_core.acceleration.draws import Draw, Draws, Places
+from txm2sem_core.acceleration.transfer import send_into
 
 LAUNCHED = 3  # steps of a kind before its graph: libraries choose how to compute, the optimiser makes its moments
 SEEN_AGAIN = 2  # at the same learning rates: a kind that comes once an epoch is not captured anew in each
@@ -84,7 +85,7 @@ class CapturedSteps:
         with torch.no_grad():  # also where the step asks for an input's gradient
             for there, given in zip(_tensors(known.graph.inputs), _tensors(inputs), strict=True):
                 if there is not None and given is not None:
-                    there.copy_(given.pin_memory() if there.is_cuda and not given.is_cuda else given, non_blocking=True)
+                    send_into(there, given)
         self._draws.draw_into(known.graph.places)
         known.graph.replay()
         return known.graph.terms
@@ -104,16 +105,19 @@ class CapturedSteps:
     def _drop_graphs(self) -> None:
         for kind in self._kinds.values():
             kind.graph, kind.seen_again = None, 0
-        for optimiser in self._optimisers:
-            optimiser.zero_grad(set_to_none=True)  # gradients lie in the graphs' memory
+        self._give_up_gradients()
         self._gpu.end_pool()
+
+    def _give_up_gradients(self) -> None:
+        """They lie in the memory of graphs."""
+        for optimiser in self._optimisers:
+            optimiser.zero_grad(set_to_none=True)
 
     def _capture(self, step: Callable[[Inputs], Terms], inputs: Inputs, kind: _Kind) -> None:
         """Capture a kind of step, unless its graph does not fit into memory beside what is there."""
         own = type(inputs)(*(None if each is None else self._gpu.room(each) for each in _tensors(inputs)))
         places = self._draws.places(kind.drawn)
-        for optimiser in self._optimisers:
-            optimiser.zero_grad(set_to_none=True)
+        self._give_up_gradients()
         try:
             with self._draws.from_places(places):
                 replay, terms = self._gpu.captured(lambda: step(own))

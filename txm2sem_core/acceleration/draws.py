@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from txm2sem_core.acceleration.transfer import sent
+from txm2sem_core.acceleration.transfer import send_into, sent
 
 
 @dataclass(frozen=True)
 class Draw:
     """Random numbers that a step asks for: what draws them, and their shape."""
 
-    draw: Callable[[Sequence[int]], Tensor]
+    draw: Callable[[tuple[int, ...]], Tensor]
     shape: tuple[int, ...]
 
 
@@ -74,8 +74,7 @@ class Draws:
     def draw_into(self, places: Places) -> None:
         """Draw the numbers for the places, in their order."""
         for each, place in places:
-            numbers = each.draw(each.shape)
-            place.copy_(numbers.pin_memory() if place.is_cuda else numbers, non_blocking=True)
+            send_into(place, each.draw(each.shape))
 
     def _drawn(self, wanted: Draw) -> Tensor:
         if self._places is not None:
@@ -87,11 +86,11 @@ class Draws:
             self._noted.append(wanted)
         return sent(wanted.draw(wanted.shape), self.device)
 
-    def _normal(self, shape: Sequence[int]) -> Tensor:
-        return torch.randn(tuple(shape), generator=self.generator)
+    def _normal(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.randn(shape, generator=self.generator)
 
-    def _uniform(self, shape: Sequence[int]) -> Tensor:
-        return torch.rand(tuple(shape), generator=self.generator)
+    def _uniform(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.rand(shape, generator=self.generator)
 
-    def _signs(self, shape: Sequence[int]) -> Tensor:
-        return torch.randint(0, 2, tuple(shape), generator=self.generator).float().mul_(2).sub_(1)
+    def _signs(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.randint(0, 2, shape, generator=self.generator).float().mul_(2).sub_(1)

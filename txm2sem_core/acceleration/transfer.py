@@ -17,6 +17,12 @@ def sent(values: Tensor, device: torch.device, layout: torch.memory_format = tor
     return values.to(device, memory_format=layout)
 
 
+def send_into(place: Tensor, values: Tensor) -> None:
+    """Copy values into a tensor on a device, as `sent` does."""
+    pinned = place.device.type == "cuda" and values.device.type == "cpu"
+    place.copy_(values.pin_memory() if pinned else values, non_blocking=True)
+
+
 class Received:
     """Numbers of a device that are copied to the processor's memory while the device goes on with what it was given."""
 
