@@ -13,6 +13,21 @@ from txm2sem_core.families.repair import repair_input
 
 SIDE_PX = 64
 
+# steps that a GPU takes as graphs: the family, and what else is asked of it
+STEPS: dict[str, dict[str, Any]] = {
+    "feedforward": {},
+    "feedforward, shifts": {"pixel_shift_px": 2},
+    "feedforward, projection": {"z_penalty": {"projection": 0.01}},
+    "feedforward, perturbation": {"z_penalty": {"perturbation": 0.01, "every": 2}},
+    "feedforward, stack": {"z_penalty": {"stack": 0.01, "every": 2}},
+    "pix2pix": {"ema_decay": 0.9},
+    "pix2pix, critic": {"objective": "wgangp", "critic_steps": 2, "discriminator": {"width": 4, "norm": "none"}},
+    "pix2pix, R1": {"r1_weight": 1.0},
+    "segmentation": {},
+    "repair": {},
+    "flow": {"ema_decay": 0.9},
+}
+
 
 def settings_of(family: str, network: str = "", **more: Any) -> TrainSettings:
     factor = 2 if built_in()[family].enlarges else 1

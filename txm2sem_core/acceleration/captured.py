@@ -6,6 +6,8 @@ with the same tensors, so that what differs from step to step must lie in these:
 there before. Such tensors are made before the capture: memory that is taken within it is written to in every replay, by
 whatever had it before. What else decides a step (which penalties are due, the shapes) makes it a step of another kind,
 with a graph of its own; other learning rates make all graphs new.
+
+A graph that computes something else would say nothing. So the first of each kind has to agree with single launches.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import torch
 from torch import Tensor
 
 from txm2sem_core.acceleration.draws import Draw, Draws, Places
+from txm2sem_core.acceleration.outcome import Outcome, copies, put_back
 from txm2sem_core.acceleration.transfer import send_into
 
 LAUNCHED = 3  # steps of a kind before its graph: libraries choose how to compute, the optimiser makes its moments
@@ -41,10 +44,14 @@ class Graph:
 
 @dataclass
 class _Kind:
-    """Steps of one kind: how many there were, in all and at these learning rates, what they draw, and their graph."""
+    """Steps of one kind: how many there were, in all and at these learning rates, what they draw, and their graph.
+
+    It is `trusted` once a graph of the kind has agreed with single launches.
+    """
 
     seen: int = 0
     seen_again: int = 0
+    trusted: bool = False
     drawn: list[Draw] = field(default_factory=list)
     graph: Graph | None = None
 
@@ -52,8 +59,15 @@ class _Kind:
 class CapturedSteps:
     """Takes steps on a GPU: the first of a kind by single launches, the rest as graphs."""
 
-    def __init__(self, device: torch.device, draws: Draws, optimisers: list[torch.optim.Optimizer]) -> None:
-        self._draws, self._optimisers = draws, optimisers
+    def __init__(
+        self,
+        device: torch.device,
+        draws: Draws,
+        optimisers: list[torch.optim.Optimizer],
+        buffers: Callable[[], list[Tensor]],
+    ) -> None:
+        """`buffers` gives the tensors that steps change beside weights and moments."""
+        self._draws, self._optimisers, self._buffers = draws, optimisers, buffers
         self._gpu = _Gpu(device)
         self._kinds: dict[Hashable, _Kind] = {}
         self._rates: list[float] = []
@@ -82,11 +96,9 @@ class CapturedSteps:
         if known.graph is None:
             with self._draws.noted() as known.drawn:
                 return self._gpu.launched(lambda: step(inputs))
-        with torch.no_grad():  # also where the step asks for an input's gradient
-            for there, given in zip(_tensors(known.graph.inputs), _tensors(inputs), strict=True):
-                if there is not None and given is not None:
-                    send_into(there, given)
-        self._draws.draw_into(known.graph.places)
+        self._fill(known.graph, inputs)
+        if not known.trusted:
+            return self._compare(step, known, known.graph)
         known.graph.replay()
         return known.graph.terms
 
@@ -113,6 +125,40 @@ class CapturedSteps:
         for optimiser in self._optimisers:
             optimiser.zero_grad(set_to_none=True)
 
+    def _fill(self, graph: Graph, inputs: Any) -> None:
+        """Give a graph the values of the next step."""
+        with torch.no_grad():  # also where the step asks for an input's gradient
+            for there, given in zip(_tensors(graph.inputs), _tensors(inputs), strict=True):
+                if there is not None and given is not None:
+                    send_into(there, given)
+        self._draws.draw_into(graph.places)
+
+    def _compare(self, step: Callable[[Inputs], Terms], kind: _Kind, graph: Graph) -> Terms:
+        """Take a step as a graph and by single launches, from the same state; the second counts.
+
+        Where they disagree, graphs are given up.
+        """
+        weights = _weights(self._optimisers)
+        changing = [*weights, *_moments(self._optimisers), *self._buffers()]
+        before = copies(changing)
+        random = self._gpu.random_state()
+        graph.replay()
+        replayed = Outcome.of(graph.terms, weights)
+        put_back(changing, before)
+        self._gpu.set_random_state(random)
+        with self._draws.from_places(graph.places):
+            terms = self._gpu.launched(lambda: step(graph.inputs))
+        difference = replayed.difference(Outcome.of(terms, weights), before[: len(weights)])
+        kind.trusted = not difference
+        if difference:
+            self._launch_from_now_on(f"computes something else ({difference})")
+        return terms
+
+    def _launch_from_now_on(self, reason: str) -> None:
+        print(f"warning: the graph of a step {reason}; steps are launched one by one, slower.", file=sys.stderr)
+        self._can = False
+        self._drop_graphs()
+
     def _capture(self, step: Callable[[Inputs], Terms], inputs: Inputs, kind: _Kind) -> None:
         """Capture a kind of step, unless its graph does not fit into memory beside what is there."""
         own = type(inputs)(*(None if each is None else self._gpu.room(each) for each in _tensors(inputs)))
@@ -122,10 +168,8 @@ class CapturedSteps:
             with self._draws.from_places(places):
                 replay, terms = self._gpu.captured(lambda: step(own))
         except RuntimeError as error:
-            reason = "does not fit into memory" if isinstance(error, torch.OutOfMemoryError) else f"failed ({error})"
-            print(f"warning: the graph of a step {reason}; steps are launched one by one, slower.", file=sys.stderr)
-            self._can = False
-            self._drop_graphs()
+            too_large = isinstance(error, torch.OutOfMemoryError)
+            self._launch_from_now_on("does not fit into memory" if too_large else f"failed ({error})")
             return
         kind.graph = Graph(own, places, replay, terms)
 
@@ -141,6 +185,14 @@ class _Gpu:
     def room(self, values: Tensor) -> Tensor:
         """A tensor of the same shape and type."""
         return torch.empty_like(values, device=self._device)
+
+    def random_state(self) -> Tensor:
+        """Of PyTorch's generator of the GPU, which dropout draws from."""
+        return torch.cuda.get_rng_state(self._device)
+
+    def set_random_state(self, state: Tensor) -> None:
+        """Go on from it."""
+        torch.cuda.set_rng_state(state, self._device)
 
     def end_pool(self) -> None:
         """Graphs of the pool are gone: PyTorch gives it up with the last one, and takes no more into it."""
@@ -180,3 +232,13 @@ class _Gpu:
 
 def _tensors(inputs: Any) -> list[Tensor | None]:
     return [getattr(inputs, each.name) for each in fields(inputs)]
+
+
+def _weights(optimisers: list[torch.optim.Optimizer]) -> list[Tensor]:
+    groups = [group for optimiser in optimisers for group in optimiser.param_groups]
+    return [weight for group in groups for weight in group["params"]]
+
+
+def _moments(optimisers: list[torch.optim.Optimizer]) -> list[Tensor]:
+    states = [state for optimiser in optimisers for state in optimiser.state.values()]
+    return [value for state in states for value in state.values() if isinstance(value, Tensor)]

@@ -68,7 +68,7 @@ class Learner:
             self.judge = self.compute.fast(self.discriminator)
             self.discriminator_optimiser = self.compute.adam(self.discriminator.parameters(), **options)
         captures = self.compute.captures_steps
-        self._captured = CapturedSteps(device, self.draws, self.optimisers) if captures else None
+        self._captured = CapturedSteps(device, self.draws, self.optimisers, self._buffers) if captures else None
 
     def step(self, batch: Batch, update_generator: bool = True) -> dict[str, Tensor]:
         """Take one step of the family on a batch and return its loss terms (detached, on the device).
@@ -125,6 +125,11 @@ class Learner:
     def optimisers(self) -> list[torch.optim.Optimizer]:
         """The generator's, then the discriminator's."""
         return [self.optimiser, *([self.discriminator_optimiser] if self.discriminator is not None else [])]
+
+    def _buffers(self) -> list[Tensor]:
+        """What steps change on the device, beside weights and moments."""
+        networks = [self.generator, *([self.discriminator] if self.discriminator is not None else [])]
+        return [*(buffer for network in networks for buffer in network.buffers()), self.mean_shift]
 
     def _stateful(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"generator": self.generator, "optimiser": self.optimiser}

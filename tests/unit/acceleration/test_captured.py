@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from txm2sem_core.acceleration import captured
 from txm2sem_core.acceleration.captured import LAUNCHED, CapturedSteps
 from txm2sem_core.acceleration.draws import Draw, Draws, Places
+from txm2sem_core.acceleration.outcome import copies, put_back
 
 Terms = dict[str, Tensor]
 
@@ -53,10 +54,17 @@ class StandIn:
     def __init__(self, device: torch.device) -> None:
         self.launches, self.captures, self.pools = 0, 0, 0
         self.error: RuntimeError | None = None
+        self.fault: Callable[[Terms], None] = lambda terms: None  # after a replay
         StandIn.last = self
 
     def room(self, values: Tensor) -> Tensor:
         return torch.full_like(values, torch.nan)  # nobody has written there yet
+
+    def random_state(self) -> Tensor:
+        return torch.get_rng_state()
+
+    def set_random_state(self, state: Tensor) -> None:
+        torch.set_rng_state(state)
 
     def end_pool(self) -> None:
         self.pools += 1
@@ -70,10 +78,11 @@ class StandIn:
             raise self.error
         self.captures += 1
         learning = Learning.own
-        before = learning.weight.detach().clone()
+        before, random = copies(learning.changing), torch.get_rng_state()
         with Making() as making:
             terms = work()
-        learning.weight.data.copy_(before)  # nothing is computed while a graph is captured
+        put_back(learning.changing, before)  # nothing is computed while a graph is captured
+        torch.set_rng_state(random)
         places = learning.draws.last
 
         def replay() -> None:
@@ -83,6 +92,7 @@ class StandIn:
             with learning.draws.from_places(places), torch.no_grad():
                 for name, value in work().items():
                     terms[name].copy_(value)
+                self.fault(terms)
 
         return replay, terms
 
@@ -98,24 +108,33 @@ class Remembering(Draws):
 
 
 class Learning:
-    """One weight that follows noisy data, by gradient descent."""
+    """One weight that follows noisy data with dropout, by gradient descent."""
 
     own: Learning
 
     def __init__(self, rate: float = 0.1) -> None:
         self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.optimiser = torch.optim.SGD([self.weight], lr=rate)
+        self.optimiser = torch.optim.SGD([self.weight], lr=rate, momentum=0.9)
         self.draws = Remembering(draws(5).generator, torch.device("cpu"))
+        self.steps_taken = torch.zeros(())
+        torch.manual_seed(7)
         Learning.own = self
+
+    @property
+    def changing(self) -> list[Tensor]:
+        moments = [state["momentum_buffer"] for state in self.optimiser.state.values()]
+        return [self.weight, *moments, self.steps_taken]
 
     def step(self, given: Given) -> Terms:
         with torch.enable_grad():
             given.x.requires_grad_()  # as a penalty on the input's gradient does
             seen = self.weight * given.x  # memory that is free again where the noise is asked for
+            seen = torch.nn.functional.dropout(seen, 0.2)
             loss = (seen - 1 + 0.1 * self.draws.normal(given.x.shape)).square().mean()
             self.optimiser.zero_grad()
             torch.autograd.backward(loss)
             self.optimiser.step()
+            self.steps_taken.add_(1)
         return {"loss": loss.detach()}
 
 
@@ -130,7 +149,7 @@ def batches(count: int, side: int = 4) -> list[Given]:
 
 
 def steps_of(learning: Learning) -> CapturedSteps:
-    return CapturedSteps(torch.device("cpu"), learning.draws, [learning.optimiser])
+    return CapturedSteps(torch.device("cpu"), learning.draws, [learning.optimiser], lambda: [learning.steps_taken])
 
 
 def losses(learning: Learning, given: list[Given], steps: CapturedSteps | None = None) -> list[float]:
@@ -149,7 +168,7 @@ def test_graphs_learn_what_launched_steps_learn() -> None:
     found = losses(taken, batches(12), steps_of(taken))
     assert found == pytest.approx(expected, rel=1e-6)
     assert taken.weight.item() == pytest.approx(plain.weight.item(), rel=1e-6)
-    assert (StandIn.last.launches, StandIn.last.captures) == (LAUNCHED, 1)
+    assert (StandIn.last.launches, StandIn.last.captures) == (LAUNCHED + 1, 1)  # one is compared
 
 
 def test_batches_of_other_shapes_are_steps_of_another_kind() -> None:
@@ -157,7 +176,7 @@ def test_batches_of_other_shapes_are_steps_of_another_kind() -> None:
     steps = steps_of(learning)
     for whole, part in zip(batches(8), batches(8, side=3), strict=True):
         losses(learning, [whole, part], steps)
-    assert (StandIn.last.launches, StandIn.last.captures) == (2 * LAUNCHED, 2)
+    assert (StandIn.last.launches, StandIn.last.captures) == (2 * LAUNCHED + 2, 2)
 
 
 def test_a_mask_that_is_there_or_not_makes_another_kind() -> None:
@@ -188,7 +207,61 @@ def test_what_was_captured_is_forgotten_when_a_state_is_loaded() -> None:
     losses(learning, batches(6), steps)
     steps.forget()
     losses(learning, batches(6), steps)
-    assert (StandIn.last.launches, StandIn.last.captures) == (2 * LAUNCHED, 2)
+    assert (StandIn.last.launches, StandIn.last.captures) == (2 * LAUNCHED + 2, 2)
+
+
+def test_graphs_leave_everything_as_launched_steps_do() -> None:
+    """Moments, counts and random states too, though one step was taken both ways."""
+    plain, taken = Learning(), Learning()
+    losses(plain, batches(9))
+    expected = [*copies(plain.changing), torch.get_rng_state()]
+    torch.manual_seed(7)
+    losses(taken, batches(9), steps_of(taken))
+    for found, wanted in zip([*taken.changing, torch.get_rng_state()], expected, strict=True):
+        assert torch.allclose(found, wanted, rtol=1e-6)
+
+
+def spoilt_losses(terms: Terms) -> None:
+    terms["loss"].mul_(1.2)
+
+
+def spoilt_weights(terms: Terms) -> None:
+    weight = Learning.own.weight
+    weight.data.add_(weight.sign())
+
+
+def no_number(terms: Terms) -> None:
+    Learning.own.weight.data.fill_(torch.nan)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [(spoilt_losses, "loss "), (spoilt_weights, "weights that are"), (no_number, "weights that are")],
+)
+def test_a_graph_that_computes_something_else_is_given_up(
+    fault: Callable[[Terms], None], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it did is undone; training goes on as if there had been none."""
+    plain = Learning()
+    expected = losses(plain, batches(9))
+    taken = Learning()
+    steps = steps_of(taken)
+    StandIn.last.fault = fault
+    assert losses(taken, batches(9), steps) == pytest.approx(expected, rel=1e-6)
+    assert steps.graphs == 0
+    told = capsys.readouterr().err
+    assert told.count("warning: the graph of a step computes something else") == 1
+    assert said in told
+
+
+def test_graphs_of_a_kind_are_compared_once() -> None:
+    learning = Learning()
+    steps = steps_of(learning)
+    for rate in (0.1, 0.01, 0.001):
+        learning.optimiser.param_groups[0]["lr"] = rate
+        losses(learning, batches(6), steps)
+    assert StandIn.last.captures == 3
+    assert StandIn.last.launches == LAUNCHED + 1 + 2  # and one at each new rate, see SEEN_AGAIN
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 import torch
 from torch import Tensor
-from training_cases import SIDE_PX, batch_of, settings_of
+from training_cases import SIDE_PX, STEPS, batch_of, settings_of
 
 from txm2sem_core.acceleration import precision
 from txm2sem_core.acceleration.transfer import sent
@@ -139,31 +139,18 @@ def test_a_copy_from_the_processor_to_a_gpu_waits_for_nothing(kind: str, waits: 
 
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs are captured on a GPU")
-GRAPHS: dict[str, dict[str, Any]] = {
-    "feedforward": {},
-    "feedforward, shifts": {"pixel_shift_px": 2},
-    "feedforward, projection": {"z_penalty": {"projection": 0.01}},
-    "feedforward, perturbation": {"z_penalty": {"perturbation": 0.01, "every": 2}},
-    "feedforward, stack": {"z_penalty": {"stack": 0.01, "every": 2}},
-    "pix2pix": {"ema_decay": 0.9},
-    "pix2pix, critic": {"objective": "wgangp", "critic_steps": 2, "discriminator": {"width": 4, "norm": "none"}},
-    "pix2pix, R1": {"r1_weight": 1.0},
-    "segmentation": {},
-    "repair": {},
-    "flow": {"ema_decay": 0.9},
-}
 
 
 @GPU
 @LAYOUTS
-@pytest.mark.parametrize("case", GRAPHS)
+@pytest.mark.parametrize("case", STEPS)
 def test_graphs_of_steps_learn_what_launched_steps_learn(
     case: str, channels_last: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same losses, from the first step to the last, in float32 without TF32."""
     monkeypatch.undo()  # the fused optimiser
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    settings = settings_of(case.partition(",")[0], **GRAPHS[case], compute={"channels_last": channels_last})
+    settings = settings_of(case.partition(",")[0], **STEPS[case], compute={"channels_last": channels_last})
     gpu = torch.device("cuda")
     found: dict[bool, list[dict[str, float]]] = {}
     for as_graphs in (False, True):
