@@ -1,15 +1,15 @@
 """How often and how exactly a FIB-SEM slice of any turn, mirror, scale and part is found on its TXM slice.
 
-    python benchmarks/placing.py FOLDER ... [--count N] [--wrong N] [--seed N] [--unstated]
+    python benchmarks/placing.py FOLDER ... [--count N] [--wrong N] [--seed N] [--unstated] [--shares LOW HIGH]
     python benchmarks/placing.py --volume PHANTOM ... [--count N] [--wrong N] [--seed N]
 
 FOLDER: the raw/ of `txm2sem phantom`, or any folder with txm/TXM000.tif ... and sem/SEM000.tif ..., slices that nearly
 lie on each other. Where there is no truth/transforms.json, what the registration of the whole slices finds takes its
 place. From each pair a piece of the FIB-SEM slice is cut, turned over the whole circle, mirrored or not, on pixels 0.2
-to 1.25 times as wide as the TXM's, that shows 5.5 to 90 % of the area of a crop of the TXM slice; every third has a
-data bar burnt in. The pixel sizes are stated, wrong by up to 4 %, or with --unstated not at all. Printed are the share
-that is accepted, the corner error of these in TXM pixels, and the time a pair takes; then how many pairs of unrelated
-pieces are accepted: of other folders, or of one from other halves and other ends of the stack.
+to 1.25 times as wide as the TXM's, that shows 5.5 to 90 % of the area of a crop of the TXM slice (--shares); every
+third has a data bar burnt in. The pixel sizes are stated, wrong by up to 4 %, or with --unstated not at all. Printed
+are the share that is accepted, the corner error of these in TXM pixels, and the time a pair takes; then how many pairs
+of unrelated pieces are accepted: of other folders, or of one from other halves and other ends of the stack.
 
 With --volume the slices are planes in the volume of a phantom, cut from its truth: anywhere in it, tilted up to 15
 degrees, turned over the whole circle, half of them mirrored, of the same range of scales, 110 to 230 voxels a side.
@@ -84,15 +84,15 @@ def read(folder: Path) -> list[Original]:
     return [Original(txm, sem, matrix, folder) for (txm, sem), matrix in zip(pairs, matrices, strict=True)]
 
 
-def plant(rng: np.random.Generator, original: Original, *, with_bar: bool) -> Planted:
-    """A piece of the FIB-SEM slice, somewhere on a crop of the TXM slice."""
+def plant(rng: np.random.Generator, original: Original, shares: tuple[float, float], *, with_bar: bool) -> Planted:
+    """A piece of the FIB-SEM slice, somewhere on a crop of the TXM slice, of whose area it shows such a share."""
     height, width = (int(n * rng.uniform(SMALLEST_TXM, 1)) for n in original.txm.shape)
     y, x = (int(rng.integers(0, n - m + 1)) for n, m in zip(original.txm.shape, (height, width), strict=True))
     txm = original.txm[y : y + height, x : x + width]
     to_crop = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]]) @ original.matrix  # FIB-SEM pixel to pixel of the crop
     while True:
         scale = float(np.exp(rng.uniform(*np.log(SCALES))))
-        area = float(np.exp(rng.uniform(*np.log(SHARES)))) * height * width
+        area = float(np.exp(rng.uniform(*np.log(shares)))) * height * width
         side = np.sqrt(area) * np.array([1, 1]) * np.exp(rng.uniform(-0.3, 0.3) * np.array([1, -1]))
         shape = (max(int(side[0] / scale), 32), max(int(side[1] / scale), 32))
         turn, mirrored = float(rng.uniform(-180, 180)), bool(rng.integers(2))
@@ -152,19 +152,19 @@ def unrelated(rng: np.random.Generator, originals: list[Original]) -> Original:
     return Original(one.txm[:, : middle - 20], other.sem, right, one.folder)
 
 
-def sweep(rng: np.random.Generator, originals: list[Original], count: int, *, unstated: bool, verbose: bool) -> None:
+def sweep(rng: np.random.Generator, originals: list[Original], options: argparse.Namespace) -> None:
     """Right pairs: print how many are accepted, how exactly, and how long they take."""
-    errors, seconds, accepted = [], [], 0
+    errors, seconds, accepted, count = [], [], 0, options.count
     for i in range(count):
-        planted = plant(rng, originals[i % len(originals)], with_bar=i % BAR_EVERY == 0)
-        placed, took = timed(planted, stated(rng, planted, unstated=unstated))
+        planted = plant(rng, originals[i % len(originals)], options.shares, with_bar=i % BAR_EVERY == 0)
+        placed, took = timed(planted, stated(rng, planted, unstated=options.unstated))
         seconds.append(took)
         error = np.inf
-        if placed.found is not None and placed.accepted:
-            accepted += 1
+        if placed.found is not None:
             error = corner_error_px(placed.found.matrix, planted.truth, planted.sem.shape)
-            errors.append(error)
-        if verbose:
+        accepted += placed.accepted
+        errors += [error] if placed.accepted else []
+        if options.verbose:
             print(f"{planted.what}, {planted.txm.shape}: {error:.2f} px, {took:.1f} s, {shown(placed)}", flush=True)
     print(
         f"{accepted} of {count} accepted; corner error of these: median {np.median(errors):.2f}, 95 % below "
@@ -182,15 +182,15 @@ def shown(placed: Placed) -> str:
     return f"margin {margin:.3f}, halves {found.disagreement_px:.2f}; {'; '.join(placed.reasons)}"
 
 
-def wrong(rng: np.random.Generator, originals: list[Original], count: int, *, unstated: bool, verbose: bool) -> None:
+def wrong(rng: np.random.Generator, originals: list[Original], options: argparse.Namespace) -> None:
     """Unrelated pairs: print how many are accepted."""
-    accepted, seconds = 0, []
+    accepted, seconds, count = 0, [], options.wrong
     for i in range(count):
-        planted = plant(rng, unrelated(rng, originals), with_bar=i % BAR_EVERY == 0)
-        placed, took = timed(planted, stated(rng, planted, unstated=unstated))
+        planted = plant(rng, unrelated(rng, originals), options.shares, with_bar=i % BAR_EVERY == 0)
+        placed, took = timed(planted, stated(rng, planted, unstated=options.unstated))
         accepted += placed.accepted
         seconds.append(took)
-        if verbose:
+        if options.verbose:
             print(f"unrelated, {planted.what}: {took:.1f} s, {shown(placed)}", flush=True)
     print(f"{accepted} of {count} unrelated accepted; seconds a pair: median {np.median(seconds):.1f}, longest "
           f"{max(seconds):.1f}")  # fmt: skip
@@ -273,6 +273,7 @@ def main() -> None:
     parser.add_argument("--wrong", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--unstated", action="store_true")
+    parser.add_argument("--shares", type=float, nargs=2, default=SHARES, metavar=("LOW", "HIGH"))
     parser.add_argument("--volume", action="store_true", help="planes in the volumes of phantoms")
     parser.add_argument("--doubtful", action="store_true", help="whole slices, off by 0, 1, 2")
     parser.add_argument("--verbose", action="store_true", help="a line for each pair")
@@ -289,9 +290,9 @@ def main() -> None:
     originals = [each for folder in options.folders for each in read(folder)]
     rng = np.random.default_rng(options.seed)
     if options.count:
-        sweep(rng, originals, options.count, unstated=options.unstated, verbose=options.verbose)
+        sweep(rng, originals, options)
     if options.wrong:
-        wrong(rng, originals, options.wrong, unstated=options.unstated, verbose=options.verbose)
+        wrong(rng, originals, options)
 
 
 if __name__ == "__main__":
