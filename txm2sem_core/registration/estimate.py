@@ -22,6 +22,7 @@ from txm2sem_core.geometry import (
     warp,
 )
 from txm2sem_core.intensity.measured import Slice, measured_share
+from txm2sem_core.registration.frames import shrinking
 from txm2sem_core.registration.search import (
     COARSE_MIN_STEP_PX,
     FINE_MIN_STEP_PX,
@@ -49,6 +50,7 @@ NEAR_SHIFT_FRACTION = 0.35
 NEAR_OVERLAP = 0.5
 HOPEFUL = 0.5  # share of `min_similarity` that shrunk images must reach, or they are not registered in full
 HOPEFUL_SIDE_PX = 128  # shorter side of the shrunk images, of slices that are at least three times as large
+ALONG_ROWS_DEG = 5.0  # a turn by which rows of both slices hold about the same
 AGREEMENT_SIDE_PX = 256  # halves are registered at this size at most: they need not be exact
 
 
@@ -237,9 +239,7 @@ def _disagreement_px(fixed: Filtered, moving: Filtered, matrix: Matrix, settings
     Each half is searched over all shifts, from the turn and scale of the whole. The better half counts, since the
     other may be bare of structure. Infinite where nothing can be compared.
     """
-    both, _ = shared_share(fixed, moving, matrix)
-    crop = _shared_crop(both)
-    shared = fixed.within(crop), moving.onto(matrix, fixed.shape).within(crop)
+    shared = _shared_rectangle(fixed, moving, matrix)
     factor = max(1, min(shared[0].shape) // AGREEMENT_SIDE_PX)
     if min(shared[0].shape) < SMALLEST_SIDE_PX:
         return float("inf")
@@ -254,6 +254,26 @@ def _disagreement_px(fixed: Filtered, moving: Filtered, matrix: Matrix, settings
             continue
         errors.append(factor * corner_error_px(again, np.eye(3), half_moving.shape))
     return min(errors, default=float("inf"))
+
+
+def _shared_rectangle(fixed: Filtered, moving: Filtered, matrix: Matrix) -> tuple[Filtered, Filtered]:
+    """What both slices show, pixel on pixel: a rectangle along the fixed one's rows, or the moving one's if it is larger.
+
+    Of a piece that is turned by 45 degrees the fixed slice's rows hold half.
+    """
+    still = fixed, moving.onto(matrix, fixed.shape)
+    off_axes_deg = (rotation_deg(matrix) + 45) % 90 - 45
+    if abs(off_axes_deg) <= ALONG_ROWS_DEG:
+        return _within_both(*still)
+    to_rows = shrinking(abs(scale(matrix)))
+    shape = tuple(max(1, int(n * abs(scale(matrix)))) for n in moving.shape)
+    turned = fixed.onto(to_rows @ np.linalg.inv(matrix), shape), moving.onto(to_rows, shape)
+    return max(_within_both(*still), _within_both(*turned), key=lambda pair: pair[0].mask.size)
+
+
+def _within_both(one: Filtered, other: Filtered) -> tuple[Filtered, Filtered]:
+    crop = _shared_crop(one.mask & other.mask)
+    return one.within(crop), other.within(crop)
 
 
 def _shared_crop(both: Mask) -> Crop:

@@ -77,6 +77,7 @@ WAYS: dict[str, tuple[tuple[int, int], float, float, tuple[float, float], bool, 
     "finer, not stated": ((420, 410), 3.0, 0.4, (1.0, -2.0), False, NAN),
     "coarser": ((100, 120), 40.0, 1.2, (5.0, 2.0), False, 1.2),
     "a part": ((90, 80), 1.0, 1.0, (-45.0, 40.0), False, NAN),
+    "a small part, turned": ((52, 42), 45.0, 1.0, (20.0, -15.0), False, 1.0),
     "all at once": ((230, 280), 147.0, 0.35, (30.0, -35.0), True, 0.36),
 }
 
