@@ -257,9 +257,9 @@ def _disagreement_px(fixed: Filtered, moving: Filtered, matrix: Matrix, settings
 
 
 def _shared_rectangle(fixed: Filtered, moving: Filtered, matrix: Matrix) -> tuple[Filtered, Filtered]:
-    """What both slices show, pixel on pixel: a rectangle along the fixed one's rows, or the moving one's if it is larger.
+    """What both slices show, pixel on pixel: a rectangle along the rows of the one or the other, the larger.
 
-    Of a piece that is turned by 45 degrees the fixed slice's rows hold half.
+    Into a square piece that is turned by 45 degrees a rectangle of half its area fits along the fixed slice's rows.
     """
     still = fixed, moving.onto(matrix, fixed.shape)
     off_axes_deg = (rotation_deg(matrix) + 45) % 90 - 45
