@@ -265,8 +265,8 @@ def _shared_rectangle(fixed: Filtered, moving: Filtered, matrix: Matrix) -> tupl
     off_axes_deg = (rotation_deg(matrix) + 45) % 90 - 45
     if abs(off_axes_deg) <= ALONG_ROWS_DEG:
         return _within_both(*still)
-    to_rows = shrinking(abs(scale(matrix)))
-    shape = tuple(max(1, int(n * abs(scale(matrix)))) for n in moving.shape)
+    pixels = abs(scale(matrix))
+    to_rows, shape = shrinking(pixels), (int(moving.shape[0] * pixels), int(moving.shape[1] * pixels))
     turned = fixed.onto(to_rows @ np.linalg.inv(matrix), shape), moving.onto(to_rows, shape)
     return max(_within_both(*still), _within_both(*turned), key=lambda pair: pair[0].mask.size)
 
