@@ -299,7 +299,7 @@ def main() -> None:
         torch.backends.cudnn.allow_tf32 = True
         found["tf32"] = {
             name: compared(CASES[name], {"tf32": {}}, name)
-            for name in ("resnet_6blocks L1", "unet_32 vanilla, basic", "srgan x4")
+            for name in ("resnet_6blocks L1", "unet_32 vanilla, basic", "srgan x4", "resnet, perturbation")
         }
     if left() > 45:
         compiled = {"compiled": {"compile": True}}

@@ -23,6 +23,8 @@ STEPS: dict[str, dict[str, Any]] = {
     "pix2pix": {"ema_decay": 0.9},
     "pix2pix, critic": {"objective": "wgangp", "critic_steps": 2, "discriminator": {"width": 4, "norm": "none"}},
     "pix2pix, R1": {"r1_weight": 1.0},
+    "pix2pix, spectral norm": {"discriminator": {"width": 4, "spectral_norm": True}},
+    "srgan": {},
     "segmentation": {},
     "repair": {},
     "flow": {"ema_decay": 0.9},

@@ -19,6 +19,7 @@ class Adam(torch.optim.Adam):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options, fused=True)
+        self._warned_capturable_if_run_uncaptured = True  # the first steps of a kind are launched on purpose
 
     def load_state_dict(self, state_dict: StateDict) -> None:
         """As the parent's; moments that another layout was saved with are laid out as the weights are.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from txm2sem_core.acceleration.draws import Draw, Draws, Places
-from txm2sem_core.acceleration.outcome import Outcome, copies, put_back
+from txm2sem_core.acceleration.outcome import Groups, Outcome, copied, copies, put_back
 from txm2sem_core.acceleration.transfer import send_into
 
 LAUNCHED = 3  # steps of a kind before its graph: libraries choose how to compute, the optimiser makes its moments
@@ -120,6 +121,12 @@ class CapturedSteps:
         self._give_up_gradients()
         self._gpu.end_pool()
 
+    def _compared_bytes(self) -> int:
+        """What `_compare` holds beside a launched step: all that changes, as it was, and weights after the replay."""
+        groups = self._changing()
+        held = [each for tensors in groups.values() for each in tensors]
+        return sum(each.nbytes for each in [*held, *held, *_moments(self._optimisers)])
+
     def _give_up_gradients(self) -> None:
         """They lie in the memory of graphs."""
         for optimiser in self._optimisers:
@@ -138,21 +145,33 @@ class CapturedSteps:
 
         Where they disagree, graphs are given up.
         """
-        weights = _weights(self._optimisers)
-        changing = [*weights, *_moments(self._optimisers), *self._buffers()]
-        before = copies(changing)
+        changing, moments = self._changing(), _moments(self._optimisers)
+        before, moments_before = copied(changing), copies(moments)
         random = self._gpu.random_state()
         graph.replay()
-        replayed = Outcome.of(graph.terms, weights)
-        put_back(changing, before)
+        replayed = Outcome.of(graph.terms, changing)
+        for name, tensors in changing.items():
+            put_back(tensors, before[name])
+        put_back(moments, moments_before)
         self._gpu.set_random_state(random)
         with self._draws.from_places(graph.places):
             terms = self._gpu.launched(lambda: step(graph.inputs))
-        difference = replayed.difference(Outcome.of(terms, weights), before[: len(weights)])
+        difference = replayed.difference(Outcome.of(terms, changing), before)
         kind.trusted = not difference
+        self._give_up_gradients()
+        self._gpu.release()
         if difference:
             self._launch_from_now_on(f"computes something else ({difference})")
         return terms
+
+    def _changing(self) -> Groups:
+        """All that steps change but moments, which weights follow; counts by themselves, as they outweigh the rest."""
+        buffers = self._buffers()
+        weights = {f"weights of optimiser {n}": _weights(each) for n, each in enumerate(self._optimisers, start=1)}
+        return weights | {
+            "buffers": [each for each in buffers if each.is_floating_point()],
+            "counts": [each for each in buffers if not each.is_floating_point()],
+        }
 
     def _launch_from_now_on(self, reason: str) -> None:
         print(f"warning: the graph of a step {reason}; steps are launched one by one, slower.", file=sys.stderr)
@@ -166,10 +185,10 @@ class CapturedSteps:
         self._give_up_gradients()
         try:
             with self._draws.from_places(places):
-                replay, terms = self._gpu.captured(lambda: step(own))
+                replay, terms = self._gpu.captured(lambda: step(own), spare_bytes=self._compared_bytes())
         except RuntimeError as error:
             too_large = isinstance(error, torch.OutOfMemoryError)
-            self._launch_from_now_on("does not fit into memory" if too_large else f"failed ({error})")
+            self._launch_from_now_on("does not fit into memory" if too_large else f"failed ({_root_of(error)})")
             return
         kind.graph = Graph(own, places, replay, terms)
 
@@ -207,8 +226,16 @@ class _Gpu:
         now.wait_stream(self._stream)
         return terms
 
-    def captured(self, work: Work) -> tuple[Callable[[], None], Terms]:
+    def release(self) -> None:
+        """Give back memory that nothing uses."""
+        torch.cuda.empty_cache()
+
+    def captured(self, work: Work, spare_bytes: int) -> tuple[Callable[[], None], Terms]:
         """The work as a graph: what replays it, and where it leaves its results.
+
+        Args:
+            work: launches kernels.
+            spare_bytes: that must be left beside the graph and the same step launched.
 
         Raises:
             torch.OutOfMemoryError: it does not fit, or leaves too little for the same step beside it, which may have to
@@ -221,24 +248,40 @@ class _Gpu:
         try:
             with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
                 terms = work()
-        finally:
+        except RuntimeError:
             torch.cuda.set_stream(now)  # PyTorch leaves its own where a capture fails
+            self._end_failed_capture()
+            raise
         taken = torch.cuda.memory_reserved(self._device) - before
-        if torch.cuda.mem_get_info(self._device)[0] < taken:
+        if torch.cuda.mem_get_info(self._device)[0] < taken + spare_bytes:
             raise torch.OutOfMemoryError("a graph leaves too little memory for single launches")
         self._pool = graph.pool()
         return graph.replay, terms
+
+    def _end_failed_capture(self) -> None:
+        """Let the random numbers of launched steps go on.
+
+        Before 2.13 PyTorch's generator takes a capture that has failed for one that goes on, until another has ended.
+        """
+        with suppress(RuntimeError), torch.cuda.graph(torch.cuda.CUDAGraph(), stream=self._stream):
+            torch.zeros((), device=self._device)
 
 
 def _tensors(inputs: Any) -> list[Tensor | None]:
     return [getattr(inputs, each.name) for each in fields(inputs)]
 
 
-def _weights(optimisers: list[torch.optim.Optimizer]) -> list[Tensor]:
-    groups = [group for optimiser in optimisers for group in optimiser.param_groups]
-    return [weight for group in groups for weight in group["params"]]
+def _weights(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    return [weight for group in optimiser.param_groups for weight in group["params"]]
 
 
 def _moments(optimisers: list[torch.optim.Optimizer]) -> list[Tensor]:
     states = [state for optimiser in optimisers for state in optimiser.state.values()]
     return [value for state in states for value in state.values() if isinstance(value, Tensor)]
+
+
+def _root_of(error: BaseException) -> BaseException:
+    """What went wrong at first: a capture that is broken off ends with an error that says no more than that."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error

@@ -8,36 +8,45 @@ import torch
 from torch import Tensor
 
 LOSS_SHARE, LOSS = 0.05, 1e-3  # a loss may differ by so much of itself, and so much besides
-UPDATE_SHARE = 0.5  # the change of all weights may differ by so much of its norm: rounding turns the smallest gradients
+CHANGE_SHARE = 0.5  # the change of a group may differ by so much of its norm: rounding turns the smallest gradients
+
+Groups = dict[str, list[Tensor]]
+"""Tensors that a step changes, each group with a name that says what they are."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The losses and weights after a step."""
+    """The losses after a step, and what it has changed."""
 
     terms: dict[str, Tensor]
-    weights: list[Tensor]
+    changed: Groups
 
     @classmethod
-    def of(cls, terms: dict[str, Tensor], weights: list[Tensor]) -> Outcome:
+    def of(cls, terms: dict[str, Tensor], changing: Groups) -> Outcome:
         """Copies of them, as they are now."""
-        return cls(dict(zip(terms, copies(list(terms.values())), strict=True)), copies(weights))
+        return cls(dict(zip(terms, copies(list(terms.values())), strict=True)), copied(changing))
 
-    def difference(self, expected: Outcome, before: list[Tensor]) -> str:
+    def difference(self, expected: Outcome, before: Groups) -> str:
         """How it differs from what is expected, by more than rounding does; empty where it does not.
 
         Args:
             expected: the outcome of the same step, taken in another way.
-            before: the weights before the step.
+            before: what the step changes, as it was before it.
         """
         for name, term in expected.terms.items():
             found = self.terms[name]
             if not torch.allclose(found, term, rtol=LOSS_SHARE, atol=LOSS, equal_nan=True):
                 return f"{name} {float(found):.4g} instead of {float(term):.4g}"
-        apart, moved = _distance(self.weights, expected.weights), _distance(expected.weights, before)
-        if moved.isfinite() and not apart <= UPDATE_SHARE * moved:
-            return f"weights that are {float(apart / moved):.0%} of their change apart"
+        for name, wanted in expected.changed.items():
+            apart, moved = _distance(self.changed[name], wanted), _distance(wanted, before[name])
+            if moved.isfinite() and not apart <= CHANGE_SHARE * moved:
+                return f"{name} that are {float(apart / moved):.0%} of their change apart"
         return ""
+
+
+def copied(groups: Groups) -> Groups:
+    """Their values as they are now."""
+    return {name: copies(tensors) for name, tensors in groups.items()}
 
 
 def copies(tensors: list[Tensor]) -> list[Tensor]:
@@ -54,5 +63,5 @@ def put_back(tensors: list[Tensor], values: list[Tensor]) -> None:
 
 def _distance(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
     """The norm of the difference over all elements."""
-    apart = [torch.linalg.vector_norm(a.float() - b.float()) for a, b in zip(ours, theirs, strict=True)]
-    return torch.linalg.vector_norm(torch.stack(apart))
+    apart = [torch.linalg.vector_norm(a.double() - b.double()) for a, b in zip(ours, theirs, strict=True)]
+    return torch.linalg.vector_norm(torch.stack(apart)) if apart else torch.zeros(())

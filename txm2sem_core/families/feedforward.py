@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -23,9 +24,16 @@ class Feedforward(Family):
 
     def step(self, learner: Learner, batch: Batch, update_generator: bool) -> dict[str, Tensor]:
         """Take one step; see `Family.step`."""
+        weights = self._penalties_due(learner, update_generator)
+        with learner.compute.all_digits() if "perturbation" in weights else nullcontext():
+            return self._step(learner, batch, update_generator, weights)
+
+    def _step(
+        self, learner: Learner, batch: Batch, update_generator: bool, weights: dict[str, float]
+    ) -> dict[str, Tensor]:
+        """The step, with penalties of such weights."""
         settings, compute = self.settings.z_penalty, learner.compute
         batch = replace(batch, txm=compute.batch(batch.txm), sem=compute.batch(batch.sem))
-        weights = z_penalty.weights_due(settings, learner.updates) if update_generator else {}
         batch.txm.requires_grad_("projection" in weights)
         # what is differentiated twice, or compared with a second pass, is computed plainly
         network = z_penalty.Repeatable(learner.generator) if weights else learner.generate
@@ -44,10 +52,13 @@ class Feedforward(Family):
 
     def kind_of_step(self, learner: Learner, update_generator: bool) -> Hashable | None:
         """Which penalties are due; None where they need a second pass with the same dropout."""
-        due = z_penalty.weights_due(self.settings.z_penalty, learner.updates) if update_generator else {}
+        due = self._penalties_due(learner, update_generator)
         if due and z_penalty.has_active_dropout(learner.generator):
             return None
         return update_generator, *due
+
+    def _penalties_due(self, learner: Learner, update_generator: bool) -> dict[str, float]:
+        return z_penalty.weights_due(self.settings.z_penalty, learner.updates) if update_generator else {}
 
     def content_loss(self, learner: Learner, predicted: Tensor, batch: Batch) -> Tensor:
         """How far a prediction is from the FIB-SEM patch, before `pixel_weight`."""

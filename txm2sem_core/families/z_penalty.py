@@ -69,7 +69,8 @@ def perturbation(
     """Estimate from a second forward pass: `|f(x + h d) - f(x)|^2 / (2 h^2)`, each value of d +1 or -1.
 
     As E[d d^T] is the identity, E|J d|^2 is the squared Frobenius norm; the error from curvature is of order h^2. With
-    half precision the difference would drown in rounding: compute the forward passes in float32.
+    half precision, or by products that are rounded to TF32, the difference would drown in rounding, and so would its
+    gradient: compute all passes in float32 with all digits (`Accelerator.all_digits`).
 
     Args:
         generator: the same function that gave `outputs`. A network with dropout or batch statistics is not, between two

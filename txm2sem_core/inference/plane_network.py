@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -67,8 +67,7 @@ class PlaneNetwork:
         self.whole_planes = network.uses_image_statistics or mode == "batch_statistics"
         self.run = compute.fast(network)
         self._on_gpu = compute.device.type != "cpu"
-        # threads give a GPU its work in turn: whole planes, and a compiled network is built by one alone
-        self._turn: AbstractContextManager[Any] = threading.Lock() if self._on_gpu else nullcontext()
+        self._turn = _turn_of(compute.device)
         self._predict = predict
         self._streams = has_row_stream(network) and predict is None
         self.budget = memory_budget(compute.device, without_bound=not self._streams)
@@ -159,7 +158,7 @@ class PlaneNetwork:
             plane = np.empty((self.network.out_channels, height * f, width * f), dtype=np.float32)
             given = self.compute.batch(torch.from_numpy(np.ascontiguousarray(unit[None])))
             top = 0
-            with self.compute.precision():
+            with self._turn, self.compute.precision():
                 for (made,) in by_rows(self.network, given, rows, WaitingMemory(self.budget // 2)):
                     bottom = top + made.shape[2]
                     plane[:, top:bottom] = self._checked(made.float().cpu().numpy())[0]
@@ -256,3 +255,13 @@ class PlaneNetwork:
     def _bytes(self, pixels: int) -> int:
         """What so many pixels take in the network."""
         return activation_bytes(pixels, self.width, self.factor)
+
+
+@cache
+def _turn_of(device: torch.device) -> AbstractContextManager[Any]:
+    """Held while a plane or a tile is computed on a device.
+
+    Threads, of several networks too, give a GPU its work in turn: all is computed in the memory of one plane, and a
+    compiled network is built by one alone. The threads of a CPU compute side by side.
+    """
+    return nullcontext() if device.type == "cpu" else threading.RLock()

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from txm2sem_core.acceleration import captured
 from txm2sem_core.acceleration.captured import LAUNCHED, CapturedSteps
 from txm2sem_core.acceleration.draws import Draw, Draws, Places
-from txm2sem_core.acceleration.outcome import copies, put_back
+from txm2sem_core.acceleration.outcome import Outcome, copies, put_back
 
 Terms = dict[str, Tensor]
 
@@ -73,7 +73,10 @@ class StandIn:
         self.launches += 1
         return work()
 
-    def captured(self, work: Callable[[], Terms]) -> tuple[Callable[[], None], Terms]:
+    def release(self) -> None:
+        pass
+
+    def captured(self, work: Callable[[], Terms], spare_bytes: int) -> tuple[Callable[[], None], Terms]:
         if self.error is not None:
             raise self.error
         self.captures += 1
@@ -234,9 +237,18 @@ def no_number(terms: Terms) -> None:
     Learning.own.weight.data.fill_(torch.nan)
 
 
+def lost_buffers(terms: Terms) -> None:
+    Learning.own.steps_taken.sub_(1)
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [(spoilt_losses, "loss "), (spoilt_weights, "weights that are"), (no_number, "weights that are")],
+    [
+        (spoilt_losses, "loss "),
+        (spoilt_weights, "weights of optimiser 1 that are"),
+        (no_number, "weights of optimiser 1 that are"),
+        (lost_buffers, "buffers that are 100% of their change apart"),
+    ],
 )
 def test_a_graph_that_computes_something_else_is_given_up(
     fault: Callable[[Terms], None], said: str, capsys: pytest.CaptureFixture[str]
@@ -252,6 +264,35 @@ def test_a_graph_that_computes_something_else_is_given_up(
     told = capsys.readouterr().err
     assert told.count("warning: the graph of a step computes something else") == 1
     assert said in told
+
+
+@pytest.mark.parametrize("left_out", ["a", "b"])
+def test_few_weights_that_do_not_learn_are_not_hidden_by_many(left_out: str) -> None:
+    before = {"a": [torch.zeros(1000)], "b": [torch.zeros(10)]}
+    expected = Outcome({}, {"a": [torch.full((1000,), 0.1)], "b": [torch.full((10,), 0.1)]})
+    found = Outcome({}, {**expected.changed, left_out: before[left_out]})
+    assert found.difference(expected, before) == f"{left_out} that are 100% of their change apart"
+    assert expected.difference(expected, before) == ""
+
+
+def test_rounding_of_a_few_small_gradients_is_no_difference() -> None:
+    """Adam takes whole steps by gradients of any size, so that rounding turns the sign of steps without a reason."""
+    before = {"weights": [torch.zeros(1000)]}
+    expected = Outcome({"loss": torch.tensor(0.1)}, {"weights": [torch.full((1000,), 0.1)]})
+    turned = expected.changed["weights"][0].clone()
+    turned[:50] *= -1
+    found = Outcome({"loss": torch.tensor(0.102)}, {"weights": [turned]})
+    assert found.difference(expected, before) == ""
+
+
+def test_the_first_error_of_a_broken_capture_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    learning = Learning()
+    steps = steps_of(learning)
+    broken = RuntimeError("operation failed due to a previous error during capture")
+    broken.__context__ = ValueError("a wait for the device")
+    StandIn.last.error = broken
+    losses(learning, batches(6), steps)
+    assert "failed (a wait for the device)" in capsys.readouterr().err
 
 
 def test_graphs_of_a_kind_are_compared_once() -> None:

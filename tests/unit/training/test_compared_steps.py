@@ -40,7 +40,10 @@ class Again:
     def launched(self, work: Callable[[], Terms]) -> Terms:
         return work()
 
-    def captured(self, work: Callable[[], Terms]) -> tuple[Callable[[], None], Terms]:
+    def release(self) -> None:
+        pass
+
+    def captured(self, work: Callable[[], Terms], spare_bytes: int) -> tuple[Callable[[], None], Terms]:
         """Leaves everything as it was, as a capture does."""
         random, changing = torch.get_rng_state(), Again.changing()
         before = [each.detach().clone() for each in changing]

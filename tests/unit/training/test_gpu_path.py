@@ -96,6 +96,28 @@ def test_every_penalty_runs_without_a_wait(family: str, penalty: str, reduction:
     check(settings_of(family, z_penalty=weights, compute={"channels_last": channels_last}))
 
 
+@pytest.mark.parametrize("family", ["feedforward", "pix2pix"])
+@pytest.mark.parametrize("penalty", ["perturbation", "stack", "projection"])
+def test_a_difference_quotient_is_taken_of_all_digits(penalty: str, family: str) -> None:
+    """Of the step of 0.001 little would be left by products of 10 bits, forward and backward."""
+    settings = settings_of(family, z_penalty={penalty: 0.01, "every": 2})
+    learner = learner_of(settings, 0, torch.device("cpu"))
+    learner.generator.train()
+    seen: set[bool] = set()
+    learner.generator.register_forward_pre_hook(lambda *_: seen.add(torch.backends.cudnn.allow_tf32))
+    for parameter in learner.generator.parameters():
+        parameter.register_hook(lambda _: seen.add(torch.backends.cudnn.allow_tf32))
+    as_it_was = torch.backends.cudnn.allow_tf32
+    is_due = []
+    for _ in range(2):
+        seen.clear()
+        learner.step(batch_of(settings))
+        is_due.append(seen == {False})
+        assert len(seen) == 1
+        assert torch.backends.cudnn.allow_tf32 == as_it_was
+    assert sorted(is_due) == [False, penalty == "perturbation"]
+
+
 @pytest.mark.parametrize("wait", [lambda x: float(x.mean()), lambda x: bool(x.any()), lambda x: x.cpu(), torch.nonzero])
 def test_the_device_reports_waits(wait: Any) -> None:
     with pytest.raises((RuntimeError, NotImplementedError)):
