@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Two processes of tests, and all that they start, share the cores. Threads that wait for work in a loop, as those of
+# OpenMP do, would keep the others from it: a run of the workflow beside another one took twice the processor time.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 COUNTS: Counter[str] = Counter()
 WORKFLOW = Path(__file__).parent / "workflow"

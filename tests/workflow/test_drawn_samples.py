@@ -20,7 +20,7 @@ from txm2sem_core import io
 SAMPLES: dict[str, Any] = {
     **copy.deepcopy(TINY),
     "predict": {"samples": 2},
-    "variants": {"flow": {"family": "flow"}},
+    "variants": {"flow": {"family": "flow", "generator": {"width": 2}, "flow": {"steps": 1}, "denoise": 0}},
 }
 HERE = "results/tiny"
 REPORT = {"write_report", "write_provenance"}
