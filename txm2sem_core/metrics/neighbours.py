@@ -135,11 +135,18 @@ class NeighbourMeter:
     def of_volume(
         cls, shape: tuple[int, int, int], voxel_size_nm: VoxelSize | None, data_range: float
     ) -> NeighbourMeter:
-        """For a volume `[Z, Y, X]`: lines of one length in nm that fit into it, and the plane's step for its voxels."""
+        """For a volume `[Z, Y, X]`: lines of one length in nm that fit into it, and the plane's step for its voxels.
+
+        Where voxels are so long along one axis that four of them are longer than the volume along another, lines along
+        that one are longer than the volume by one voxel: none fits, and none longer is prepared.
+        """
         step = plane_step(voxel_size_nm)
         edges = (1.0, 1 / step[0], 1 / step[1])  # in slice distances
         length = min(LINE_PX, *(n * edge for n, edge in zip(shape, edges, strict=True)))
-        z, y, x = (max(SHORTEST_LINE_PX, round(max(length, SHORTEST_LINE_PX * max(edges)) / edge)) for edge in edges)
+        wanted = max(length, SHORTEST_LINE_PX * max(edges))
+        z, y, x = (
+            max(SHORTEST_LINE_PX, min(round(wanted / edge), n + 1)) for n, edge in zip(shape, edges, strict=True)
+        )
         return cls(data_range, step, (z, y, x))
 
     def add(self, image: Image) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from txm2sem_core.errors import InputError
-from txm2sem_core.metrics import LineSpectra, Neighbours, neighbours
+from txm2sem_core.metrics import LineSpectra, NeighbourMeter, Neighbours, neighbours
 
 Volume = NDArray[np.float64]
 NOISE = np.random.default_rng(0).normal(size=(64, 64, 64))
@@ -102,3 +102,18 @@ def test_small_volumes_and_mistakes() -> None:
         neighbours(ISOTROPIC[:1], 1.0)
     with pytest.raises(InputError, match="shapes differ"):
         neighbours([ISOTROPIC[0], ISOTROPIC[1, :20]], 1.0)
+
+
+@pytest.mark.parametrize("voxel", [(0.1, 2.0, 4e6), (4e6, 0.1, 2.0), (1.0, 1.0, 1e12)])
+def test_voxels_of_absurd_lengths_take_no_memory_for_lines_that_do_not_fit(voxel: tuple[float, float, float]) -> None:
+    """As of a table in mixed units: lines were prepared that were as many voxels longer as the axes differ."""
+    shape = (8, 40, 36)
+    meter = NeighbourMeter.of_volume(shape, voxel, 255.0)
+    assert all(length <= n + 1 for length, n in zip(meter.spectra.lengths_px, shape, strict=True))
+    longest = int(np.argmax(voxel))
+    assert meter.spectra.lengths_px[longest] == 4
+    for image in np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8):
+        meter.add(image)
+    powers = meter.spectra.power()
+    assert [bool(np.isnan(power).all()) for power in powers] == [axis != longest for axis in range(3)]
+    assert math.isnan(meter.result().high_ratio)
