@@ -43,6 +43,11 @@ class Adam(torch.optim.Adam):
         return is_complex
 
 
+def weights_of(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    """All that an optimiser changes but its own moments."""
+    return [weight for group in optimiser.param_groups for weight in group["params"]]
+
+
 def _in_memory_order(x: Tensor) -> Tensor:
     innermost = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
     return x.permute(0, 2, 3, 1) if innermost and not x.is_contiguous() else x

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from txm2sem_core.acceleration.adam import weights_of
 from txm2sem_core.acceleration.draws import Draw, Draws, Places
 from txm2sem_core.acceleration.outcome import Groups, Outcome, copied, copies, put_back
 from txm2sem_core.acceleration.transfer import send_into
@@ -167,7 +168,7 @@ class CapturedSteps:
     def _changing(self) -> Groups:
         """All that steps change but moments, which weights follow; counts by themselves, as they outweigh the rest."""
         buffers = self._buffers()
-        weights = {f"weights of optimiser {n}": _weights(each) for n, each in enumerate(self._optimisers, start=1)}
+        weights = {f"weights of optimiser {n}": weights_of(each) for n, each in enumerate(self._optimisers, start=1)}
         return weights | {
             "buffers": [each for each in buffers if each.is_floating_point()],
             "counts": [each for each in buffers if not each.is_floating_point()],
@@ -269,10 +270,6 @@ class _Gpu:
 
 def _tensors(inputs: Any) -> list[Tensor | None]:
     return [getattr(inputs, each.name) for each in fields(inputs)]
-
-
-def _weights(optimiser: torch.optim.Optimizer) -> list[Tensor]:
-    return [weight for group in optimiser.param_groups for weight in group["params"]]
 
 
 def _moments(optimisers: list[torch.optim.Optimizer]) -> list[Tensor]:

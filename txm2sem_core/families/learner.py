@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from txm2sem_core.acceleration import Accelerator, accelerate
+from txm2sem_core.acceleration.adam import weights_of
 from txm2sem_core.acceleration.captured import CapturedSteps
 from txm2sem_core.acceleration.draws import Draws
 from txm2sem_core.config import TrainSettings
@@ -101,8 +102,7 @@ class Learner:
         torch.autograd.backward(scaler.scale(loss))
         if longest:
             scaler.unscale_(optimiser)
-            weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-            torch.nn.utils.clip_grad_norm_(weights, longest)
+            torch.nn.utils.clip_grad_norm_(weights_of(optimiser), longest)
         scaler.step(optimiser)
         scaler.update()
 

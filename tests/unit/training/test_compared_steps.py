@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from seeded_draws import KnownPlaces
 from torch import Tensor
 from training_cases import STEPS, batch_of, settings_of
 
 from txm2sem_core.acceleration import captured
 from txm2sem_core.acceleration.captured import LAUNCHED, CapturedSteps
-from txm2sem_core.acceleration.draws import Draws, Places
+from txm2sem_core.acceleration.outcome import copies, put_back
 from txm2sem_core.config import TrainSettings
 from txm2sem_core.families import learner_of
 from txm2sem_core.families.learner import Learner
@@ -46,10 +47,9 @@ class Again:
     def captured(self, work: Callable[[], Terms], spare_bytes: int) -> tuple[Callable[[], None], Terms]:
         """Leaves everything as it was, as a capture does."""
         random, changing = torch.get_rng_state(), Again.changing()
-        before = [each.detach().clone() for each in changing]
+        before = copies(changing)
         terms, places = work(), Again.draws.last
-        for tensor, value in zip(changing, before, strict=True):
-            tensor.data.copy_(value)
+        put_back(changing, before)
         torch.set_rng_state(random)
 
         def replay() -> None:
@@ -58,14 +58,6 @@ class Again:
                     terms[name].data.copy_(value)
 
         return replay, terms
-
-
-class KnownPlaces(Draws):
-    last: Places
-
-    def places(self, noted: Any) -> Places:
-        self.last = super().places(noted)
-        return self.last
 
 
 def tensors_in(state: Any) -> list[Tensor]:
