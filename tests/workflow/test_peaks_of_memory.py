@@ -1,0 +1,36 @@
+"""Snakemake as the benchmark of memory runs it: no job is too short for its peak to be seen."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SHORT_JOBS = '''
+rule all:
+    input: [f"{megabytes}.done" for megabytes in (20, 200, 300)]
+
+rule hold_at_the_end:
+    output: "{megabytes}.done"
+    benchmark: "{megabytes}.tsv"
+    shell: "python -c 'held = bytes([1]) * {wildcards.megabytes}_000_000' && touch {output}"
+'''
+
+
+def test_the_peak_of_a_job_that_ends_between_two_looks_is_seen(tmp_path):
+    (tmp_path / "Snakefile").write_text(SHORT_JOBS)
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks/scale/sampled_snakemake.py", "--cores", "1", "--quiet", "all"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    small, middle, large = (_peak_mb(tmp_path / f"{megabytes}.tsv") for megabytes in (20, 200, 300))
+    assert abs(middle - small - 180) < 5
+    assert abs(large - small - 280) < 5
+
+
+def _peak_mb(benchmark: Path) -> float:
+    with benchmark.open() as stream:
+        return float(next(csv.DictReader(stream, delimiter="\t"))["max_rss"]) * 2**20 / 1e6
