@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SHORT_JOBS = '''
+SHORT_JOBS = """
 rule all:
     input: [f"{megabytes}.done" for megabytes in (20, 200, 300)]
 
@@ -14,7 +14,7 @@ rule hold_at_the_end:
     output: "{megabytes}.done"
     benchmark: "{megabytes}.tsv"
     shell: "python -c 'held = bytes([1]) * {wildcards.megabytes}_000_000' && touch {output}"
-'''
+"""
 
 
 def test_the_peak_of_a_job_that_ends_between_two_looks_is_seen(tmp_path):
