@@ -35,12 +35,18 @@ def left_peaks_mib(parent: int) -> list[float]:
 
 
 class PeakTimer(snakemake.benchmark.BenchmarkTimer):
-    """Looks at the peaks of the processes of a job, where Snakemake's looks at what they hold at the moment."""
+    """Looks at the peak of the largest process of a job, where Snakemake's sums what all hold at the moment.
+
+    Our jobs compute in one process. A sum would count all of it twice where a look falls on a process that has just
+    been started, and still shares its parent's memory.
+    """
+
+    peak = 0.0
 
     def _update_record(self) -> None:
         super()._update_record()
         processes = [self.main, *self.main.children(recursive=True)]
-        self._count(sum(map(peak_mib, processes)))
+        self._count(*map(peak_mib, processes))
 
     def cancel(self) -> None:
         """Stop looking, and add what the job said where it ended."""
@@ -50,7 +56,7 @@ class PeakTimer(snakemake.benchmark.BenchmarkTimer):
             self._count(*left)
 
     def _count(self, *peaks: float) -> None:
-        self.bench_record.max_rss = max(self.bench_record.max_rss or 0.0, *peaks)
+        self.peak = self.bench_record.max_rss = max(self.peak, *peaks)
 
 
 snakemake.benchmark.BenchmarkTimer = PeakTimer
