@@ -90,11 +90,13 @@ def find_starts(
 
 
 def _peaks(maps: Image, shape: tuple[int, ...]) -> Iterator[tuple[float, int, int, int]]:
-    """The strongest shift in the slices [Z, Y, X] that have the strongest, as (strength, z, y, x)."""
+    """The strongest shift in the slices [Z, Y, X] that have the strongest, as (strength, z, y, x); none of zeros."""
     flat = maps.reshape(len(maps), -1)
+    if not flat.any():  # nowhere do both share enough, as where the slice is larger than the volume
+        return
     at = flat.argmax(axis=1)
     values = flat[np.arange(len(flat)), at]
-    noise = float(np.sqrt(np.vdot(flat, flat) / np.count_nonzero(flat))) or 1.0
+    noise = float(np.sqrt(np.vdot(flat, flat) / np.count_nonzero(flat)))
     for z in np.argsort(-values)[:Z_PEAKS]:
         place = np.unravel_index(int(at[z]), maps.shape[1:])
         y, x = (int(i) if i < n else int(i) - m for i, n, m in zip(place, shape, maps.shape[1:], strict=True))

@@ -14,8 +14,10 @@ from txm2sem_core.geometry import Array, Matrix
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.phantom import make_phantom
 from txm2sem_core.phantom.oblique import cut_plane
-from txm2sem_core.registration.volume_levels import VolumeLevels
-from txm2sem_core.registration.volume_placing import PlacedPlane, place_in_volume
+from txm2sem_core.registration.frames import Scaled
+from txm2sem_core.registration.volume_levels import VolumeLevels, seen
+from txm2sem_core.registration.volume_placing import PlacedPlane, find_plane, place_in_volume
+from txm2sem_core.registration.volume_search import Bounds, find_starts
 
 SHAPE = (56, 176, 176)
 
@@ -71,6 +73,17 @@ def test_a_planted_plane_is_found(
     assert placed.found.correlation_after > 0.5
     by_grid = placed.cut.grid @ [*(placed.cut.matrix @ [3, 4, 1])[:2], 0, 1]
     np.testing.assert_allclose(by_grid, placed.plane @ [3, 4, 0, 1], atol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_slice_that_is_larger_than_the_volume_has_no_place(rock: Rock) -> None:
+    """As at scales that are far too large, where none is stated."""
+    whole = Slice(rock.sem[28])
+    here = seen(Scaled(whole), 3.0, 10)
+    assert here is not None
+    assert find_starts(rock.levels.at(10), here, Bounds((0, 55)), rock.levels.aspect) == []
+    assert find_starts(rock.levels.at(10), here, Bounds((0, 55)), rock.levels.aspect, (9.0, 30.0)) == []
+    assert find_plane(rock.levels, whole, [3.0], Bounds((0, 55))) is None
 
 
 def test_another_rock_is_refused(rock: Rock, other: Rock) -> None:
