@@ -108,6 +108,11 @@ def _variants(here: SampleFiles, values: Values) -> str:
     return json.dumps([run.variant for run in here.runs.drawn])
 
 
+def _all_variants(here: SampleFiles, values: Values) -> str:
+    """`_variants`, then those of side tasks, which no chart shows beside them."""
+    return json.dumps(list(dict.fromkeys(run.variant for run in (*here.runs.drawn, *here.runs.trained))))
+
+
 def _rock_headings(here: SampleFiles, values: Values) -> str:
     """Headings of the metrics in the figure of the rock."""
     return json.dumps({metric: METRICS[metric].heading for metric in ROCK_SHOWN})
@@ -356,7 +361,10 @@ FIGURES = (
             )
         },
         sources=lambda here, values: Sources(tables={"histories": here.models(here.runs.trained, "history.csv")}),
-        params={"runs": lambda here, values: json.dumps([(run.variant, run.seed) for run in here.runs.trained])},
+        params={
+            "runs": lambda here, values: json.dumps([(run.variant, run.seed) for run in here.runs.trained]),
+            "variants": _all_variants,
+        },
         values=lambda here, style: [{}] if here.runs.trained else [],
     ),
     Figure(

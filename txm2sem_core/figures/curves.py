@@ -14,6 +14,7 @@ from txm2sem_core.plotting import History, draw_curves
 def curves_figure(
     histories: Sequence[Path],
     runs: Sequence[tuple[str, int]],
+    variants: Sequence[str],
     style: CurvesStyle,
     common: CommonStyle,
     outputs: Iterable[Path],
@@ -23,6 +24,7 @@ def curves_figure(
     Args:
         histories: the `history.csv` of each.
         runs: variant and seed of each.
+        variants: all of the run, whose colours follow their places.
         style: of this figure.
         common: of all figures.
         outputs: files to write; their suffixes are the formats.
@@ -36,5 +38,7 @@ def curves_figure(
             if name.startswith("loss_") and table[name].any()
         }
         epochs, psnrs, ssims = (table[name].to_numpy() for name in ("epoch", "validation_psnr", "validation_ssim"))
-        trainings.append(History(variant.replace("_", " "), seed, epochs, psnrs, ssims, losses))
+        trainings.append(
+            History(variant.replace("_", " "), seed, epochs, psnrs, ssims, losses, variants.index(variant))
+        )
     save(draw_curves(trainings, style, common), outputs, common)

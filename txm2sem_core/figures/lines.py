@@ -27,14 +27,16 @@ def lines_of(table: pd.DataFrame, variants: Sequence[str], x: str, y: str, *, cu
         if len(own):
             lines.append(_line(name, [own], x, y, role, cumulative=cumulative))
     predicted = table[table["source"] == "prediction"]
-    for variant in variants:
+    for place, variant in enumerate(variants):
         runs = [run for _, run in predicted[predicted["variant"] == variant].groupby(of_run, sort=False)]
         if runs:
-            lines.append(_line(variant.replace("_", " "), runs, x, y, "variant", cumulative=cumulative))
+            lines.append(_line(variant.replace("_", " "), runs, x, y, "variant", place, cumulative=cumulative))
     return lines
 
 
-def _line(label: str, runs: Sequence[pd.DataFrame], x: str, y: str, role: Role, *, cumulative: bool) -> Line:
+def _line(
+    label: str, runs: Sequence[pd.DataFrame], x: str, y: str, role: Role, place: int = 0, *, cumulative: bool
+) -> Line:
     """Bring the runs to one x: seeds may differ in which lengths occur."""
     curves = [run.sort_values(x, kind="stable")[[x, y]].to_numpy(dtype=np.float64).T for run in runs]
     positions = np.unique(np.concatenate([own_x for own_x, _ in curves]))
@@ -45,4 +47,4 @@ def _line(label: str, runs: Sequence[pd.DataFrame], x: str, y: str, role: Role, 
             values.append(reached[np.searchsorted(own_x, positions, side="right")])
         else:
             values.append(np.interp(positions, own_x, own_y))
-    return Line(label, positions * (_PER_UM if x == "frequency_per_nm" else 1.0), np.stack(values), role)
+    return Line(label, positions * (_PER_UM if x == "frequency_per_nm" else 1.0), np.stack(values), role, place)

@@ -44,7 +44,8 @@ def representative_figure(
     panels = []
     for metric, heading in headings.items():
         own = table[table["metric"] == metric]
-        lines = [line for name in (TRUTH, *variants) if (line := _line(own, name)) is not None]
+        drawn = [_line(own, TRUTH), *(_line(own, name, place) for place, name in enumerate(variants))]
+        lines = [line for line in drawn if line is not None]
         if lines:
             title = heading.split(" / ")[0]
             panels.append(Panel(title, "Edge of the block / voxels", "Deviation / %", lines))
@@ -55,12 +56,12 @@ def representative_figure(
     save(draw_charts(panels, style, common), outputs, common)
 
 
-def _line(table: pd.DataFrame, variant: str) -> Line | None:
+def _line(table: pd.DataFrame, variant: str, place: int = 0) -> Line | None:
     """Of one variant: a row a volume, as far as all have a size; None where fewer than two sizes were measured."""
     own = table[table["variant"] == variant]
     run = own["seed"].astype(str).fillna("") + " " + own["sample"].astype(str).fillna("")  # the truth has none
     runs = own.assign(run=run).pivot_table(index="run", columns="edge", values="scatter").dropna(axis="columns")
     if runs.shape[1] < 2:
         return None
-    label = "Truth" if variant == TRUTH else variant.replace("_", " ")
-    return Line(label, runs.columns.to_numpy(float), runs.to_numpy(float), "truth" if variant == TRUTH else "variant")
+    x, y = runs.columns.to_numpy(float), runs.to_numpy(float)
+    return Line("Truth", x, y, "truth") if variant == TRUTH else Line(variant.replace("_", " "), x, y, place=place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -67,7 +68,4 @@ def _relative(lines: Sequence[Line]) -> list[Line]:
     """Powers of instruments of different depth on one axis: the TXM's over its mean, the others over the FIB-SEM's."""
     reference = next((float(line.y.mean()) for line in lines if line.role == "truth"), 1.0)
     scales = [float(line.y.mean()) if line.role == "input" else reference for line in lines]
-    return [
-        Line(line.label, line.x, line.y / scale if scale > 0 else line.y, line.role)
-        for line, scale in zip(lines, scales, strict=True)
-    ]
+    return [replace(line, y=line.y / scale if scale > 0 else line.y) for line, scale in zip(lines, scales, strict=True)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -27,8 +27,8 @@ from txm2sem_core.io import SOFTWARE, atomic_path
 MM_PER_INCH = 25.4
 MM_PER_POINT = MM_PER_INCH / 72
 # Okabe and Ito (2008), Color Universal Design: distinguishable in all common kinds of colour vision. Without
-# yellow, which is too light for a line on white.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# yellow, which is too light for a line on white, and black, which is the truth's.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINE_STYLES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
 MUTED = "#5A5A5A"
 
@@ -135,10 +135,10 @@ def line_height_mm(common: CommonStyle) -> float:
     return common.font_size_pt * MM_PER_POINT * 1.35
 
 
-def series_style(index: int, palette: Sequence[str] = PALETTE) -> dict[str, Any]:
-    """Colour and dash of the n-th series: colours change first, then dashes."""
-    dash = LINE_STYLES[(index // len(palette)) % len(LINE_STYLES)]
-    return {"color": palette[index % len(palette)], "linestyle": dash}
+def series_style(place: int) -> dict[str, Any]:
+    """Colour and dash of the series at a place, from 0 on: colours change first, then dashes."""
+    dash = LINE_STYLES[(place // len(PALETTE)) % len(LINE_STYLES)]
+    return {"color": PALETTE[place % len(PALETTE)], "linestyle": dash}
 
 
 def letter(index: int) -> str:

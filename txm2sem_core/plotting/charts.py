@@ -18,7 +18,6 @@ from txm2sem_core.config.figures import ChartStyle, CommonStyle
 from txm2sem_core.errors import InputError
 from txm2sem_core.plotting.canvas import (
     MUTED,
-    PALETTE,
     axes_mm,
     drawing,
     fitted,
@@ -33,7 +32,6 @@ Values = NDArray[np.float64]
 Scale = Literal["linear", "log"]
 LEFT_MM, BOTTOM_MM, TOP_MM, RIGHT_MM = 12.5, 8.5, 6.0, 1.5
 PANELS_A_ROW = {1: 1, 2: 3}
-_COLOURS = tuple(colour for colour in PALETTE if colour != "#000000")  # black is the truth's
 
 
 @dataclass(frozen=True)
@@ -45,12 +43,14 @@ class Line:
         x: `[N]`.
         y: `[runs, N]`, a row a seed; drawn is their mean, with the range as a band.
         role: `truth` is black, `input` (the TXM) grey, the others have a colour each.
+        place: of a variant among those of the run, from 0 on, which its colour follows: it is the same in all figures.
     """
 
     label: str
     x: Values
     y: Values
     role: Literal["truth", "input", "variant"] = "variant"
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,18 +99,15 @@ def draw_charts(panels: Sequence[Panel], style: ChartStyle, common: CommonStyle)
 
 def _looks(panels: Sequence[Panel]) -> dict[str, dict[str, Any]]:
     """Colour and dash of every label, the same in all panels."""
-    roles = {line.label: line.role for panel in panels for line in panel.lines}
-    looks: dict[str, dict[str, Any]] = {}
-    count = 0
-    for label, role in roles.items():
-        if role == "truth":
-            looks[label] = {"color": "#000000", "linestyle": "-", "linewidth": 1.4, "zorder": 3}
-        elif role == "input":
-            looks[label] = {"color": MUTED, "linestyle": (0, (1, 1.2))}
-        else:
-            looks[label] = series_style(count, _COLOURS)
-            count += 1
-    return looks
+    return {line.label: _look(line) for panel in panels for line in panel.lines}
+
+
+def _look(line: Line) -> dict[str, Any]:
+    if line.role == "truth":
+        return {"color": "#000000", "linestyle": "-", "linewidth": 1.4, "zorder": 3}
+    if line.role == "input":
+        return {"color": MUTED, "linestyle": (0, (1, 1.2))}
+    return series_style(line.place)
 
 
 def _draw_panel(axes: Axes, panel: Panel, looks: dict[str, dict[str, Any]]) -> None:

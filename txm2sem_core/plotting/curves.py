@@ -42,6 +42,7 @@ class History:
         psnr: of the validation patches, dB, `[E]`.
         ssim: of the validation patches, `[E]`.
         losses: training losses by name, each `[E]`.
+        place: of the variant among those of the run, from 0 on, which its colour follows (as `Line.place`).
     """
 
     label: str
@@ -50,6 +51,7 @@ class History:
     psnr: Values
     ssim: Values
     losses: Mapping[str, Values] = field(default_factory=dict)
+    place: int = 0
 
     def series(self) -> dict[str, Values]:
         """All curves by their axis label, scores first."""
@@ -65,14 +67,14 @@ def draw_curves(histories: Sequence[History], style: CurvesStyle, common: Common
     """
     if not histories:
         raise InputError("there is no training history to draw; baselines have none")
-    labels = list(dict.fromkeys(history.label for history in histories))
+    looks = {history.label: series_style(history.place) for history in histories}
     names = list(dict.fromkeys(name for history in histories for name in history.series()))
     width = common.width_mm(style.columns)
     with drawing(common):
         columns = min(len(names), 3 if style.columns == 2 else 2)
-        legend_columns = max(1, min(len(labels), int(width // 58)))
+        legend_columns = max(1, min(len(looks), int(width // 58)))
         line = line_height_mm(common)
-        legend_mm = (math.ceil(len(labels) / legend_columns) + 0.5) * line
+        legend_mm = (math.ceil(len(looks) / legend_columns) + 0.5) * line
         rows = math.ceil(len(names) / columns)
         figure = new_figure(width, rows * style.panel_height_mm + legend_mm)
         panel_width = width / columns
@@ -81,26 +83,27 @@ def draw_curves(histories: Sequence[History], style: CurvesStyle, common: Common
             position = (column * panel_width + LEFT_MM, row * style.panel_height_mm + TOP_MM)
             size = (panel_width - LEFT_MM - RIGHT_MM, style.panel_height_mm - TOP_MM - BOTTOM_MM)
             axes = axes_mm(figure, *position, *size)
-            _draw_panel(axes, name, histories, labels, style)
+            _draw_panel(axes, name, histories, looks, style)
             title = (column * panel_width + LEFT_MM, row * style.panel_height_mm + 1.5)
             text_mm(figure, *title, fitted(name, size[0], common))
             if common.panel_letters:
                 text_mm(figure, title[0] - 0.8 * line, title[1], letter(index), weight="bold", ha="right")
-        handles = [Line2D([], [], label=label.replace("$", r"\$"), **series_style(i)) for i, label in enumerate(labels)]
+        handles = [Line2D([], [], label=label.replace("$", r"\$"), **look) for label, look in looks.items()]
         figure.legend(handles=handles, loc="lower center", ncols=legend_columns, handlelength=2.6, borderaxespad=0.3)
     return figure
 
 
-def _draw_panel(axes: Axes, name: str, histories: Sequence[History], labels: Sequence[str], style: CurvesStyle) -> None:
+def _draw_panel(
+    axes: Axes, name: str, histories: Sequence[History], looks: Mapping[str, dict[str, Any]], style: CurvesStyle
+) -> None:
     smallest, greatest = math.inf, -math.inf
-    for index, label in enumerate(labels):
+    for label, look in looks.items():
         runs = [history for history in histories if history.label == label and name in history.series()]
         if not runs:
             continue
         epochs, values = _stacked(runs, name)
         smallest = min(smallest, float(np.nanmin(values, initial=math.inf)))
         greatest = max(greatest, float(np.nanmax(values, initial=-math.inf)))
-        look: dict[str, Any] = series_style(index)
         marker = "o" if epochs.size == 1 else None  # a single epoch gives no line
         axes.plot(epochs, values.mean(axis=0), marker=marker, markersize=3, **look)
         if len(runs) > 1:

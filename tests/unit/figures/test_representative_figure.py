@@ -15,6 +15,7 @@ from txm2sem_core.metrics.pores.sizes import SIZES
 from txm2sem_core.plotting import Panel
 
 COLUMNS = ["variant", "seed", "sample", *SIZES]
+VARIANTS = ["not_measured", "a_b"]
 HEADINGS = {"porosity": "Porosity", "specific_surface_per_um": "Surface / um^-1", "permeability_x_nd": "Permeability"}
 
 
@@ -30,7 +31,9 @@ def drawn(folder: Path, rows: list[list[object]], monkeypatch: pytest.MonkeyPatc
     )
     io.write_csv(folder / "sizes.csv", pd.DataFrame(rows, columns=COLUMNS))
     output = folder / "figure.png"
-    representative.representative_figure(folder / "sizes.csv", ["a_b"], HEADINGS, ChartStyle(), CommonStyle(), [output])
+    representative.representative_figure(
+        folder / "sizes.csv", VARIANTS, HEADINGS, ChartStyle(), CommonStyle(), [output]
+    )
     assert output.stat().st_size
     return given
 
@@ -44,7 +47,7 @@ def test_each_line_is_the_deviation_as_a_share_of_the_mean(tmp_path: Path, monke
     rows.append(row("a_b", 0, "permeability_x_nd", "blocks", 64, 3.0, 1.0))  # of one size alone
     (panel,) = drawn(tmp_path, rows, monkeypatch)
     truth, variant = panel.lines
-    assert (truth.label, truth.role, variant.label) == ("Truth", "truth", "a b")
+    assert (truth.label, truth.role, variant.label, variant.place) == ("Truth", "truth", "a b", 1)
     assert truth.x == pytest.approx([32, 64, 128])
     assert truth.y == pytest.approx(np.array([[25, 10, 5]]))
     assert variant.y == pytest.approx(np.array([[50, 20, 10], [75, 30, 15]]))

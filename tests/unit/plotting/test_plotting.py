@@ -64,7 +64,7 @@ def histories() -> list[plotting.History]:
     return [
         plotting.History("Feedforward", seed, epochs, epochs + seed, epochs / 10, {"loss": 1 / (epochs + seed)})
         for seed in range(3)
-    ] + [plotting.History("pix2pix", 0, epochs[:3], epochs[:3], epochs[:3] / 9, {"adversarial": -epochs[:3]})]
+    ] + [plotting.History("pix2pix", 0, epochs[:3], epochs[:3], epochs[:3] / 9, {"adversarial": -epochs[:3]}, place=1)]
 
 
 def registration_views() -> list[plotting.RegistrationView]:

@@ -52,12 +52,26 @@ def test_a_line_is_the_mean_of_its_seeds_and_the_truth_is_black() -> None:
 
 
 def test_a_variant_looks_alike_in_all_panels() -> None:
-    first, second = Line("First", X, X[None]), Line("Second", X, 2 * X[None])
+    first, second = Line("First", X, X[None]), Line("Second", X, 2 * X[None], place=1)
     figure = plotting.draw_charts([panel(first, second), panel(second)], STYLE.spectra, COMMON)
     both, one = drawn(figure, 0), drawn(figure, 1)
     assert one.keys() <= both.keys()
     assert len(both) == 2
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["First", "Second"]
+
+
+def test_a_variant_has_one_colour_in_charts_and_training_curves() -> None:
+    """Whatever is drawn beside it: baselines have no curves, side tasks no charts."""
+    look = {}
+    for place in range(8):
+        line, history = Line("Net", X, X[None], place=place), plotting.History("Net", 0, X, X, X, place=place)
+        truth = Line("Truth", X, X[None], "truth")
+        chart = plotting.draw_charts([panel(truth, line)], STYLE.spectra, COMMON).axes[0].lines[1]
+        curve = plotting.draw_curves([history], STYLE.curves, COMMON).axes[0].lines[0]
+        look[place] = (chart.get_color(), chart.get_linestyle(), chart.is_dashed())
+        assert (curve.get_color(), curve.get_linestyle(), curve.is_dashed()) == look[place]
+        assert to_hex(chart.get_color()) != "#000000"  # the truth's
+    assert len(set(look.values())) == 8
 
 
 def test_what_a_logarithm_cannot_show_is_left_out() -> None:
