@@ -42,8 +42,9 @@ SIZES = {
     "large": [(32, 512, 512), (96, 512, 512), (16, 1024, 1024)],
 }
 MOST_RESERVED = 3.0  # times what a job took
-# kinds that hold all pairs, or all voxels; the memory of all others must not grow with the length of a volume
-GROWS = ("make_phantom", "extract_patches", "train", "fit_baseline", "learn_forward_model")
+# kinds that hold all pairs, all voxels, or blocks that short volumes are thinner than; the memory of all others must
+# not grow with the length of a volume
+GROWS = ("make_phantom", "extract_patches", "train", "fit_baseline", "learn_forward_model", "draw_pore_space")
 MOST_GROWTH = 1.25  # of the memory of others, for a volume three times as long
 
 

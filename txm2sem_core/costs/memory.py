@@ -49,7 +49,7 @@ MEMORY = {
     "draw_montage": Linear(260 * MB, plane=10, run=2 * MB),
     "draw_sections": Linear(220 * MB, plane=30),
     "draw_phases": Linear(220 * MB, plane=300, run=1 * MB),
-    "draw_pore_space": Linear(320 * MB, plane=80, run=1 * MB),
+    "draw_pore_space": Linear(700 * MB, plane=80, run=1 * MB),
     "draw_uncertainty": Linear(200 * MB, plane=60),
     "draw_chart": Linear(180 * MB, run=0.2 * MB),
     "write_report": Linear(260 * MB, plane=200, run=2 * MB),

@@ -41,7 +41,7 @@ SECONDS = {
     "draw_montage": Linear(1.5, run=0.2),
     "draw_sections": Linear(1.5, plane=1000 * NS),
     "draw_phases": Linear(1.0, run=0.2),
-    "draw_pore_space": Linear(2.0, run=0.3),
+    "draw_pore_space": Linear(5.0, run=0.3),
     "draw_uncertainty": Linear(1.5),
     "draw_chart": Linear(1.3, run=0.01),
     "write_report": Linear(3.0, run=0.1),

@@ -9,13 +9,14 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy import ndimage
 
 from txm2sem_core import plotting
-from txm2sem_core.config.figures import FigureSettings
+from txm2sem_core.config.figures import FigureSettings, PoreSpaceStyle
 from txm2sem_core.errors import InputError
-from txm2sem_core.plotting import Line, Panel, PhaseMap, PoreSpace
+from txm2sem_core.plotting import Line, Panel, PhaseMap, PoreSpace, pore_space
 from txm2sem_core.plotting.phases import PHASE_COLOURS
-from txm2sem_core.plotting.pore_space import _wall
+from txm2sem_core.plotting.pore_space import _in_sight, _wall
 
 STYLE = FigureSettings()
 COMMON = STYLE.common.model_copy(update={"dpi": 60})
@@ -111,16 +112,44 @@ def ball(side: int = 32, radius: float = 10.0) -> np.ndarray:
 
 
 def test_the_wall_of_a_ball_is_a_sphere_of_its_size_in_nm() -> None:
-    corners = _wall(PoreSpace("Ball", ball(), (20.0, 10.0, 10.0))).reshape(-1, 3)
+    corners, _ = _wall(PoreSpace("Ball", ball(), (20.0, 10.0, 10.0)))
     x, z, height = (corners - corners.mean(axis=0)).T
     assert np.sqrt((x / 10) ** 2 + (z / 20) ** 2 + (height / 10) ** 2) == pytest.approx(10, rel=0.06)
     assert corners.mean(axis=0) == pytest.approx([160, 320, 160], rel=0.01)
 
 
 def test_pores_are_closed_where_the_block_cuts_them() -> None:
-    corners = _wall(PoreSpace("All pore", np.ones((8, 8, 8)), (1.0, 1.0, 1.0))).reshape(-1, 3)
+    corners, _ = _wall(PoreSpace("All pore", np.ones((8, 8, 8)), (1.0, 1.0, 1.0)))
     assert corners.min(axis=0) == pytest.approx([0, 0, 0], abs=0.6)
     assert corners.max(axis=0) == pytest.approx([8, 8, 8], abs=0.6)
+
+
+@pytest.mark.parametrize(
+    ("elevation", "azimuth", "size"),
+    [(20, -65, (1, 1, 1)), (60, 30, (2, 1, 1)), (-10, 170, (1, 3, 2)), (90, 0, (1, 1, 1))],
+)
+def test_what_cannot_be_seen_of_the_pores_is_not_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elevation: float, azimuth: float, size: tuple[float, float, float]
+) -> None:
+    """The picture is that of all walls, but for a pixel here and there along edges."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(2).random((36, 38, 40)), 1.0)
+    rough = PoreSpace("Rough", (noise > 0.5).astype(np.float32), size)
+    style = STYLE.pore_space.model_copy(update={"elevation_deg": elevation, "azimuth_deg": azimuth})
+    kept: list[float] = []
+
+    def counted(corners: np.ndarray, triangles: np.ndarray, style: PoreSpaceStyle) -> np.ndarray:
+        found = _in_sight(corners, triangles, style)
+        kept.append(len(found) / len(triangles))
+        return found
+
+    monkeypatch.setattr(pore_space, "_in_sight", counted)
+    seen = saved(plotting.draw_pore_space([rough], style, COMMON), tmp_path).astype(int)
+    monkeypatch.setattr(pore_space, "_in_sight", lambda corners, triangles, style: triangles)
+    everything = saved(plotting.draw_pore_space([rough], style, COMMON), tmp_path).astype(int)
+    assert kept[0] < 0.55  # half of them face away
+    assert (np.abs(seen - everything).max(axis=2) > 40).mean() < 0.01
+    background = (seen == 255).all(axis=2) & (everything < 200).all(axis=2)
+    assert background.mean() < 2e-4
 
 
 def test_the_pore_space_shows_its_colour_and_a_solid_shows_none(tmp_path: Path) -> None:
