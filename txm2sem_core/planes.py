@@ -150,7 +150,8 @@ def sample(
         normal: how far along the normal, in pixels of the slice.
         order: of the spline. Integers are rounded, and kept within the range of the voxels about.
 
-    Beyond the volume its outermost voxels are repeated; `covered` says where.
+    Beyond the volume its outermost voxels are repeated; `covered` says where. NaN where one of the eight voxels about
+    is not finite, and there alone: the spline takes the nearest finite voxel instead of these.
     """
     tiles = []
     for y in range(0, shape[0], TILE_PX):
@@ -172,9 +173,19 @@ def _tile(read: Callable[[slice, slice, slice], Array], shape: tuple[int, int, i
     low = np.maximum(np.floor(at.min(axis=(1, 2))).astype(int) - margin, 0)
     high = np.minimum(np.ceil(at.max(axis=(1, 2))).astype(int) + margin + 1, shape)
     box = read(*(slice(int(a), int(b)) for a, b in zip(low, high, strict=True)))
+    at = at - low.reshape(3, 1, 1)
+    finite = np.isfinite(box)
+    if not finite.any():
+        return np.full(at.shape[1:], np.nan, dtype=box.dtype)
     source = box.astype(np.float64)
-    values = ndimage.map_coordinates(source, at - low.reshape(3, 1, 1), order=order, mode="mirror")
-    values = np.clip(values, np.nanmin(source), np.nanmax(source))
+    if not finite.all():
+        nearest = ndimage.distance_transform_edt(~finite, return_distances=False, return_indices=True)
+        source = source[tuple(nearest)]
+    values = ndimage.map_coordinates(source, at, order=order, mode="mirror")
+    values = np.clip(values, source.min(), source.max())
+    if not finite.all():
+        known = ndimage.map_coordinates(finite.astype(np.float64), at, order=min(order, 1), mode="mirror")
+        values[known < 1 - INSIDE_TOLERANCE] = np.nan
     if np.issubdtype(box.dtype, np.integer):
         values = np.rint(values)
     return np.asarray(values.astype(box.dtype))

@@ -88,3 +88,21 @@ def test_the_corner_error_is_that_of_a_shift() -> None:
     moved[:, 3] += (0, 3, 2)
     assert planes.corner_rms(moved, plane, (50, 60)) == pytest.approx(np.sqrt(13))
     assert planes.corner_rms(moved, plane, (50, 60), aspect=2.0) == pytest.approx(5)
+
+
+@pytest.mark.parametrize("tilt", [0.0, 7.0])
+def test_voxels_without_a_value_take_none_from_those_beside(tilt: float) -> None:
+    """Outside of a tomogram's circle, as some programs write it."""
+    volume = np.random.default_rng(0).normal(size=(24, 60, 60)).astype(np.float32)
+    y, x = np.mgrid[:60, :60] - 29.5
+    partly = np.where(np.hypot(y, x) > 24, np.nan, volume).astype(np.float32)
+    plane = planes.centred_plane((30, 29, 12), (40, 50), 1.0, 20, tilt, 40)
+    whole, found = (planes.sample(lambda *box: of[box], of.shape, plane, (40, 50)) for of in (volume, partly))  # noqa: B023
+    at = planes.positions_zyx(plane, (40, 50))
+    from_centre = np.hypot(at[1] - 29.5, at[2] - 29.5)
+    assert np.isnan(found[from_centre > 24]).all()
+    assert np.isfinite(found[from_centre < 22.5]).all()
+    within = from_centre < 15  # beyond, a spline feels the border
+    np.testing.assert_allclose(found[within], whole[within], atol=2e-4)
+    nothing = np.full_like(volume, np.nan)
+    assert np.isnan(planes.sample(lambda *box: nothing[box], nothing.shape, plane, (40, 50))).all()

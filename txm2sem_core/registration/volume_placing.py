@@ -93,6 +93,10 @@ def judged(
     cut = cut_volume(volume.volume, plane, moving.shape, volume.aspect)
     if cut is None or min(cut.txm.shape) < SMALLEST_SIDE_PX:
         return PlacedPlane(plane, score, None, None, ["it is found beyond the volume"], moving.shape)
+    if not cut.txm.mask.any():
+        return PlacedPlane(
+            plane, score, None, None, ["it is found where nothing of the volume was measured"], moving.shape
+        )
     if disagreement_px is None:
         disagreement_px = max(half_disagreements(volume, moving, plane))
     found = describe_matrix(Scaled(cut.txm), Scaled(moving), cut.matrix, settings)

@@ -16,7 +16,7 @@ from txm2sem_core.phantom import make_phantom
 from txm2sem_core.phantom.oblique import cut_plane
 from txm2sem_core.registration.frames import Scaled
 from txm2sem_core.registration.volume_levels import VolumeLevels, seen
-from txm2sem_core.registration.volume_placing import PlacedPlane, find_plane, place_in_volume
+from txm2sem_core.registration.volume_placing import PlacedPlane, find_plane, judged, place_in_volume
 from txm2sem_core.registration.volume_search import Bounds, find_starts
 
 SHAPE = (56, 176, 176)
@@ -111,3 +111,22 @@ def test_the_same_input_gives_the_same_plane(rock: Rock) -> None:
     sem = rock.cut(planes.centred_plane((88, 85, 28), shape, 1.0, 10, 3, 40), shape)
     one, two = (rock.place(sem, 1.0, max_rotation_deg=20).plane for _ in range(2))
     np.testing.assert_array_equal(one, two)
+
+
+def test_voxels_without_a_value_are_not_measured(rock: Rock) -> None:
+    """NaN outside of a tomogram's circle: the slice is found by what lies within."""
+    txm = rock.levels.volume.read(0, SHAPE[0]).astype(np.float32)
+    y, x = np.mgrid[: SHAPE[1], : SHAPE[2]] - 87.5
+    txm[:, np.hypot(y, x) > 80] = np.nan
+    levels = VolumeLevels(io.Volume.of_array(txm))
+    shape = (110, 120)
+    plane = planes.centred_plane((84, 85, 28), shape, 1.0, 100, 5, 30)
+    placed = place_in_volume(levels, rock.cut(plane, shape), RegisterSettings(), stated_scale=1.0)
+    assert placed.accepted, placed.reasons
+    assert placed.plane is not None
+    assert placed.found is not None
+    assert planes.corner_rms(placed.plane, plane, shape) < 1.0
+    txm[:] = np.nan
+    nowhere = VolumeLevels(io.Volume.of_array(txm))
+    placed = judged(nowhere, rock.cut(plane, shape), plane, 1.0, RegisterSettings())
+    assert "nothing of the volume was measured" in placed.reasons[0]
