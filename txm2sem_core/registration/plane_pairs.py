@@ -23,6 +23,7 @@ from txm2sem_core.registration.volume_levels import VolumeLevels
 from txm2sem_core.registration.volume_placing import PlacedPlane
 from txm2sem_core.registration.volume_stack import StackSlice, place_stack
 from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.stated_scales import check_scale_of_pair
 from txm2sem_core.samples.warnings import set_warnings
 
 CUT = "cut"  # kind of the image of the volume on the whole plane, beside those of a pair
@@ -51,12 +52,14 @@ def register_planes(
         spacing: distance between slices of consecutive numbers, where it is known.
 
     Raises:
-        ConfigError: the planes found contradict `spacing`.
+        ConfigError: the planes found contradict `spacing`, or a pixel size is one of another unit.
         InputError: a file that cannot be read, or shapes that do not fit.
         RegistrationError: a pair is refused and `settings.refused` is "stop", or all pairs are. Nothing is written.
     """
     if not pairs:
         raise InputError(f"{output}: there are no FIB-SEM slices to register. Check the folder in the sample table.")
+    for pair in pairs:
+        check_scale_of_pair(pair)
     slices = [
         StackSlice(
             float(pair.pair),

@@ -32,6 +32,7 @@ from txm2sem_core.registration.sem_slices import SemSlice, sem_of
 from txm2sem_core.registration.tables import Outcome, bend_columns, bend_record, write_tables
 from txm2sem_core.runtime.progress import progress
 from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.stated_scales import check_scale_of_pair
 from txm2sem_core.samples.warnings import set_warnings
 
 WRONG_NUMBER = "it passed, on a neighbouring slice"
@@ -175,6 +176,8 @@ def _finite(value: float) -> float | bool | None:
 
 
 def _read_slices(pair: RawPair, settings: RegisterSettings) -> Read:
+    if settings.transform != "none":
+        check_scale_of_pair(pair)
     txm, sem = pair.read_txm(), sem_of(pair, settings)
     if settings.transform == "none" and txm.shape != (shape := sem.image.shape):
         raise InputError(

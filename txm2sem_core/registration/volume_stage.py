@@ -23,6 +23,7 @@ from txm2sem_core.registration.volume_placing import PlacedPlane
 from txm2sem_core.registration.volume_stack import StackSlice, place_stack
 from txm2sem_core.samples.raw_pairs import numbered
 from txm2sem_core.samples.sought import WORD, depths_sought
+from txm2sem_core.samples.stated_scales import check_scale
 
 REMEDY = "Check that the volume holds the place that the slice shows, state the pixel sizes, or change the keys named"
 
@@ -60,10 +61,16 @@ def aspect_of(volume: io.Volume) -> float:
     return relative_length(z_nm, x_nm)
 
 
-def stated_scale(path: Path, txm_nm: float | None) -> float:
-    """Widths of voxels to a pixel of a FIB-SEM slice, by its file; NaN where one of the two sizes is not known."""
+def stated_scale(path: Path, volume: io.Volume) -> float:
+    """Widths of voxels to a pixel of a FIB-SEM slice, by its file; NaN where one of the two sizes is not known.
+
+    Raises:
+        ConfigError: one can only be of another unit (see `check_scale`).
+    """
     of_file = io.read_voxel_size_nm(path)
     sem_nm = of_file[2] if of_file is not None else None
+    txm_nm = (volume.voxel_size_nm or (None, None, None))[2]
+    check_scale((txm_nm, sem_nm), (path, io.image_kind(path)[0]), (volume.source, volume.shape[1:]))
     return sem_nm / txm_nm if sem_nm and txm_nm else float("nan")
 
 
@@ -94,6 +101,7 @@ def register_in_volume(
         overwrite: whether an earlier registration of ours is replaced.
 
     Raises:
+        ConfigError: a setting or a pixel size cannot be used.
         InputError: a file cannot be read, or `output` holds something of the user's.
         RegistrationError: all slices are refused, or one is and `settings.refused` is "stop". Nothing is written.
     """
@@ -130,7 +138,7 @@ def place_files(
     spacing = None if spacing_nm is None else _spacing(spacing_nm, txm_nm, volume)
     depths = depths_sought(f"{WORD} {z}", len(files))
     slices = [
-        StackSlice(one.number, partial(one.read, settings), stated_scale(one.path, txm_nm), depth)
+        StackSlice(one.number, partial(one.read, settings), stated_scale(one.path, volume), depth)
         for one, depth in zip(files, depths, strict=True)
     ]
     return place_stack(VolumeLevels(volume, aspect), slices, settings, spacing)

@@ -7,6 +7,7 @@
 - `context`: neighbouring slices that a network may see
 - `feasibility`: whether a sample has what its variants need
 - `finer_factor`: super-resolution by the pixel sizes
+- `stated_scales`: pixel sizes of FIB-SEM slices that can only be of another unit
 - `stated_sizes`: voxel sizes that contradict each other
 - `pixel_checks`: phases, thresholds and ranges against the pixels
 - `slice_position`: whether a slice is the slice of the volume at the stated z

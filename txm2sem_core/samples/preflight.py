@@ -18,6 +18,7 @@ from txm2sem_core.samples.finer_factor import with_factor
 from txm2sem_core.samples.own_networks import check_own_networks
 from txm2sem_core.samples.pixel_checks import check_pixels
 from txm2sem_core.samples.starts import check_starts
+from txm2sem_core.samples.stated_scales import check_scales
 from txm2sem_core.samples.stated_sizes import check_sizes
 from txm2sem_core.samples.table import Sample, read_samples
 
@@ -64,6 +65,7 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
         check_labels(config, sample, results / name / "raw")
         check_feasible(of_sample[name], sample, results / name / "raw")
         warnings += check_sizes(config, sample, results / name / "raw")
+        check_scales(of_sample[name], sample, results / name / "raw")
         warnings += _other_context(of_sample[name], name, results)
     return Checked(with_context[min(with_context)], samples, style, of_sample, tuple(warnings))
 

@@ -103,15 +103,20 @@ class RawPair:
             )
 
     @property
-    def stated_scale(self) -> float:
-        """TXM pixels to a FIB-SEM pixel, as files and table have it; NaN where they do not say both sizes.
+    def stated_nm(self) -> tuple[float | None, float | None]:
+        """Width of a pixel of the TXM and of the FIB-SEM slice, as files and table have it; None where neither says it.
 
         The TXM's is that of its file, or else of the table; of the FIB-SEM's the table comes first.
         """
         txm = None if self.sought else self.read_txm_size_nm()
         sem = io.read_voxel_size_nm(self.registered_sem)
         txm_nm = (txm[2] if txm is not None else None) or self.pixel_nm[0]
-        sem_nm = self.pixel_nm[1] or (sem[2] if sem is not None else None)
+        return txm_nm, self.pixel_nm[1] or (sem[2] if sem is not None else None)
+
+    @property
+    def stated_scale(self) -> float:
+        """TXM pixels to a FIB-SEM pixel by `stated_nm`; NaN where one of the sizes is not known."""
+        txm_nm, sem_nm = self.stated_nm
         return sem_nm / txm_nm if txm_nm and sem_nm else float("nan")
 
     def read_landmarks(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

@@ -1,0 +1,71 @@
+"""Stated pixel sizes by which a FIB-SEM slice would be far too large or too small for its TXM slice: refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from txm2sem_core import io
+from txm2sem_core.config import Config
+from txm2sem_core.errors import ConfigError
+from txm2sem_core.samples.pairs import list_pairs
+from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.table import Sample
+
+MOST_WIDTHS = 20.0  # TXM pixels to a FIB-SEM pixel; registration finds up to `register.scales` of them, by default 2
+MOST_FIELDS = 20.0  # longer sides of the TXM slice to the shorter side of the FIB-SEM slice
+FEWEST_PX = 4.0  # TXM pixels to the shorter side of the FIB-SEM slice
+
+
+def check_scales(config: Config, sample: Sample, raw: Path) -> None:
+    """Refuse what `check_scale` does, in every pair of a user's sample that is to be registered.
+
+    Raises:
+        ConfigError: see there.
+    """
+    if sample.source != "phantom" and config.register_.transform != "none":
+        for pair in list_pairs(sample, raw):
+            check_scale_of_pair(pair)
+
+
+def check_scale_of_pair(pair: RawPair) -> None:
+    """`check_scale` of a pair, by the headers of its files and the table."""
+    _, by_table = pair.pixel_nm
+    check_scale(
+        pair.stated_nm,
+        (pair.registered_sem, io.image_kind(pair.registered_sem)[0]),
+        (pair.txm, pair.txm_kind()[0]),
+        "column sem_pixel_size_nm" if by_table else "its file",
+    )
+
+
+def check_scale(
+    stated_nm: tuple[float | None, float | None],
+    sem: tuple[Path, tuple[int, ...]],
+    txm: tuple[Path | str, tuple[int, ...]],
+    by: str = "its file",
+) -> None:
+    """Refuse sizes that can only be an error of the unit, before images of such sizes are made.
+
+    Args:
+        stated_nm: width of a pixel of the TXM and of the FIB-SEM slice; None where it is not stated.
+        sem: FIB-SEM slice, and its shape (Y, X).
+        txm: TXM slice or volume, and the shape (Y, X) of a slice of it.
+        by: what states the size of the FIB-SEM slice's pixels.
+
+    Raises:
+        ConfigError: a pixel is more than `MOST_WIDTHS` times as wide, or the slice covers more than `MOST_FIELDS` TXM
+            slices along both sides, or fewer than `FEWEST_PX` TXM pixels along one.
+    """
+    txm_nm, sem_nm = stated_nm
+    if not txm_nm or not sem_nm:
+        return
+    scale, sides, field = sem_nm / txm_nm, sem[1], max(txm[1])
+    shorter = scale * min(sides)
+    if scale <= MOST_WIDTHS and FEWEST_PX <= shorter <= MOST_FIELDS * field:
+        return
+    raise ConfigError(
+        f"{sem[0]}: its pixels are {sem_nm:g} nm wide by {by}, and those of the TXM ({txm[0]}) {txm_nm:g} nm, so that "
+        f"its {sides[1]} x {sides[0]} pixels would cover {scale * sides[1]:.3g} x {scale * sides[0]:.3g} TXM pixels of "
+        f"{txm[1][1]} x {txm[1][0]} (X x Y). Sizes are in nanometres, and a factor of 1000 is one of units: correct "
+        "the wrong one in the file or, in a workflow, in the columns sem_pixel_size_nm and voxel_size_nm."
+    )
