@@ -109,7 +109,7 @@ class RegisterSettings(Settings):
     transform: Literal["none", "translation", "rigid", "similarity", "affine"] = setting(
         "similarity",
         "`none`: already registered, pairs pass through untouched; `rigid`: shift and turn; "
-        "`similarity`: one scale as well",
+        "`similarity`: one scale as well; `affine`: a stretch too, but not of slices that are sought in a volume",
     )
     median_px: Annotated[int, Field(ge=0, le=15)] = setting(
         3, "side of the median filter before the search, 0 or 1 = off; the images that are kept are not filtered"

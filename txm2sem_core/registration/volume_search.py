@@ -41,7 +41,7 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: RegisterSettings, z: tuple[float, float]) -> Bounds:
-        """Those of the settings, between two slices of the volume."""
+        """Those of the settings, between two slices of the volume; affine is no more than similarity here."""
         free: Free = "similarity" if settings.transform in ("similarity", "affine") else "rigid"
         return cls(z, settings.max_rotation_deg, settings.max_tilt_deg, settings.mirrored, free)
 

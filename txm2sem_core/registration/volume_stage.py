@@ -107,6 +107,8 @@ def register_in_volume(
     """
     if settings.transform == "none":
         raise ConfigError("register.transform: none registers nothing; a plane in a volume must be searched for.")
+    if settings.transform == "affine":
+        raise ConfigError("register.transform: affine: no slice is stretched in a volume. Set it to similarity.")
     if settings.bend_px:
         raise ConfigError("register.bend_px: only the workflow bends slices that are sought in a volume. Set it to 0.")
     if spacing_nm is not None and not moving.is_dir():

@@ -52,11 +52,11 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
         for name, sample in read_samples(config.samples).items()
     }
     _check_phantoms(config, samples)
+    warnings = _without_stretch(config, samples)
     widest = {name: widest_context([one], config.phantom_of(name).pair_every, results) for name, one in samples.items()}
     with_context = {context: load_config(values, where, auto_context=context) for context in set(widest.values())}
     of_sample = {name: with_context[context] for name, context in widest.items()}
     style = load_figure_settings(read_yaml(config.figures), config.figures)
-    warnings = []
     for name, sample in samples.items():
         check_apart(results / name, sample.raw_paths())
         check_apart(results / name / "labels", [sample.labels])
@@ -68,6 +68,24 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
         check_scales(of_sample[name], sample, results / name / "raw")
         warnings += _other_context(of_sample[name], name, results)
     return Checked(with_context[min(with_context)], samples, style, of_sample, tuple(warnings))
+
+
+def _without_stretch(config: Config, samples: Mapping[str, Sample]) -> list[str]:
+    """A warning for each sample whose slices are sought in its volume where an affine transform is asked for.
+
+    Raises:
+        ConfigError: all samples are such.
+    """
+    sought = [name for name, sample in samples.items() if sample.sought]
+    if config.register_.transform != "affine" or not sought:
+        return []
+    what = "slices that are sought in a TXM volume are turned, tilted and scaled, but not stretched"
+    if len(sought) == len(samples):
+        raise ConfigError(f"register.transform: affine: {what}. Set it to similarity.")
+    return [
+        f"sample {name}: register.transform is affine, but {what}: its slices are registered as with similarity."
+        for name in sought
+    ]
 
 
 def _check_phantoms(config: Config, samples: Mapping[str, Sample]) -> None:

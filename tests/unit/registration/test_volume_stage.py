@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from txm2sem_core import io, planes
 from txm2sem_core.cli import app
-from txm2sem_core.config import PhantomSettings
+from txm2sem_core.config import PhantomSettings, RegisterSettings
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.phantom import make_phantom
 from txm2sem_core.phantom.oblique import cut_plane, jittered_stack
-from txm2sem_core.registration.volume_stage import is_volume
+from txm2sem_core.registration.volume_stage import is_volume, register_in_volume
 from txm2sem_core.samples.sought import GUESS_REACH, depths_sought, is_sought
 
 SIZE = (150, 160)
@@ -79,6 +79,17 @@ def test_a_slice_of_nowhere_is_refused_and_leaves_nothing(rock: Path, tmp_path: 
     result = CliRunner().invoke(app, ["register", *map(str, words)])
     assert result.exit_code != 0
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_volume_does_not_allow_is_refused(rock: Path, tmp_path: Path) -> None:
+    for change, words in (
+        ({"transform": "none"}, "none registers"),
+        ({"transform": "affine"}, "affine: no slice is str"),
+    ):
+        with pytest.raises(ConfigError, match=rf"register\.transform: {words}"):
+            register_in_volume(
+                rock / "raw/txm_volume", rock / "stack/slice02.tif", tmp_path / "out", RegisterSettings(**change)
+            )
 
 
 def test_a_volume_is_told_from_a_slice(rock: Path, tmp_path: Path) -> None:

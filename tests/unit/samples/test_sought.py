@@ -16,6 +16,7 @@ from txm2sem_core.patches import split_pairs
 from txm2sem_core.phantom import make_phantom
 from txm2sem_core.samples.feasibility import check_feasible
 from txm2sem_core.samples.pairs import list_pairs, pair_files
+from txm2sem_core.samples.preflight import check_run
 from txm2sem_core.samples.sought import GUESS_REACH
 from txm2sem_core.samples.splits import apart
 from txm2sem_core.samples.table import Sample, read_samples
@@ -120,3 +121,18 @@ def test_splits_follow_the_position_along_the_normal() -> None:
     pairs["along_first"] = pairs["along_last"] = [50.0, 40, 30, 20, 10, 0]
     chosen = split_pairs(pairs, PatchesSettings(context=2))
     assert chosen.tolist() == ["test", "validation", "train", "train", "train", "train"]
+
+
+def test_a_stretch_of_sought_slices_is_refused_or_said(tmp_path: Path) -> None:
+    rows = {"both": "sought\tphantom\tfind\nupright\tphantom\t\n", "one": "sought\tphantom\tfind\n"}
+    values = {"variants": {"a": {"family": "feedforward", "generator": {"name": "unet_32"}}}}
+    values |= {"patches": {"size_px": 64}, "register": {"transform": "affine"}}
+    for name, text in rows.items():
+        (tmp_path / f"{name}.tsv").write_text(f"sample\tsource\tpair_z\n{text}")
+    with pytest.raises(ConfigError, match=r"register.transform: affine: slices that are sought.* Set it to similarity"):
+        check_run({**values, "samples": str(tmp_path / "one.tsv")})
+    said = check_run({**values, "samples": str(tmp_path / "both.tsv")}).warnings
+    assert len([each for each in said if "affine" in each]) == 1
+    assert said[0].startswith("sample sought: register.transform is affine, but slices that are sought")
+    values["register"] = {"transform": "similarity"}
+    assert not check_run({**values, "samples": str(tmp_path / "one.tsv")}).warnings
