@@ -92,12 +92,11 @@ def _outcome(
     result = Placed(_on_finer(placed.found, cut, pair.finer), placed.reasons)
     outcome = kept(pair, slices, images_on_sem(pair, sem.image.shape), result, settings, folder)
     io.write_tiff(folder / f"{pair.pair}_{CUT}.tif", cut.txm.filled, size)
-    centre = placed.plane @ [(placed.shape[1] - 1) / 2, (placed.shape[0] - 1) / 2, 0, 1]
     corner = np.array([[1, 0, outcome.crop.x0], [0, 1, outcome.crop.y0], [0, 0, 1]], dtype=np.float64)
     where = InVolume(
         placed.plane,
         planes.of_pixels(cut.grid, corner),
-        float(centre[2]),
+        placed.centre_z,
         planes.tilt_deg(placed.plane, aspect),
         held=placed.held,
     )

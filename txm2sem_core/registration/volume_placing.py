@@ -20,6 +20,7 @@ from txm2sem_core.registration.plane_cut import PlaneCut, cut_volume
 from txm2sem_core.registration.volume_levels import Seen, VolumeLevels, seen
 from txm2sem_core.registration.volume_refine import Free, Template, refined, sampled
 from txm2sem_core.registration.volume_search import Bounds, best_tilts, coarse_factor, find_starts, further_tilts
+from txm2sem_core.samples.sought import Depths
 
 FURTHER_STARTS = 24  # at which tilts are tried in each sheared volume
 BATCH = 12  # untilted places between two looks at the best
@@ -27,6 +28,7 @@ CERTAIN = 0.45  # correlation at the first level beyond doubt: unrelated slices 
 REFINED = (4, 4, 2)  # planes of a batch that are refined at the first level; at the second, and at further ones
 SMALLEST_SIDE_PX = 24  # of a slice, in voxels
 FINEST_SIDE_PX = 384  # a slice whose shorter side has more voxels by half is refined on shrunk ones
+BEYOND = 1.0  # slices of the volume by which a centre may lie outside of the range in which it is sought
 SAME_PLACE = 1.0  # of a level's voxels that two planes lie apart which are one
 SCALE_STEP = 0.08
 TILT_TOLERANCE_DEG = 2.0
@@ -52,12 +54,19 @@ class PlacedPlane:
         """Whether it can be used."""
         return not self.reasons
 
+    @property
+    def centre_z(self) -> float:
+        """The slice of the volume at which its centre lies; NaN where nothing was found."""
+        if self.plane is None:
+            return float("nan")
+        return float(self.plane[2] @ [(self.shape[1] - 1) / 2, (self.shape[0] - 1) / 2, 0, 1])
+
 
 def place_in_volume(
     volume: VolumeLevels,
     moving: Slice,
     settings: RegisterSettings,
-    z: tuple[float, float] | None = None,
+    z: Depths | None = None,
     stated_scale: float = float("nan"),
 ) -> PlacedPlane:
     """Find the plane of a FIB-SEM slice in a TXM volume, and judge it.
@@ -66,14 +75,22 @@ def place_in_volume(
         volume: TXM.
         moving: FIB-SEM slice.
         settings: its bounds of scale, turn, tilt and mirroring hold.
-        z: first and last slice of the volume in which its centre may lie; None: any.
+        z: slices of the volume between which its centre may lie; None: any.
         stated_scale: widths of voxels to a pixel of the slice by the pixel sizes; NaN where they do not say it.
     """
-    bounds = Bounds.of(settings, z or (0, volume.shape[0] - 1))
+    bounds = Bounds.of(settings, (0, volume.shape[0] - 1) if z is None else (z.first, z.last))
     found = find_plane(volume, moving, _scales(settings, stated_scale, moving, volume), bounds)
     if found is None:
         return PlacedPlane(None, 0.0, None, None, ["too little is seen in it to be searched for"], moving.shape)
-    return judged(volume, moving, *found, settings, stated_scale)
+    return within(z, judged(volume, moving, *found, settings, stated_scale))
+
+
+def within(z: Depths | None, placed: PlacedPlane) -> PlacedPlane:
+    """A plane, refused where its centre lies outside of the range in which it was sought."""
+    if z is None or z.guessed or placed.plane is None or z.first - BEYOND <= placed.centre_z <= z.last + BEYOND:
+        return placed
+    reason = f"its centre is found at z {placed.centre_z:.1f}, but is sought from {z.first:g} to {z.last:g} only"
+    return replace(placed, reasons=[*placed.reasons, f"{reason} (--z, or column pair_z)"])
 
 
 def judged(

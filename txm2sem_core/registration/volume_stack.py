@@ -18,9 +18,17 @@ from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.frames import Scaled
 from txm2sem_core.registration.spacing import Spacing
 from txm2sem_core.registration.volume_levels import VolumeLevels, seen
-from txm2sem_core.registration.volume_placing import PlacedPlane, finer, finest_factor, judged, place_in_volume
+from txm2sem_core.registration.volume_placing import (
+    PlacedPlane,
+    finer,
+    finest_factor,
+    judged,
+    place_in_volume,
+    within,
+)
 from txm2sem_core.registration.volume_refine import Template, refined
 from txm2sem_core.registration.volume_search import Bounds, coarse_factor
+from txm2sem_core.samples.sought import Depths
 
 SAME_POSE_DEG = 4.0  # between slices of one stack: what one slice leaves open, and a cut that is not quite straight
 SAME_SCALE = 0.03
@@ -36,7 +44,7 @@ class StackSlice:
     number: float  # slices are in its order, equal steps of it are equal distances
     read: Callable[[], Slice]
     stated_scale: float = float("nan")
-    z: tuple[float, float] | None = None  # slices of the volume in which its centre may lie
+    z: Depths | None = None  # slices of the volume between which its centre may lie; None: any
 
 
 def place_stack(
@@ -198,12 +206,12 @@ def _along(
     local: dict[int, PlacedPlane] = {i: placed[i] for i in known}
     while left := [i for i in range(len(slices)) if i not in local]:
         i = min(left, key=lambda k: min(abs(slices[k].number - one.number) for one in known.values()))
-        local[i] = _beside(volume, slices[i], i, settings, replace(stack, known=known))
+        local[i] = within(slices[i].z, _beside(volume, slices[i], i, settings, replace(stack, known=known)))
         if local[i].accepted and local[i].plane is not None:
             known[i] = _Known(slices[i].number, np.asarray(local[i].plane), local[i].shape)
     replace(stack, known=known).check()
     pose = mean_pose([one.plane for one in known.values()], volume.aspect)
-    return [_with_pose(volume, slices[i], settings, pose, local[i]) for i in range(len(slices))]
+    return [within(one.z, _with_pose(volume, one, settings, pose, local[i])) for i, one in enumerate(slices)]
 
 
 def _beside(volume: VolumeLevels, one: StackSlice, i: int, settings: RegisterSettings, stack: _Stack) -> PlacedPlane:

@@ -178,8 +178,7 @@ def found_in_words(found: PlacedPlane, volume: io.Volume) -> str:
     assert found.plane is not None
     assert found.found is not None
     aspect = aspect_of(volume)
-    centre = found.plane @ [(found.shape[1] - 1) / 2, (found.shape[0] - 1) / 2, 0, 1]
-    words = [f"centre at z {centre[2]:.1f}", f"tilt {planes.tilt_deg(found.plane, aspect):.1f} degrees"]
+    words = [f"centre at z {found.centre_z:.1f}", f"tilt {planes.tilt_deg(found.plane, aspect):.1f} degrees"]
     words += [describe(found.found)] if describe(found.found) else []
     return ", ".join([*words, *(["held by its neighbours"] if found.held else [])])
 

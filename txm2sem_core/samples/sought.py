@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from txm2sem_core.errors import ConfigError
 
@@ -10,7 +11,13 @@ WORD = "find"
 GUESS_REACH = 15  # slices below and above a first guess
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 
-Depths = tuple[float, float]
+
+class Depths(NamedTuple):
+    """First and last slice of the volume between which the centre of a slice is sought."""
+
+    first: float
+    last: float
+    guessed: bool = False  # about a first guess, beyond which a plane may be found
 
 
 def is_sought(text: str | None) -> bool:
@@ -19,7 +26,7 @@ def is_sought(text: str | None) -> bool:
 
 
 def depths_sought(text: str, count: int) -> list[Depths | None]:
-    """First and last slice of the volume in which the centre of each of `count` slices may lie; None: any.
+    """Where in the volume the centre of each of `count` slices may lie; None: anywhere.
 
     Args:
         text: `find`; or with a range of slices, or with a first guess, one for all or one each.
@@ -36,7 +43,7 @@ def depths_sought(text: str, count: int) -> list[Depths | None]:
         first, last = float(limits[1]), float(limits[2])
         if first > last:
             raise ConfigError(f"a range from {first:g} to {last:g} holds no slice. Give the lower number first.")
-        return [(first, last)] * count
+        return [Depths(first, last)] * count
     try:
         guesses = [float(part) for part in where.split(",")]
     except ValueError as error:
@@ -51,4 +58,4 @@ def depths_sought(text: str, count: int) -> list[Depths | None]:
 
 def around(guess: float) -> Depths:
     """The slices about a first guess."""
-    return guess - GUESS_REACH, guess + GUESS_REACH
+    return Depths(guess - GUESS_REACH, guess + GUESS_REACH, guessed=True)

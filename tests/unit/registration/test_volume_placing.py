@@ -18,6 +18,7 @@ from txm2sem_core.registration.frames import Scaled
 from txm2sem_core.registration.volume_levels import VolumeLevels, seen
 from txm2sem_core.registration.volume_placing import PlacedPlane, find_plane, judged, place_in_volume
 from txm2sem_core.registration.volume_search import Bounds, find_starts
+from txm2sem_core.samples.sought import Depths
 
 SHAPE = (56, 176, 176)
 
@@ -84,6 +85,22 @@ def test_a_slice_that_is_larger_than_the_volume_has_no_place(rock: Rock) -> None
     assert find_starts(rock.levels.at(10), here, Bounds((0, 55)), rock.levels.aspect) == []
     assert find_starts(rock.levels.at(10), here, Bounds((0, 55)), rock.levels.aspect, (9.0, 30.0)) == []
     assert find_plane(rock.levels, whole, [3.0], Bounds((0, 55))) is None
+
+
+def test_a_plane_outside_of_the_range_that_is_asked_for_is_refused(rock: Rock) -> None:
+    shape = (110, 120)
+    sem = rock.cut(planes.centred_plane((88, 85, 28), shape, 1.0, 10, 6, 40), shape)
+
+    def reasons(z: Depths) -> list[str]:
+        placed = place_in_volume(rock.levels, sem, RegisterSettings(max_rotation_deg=20), z, 1.0)
+        assert placed.centre_z == pytest.approx(28, abs=0.5)
+        return placed.reasons
+
+    (said,) = reasons(Depths(18, 24))
+    assert "centre is found at z 28" in said
+    assert "sought from 18 to 24 only" in said
+    for fits in (Depths(18, 24, guessed=True), Depths(18, 27.5), Depths(28, 40)):
+        assert reasons(fits) == []
 
 
 def test_another_rock_is_refused(rock: Rock, other: Rock) -> None:

@@ -16,7 +16,7 @@ from txm2sem_core.errors import ConfigError
 from txm2sem_core.phantom import make_phantom
 from txm2sem_core.phantom.oblique import cut_plane, jittered_stack
 from txm2sem_core.registration.volume_stage import is_volume, register_in_volume
-from txm2sem_core.samples.sought import GUESS_REACH, depths_sought, is_sought
+from txm2sem_core.samples.sought import GUESS_REACH, Depths, depths_sought, is_sought
 
 SIZE = (150, 160)
 SCALE = 0.7
@@ -102,9 +102,9 @@ def test_a_volume_is_told_from_a_slice(rock: Path, tmp_path: Path) -> None:
 
 def test_where_slices_are_sought() -> None:
     assert depths_sought("find", 2) == [None, None]
-    assert depths_sought("find 20-60", 2) == [(20, 60)] * 2
-    assert depths_sought("find 40", 2) == [(40 - GUESS_REACH, 40 + GUESS_REACH)] * 2
-    assert depths_sought("find 40, 48", 2)[1] == (48 - GUESS_REACH, 48 + GUESS_REACH)
+    assert depths_sought("find 20-60", 2) == [Depths(20, 60)] * 2
+    assert depths_sought("find 40", 2) == [Depths(40 - GUESS_REACH, 40 + GUESS_REACH, guessed=True)] * 2
+    assert depths_sought("find 40, 48", 2)[1] == Depths(48 - GUESS_REACH, 48 + GUESS_REACH, guessed=True)
     assert is_sought("find 20-60")
     assert not is_sought("0:10:1")
     for text in ("find 60-20", "find here", "find 1,2,3"):

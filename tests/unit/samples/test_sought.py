@@ -17,7 +17,7 @@ from txm2sem_core.phantom import make_phantom
 from txm2sem_core.samples.feasibility import check_feasible
 from txm2sem_core.samples.pairs import list_pairs, pair_files
 from txm2sem_core.samples.preflight import check_run
-from txm2sem_core.samples.sought import GUESS_REACH
+from txm2sem_core.samples.sought import GUESS_REACH, Depths
 from txm2sem_core.samples.splits import apart
 from txm2sem_core.samples.table import Sample, read_samples
 from txm2sem_core.samples.volume import plane_pixel_size_nm
@@ -91,7 +91,7 @@ def test_slices_of_a_phantom_are_sought_where_it_is_asked_for(milled: bool, tmp_
     assert len(pairs) == (4 if milled else 3)
     for pair in pairs:
         assert pair.sought
-        assert pair.depths == (4, 20)
+        assert pair.depths == Depths(4, 20)
         assert pair.stated_scale == pytest.approx(1)
         assert pair.charge is not None
     sizes = sizes_of(sample, made, raw)
