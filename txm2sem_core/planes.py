@@ -132,6 +132,13 @@ def covered(plane: Matrix, shape: tuple[int, int], volume_shape: tuple[int, ...]
     return np.asarray(((at >= -INSIDE_TOLERANCE) & (at <= last + INSIDE_TOLERANCE)).all(axis=0))
 
 
+def share_beyond(plane: Matrix, shape: tuple[int, int], depth: int) -> float:
+    """Share of a slice [Y, X] that lies above the first or below the last of `depth` slices of a volume."""
+    steps = tuple(max(1, n // 64) for n in shape)
+    z = positions_zyx(plane, shape)[0, :: steps[0], :: steps[1]]
+    return float(((z < -INSIDE_TOLERANCE) | (z > depth - 1 + INSIDE_TOLERANCE)).mean())
+
+
 def sample(
     read: Callable[[slice, slice, slice], Array],
     volume_shape: tuple[int, int, int],

@@ -99,6 +99,7 @@ def _outcome(
         placed.centre_z,
         planes.tilt_deg(placed.plane, aspect),
         held=placed.held,
+        at_end=placed.at_end,
     )
     return replace(outcome, in_volume=where)
 

@@ -16,6 +16,7 @@ from txm2sem_core.registration.estimate import Registration
 from txm2sem_core.registration.placing import describe
 from txm2sem_core.samples.raw_pairs import RawPair
 
+AT_END = "at the end of the volume, perhaps beyond it"
 MEASURES = (
     "correlation_before",
     "correlation_after",
@@ -43,6 +44,7 @@ class InVolume:
     centre_z: float  # of the slice
     tilt_deg: float
     held: bool  # believed since it lies where its neighbours put it
+    at_end: bool  # whether it may lie beyond the volume (see `volume_placing.at_end`)
     along: tuple[float, float] = (float("nan"), float("nan"))  # from where to where along the mean normal of all, in
     # heights of voxels
 
@@ -80,6 +82,7 @@ class Outcome:
             where = self.in_volume
             words.append(f"centre at z {where.centre_z:.1f}, tilt {where.tilt_deg:.1f} degrees")
             words += ["held by its neighbours"] if where.held else []
+            words += [AT_END] if where.at_end else []
         words += [bent_in_words(self.bending)] if self.bending is not None else []
         return ", ".join(word for word in [*words, *self.taken] if word)
 
@@ -139,11 +142,12 @@ def _where(outcome: Outcome) -> dict[str, Any]:
         return {}
     where = outcome.in_volume
     if where is None:
-        return {"centre_z": float("nan"), "tilt_deg": float("nan"), "held": False, "plane": ""}
+        return {"centre_z": float("nan"), "tilt_deg": float("nan"), "held": False, "at_end": False, "plane": ""}
     return {
         "centre_z": where.centre_z,
         "tilt_deg": where.tilt_deg,
         "held": where.held,
+        "at_end": where.at_end,
         "plane": io.plane_as_text(where.plane),
     }
 

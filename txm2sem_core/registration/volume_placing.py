@@ -29,6 +29,8 @@ REFINED = (4, 4, 2)  # planes of a batch that are refined at the first level; at
 SMALLEST_SIDE_PX = 24  # of a slice, in voxels
 FINEST_SIDE_PX = 384  # a slice whose shorter side has more voxels by half is refined on shrunk ones
 BEYOND = 1.0  # slices of the volume by which a centre may lie outside of the range in which it is sought
+END = 1.0  # slices from the volume's first or last, at which the centre of a slice that lies beyond can come to lie
+END_SHARE = 0.1  # of a slice that lies beyond: more makes its place doubtful
 SAME_PLACE = 1.0  # of a level's voxels that two planes lie apart which are one
 SCALE_STEP = 0.08
 TILT_TOLERANCE_DEG = 2.0
@@ -48,6 +50,7 @@ class PlacedPlane:
     reasons: list[str]
     shape: tuple[int, int]  # (Y, X) of the slice
     held: bool = False  # believed since it lies where its neighbours in a stack put it, not by its halves
+    at_end: bool = False  # whether it may lie beyond the volume (see `at_end`)
 
     @property
     def accepted(self) -> bool:
@@ -123,7 +126,19 @@ def judged(
     tilt = planes.tilt_deg(plane, volume.aspect)
     if tilt > settings.max_tilt_deg + TILT_TOLERANCE_DEG:
         reasons.append(f"tilt {tilt:.3g} > register.max_tilt_deg {settings.max_tilt_deg:g}")
-    return PlacedPlane(plane, score, cut, found, reasons, moving.shape)
+    placed = PlacedPlane(plane, score, cut, found, reasons, moving.shape)
+    return replace(placed, at_end=at_end(placed, volume.shape[0]))
+
+
+def at_end(placed: PlacedPlane, depth: int, *, known_tilt: bool = False) -> bool:
+    """Whether a slice that was found so may lie beyond the first or last of a volume's `depth` slices.
+
+    A slice from a few slices beyond is found where the volume ends, untilted, or tilted where it still meets it; the
+    latter not where its stack has this tilt.
+    """
+    if min(placed.centre_z, depth - 1 - placed.centre_z) < END:
+        return True
+    return not known_tilt and planes.share_beyond(np.asarray(placed.plane), placed.shape, depth) > END_SHARE
 
 
 def _scales(settings: RegisterSettings, stated: float, moving: Slice, volume: VolumeLevels) -> list[float]:

@@ -20,6 +20,7 @@ from txm2sem_core.registration.spacing import Spacing
 from txm2sem_core.registration.volume_levels import VolumeLevels, seen
 from txm2sem_core.registration.volume_placing import (
     PlacedPlane,
+    at_end,
     finer,
     finest_factor,
     judged,
@@ -266,4 +267,5 @@ def _with_pose(
     if apart > 2 * settings.max_disagreement_px:
         return replace(placed, reasons=[f"it lies {apart:.1f} voxels from where the pose of its stack puts it"])
     disagreement = placed.found.disagreement_px
-    return replace(judged(volume, moving, start, score, settings, one.stated_scale, disagreement), held=placed.held)
+    found = judged(volume, moving, start, score, settings, one.stated_scale, disagreement)
+    return replace(found, held=placed.held, at_end=at_end(found, volume.shape[0], known_tilt=True))

@@ -11,19 +11,21 @@ from typing import Any
 
 from txm2sem_core import io, planes
 from txm2sem_core.config import RegisterSettings
-from txm2sem_core.errors import ConfigError, InputError, RegistrationError, printable
+from txm2sem_core.errors import ConfigError, InputError, RegistrationError, print_warnings, printable
 from txm2sem_core.geometry import relative_length
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.frames import placed_on
 from txm2sem_core.registration.placing import describe
 from txm2sem_core.registration.sem_slices import prepared
 from txm2sem_core.registration.spacing import Spacing
+from txm2sem_core.registration.tables import AT_END
 from txm2sem_core.registration.volume_levels import VolumeLevels
 from txm2sem_core.registration.volume_placing import PlacedPlane
 from txm2sem_core.registration.volume_stack import StackSlice, place_stack
 from txm2sem_core.samples.raw_pairs import numbered
 from txm2sem_core.samples.sought import WORD, depths_sought
 from txm2sem_core.samples.stated_scales import check_scale
+from txm2sem_core.samples.warnings import end_warnings
 
 REMEDY = "Check that the volume holds the place that the slice shows, state the pixel sizes, or change the keys named"
 
@@ -124,6 +126,8 @@ def register_in_volume(
         if found.accepted:
             _write(folder, one, found, volume, settings, overwrite=overwrite)
             print(printable(f"register: {one.path}: {found_in_words(found, volume)}"), file=sys.stderr)
+    used = [(one.path.stem, found) for one, found in zip(files, placed, strict=True) if found.accepted]
+    print_warnings("register", end_warnings([name for name, found in used if found.at_end], len(used)))
     return placed
 
 
@@ -180,7 +184,8 @@ def found_in_words(found: PlacedPlane, volume: io.Volume) -> str:
     aspect = aspect_of(volume)
     words = [f"centre at z {found.centre_z:.1f}", f"tilt {planes.tilt_deg(found.plane, aspect):.1f} degrees"]
     words += [describe(found.found)] if describe(found.found) else []
-    return ", ".join([*words, *(["held by its neighbours"] if found.held else [])])
+    words += ["held by its neighbours"] if found.held else []
+    return ", ".join([*words, *([AT_END] if found.at_end else [])])
 
 
 def _write(
@@ -217,6 +222,7 @@ def record_of(found: PlacedPlane, volume: io.Volume) -> dict[str, Any]:
         "scale": quality.scale,
         "mirrored": quality.mirrored,
         "held": found.held,
+        "at_end": found.at_end,
         "disagreement_px": quality.disagreement_px,
         "similarity_above_chance": quality.similarity_after - quality.similarity_chance,
         "grid": found.cut.grid.tolist(),

@@ -20,7 +20,7 @@ def registration_warnings(quality: pd.DataFrame) -> list[str]:
 
 def set_warnings(quality: pd.DataFrame) -> list[str]:
     """What is wrong with the whole set of pairs, though each passed; `quality` is the table of the registration."""
-    return [*_one_off(quality), *_other_contrast(quality)]
+    return [*_one_off(quality), *_other_contrast(quality), *_at_end(quality)]
 
 
 def doubtful(quality: pd.DataFrame) -> pd.Series:
@@ -81,6 +81,25 @@ def _other_contrast(quality: pd.DataFrame) -> list[str]:
         f"{_named(few['pair'].astype(str).tolist())} (their correlation with the TXM is "
         f"{few['correlation_after'].median():.2f}, of the others {many['correlation_after'].median():.2f}). A network "
         "cannot learn both: give slices of one detector, save these again inverted (255 - image), or leave them out."
+    ]
+
+
+def _at_end(quality: pd.DataFrame) -> list[str]:
+    """Slices that were sought in the volume and found where it ends."""
+    if not {"accepted", "at_end"} <= set(quality.columns):
+        return []
+    used = quality[quality["accepted"].astype(bool)]
+    return end_warnings(used[used["at_end"].astype(bool)]["pair"].astype(str).tolist(), len(used))
+
+
+def end_warnings(names: list[str], used: int) -> list[str]:
+    """That some of so many FIB-SEM slices may lie beyond the volume; nothing where there are none."""
+    if not names:
+        return []
+    return [
+        f"{len(names)} of {used} FIB-SEM slices were found where the TXM volume begins or ends, and may lie beyond it: "
+        f"{_named(names)}. A slice from a few slices beyond fits best there, at a place and a tilt that are not its "
+        "own. Look at them, and leave out those that do not lie in the volume."
     ]
 
 

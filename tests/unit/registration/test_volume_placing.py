@@ -103,6 +103,32 @@ def test_a_plane_outside_of_the_range_that_is_asked_for_is_refused(rock: Rock) -
         assert reasons(fits) == []
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_a_slice_from_beyond_the_volume_is_doubtful(rock: Rock, last: bool) -> None:
+    """Three slices beyond it, at its end, and ten slices within."""
+    txm, shape = rock.levels.volume.read(0, SHAPE[0]), (110, 120)
+    cut = slice(0, 40) if last else slice(16, None)
+    levels = VolumeLevels(io.Volume.of_array(txm[cut]))
+
+    def ends(depth: float) -> tuple[bool, bool]:
+        sem = rock.cut(planes.centred_plane((88, 85, depth), shape, 1.0, 10, 0, 0), shape)
+        placed = place_in_volume(levels, sem, RegisterSettings(max_rotation_deg=20), stated_scale=1.0)
+        return placed.accepted, placed.at_end
+
+    beyond, at, well_within = (42, 39, 29) if last else (13, 16, 26)
+    assert ends(beyond) != (True, False)
+    assert ends(at) == (True, True)
+    assert ends(well_within) == (True, False)
+
+
+def test_the_share_of_a_plane_beyond_the_volume() -> None:
+    plane = planes.centred_plane((88, 85, 0), (100, 121), 1.0, 0, 10, 0)
+    assert planes.share_beyond(plane, (100, 121), 40) == pytest.approx(0.5, abs=0.01)
+    assert planes.share_beyond(plane, (100, 121), 5) > 0.7
+    plane[2, 3] += 15
+    assert planes.share_beyond(plane, (100, 121), 40) == 0
+
+
 def test_another_rock_is_refused(rock: Rock, other: Rock) -> None:
     plane = planes.centred_plane((88, 85, 28), (110, 120), 1.0, 130, 6, 40)
     placed = rock.place(other.cut(plane, (110, 120)), 1.0)

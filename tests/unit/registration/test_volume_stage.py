@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_volume_placing import SHAPE
 from typer.testing import CliRunner
@@ -15,8 +16,10 @@ from txm2sem_core.config import PhantomSettings, RegisterSettings
 from txm2sem_core.errors import ConfigError
 from txm2sem_core.phantom import make_phantom
 from txm2sem_core.phantom.oblique import cut_plane, jittered_stack
+from txm2sem_core.registration.tables import AT_END
 from txm2sem_core.registration.volume_stage import is_volume, register_in_volume
 from txm2sem_core.samples.sought import GUESS_REACH, Depths, depths_sought, is_sought
+from txm2sem_core.samples.warnings import set_warnings
 
 SIZE = (150, 160)
 SCALE = 0.7
@@ -110,3 +113,22 @@ def test_where_slices_are_sought() -> None:
     for text in ("find 60-20", "find here", "find 1,2,3"):
         with pytest.raises(ConfigError):
             depths_sought(text, 2)
+
+
+def test_what_may_lie_beyond_the_volume_is_said(rock: Path, tmp_path: Path) -> None:
+    """By the command, and by the table, of accepted slices alone."""
+    txm = io.open_volume(rock / "raw/txm_volume")
+    io.write_volume_tiff(tmp_path / "cut.tif", iter(txm.read(19, SHAPE[0])), txm.voxel_size_nm)
+    said = run("--fixed", tmp_path / "cut.tif", "--moving", rock / "stack/slice01.tif", "--output", tmp_path / "out")
+    record = io.read_json(tmp_path / "out/plane.json")
+    truth = np.load(rock / "truth.npy")[0] - [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 19]]
+    assert planes.corner_rms(np.array(record["matrix"]), truth, SIZE) < 1
+    assert record["at_end"]
+    assert AT_END in record["found"]
+    assert (
+        "1 of 1 FIB-SEM slices were found where the TXM volume begins or ends, and may lie beyond it: slice01" in said
+    )
+    quality = pd.DataFrame({"pair": ["007", "009"], "accepted": [True, False], "at_end": [True, True]})
+    (warning,) = set_warnings(quality)
+    assert warning.startswith("1 of 1 FIB-SEM slices")
+    assert set_warnings(quality.assign(at_end=False)) == []
