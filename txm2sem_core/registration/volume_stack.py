@@ -34,6 +34,7 @@ from txm2sem_core.samples.sought import Depths
 SAME_POSE_DEG = 4.0  # between slices of one stack: what one slice leaves open, and a cut that is not quite straight
 SAME_SCALE = 0.03
 FEWEST_HOLDING = 2  # accepted slices that put another where it belongs
+SAME_LIKENESS = 0.9  # of a slice's similarity above chance at its own pose, what it keeps at that of its stack
 SIDEWAYS = 0.5  # of the distance along the normal that two slices of a stack may be shifted against each other
 SIDEWAYS_PX = 12.0  # beside this
 
@@ -244,7 +245,11 @@ def _beside(volume: VolumeLevels, one: StackSlice, i: int, settings: RegisterSet
 def _with_pose(
     volume: VolumeLevels, one: StackSlice, settings: RegisterSettings, pose: Matrix, placed: PlacedPlane
 ) -> PlacedPlane:
-    """An accepted slice with the pose of the stack, shifted to where it correlates best."""
+    """An accepted slice with the pose of the stack, shifted to where it correlates best; or with its own.
+
+    The latter where it is clearly less like the volume with the pose of the stack, as in a stack whose slices were
+    turned or scaled each on its own.
+    """
     if not placed.accepted or placed.plane is None or placed.found is None:
         return placed
     moving = one.read()
@@ -268,4 +273,23 @@ def _with_pose(
         return replace(placed, reasons=[f"it lies {apart:.1f} voxels from where the pose of its stack puts it"])
     disagreement = placed.found.disagreement_px
     found = judged(volume, moving, start, score, settings, one.stated_scale, disagreement)
+    if _clearly_worse(found, placed):
+        return placed
+    if found.found is not None:  # how far it lies from its own estimate is not a reason to refuse it, but to be said
+        found = replace(found, found=replace(found.found, disagreement_px=max(disagreement, apart)))
     return replace(found, held=placed.held, at_end=at_end(found, volume.shape[0], known_tilt=True))
+
+
+def _clearly_worse(of_stack: PlacedPlane, own: PlacedPlane) -> bool:
+    """Whether a slice is so much less like the volume with the pose of its stack that it has one of its own.
+
+    One that is held by its neighbours, whose own pose is loose, has it only where it lies beyond the volume else.
+    """
+    if own.found is None:
+        return False
+    if of_stack.found is None or not np.isfinite(of_stack.score):
+        return True
+    if own.held:
+        return False
+    of_pose, alone = (each.similarity_after - each.similarity_chance for each in (of_stack.found, own.found))
+    return not of_stack.accepted or of_pose < SAME_LIKENESS * alone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from txm2sem_core.geometry import Matrix
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.phantom.oblique import jittered_stack
 from txm2sem_core.registration.spacing import Spacing
-from txm2sem_core.registration.volume_stack import StackSlice, mean_pose, place_stack
+from txm2sem_core.registration.volume_placing import judged
+from txm2sem_core.registration.volume_stack import StackSlice, _clearly_worse, _with_pose, mean_pose, place_stack
 
 SIZE = (110, 118)
 
@@ -59,6 +61,35 @@ def test_a_doubtful_slice_is_held_and_a_wrong_one_refused(rock: Rock, stack: lis
     assert [one.accepted for one in placed] == [True, False, True, True, True]
     assert placed[3].held
     assert planes.corner_rms(placed[3].plane, stack[3], SIZE) < 1.0
+
+
+def test_slices_that_were_turned_on_their_own_keep_their_pose(rock: Rock, stack: list[Matrix]) -> None:
+    truths = []
+    for plane, turn in zip(stack[:4], (1.6, -1.5, 1.4, -1.6), strict=True):
+        middle = np.array([(SIZE[1] - 1) / 2, (SIZE[0] - 1) / 2])
+        turned = plane[:, :2] @ planes.rotation(np.deg2rad(turn) * np.array([0.0, 0, 1]))[:2, :2]
+        truths.append(planes.with_normal(turned, plane @ [*middle, 0, 1] - turned @ middle))
+    placed = place_stack(rock.levels, as_stack(slices_of(rock, truths)), RegisterSettings())
+    for one, truth in zip(placed, truths, strict=True):
+        assert one.accepted
+        assert planes.corner_rms(one.plane, truth, SIZE) < 0.8
+    assert np.ptp([one.plane[:, :3] for one in placed], axis=0).max() > 0.02
+
+
+def test_the_disagreement_is_that_of_the_pose_which_is_kept(rock: Rock, stack: list[Matrix]) -> None:
+    sem = slices_of(rock, stack)[1]
+    own = judged(rock.levels, sem, stack[1], 0.5, RegisterSettings(), 1.0, 0.1)
+    assert own.found is not None
+    pose = planes.rotation(np.deg2rad(0.8) * np.array([0.0, 0, 1])) @ stack[1][:, :2]
+    kept = _with_pose(rock.levels, StackSlice(1, lambda: sem, 1.0), RegisterSettings(), pose, replace(own, held=True))
+    assert kept.found is not None
+    assert kept.found.disagreement_px == pytest.approx(planes.corner_rms(kept.plane, stack[1], SIZE))
+    assert kept.found.disagreement_px > 0.8
+    nowhere = replace(own, score=-np.inf)
+    assert _clearly_worse(nowhere, own)
+    assert _clearly_worse(nowhere, replace(own, held=True))
+    assert _clearly_worse(replace(own, found=replace(own.found, similarity_after=1.06)), own)
+    assert not _clearly_worse(own, own)
 
 
 def test_a_stack_that_drifts_is_found_without_a_setting(rock: Rock, stack: list[Matrix]) -> None:
