@@ -19,12 +19,19 @@ from txm2sem_core.registration.placing import describe_matrix
 from txm2sem_core.registration.plane_cut import PlaneCut, cut_volume
 from txm2sem_core.registration.volume_levels import Seen, VolumeLevels, seen
 from txm2sem_core.registration.volume_refine import Free, Template, refined, sampled
-from txm2sem_core.registration.volume_search import Bounds, best_tilts, coarse_factor, find_starts, further_tilts
+from txm2sem_core.registration.volume_search import (
+    COARSE_SIDE_PX,
+    Bounds,
+    best_tilts,
+    coarse_factor,
+    find_starts,
+    further_tilts,
+)
 from txm2sem_core.samples.sought import Depths
 
 FURTHER_STARTS = 24  # at which tilts are tried in each sheared volume
 BATCH = 12  # untilted places between two looks at the best
-CERTAIN = 0.45  # correlation at the first level beyond doubt: unrelated slices stayed below 0.32
+CERTAIN = 0.45  # correlation at the first level beyond doubt (see `certain`): unrelated slices stayed below 0.32
 REFINED = (4, 4, 2)  # planes of a batch that are refined at the first level; at the second, and at further ones
 SMALLEST_SIDE_PX = 24  # of a slice, in voxels
 FINEST_SIDE_PX = 384  # a slice whose shorter side has more voxels by half is refined on shrunk ones
@@ -142,13 +149,16 @@ def at_end(placed: PlacedPlane, depth: int, *, known_tilt: bool = False) -> bool
 
 
 def _scales(settings: RegisterSettings, stated: float, moving: Slice, volume: VolumeLevels) -> list[float]:
-    """Scales that are tried: the stated one; where none is stated, 1 and then all that fit the volume."""
+    """Scales that are tried: the stated one; where none is stated, 1 and then all that fit the volume, greatest first.
+
+    The smaller a slice is in the volume, the more places it has there, and the higher it correlates by chance.
+    """
     if np.isfinite(stated) or settings.transform not in ("similarity", "affine"):
         return [stated if np.isfinite(stated) else 1.0]
     least, most = SMALLEST_SIDE_PX / min(moving.shape), max(volume.shape[1:]) / min(moving.shape)
     low, high = max(settings.scales[0], least), min(settings.scales[1], most)
     count = max(1, int(np.ceil(np.log(max(high / low, 1)) / np.log1p(SCALE_STEP))) + 1)
-    return [1.0, *(s for s in np.geomspace(low, high, count).tolist() if abs(s - 1) > SCALE_STEP / 2)]
+    return [1.0, *(s for s in np.geomspace(high, low, count).tolist() if abs(s - 1) > SCALE_STEP / 2)]
 
 
 def find_plane(
@@ -162,7 +172,8 @@ def find_plane(
         scales: widths of voxels to a pixel of the slice, one of them right to 5 % or so.
         bounds: of the search.
     """
-    shown, best = Scaled(moving), None
+    shown = Scaled(moving)
+    best: tuple[float, float, list[tuple[float, Matrix]]] | None = None  # score to a certain one, scale, planes
     for scale in scales:
         factor = coarse_factor(moving.shape, scale)
         here = seen(shown, scale, factor) if min(moving.shape) * scale >= SMALLEST_SIDE_PX else None
@@ -173,16 +184,22 @@ def find_plane(
             starts = find_starts(volume.at(factor), here, bounds, volume.aspect, tilt)
             starts = starts[: FURTHER_STARTS if tilt[0] else None]
             found = [*found, *_coarse(volume, factor, here, starts, bounds)]
-            if max((score for score, _ in found), default=0.0) >= CERTAIN:
+            if max((score for score, _ in found), default=0.0) >= certain(here):
                 break
         found.sort(key=lambda each: -each[0])
-        if found and (best is None or found[0][0] > best[1][0][0]):
-            best = scale, found
-        if best is not None and best[1][0][0] >= CERTAIN:
+        sureness = found[0][0] / certain(here) if found else 0.0
+        if found and (best is None or sureness > best[0]):
+            best = sureness, scale, found
+        if best is not None and best[0] >= 1:
             break
     if best is None:
         return None
-    return finer(volume, shown, best[0], best[1], bounds)
+    return finer(volume, shown, best[1], best[2], bounds)
+
+
+def certain(here: Seen) -> float:
+    """The correlation at the first level that is beyond doubt: more of few pixels, which correlate by chance."""
+    return CERTAIN * max(1.0, COARSE_SIDE_PX / float(np.sqrt(here.mask.size)))
 
 
 def _coarse(
@@ -194,7 +211,7 @@ def _coarse(
     for k in range(0, len(starts), BATCH):
         some = best_tilts(level, template, [plane for _, plane in starts[k : k + BATCH]], bounds, volume.aspect)
         found = [*found, *_refine_all(volume, factor, template, [plane for _, plane in some[: REFINED[0]]], bounds)]
-        if max((score for score, _ in found), default=0.0) >= CERTAIN:
+        if max((score for score, _ in found), default=0.0) >= certain(here):
             break
     return _distinct(template, found, factor)
 
