@@ -1,7 +1,7 @@
 """How often and how exactly a FIB-SEM slice of any turn, mirror, scale and part is found on its TXM slice.
 
     python benchmarks/placing.py FOLDER ... [--count N] [--wrong N] [--seed N] [--unstated] [--shares LOW HIGH]
-    python benchmarks/placing.py --volume PHANTOM ... [--count N] [--wrong N] [--seed N]
+    python benchmarks/placing.py --volume PHANTOM ... [--count N] [--wrong N] [--seed N] [--unstated]
 
 FOLDER: the raw/ of `txm2sem phantom`, or any folder with txm/TXM000.tif ... and sem/SEM000.tif ..., slices that nearly
 lie on each other. Where there is no truth/transforms.json, what the registration of the whole slices finds takes its
@@ -125,10 +125,10 @@ def _within(points: Matrix, shape: tuple[int, int], margin: float = 0.0) -> bool
     return bool(((points >= -margin) & (points <= last + margin)).all())
 
 
-def stated(rng: np.random.Generator, planted: Planted, *, unstated: bool) -> float:
+def stated(rng: np.random.Generator, scale: float, *, unstated: bool) -> float:
     """The scale by the pixel sizes: right to 4 %, or NaN."""
     wrong = float(np.exp(rng.uniform(-0.04, 0.04)))
-    return float("nan") if unstated else planted.scale * wrong
+    return float("nan") if unstated else scale * wrong
 
 
 def timed(planted: Planted, scale: float) -> tuple[Placed, float]:
@@ -157,7 +157,7 @@ def sweep(rng: np.random.Generator, originals: list[Original], options: argparse
     errors, seconds, accepted, count = [], [], 0, options.count
     for i in range(count):
         planted = plant(rng, originals[i % len(originals)], options.shares, with_bar=i % BAR_EVERY == 0)
-        placed, took = timed(planted, stated(rng, planted, unstated=options.unstated))
+        placed, took = timed(planted, stated(rng, planted.scale, unstated=options.unstated))
         seconds.append(took)
         error = np.inf
         if placed.found is not None:
@@ -187,7 +187,7 @@ def wrong(rng: np.random.Generator, originals: list[Original], options: argparse
     accepted, seconds, count = 0, [], options.wrong
     for i in range(count):
         planted = plant(rng, unrelated(rng, originals), options.shares, with_bar=i % BAR_EVERY == 0)
-        placed, took = timed(planted, stated(rng, planted, unstated=options.unstated))
+        placed, took = timed(planted, stated(rng, planted.scale, unstated=options.unstated))
         accepted += placed.accepted
         seconds.append(took)
         if options.verbose:
@@ -212,9 +212,10 @@ def doubts(folder: Path, off: int) -> None:
     print(said, *set_warnings(quality), sep="\n    ", flush=True)
 
 
-def in_volume(rng: np.random.Generator, folders: list[Path], count: int, wrong: int, *, verbose: bool) -> None:
+def in_volume(rng: np.random.Generator, options: argparse.Namespace) -> None:
     """Planes in volumes: print how many are accepted, how exactly, and how many unrelated ones are."""
-    phantoms = [Phantom.read(folder) for folder in folders]
+    count, wrong = options.count, options.wrong
+    phantoms = [Phantom.read(folder) for folder in options.folders]
     errors, seconds, accepted = [], [], {False: 0, True: 0}
     for i in range(count + wrong):
         unrelated = i >= count
@@ -224,14 +225,14 @@ def in_volume(rng: np.random.Generator, folders: list[Path], count: int, wrong: 
         plane, size = random_plane(rng, shape, PLANE_SIDES, SCALES, SETTINGS.max_tilt_deg, mirrored=True)
         nm = here.pixel_nm * planes.width(plane)
         sem = cut_plane(there.sem, there.labels, plane, size, nm, there.electrons, rng).grey
-        stated = planes.width(plane) * float(np.exp(rng.uniform(-0.04, 0.04)))
+        scale = stated(rng, planes.width(plane), unstated=options.unstated)
         start = time.perf_counter()
-        placed = place_in_volume(here.levels, Slice(sem), SETTINGS, stated_scale=stated)
+        placed = place_in_volume(here.levels, Slice(sem), SETTINGS, stated_scale=scale)
         seconds.append(time.perf_counter() - start)
         accepted[unrelated] += placed.accepted
         error = np.inf if placed.plane is None else planes.corner_rms(placed.plane, plane, size)
         errors += [error] if placed.accepted and not unrelated else []
-        if verbose:
+        if options.verbose:
             print(f"{'unrelated' if unrelated else 'right'}, tilt {planes.tilt_deg(plane):.1f}, "
                   f"{'mirrored, ' if planes.is_mirrored(plane) else ''}scale {planes.width(plane):.3f}, {size}: "
                   f"{error:.2f} voxels, score {placed.score:.2f}, {seconds[-1]:.1f} s, {'; '.join(placed.reasons)}",
@@ -279,8 +280,7 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="a line for each pair")
     options = parser.parse_args()
     if options.volume:
-        rng = np.random.default_rng(options.seed)
-        in_volume(rng, options.folders, options.count, options.wrong, verbose=options.verbose)
+        in_volume(np.random.default_rng(options.seed), options)
         return
     if options.doubtful:
         for folder in options.folders:
