@@ -1,7 +1,8 @@
 """Where a FIB-SEM slice lies on its TXM slice: nearly upright, else mirrored, turned, of any scale, or only a part.
 
 The common case is tried first. Where it is refused, `poses` ranks what else may be; the
-strongest are refined small, the best of these in full, and each is judged by the rule for every pair.
+strongest are refined small, the best of these in full, and each is judged by the rule for every pair. What is accepted
+must fit clearly better than any other way (`rivals`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
 from txm2sem_core.geometry import Matrix, rotation_deg, scale, shift_xy_px
 from txm2sem_core.intensity.measured import Slice, measured_share
+from txm2sem_core.registration.candidates import refined_small_from, strongest_poses
 from txm2sem_core.registration.estimate import (
     HOPEFUL,
     NEAR_OVERLAP,
@@ -26,16 +28,15 @@ from txm2sem_core.registration.estimate import (
     estimate_from,
     estimate_transform,
     judge,
-    refined_small,
 )
 from txm2sem_core.registration.frames import Frame, Scaled, frame_of
-from txm2sem_core.registration.poses import SCALE_STEP, TURN_STEP_DEG, Pose, find_poses
-from txm2sem_core.registration.similarity import prefilter
+from txm2sem_core.registration.poses import SCALE_STEP
+from txm2sem_core.registration.rivals import rivals_of
 
 CANDIDATES = (10, 4)  # poses that are refined small, of grey levels and of edges
 TRIALS = 3  # of these that are registered in full
-RANKING_SIDE_PX = 112  # shorter side of the smaller slice at which candidates are compared
 SCALES_STEP = 0.08
+SWITCHES = 2  # of a way that was found to a better one
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,18 @@ class Placed:
         return not self.reasons
 
 
-def place_near(fixed: Slice, moving: Slice, settings: RegisterSettings, stated_scale: float = float("nan")) -> Placed:
-    """Register slices that nearly lie on each other (see `estimate_transform`)."""
+def place_near(
+    fixed: Slice, moving: Slice, settings: RegisterSettings, stated_scale: float = float("nan"), threads: int = 1
+) -> Placed:
+    """Register slices that nearly lie on each other (see `estimate_transform`), or where they fit better (`rivals`)."""
     try:
         found = estimate_transform(fixed, moving, settings)
     except RegistrationError as error:
         return Placed(None, [str(error)])
-    return Placed(found, judge(found, settings, fixed.shape, stated_scale))
+    placed = Placed(found, judge(found, settings, fixed.shape, stated_scale))
+    if settings.transform == "none":
+        return placed
+    return _settled(Scaled(fixed), Scaled(moving), placed, settings, stated_scale, threads)
 
 
 def place_anywhere(
@@ -83,12 +89,12 @@ def place_anywhere(
     one, two = Scaled(fixed), Scaled(moving)
     for start in starts:
         placed = _in_full(one, two, start, settings, stated_scale)
-        if placed is not None and placed.accepted:
+        if placed is not None and (placed := _settled(one, two, placed, settings, stated_scale, threads)).accepted:
             return placed
     for scales in _scales(settings, stated_scale, moving.image.size / fixed.image.size):
         for start in _best_of(one, two, scales, settings, threads):
             placed = _in_full(one, two, start, settings, stated_scale)
-            if placed is not None and placed.accepted:
+            if placed is not None and (placed := _settled(one, two, placed, settings, stated_scale, threads)).accepted:
                 return placed
     return None
 
@@ -97,7 +103,7 @@ def place(
     fixed: Slice, moving: Slice, settings: RegisterSettings, stated_scale: float = float("nan"), threads: int = 2
 ) -> Placed:
     """Register slices that nearly lie on each other, and others anywhere; what was refused first, if neither is."""
-    placed = place_near(fixed, moving, settings, stated_scale)
+    placed = place_near(fixed, moving, settings, stated_scale, threads)
     if placed.accepted or settings.transform == "none":
         return placed
     return place_anywhere(fixed, moving, settings, stated_scale, threads=threads) or placed
@@ -157,53 +163,11 @@ def _best_of(
     """The best starts among poses of these scales, refined small, best first."""
     if not scales:
         return []
-    only_shift = settings.transform == "translation"
-    found = find_poses(
-        fixed,
-        moving,
-        scales,
-        0.0 if only_shift else settings.max_rotation_deg,
-        mirrored=settings.mirrored and not only_shift,
-        threads=threads,
-    )
-    chosen = [pose.matrix for of_kind, n in zip(found, CANDIDATES, strict=True) for pose in _unlike(of_kind, n)]
+    poses = strongest_poses(fixed, moving, scales, settings, CANDIDATES, threads)
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        ranked = list(pool.map(lambda start: _refined_small(fixed, moving, start, settings), chosen))
+        ranked = list(pool.map(lambda pose: refined_small_from(fixed, moving, pose.matrix, settings), poses))
     hopeful = [each for each in ranked if each is not None and each[0] >= HOPEFUL * settings.min_similarity]
     return [matrix for _, matrix in sorted(hopeful, key=lambda each: -each[0])[:TRIALS]]
-
-
-def _unlike(poses: Sequence[Pose], count: int) -> list[Pose]:
-    """The strongest poses, each unlike those before it."""
-    chosen: list[Pose] = []
-    for pose in poses:
-        if len(chosen) == count:
-            break
-        if not any(_alike(pose, other) for other in chosen):
-            chosen.append(pose)
-    return chosen
-
-
-def _alike(pose: Pose, other: Pose) -> bool:
-    turn = abs((pose.turn_deg - other.turn_deg + 180) % 360 - 180)
-    near_scale = abs(np.log(pose.scale / other.scale)) < 1.5 * SCALE_STEP
-    return pose.mirrored == other.mirrored and bool(near_scale) and turn <= 1.5 * TURN_STEP_DEG
-
-
-def _frame(fixed: Scaled, moving: Scaled, matrix: Matrix, side_px: float, settings: RegisterSettings) -> Frame:
-    step = max(1.0, min(min(fixed.shape), abs(scale(matrix)) * min(moving.shape)) / side_px)
-    exact = settings.transform in ("translation", "rigid")
-    return frame_of(fixed, moving, matrix, 2.0 ** np.floor(np.log2(step)), exact=exact)
-
-
-def _refined_small(
-    fixed: Scaled, moving: Scaled, start: Matrix, settings: RegisterSettings
-) -> tuple[float, Matrix] | None:
-    """A start after mutual information on small images, with the similarity above chance there."""
-    frame = _frame(fixed, moving, start, RANKING_SIDE_PX, settings)
-    one, two = prefilter(frame.fixed, 0, 1.0), prefilter(frame.moving, 0, 1.0)
-    found = refined_small(one, two, frame.inward(start), settings)
-    return None if found is None else (found[0], frame.outward(found[1]))
 
 
 def _in_full(
@@ -219,6 +183,30 @@ def _in_full(
         return None
     found = _of_whole(found, frame, fixed.slice, moving.slice)
     return Placed(found, judge(found, settings, fixed.shape, stated_scale))
+
+
+def _settled(
+    fixed: Scaled, moving: Scaled, placed: Placed, settings: RegisterSettings, stated_scale: float, threads: int
+) -> Placed:
+    """What was accepted, or a way that fits better; refused where another fits as well."""
+    for switches_left in reversed(range(SWITCHES + 1)):
+        if placed.found is None or not placed.accepted:
+            break
+        rivals = rivals_of(fixed, moving, placed.found.matrix, settings, threads)
+        tried = [_in_full(fixed, moving, start, settings, stated_scale) for start in rivals.starts if switches_left]
+        better = [each for each in tried if each is not None and _is_better(each, placed.found)]
+        if not better:
+            return replace(placed, reasons=rivals.reasons)
+        placed = max(better, key=_above_chance)
+    return placed
+
+
+def _is_better(placed: Placed, than: Registration) -> bool:
+    return placed.accepted and _above_chance(placed) > than.similarity_after - than.similarity_chance
+
+
+def _above_chance(placed: Placed) -> float:
+    return placed.found.similarity_after - placed.found.similarity_chance if placed.found else float("-inf")
 
 
 def _of_whole(found: Registration, frame: Frame, fixed: Slice, moving: Slice) -> Registration:

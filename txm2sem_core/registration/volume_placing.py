@@ -17,6 +17,7 @@ from txm2sem_core.registration.estimate import Registration, judge
 from txm2sem_core.registration.frames import Scaled
 from txm2sem_core.registration.placing import describe_matrix
 from txm2sem_core.registration.plane_cut import PlaneCut, cut_volume
+from txm2sem_core.registration.rivals import rivals_of
 from txm2sem_core.registration.volume_levels import Seen, VolumeLevels, seen
 from txm2sem_core.registration.volume_refine import Free, Template, refined, sampled
 from txm2sem_core.registration.volume_search import (
@@ -133,6 +134,8 @@ def judged(
     tilt = planes.tilt_deg(plane, volume.aspect)
     if tilt > settings.max_tilt_deg + TILT_TOLERANCE_DEG:
         reasons.append(f"tilt {tilt:.3g} > register.max_tilt_deg {settings.max_tilt_deg:g}")
+    if not reasons:
+        reasons = rivals_of(Scaled(cut.txm), Scaled(moving), cut.matrix, anywhere).reasons
     placed = PlacedPlane(plane, score, cut, found, reasons, moving.shape)
     return replace(placed, at_end=at_end(placed, volume.shape[0]))
 
