@@ -163,6 +163,36 @@ def test_the_share_of_a_plane_beyond_the_volume() -> None:
     assert planes.share_beyond(plane, (100, 121), 40) == 0
 
 
+def in_air(volume: Array) -> Array:
+    """A round pillar along z, with nothing around it."""
+    y, x = np.ogrid[: SHAPE[1], : SHAPE[2]]
+    noise = np.random.default_rng(3).normal(0, 0.02 * volume.std(), volume.shape)  # a constant would be no measurement
+    air = np.clip(np.percentile(volume, 1) + noise, 0, None)
+    return np.where(np.hypot(y - 87, x - 88) < 55, volume, air).astype(volume.dtype)
+
+
+@pytest.fixture(scope="module")
+def pillars(rock: Rock, other: Rock) -> tuple[Rock, Rock]:
+    """Of two rocks, with one outline."""
+    txm = in_air(rock.levels.volume.read(0, SHAPE[0]))
+    first = Rock(VolumeLevels(io.Volume.of_array(txm)), in_air(rock.sem), rock.labels)
+    return first, Rock(first.levels, in_air(other.sem), other.labels)
+
+
+def test_a_slice_of_a_round_sample_is_placed_by_the_rock_within(pillars: tuple[Rock, Rock]) -> None:
+    plane = planes.centred_plane((88, 87, 27), (140, 150), 1.0, 130, 3, 40, mirrored=True)
+    placed = pillars[0].place(pillars[0].cut(plane, (140, 150)), 1.0)
+    assert placed.accepted, placed.reasons
+    assert placed.plane is not None
+    assert planes.corner_rms(placed.plane, plane, (140, 150)) < 1.0
+
+
+def test_another_rock_of_the_same_round_outline_is_refused(pillars: tuple[Rock, Rock]) -> None:
+    plane = planes.centred_plane((88, 87, 28), (140, 150), 1.0, 130, 3, 40)
+    placed = pillars[0].place(pillars[1].cut(plane, (140, 150)), 1.0)
+    assert not placed.accepted
+
+
 def test_another_rock_is_refused(rock: Rock, other: Rock) -> None:
     plane = planes.centred_plane((88, 85, 28), (110, 120), 1.0, 130, 6, 40)
     placed = rock.place(other.cut(plane, (110, 120)), 1.0)
