@@ -80,16 +80,17 @@ def rivals_of(fixed: Scaled, moving: Scaled, matrix: Matrix, settings: RegisterS
         settings: with the bounds of turns, and whether slices may be mirrored.
         threads: of the search; the result does not depend on it.
     """
+    poses = strongest_poses(fixed, moving, [abs(scale(matrix))], settings, TRIED, threads)
+    strongest = max((pose.strength for pose in poses), default=0.0)
+    notable = [pose for pose in poses if pose.strength >= NOTABLE * strongest]
+    if all(_turn_between(pose.matrix, matrix) <= SAME_TURN_DEG for pose in notable):
+        return Rivals([], [])  # as of rock that fills the slices
     found = refined_small_from(fixed, moving, matrix, settings)
     if found is None or found[0] <= 0:
         return Rivals([], [])
     apart = APART_PX * small_step(fixed, moving, matrix)
-    poses = strongest_poses(fixed, moving, [abs(scale(matrix))], settings, TRIED, threads)
-    strongest = max((pose.strength for pose in poses), default=0.0)
     ranked = []
-    for pose in poses:
-        if pose.strength < NOTABLE * strongest:
-            continue
+    for pose in notable:
         tried = refined_small_from(fixed, moving, pose.matrix, settings)
         if tried is not None and corner_error_px(tried[1], matrix, moving.shape) > apart:
             ranked.append(Rival(tried[1], tried[0] / found[0], _turn_between(tried[1], matrix) > OTHER_TURN_DEG))

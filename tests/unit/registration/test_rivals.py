@@ -64,18 +64,19 @@ def test_what_lies_within_decides(shape: str, turn: float, mirrored: bool) -> No
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_another_sample_with_the_same_outline_is_refused(shape: str) -> None:
-    sem, _ = sem_of(rock(shape, 4), 25, mirrored=False, seed=2)
-    placed = place(txm_of(rock(shape, 3), 1), sem, RegisterSettings(scales=(1.0, 1.0)), stated_scale=1.0)
-    assert not placed.accepted
-
-
-def test_the_reason_says_how_else_it_fits_and_what_to_do() -> None:
-    sem, _ = sem_of(rock("round", 4), 5, mirrored=False, seed=2)
-    placed = place_near(txm_of(rock("round", 3), 1), sem, RegisterSettings())
+    """The reason says how else it fits, and what to do."""
+    sem, _ = sem_of(rock(shape, 4), 5, mirrored=False, seed=2)
+    placed = place_near(txm_of(rock(shape, 3), 1), sem, RegisterSettings())
     (reason,) = placed.reasons
     assert "turned by" in reason
     assert "too symmetric" in reason
     assert "txm_measured" in reason
+
+
+def test_nor_is_it_found_elsewhere() -> None:
+    sem, _ = sem_of(rock("grain", 4), 25, mirrored=False, seed=2)
+    placed = place(txm_of(rock("grain", 3), 1), sem, RegisterSettings(scales=(1.0, 1.0)), stated_scale=1.0)
+    assert not placed.accepted
 
 
 def test_bounds_that_forbid_the_other_ways_decide() -> None:
