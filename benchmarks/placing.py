@@ -178,7 +178,7 @@ def shown(placed: Placed) -> str:
     found = placed.found
     if found is None:
         return "; ".join(placed.reasons)
-    margin = found.similarity_after - found.similarity_chance
+    margin = found.above_chance
     return f"margin {margin:.3f}, halves {found.disagreement_px:.2f}; {'; '.join(placed.reasons)}"
 
 

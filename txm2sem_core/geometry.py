@@ -237,6 +237,11 @@ def _centre_xy(shape: tuple[int, int]) -> NDArray[np.float64]:
     return (np.array([shape[1], shape[0]], dtype=np.float64) - 1) / 2
 
 
+def turn_between_deg(one_deg: float, other_deg: float) -> float:
+    """The angle from one turn to another, 0 to 180 degrees."""
+    return abs((one_deg - other_deg + 180) % 360 - 180)
+
+
 def rotation_deg(matrix: Matrix) -> float:
     """The rotation nearest to the matrix, in degrees, x towards y positive.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from txm2sem_core.config import RegisterSettings
-from txm2sem_core.geometry import Matrix, scale
+from txm2sem_core.geometry import Matrix, scale, turn_between_deg
 from txm2sem_core.registration.estimate import refined_small
 from txm2sem_core.registration.frames import Frame, Scaled, frame_of
 from txm2sem_core.registration.poses import SCALE_STEP, TURN_STEP_DEG, Pose, find_poses
@@ -58,7 +58,7 @@ def _unlike(poses: Sequence[Pose], count: int) -> list[Pose]:
 
 
 def _alike(pose: Pose, other: Pose) -> bool:
-    turn = abs((pose.turn_deg - other.turn_deg + 180) % 360 - 180)
+    turn = turn_between_deg(pose.turn_deg, other.turn_deg)
     near_scale = abs(np.log(pose.scale / other.scale)) < 1.5 * SCALE_STEP
     return pose.mirrored == other.mirrored and bool(near_scale) and turn <= 1.5 * TURN_STEP_DEG
 

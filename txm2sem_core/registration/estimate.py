@@ -77,6 +77,11 @@ class Registration:
     shift_x_px: float  # of the centre
     shift_y_px: float
 
+    @property
+    def above_chance(self) -> float:
+        """By how much the similarity exceeds that of the slices displaced against each other."""
+        return self.similarity_after - self.similarity_chance
+
 
 def estimate_transform(fixed: Slice, moving: Slice, settings: RegisterSettings) -> Registration:
     """Find the transform that registers `moving` to `fixed`, whatever their contrasts, where they nearly lie so.
@@ -122,7 +127,7 @@ def estimate_from(fixed: Slice, moving: Slice, start: Matrix, settings: Register
     images, filtered = _seen(fixed, moving, settings)
     matrix = _refined(*filtered, start, FINE_MIN_STEP_PX, settings)
     found = _described(matrix, images, filtered, disagreement_px=float("inf"))
-    if not found.similarity_after - found.similarity_chance >= settings.min_similarity:
+    if not found.above_chance >= settings.min_similarity:
         return found
     return replace(found, disagreement_px=_disagreement_px(*filtered, matrix, settings))
 
@@ -342,7 +347,7 @@ def judge(
     found = registration
     shift_fraction = float(np.hypot(found.shift_x_px, found.shift_y_px)) / min(fixed_shape)
     anywhere = settings.max_shift_fraction == 1
-    above_chance = found.similarity_after - found.similarity_chance
+    above_chance = found.above_chance
     shared_px = found.overlap * found.fixed_measured * fixed_shape[0] * fixed_shape[1]
     needed = least_above_chance(settings.min_similarity, shared_px)
     at_most = [

@@ -110,7 +110,7 @@ def _margin(txm: RawPair, sem: RawPair, settings: RegisterSettings) -> float | N
         found = estimate_transform(fixed, moving, settings)
     except RegistrationError:
         return None
-    return None if judge(found, settings, fixed.shape) else found.similarity_after - found.similarity_chance
+    return None if judge(found, settings, fixed.shape) else found.above_chance
 
 
 def _small(fixed: Slice, moving: Slice) -> tuple[Slice, Slice]:

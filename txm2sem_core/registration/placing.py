@@ -194,19 +194,16 @@ def _settled(
             break
         rivals = rivals_of(fixed, moving, placed.found.matrix, settings, threads)
         tried = [_in_full(fixed, moving, start, settings, stated_scale) for start in rivals.starts if switches_left]
-        better = [each for each in tried if each is not None and _is_better(each, placed.found)]
-        if not better:
+        better = [each for each in tried if each is not None and each.accepted]
+        best = max(better, key=_above_chance, default=placed)
+        if _above_chance(best) <= _above_chance(placed):
             return replace(placed, reasons=rivals.reasons)
-        placed = max(better, key=_above_chance)
+        placed = best
     return placed
 
 
-def _is_better(placed: Placed, than: Registration) -> bool:
-    return placed.accepted and _above_chance(placed) > than.similarity_after - than.similarity_chance
-
-
 def _above_chance(placed: Placed) -> float:
-    return placed.found.similarity_after - placed.found.similarity_chance if placed.found else float("-inf")
+    return placed.found.above_chance if placed.found else float("-inf")
 
 
 def _of_whole(found: Registration, frame: Frame, fixed: Slice, moving: Slice) -> Registration:

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from txm2sem_core.config import RegisterSettings
-from txm2sem_core.geometry import Matrix, corner_error_px, rotation_deg, scale
+from txm2sem_core.geometry import Matrix, corner_error_px, rotation_deg, scale, turn_between_deg
 from txm2sem_core.registration.candidates import refined_small_from, small_step, strongest_poses
+from txm2sem_core.registration.estimate import NEAR_ROTATION_DEG
 from txm2sem_core.registration.frames import Scaled
 from txm2sem_core.registration.poses import TURN_STEP_DEG
 
 TRIED = (4, 2)  # poses, of grey levels and of edges
 NOTABLE = 0.5  # of the strongest pose's strength, below which a pose is none to be compared
 AS_GOOD = 0.85  # of the similarity above chance, from which on another way fits as well
-OTHER_TURN_DEG = 15.0
 SAME_TURN_DEG = 0.6 * TURN_STEP_DEG  # a pose's turn is right to half a step
 APART_PX = 1.0  # mean distance of the corners on small images: nearer ones are the same way
 
@@ -93,10 +93,10 @@ def rivals_of(fixed: Scaled, moving: Scaled, matrix: Matrix, settings: RegisterS
     for pose in notable:
         tried = refined_small_from(fixed, moving, pose.matrix, settings)
         if tried is not None and corner_error_px(tried[1], matrix, moving.shape) > apart:
-            ranked.append(Rival(tried[1], tried[0] / found[0], _turn_between(tried[1], matrix) > OTHER_TURN_DEG))
+            ranked.append(Rival(tried[1], tried[0] / found[0], _turn_between(tried[1], matrix) > NEAR_ROTATION_DEG))
     ranked.sort(key=lambda rival: -rival.share)
     better = [rival.matrix for rival in ranked[:1] if rival.share > 1]
-    slightly = [p.matrix for p in poses[:1] if SAME_TURN_DEG < _turn_between(p.matrix, matrix) <= OTHER_TURN_DEG]
+    slightly = [p.matrix for p in poses[:1] if SAME_TURN_DEG < _turn_between(p.matrix, matrix) <= NEAR_ROTATION_DEG]
     return Rivals(ranked, better + slightly)
 
 
@@ -104,4 +104,4 @@ def _turn_between(one: Matrix, other: Matrix) -> float:
     """Degrees from one matrix to the other; infinite where one of them is mirrored."""
     if np.sign(scale(one)) != np.sign(scale(other)):
         return float("inf")
-    return float(abs((rotation_deg(one) - rotation_deg(other) + 180) % 360 - 180))
+    return turn_between_deg(rotation_deg(one), rotation_deg(other))

@@ -330,7 +330,7 @@ def _placed_mask(name: str, image: Array, matrix: Matrix, shape: tuple[int, int]
 def _margin(outcome: Outcome) -> float | None:
     """How far an accepted pair stands above chance; None for a refused one."""
     found = outcome.registration
-    return found.similarity_after - found.similarity_chance if outcome.accepted and found is not None else None
+    return found.above_chance if outcome.accepted and found is not None else None
 
 
 def check_refused(outcomes: list[Outcome], settings: RegisterSettings) -> None:

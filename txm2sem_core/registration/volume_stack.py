@@ -291,5 +291,4 @@ def _clearly_worse(of_stack: PlacedPlane, own: PlacedPlane) -> bool:
         return True
     if own.held:
         return False
-    of_pose, alone = (each.similarity_after - each.similarity_chance for each in (of_stack.found, own.found))
-    return not of_stack.accepted or of_pose < SAME_LIKENESS * alone
+    return not of_stack.accepted or of_stack.found.above_chance < SAME_LIKENESS * own.found.above_chance

@@ -224,7 +224,7 @@ def record_of(found: PlacedPlane, volume: io.Volume) -> dict[str, Any]:
         "held": found.held,
         "at_end": found.at_end,
         "disagreement_px": quality.disagreement_px,
-        "similarity_above_chance": quality.similarity_after - quality.similarity_chance,
+        "similarity_above_chance": quality.above_chance,
         "grid": found.cut.grid.tolist(),
         "in_grid": found.cut.matrix.tolist(),
     }
