@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONPATH :=
+# hundreds of processes would each compile the package anew where a caller's environment has them keep nothing
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help coverage env demo demo-into reproduce lint test test-unit test-workflow test-browser test-containers test-second test-slurm test-faults soak benchmark audit lock docs settings
 

@@ -47,6 +47,19 @@ class Pose:
     matrix: Matrix  # moving pixel to fixed pixel
 
 
+@dataclass(frozen=True)
+class _Window:
+    """The shifts of square canvases on an image `[Y, X]` that leave enough on it, as their correlation has them.
+
+    The image stands behind `before` empty rows and columns, so that the first pixel of a correlation is the shift
+    by `-before`. Sides long enough for these shifts alone take half of the time that all shifts take.
+    """
+
+    size: tuple[int, int]  # that spectra are filled up to
+    before: tuple[int, int]
+    shifts: tuple[int, int]  # along y and x
+
+
 @dataclass
 class _Coarse:
     """A shrunk slice: features [kinds, Y, X] of variance 1, 0 where it was not measured; and its spectra by size."""
@@ -54,15 +67,16 @@ class _Coarse:
     features: Image
     mask: Image
     matrix: Matrix  # pixel of the slice to coarse pixel
-    spectra: dict[tuple[int, int], tuple[Array, Array, Array]] = field(default_factory=dict)
+    spectra: dict[_Window, tuple[Array, Array, Array]] = field(default_factory=dict)
 
-    def spectra_of(self, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
-        """Spectra of the features, of the mean of their squares, and of the mask, filled up to `shape`."""
-        if shape not in self.spectra:
-            self.spectra[shape] = tuple(
-                fft.rfft2(each, shape) for each in (self.features, (self.features**2).mean(axis=0), self.mask)
-            )
-        return self.spectra[shape]
+    def spectra_of(self, window: _Window) -> tuple[Array, Array, Array]:
+        """Spectra of the features, of the mean of their squares, and of the mask, as the fixed image of a window."""
+        if window not in self.spectra:
+            before = tuple((n, 0) for n in window.before)
+            of_each = self.features, (self.features**2).mean(axis=0), self.mask
+            padded = (np.pad(each, ((0, 0),) * (each.ndim - 2) + before) for each in of_each)
+            self.spectra[window] = tuple(fft.rfft2(each, window.size) for each in padded)
+        return self.spectra[window]
 
 
 def _coarse(image: Scaled, factor: float) -> _Coarse | None:
@@ -147,24 +161,57 @@ def _at_scale(
     if fixed is None or moving is None:
         return
     side = int(np.ceil(np.hypot(*moving.mask.shape))) + 1
-    height, width = (fft.next_fast_len(n + side, real=True) for n in fixed.mask.shape)
-    shape = height, width
     stack = np.concatenate([moving.features, moving.mask[None]])
-    half_turn = _half_turn(side, shape)
-    for turn in np.arange(0, 90, TURN_STEP_DEG):
-        canvas, matrix = turned(stack, float(turn), side)
+    turns = np.arange(0, 90, TURN_STEP_DEG)
+    canvases = [turned(stack, float(turn), side) for turn in turns]
+    window = _window(fixed.mask, [canvas[-1] for canvas, _ in canvases])
+    half_turn = _half_turn(side, window.size)
+    outward = np.linalg.inv(fixed.matrix)
+    for turn, (canvas, matrix) in zip(turns, canvases, strict=True):
         spectra: dict[tuple[bool, int], Array] = {}  # a half-turned canvas reuses that of the canvas
         for flip, quarters in upright(float(turn), max_turn_deg, mirrored=mirrored):
             if (flip, quarters % 2) not in spectra:
                 placed = np.rot90(canvas[..., ::-1] if flip else canvas, quarters % 2, axes=(1, 2))
-                spectra[flip, quarters % 2] = fft.rfft2(placed, shape)
+                spectra[flip, quarters % 2] = fft.rfft2(placed, window.size)
             spectrum = spectra[flip, quarters % 2]
             spectrum = spectrum * half_turn if quarters >= 2 else np.conj(spectrum)
-            stood = upright_matrix(side, quarters, flip=flip) @ matrix
+            stood = upright_matrix(side, quarters, flip=flip) @ matrix @ moving.matrix
             final = (quarters * -90 + (-turn if flip else turn) + 180) % 360 - 180
-            for kind, (strength, y, x) in enumerate(_peaks(fixed, spectrum, float(canvas[-1].sum()), shape)):
-                shifted = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]) @ stood @ moving.matrix
-                yield kind, Pose(strength, flip, scale, float(final), np.linalg.inv(fixed.matrix) @ shifted)
+            for kind, (strength, y, x) in enumerate(_peaks(fixed, spectrum, _least(fixed.mask, canvas[-1]), window)):
+                shift = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
+                yield kind, Pose(strength, flip, scale, float(final), outward @ shift @ stood)
+
+
+def _least(fixed: Image, moving: Image) -> float:
+    """Pixels that two masks must share."""
+    return SHARED_SHARE * min(float(fixed.sum()), float(moving.sum()))
+
+
+def _window(fixed: Image, canvases: Sequence[Image]) -> _Window:
+    """The shifts of these masks on square canvases, mirrored and turned by quarters, that may leave enough on `fixed`.
+
+    A canvas that reaches n rows into the fixed image shares no more with it than its own n outermost rows hold, and
+    than those of the fixed image do.
+    """
+    side = canvases[0].shape[0]
+    own = min(_outermost(mask, axis, _least(fixed, mask)) for mask in canvases for axis in (0, 1))
+    least = min(_least(fixed, mask) for mask in canvases)
+    rows, columns = (
+        min(max(own, _outermost(fixed, axis, least)) - 1, length, side) for axis, length in enumerate(fixed.shape)
+    )
+    height, width = fixed.shape
+    filled = height + side - rows, width + side - columns
+    return _Window(
+        size=(fft.next_fast_len(filled[0], real=True), fft.next_fast_len(filled[1], real=True)),
+        before=(side - rows, side - columns),
+        shifts=(filled[0] - rows + 1, filled[1] - columns + 1),
+    )
+
+
+def _outermost(mask: Image, axis: int, least: float) -> int:
+    """How many rows (axis 0) or columns from an end hold at least so much of a mask; of both ends the fewer."""
+    held = mask.sum(axis=1 - axis, dtype=np.float64)
+    return min(int(np.searchsorted(np.cumsum(each), least)) + 1 for each in (held, held[::-1]))
 
 
 def _half_turn(side: int, shape: tuple[int, int]) -> NDArray[np.complex64]:
@@ -199,7 +246,7 @@ def upright_matrix(side: int, quarters: int, *, flip: bool) -> Matrix:
     return np.linalg.matrix_power(quarter, quarters) @ matrix
 
 
-def _peaks(fixed: _Coarse, spectrum: Array, measured: float, shape: tuple[int, int]) -> list[tuple[float, int, int]]:
+def _peaks(fixed: _Coarse, spectrum: Array, least: float, window: _Window) -> list[tuple[float, int, int]]:
     """For each feature the strongest shift (strength, y, x) of a canvas [features and mask, Y, X] on the fixed image.
 
     Grey levels count by their magnitude, since one contrast may be inverted; edges coincide with edges.
@@ -207,18 +254,21 @@ def _peaks(fixed: _Coarse, spectrum: Array, measured: float, shape: tuple[int, i
     Args:
         fixed: image.
         spectrum: of the canvas, conjugate.
-        measured: pixels of the canvas.
-        shape: that spectra were filled up to.
+        least: pixels that both must share.
+        window: the shifts that are looked at.
     """
-    of_features, of_squares, of_mask = fixed.spectra_of(shape)
-    shared = fft.irfft2(of_mask * spectrum[-1], shape)
-    least = SHARED_SHARE * min(float(fixed.mask.sum()), measured)
+    of_features, of_squares, of_mask = fixed.spectra_of(window)
+
+    def by_shift(spectra: Array) -> Array:
+        return fft.irfft2(spectra, window.size)[..., : window.shifts[0], : window.shifts[1]]
+
+    shared = by_shift(of_mask * spectrum[-1])
     allowed = shared >= least
     if not allowed.any():
         return [(0.0, 0, 0) for _ in fixed.features]
     shared = np.maximum(shared, max(least, 1.0))
-    variance = np.maximum(fft.irfft2(of_squares * spectrum[-1], shape) / shared, LEAST_VARIANCE)
-    maps = fft.irfft2(of_features * spectrum[:-1], shape) / np.sqrt(shared * variance)
+    variance = np.maximum(by_shift(of_squares * spectrum[-1]) / shared, LEAST_VARIANCE)
+    maps = by_shift(of_features * spectrum[:-1]) / np.sqrt(shared * variance)
     maps *= allowed
     found = []
     for kind, each in enumerate(maps):
@@ -226,6 +276,5 @@ def _peaks(fixed: _Coarse, spectrum: Array, measured: float, shape: tuple[int, i
         y, x = np.unravel_index(int(np.argmax(each)), each.shape)
         noise = float(np.sqrt(np.vdot(each, each) / allowed.sum()))
         strength = float(each[y, x]) / noise if noise > 0 else 0.0
-        sy, sx = (int(i) if i < n else int(i) - m for i, n, m in zip((y, x), fixed.mask.shape, shape, strict=True))
-        found.append((strength, sy, sx))
+        found.append((strength, int(y) - window.before[0], int(x) - window.before[1]))
     return found

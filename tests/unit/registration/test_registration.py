@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
+from skimage.metrics import normalized_mutual_information as nmi
 from skimage.transform import AffineTransform
 from skimage.transform import warp as skimage_warp
 
@@ -234,6 +235,22 @@ def test_similarity_is_two_for_an_inverted_copy_and_near_one_for_noise() -> None
     everywhere = np.ones(levels.shape, dtype=bool)
     assert similarity(levels, 15 - levels, everywhere) == pytest.approx(2)
     assert similarity(levels, rng.integers(0, 16, (200, 200)), everywhere) == pytest.approx(1, abs=0.01)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(["uint8", "uint16", "float32", "clipped"]), st.floats(0.05, 1))
+def test_similarity_is_that_of_scikit_image(seed: int, kind: str, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    one = rng.normal(size=(40, 50))
+    two = rng.normal() * one + rng.normal(size=one.shape)
+    if kind == "clipped":
+        one, two = np.clip(one, -1, 1), np.clip(two, -1, 1)
+    elif kind != "float32":
+        one, two = (np.rint(120 + 40 * each).clip(0, 255) for each in (one, two))
+    one, two = (each.astype("float32" if kind == "clipped" else kind) for each in (one, two))
+    mask = rng.random(one.shape) < share
+    mask.flat[:2] = True
+    assert similarity(one, two, mask) == pytest.approx(nmi(one[mask], two[mask], bins=32), abs=1e-4)
 
 
 def write_pair(folder: Path, name: str, fixed: np.ndarray, moving: np.ndarray, charge: np.ndarray) -> RawPair:
