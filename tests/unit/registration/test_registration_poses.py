@@ -35,7 +35,7 @@ def at_all_shifts(fixed: np.ndarray, moving: np.ndarray) -> np.ndarray:
     return signal.correlate(fixed.astype(np.float64), moving.astype(np.float64), mode="full", method="fft")
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), *[st.sampled_from(["all", "side", "disc"])] * 2)
 def test_the_strongest_of_all_shifts_is_found(seed: int, kind: str, other: str) -> None:
     rng = np.random.default_rng(seed)
