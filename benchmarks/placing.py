@@ -36,6 +36,7 @@ from txm2sem_core.phantom.oblique import cut_plane, random_plane
 from txm2sem_core.registration import register_pairs
 from txm2sem_core.registration.data_bar import cut_bar
 from txm2sem_core.registration.placing import Placed, place
+from txm2sem_core.registration.stretching import Stretch, stretch_of
 from txm2sem_core.registration.volume_levels import VolumeLevels
 from txm2sem_core.registration.volume_placing import place_in_volume
 from txm2sem_core.samples.raw_pairs import RawPair
@@ -84,8 +85,13 @@ def read(folder: Path) -> list[Original]:
     return [Original(txm, sem, matrix, folder) for (txm, sem), matrix in zip(pairs, matrices, strict=True)]
 
 
-def plant(rng: np.random.Generator, original: Original, shares: tuple[float, float], *, with_bar: bool) -> Planted:
-    """A piece of the FIB-SEM slice, somewhere on a crop of the TXM slice, of whose area it shows such a share."""
+def plant(
+    rng: np.random.Generator, original: Original, shares: tuple[float, float], *, with_bar: bool, stretch: float = 1.0
+) -> Planted:
+    """A piece of the FIB-SEM slice, somewhere on a crop of the TXM slice, of whose area it shows such a share.
+
+    With `stretch` its pixels are so many times as long along one axis, chosen at random.
+    """
     height, width = (int(n * rng.uniform(SMALLEST_TXM, 1)) for n in original.txm.shape)
     y, x = (int(rng.integers(0, n - m + 1)) for n, m in zip(original.txm.shape, (height, width), strict=True))
     txm = original.txm[y : y + height, x : x + width]
@@ -100,6 +106,8 @@ def plant(rng: np.random.Generator, original: Original, shares: tuple[float, flo
         truth = centred_similarity(turn, scale, (shift[0], shift[1]), shape, (height, width))
         if mirrored:
             truth = truth @ np.array([[-1, 0, shape[1] - 1], [0, 1, 0], [0, 0, 1]])
+        if stretch != 1:
+            truth = truth @ _stretching(stretch, int(rng.integers(2)), shape)
         own = np.linalg.inv(to_crop) @ truth  # pixel of the piece to FIB-SEM pixel
         corners = _corners(shape)
         on_sem, on_txm = (own @ corners)[:2], (truth @ corners)[:2]
@@ -113,6 +121,13 @@ def plant(rng: np.random.Generator, original: Original, shares: tuple[float, flo
     share = scale**2 * shape[0] * shape[1] / (height * width)
     what = f"{'mirrored, ' if mirrored else ''}turned {turn:.1f}, scale {scale:.3f}, share {share:.2f}"
     return Planted(txm, sem, truth, what + (", bar" if with_bar else ""), scale)
+
+
+def _stretching(factor: float, axis: int, shape: tuple[int, int]) -> Matrix:
+    """From a pixel to where it lies once the slice is stretched along x (axis 0) or y, about its middle."""
+    matrix = np.eye(3)
+    matrix[axis, axis], matrix[axis, 2] = factor, (1 - factor) * (shape[1 - axis] - 1) / 2
+    return matrix
 
 
 def _corners(shape: tuple[int, int]) -> Matrix:
@@ -154,22 +169,30 @@ def unrelated(rng: np.random.Generator, originals: list[Original]) -> Original:
 
 def sweep(rng: np.random.Generator, originals: list[Original], options: argparse.Namespace) -> None:
     """Right pairs: print how many are accepted, how exactly, and how long they take."""
-    errors, seconds, accepted, count = [], [], 0, options.count
+    errors, seconds, called, accepted, count = [], [], [], 0, options.count
     for i in range(count):
-        planted = plant(rng, originals[i % len(originals)], options.shares, with_bar=i % BAR_EVERY == 0)
+        piece = originals[i % len(originals)], options.shares
+        planted = plant(rng, *piece, with_bar=i % BAR_EVERY == 0, stretch=options.stretch)
         placed, took = timed(planted, stated(rng, planted.scale, unstated=options.unstated))
         seconds.append(took)
         error = np.inf
         if placed.found is not None:
             error = corner_error_px(placed.found.matrix, planted.truth, planted.sem.shape)
         accepted += placed.accepted
-        errors += [error] if placed.accepted else []
+        stretch = Stretch()
+        if placed.accepted and placed.found is not None:
+            errors.append(error)
+            sem = cut_bar(Slice(planted.sem))[0]
+            stretch = stretch_of(Slice(planted.txm), sem, placed.found.matrix, SETTINGS)
+            called.append(stretch.notable)
         if options.verbose:
-            print(f"{planted.what}, {planted.txm.shape}: {error:.2f} px, {took:.1f} s, {shown(placed)}", flush=True)
+            said = f"stretched {stretch.ratio:.4f}, {stretch.corners_px:.2f} px, gain {stretch.gain:.3f}"
+            print(f"{planted.what}, {planted.txm.shape}: {error:.2f} px, {took:.1f} s, {shown(placed)}; {said}",
+                  flush=True)  # fmt: skip
     print(
         f"{accepted} of {count} accepted; corner error of these: median {np.median(errors):.2f}, 95 % below "
         f"{np.quantile(errors, 0.95):.2f}, worst {max(errors):.2f} TXM px; {sum(e > 3 for e in errors)} beyond 3 px; "
-        f"seconds a pair: median {np.median(seconds):.1f}, longest {max(seconds):.1f}"
+        f"{sum(called)} called stretched; seconds a pair: median {np.median(seconds):.1f}, longest {max(seconds):.1f}"
     )
 
 
@@ -275,6 +298,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--unstated", action="store_true")
     parser.add_argument("--shares", type=float, nargs=2, default=SHARES, metavar=("LOW", "HIGH"))
+    parser.add_argument("--stretch", type=float, default=1.0, help="of the pieces, along one axis")
     parser.add_argument("--volume", action="store_true", help="planes in the volumes of phantoms")
     parser.add_argument("--doubtful", action="store_true", help="whole slices, off by 0, 1, 2")
     parser.add_argument("--verbose", action="store_true", help="a line for each pair")

@@ -237,6 +237,12 @@ def _centre_xy(shape: tuple[int, int]) -> NDArray[np.float64]:
     return (np.array([shape[1], shape[0]], dtype=np.float64) - 1) / 2
 
 
+def stretch(matrix: Matrix) -> float:
+    """Greatest over least scale of a matrix: 1 of a similarity."""
+    scales = np.linalg.svd(matrix[:2, :2], compute_uv=False)
+    return float(scales[0] / scales[1])
+
+
 def turn_between_deg(one_deg: float, other_deg: float) -> float:
     """The angle from one turn to another, 0 to 180 degrees."""
     return abs((one_deg - other_deg + 180) % 360 - 180)

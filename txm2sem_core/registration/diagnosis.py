@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from txm2sem_core.config import RegisterSettings
+from txm2sem_core.geometry import stretch
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.estimate import Registration, is_blank
-from txm2sem_core.registration.placing import describe, place_anywhere
+from txm2sem_core.registration.placing import NOTABLE_STRETCH, describe, place_anywhere
 
 NOTHING = (
-    "tried without success: mirrored, turned, of another pixel size, a part, without its data bar. Where you see the "
-    "same place in both, mark it by hand (column landmarks, docs/guides/your-own-data.md)"
+    "tried without success: mirrored, turned, of another pixel size, stretched, a part, without its data bar. Where "
+    "you see the same place in both, mark it by hand (column landmarks, docs/guides/your-own-data.md)"
 )
 SMALLEST_PART = 0.05  # share of the TXM slice that a FIB-SEM slice must cover to be looked for
 OVERLAP_MARGIN = 0.8  # of what a part covers is asked for in a hint, so that its neighbours pass as well
@@ -43,12 +44,15 @@ def _freed(settings: RegisterSettings) -> RegisterSettings:
     least = min(settings.min_overlap, SMALLEST_PART)
     scales = min(settings.scales[0], _FREE.scales[0]), max(settings.scales[1], _FREE.scales[1])
     free = {"max_rotation_deg": 180.0, "mirrored": True, "max_shift_fraction": 1.0, "min_overlap": least}
-    return settings.model_copy(update=free | {"scales": scales})
+    transform = "affine" if settings.transform == "similarity" else settings.transform
+    return settings.model_copy(update=free | {"scales": scales, "transform": transform})
 
 
 def _keys(found: Registration, settings: RegisterSettings, fixed_shape: tuple[int, int]) -> dict[str, str]:
     """The settings that forbid what was found, with values that admit it, and a margin."""
     keys: dict[str, str] = {}
+    if settings.transform == "similarity" and stretch(found.matrix) > 1 + NOTABLE_STRETCH:
+        keys["transform"] = "affine"
     if found.mirrored and not settings.mirrored:
         keys["mirrored"] = "true"
     if abs(found.rotation_deg) > settings.max_rotation_deg:

@@ -196,12 +196,17 @@ def refined_small(
         matrix = refine(fixed, moving, start, kind_on_small(_kind(settings)), 1, COARSE_MIN_STEP_PX)
     except RuntimeError:  # the images no longer overlap: not a start
         return None
+    above = above_chance(fixed, moving, matrix)
+    return (above, matrix) if np.isfinite(above) else None
+
+
+def above_chance(fixed: Filtered, moving: Filtered, matrix: Matrix) -> float:
+    """By how much their similarity exceeds that of displaced slices; NaN where they share too little to tell."""
     placed = moving.onto(matrix, fixed.shape)
     both = fixed.mask & placed.mask
     if both.sum() < SMALLEST_SIDE_PX**2 / 2:
-        return None
-    above = similarity(fixed.image, placed.image, both) - chance_similarity(fixed, placed)
-    return (above, matrix) if np.isfinite(above) else None
+        return float("nan")
+    return similarity(fixed.image, placed.image, both) - chance_similarity(fixed, placed)
 
 
 def _start_among(

@@ -15,7 +15,7 @@ import numpy as np
 
 from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
-from txm2sem_core.geometry import Matrix, rotation_deg, scale, shift_xy_px
+from txm2sem_core.geometry import Matrix, rotation_deg, scale, shift_xy_px, stretch
 from txm2sem_core.intensity.measured import Slice, measured_share
 from txm2sem_core.registration.candidates import refined_small_from, strongest_poses
 from txm2sem_core.registration.estimate import (
@@ -36,6 +36,7 @@ from txm2sem_core.registration.rivals import rivals_of
 CANDIDATES = (10, 4)  # poses that are refined small, of grey levels and of edges
 TRIALS = 3  # of these that are registered in full
 SCALES_STEP = 0.08
+NOTABLE_STRETCH = 0.01
 SWITCHES = 2  # of a way that was found to a better one
 
 
@@ -130,6 +131,8 @@ def describe(found: Registration) -> str:
         words.append(f"turned by {found.rotation_deg:.1f} degrees")
     if abs(found.scale - 1) > 2 * SCALE_STEP:
         words.append(f"scale {found.scale:.3g}")
+    if stretch(found.matrix) > 1 + NOTABLE_STRETCH:
+        words.append(f"stretched by {stretch(found.matrix) - 1:.1%}")
     if found.overlap < NEAR_OVERLAP:
         words.append(f"on {100 * found.overlap:.0f} % of the TXM slice")
     return ", ".join(words)

@@ -90,7 +90,7 @@ def _outcome(
     size = None if volume.voxel_size_nm is None else io.finer_size(volume.voxel_size_nm, pair.finer)
     slices = Read(cut.txm, sem, size)
     result = Placed(_on_finer(placed.found, cut, pair.finer), placed.reasons)
-    outcome = kept(pair, slices, images_on_sem(pair, sem.image.shape), result, settings, folder)
+    outcome = kept(pair, slices, images_on_sem(pair, sem.image.shape), result, _unstretched(settings), folder)
     io.write_tiff(folder / f"{pair.pair}_{CUT}.tif", cut.txm.filled, size)
     corner = np.array([[1, 0, outcome.crop.x0], [0, 1, outcome.crop.y0], [0, 0, 1]], dtype=np.float64)
     where = InVolume(
@@ -102,6 +102,11 @@ def _outcome(
         at_end=placed.at_end,
     )
     return replace(outcome, in_volume=where)
+
+
+def _unstretched(settings: RegisterSettings) -> RegisterSettings:
+    """What holds for slices that are sought: they are scaled at most."""
+    return settings.model_copy(update={"transform": "similarity"}) if settings.transform == "affine" else settings
 
 
 def _on_finer(found: Registration, cut: PlaneCut, factor: int) -> Registration:

@@ -29,11 +29,12 @@ from txm2sem_core.registration.neighbours import similarity_beside
 from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.registration.placing import Placed, place, place_anywhere, place_near
 from txm2sem_core.registration.sem_slices import SemSlice, sem_of
+from txm2sem_core.registration.stretching import Stretch, of_notable, stretch_of
 from txm2sem_core.registration.tables import Outcome, bend_columns, bend_record, write_tables
 from txm2sem_core.runtime.progress import progress
 from txm2sem_core.samples.raw_pairs import RawPair
 from txm2sem_core.samples.stated_scales import check_scale_of_pair
-from txm2sem_core.samples.warnings import set_warnings
+from txm2sem_core.samples.warnings import set_warnings, stretch_warnings
 
 WRONG_NUMBER = "it passed, on a neighbouring slice"
 FIRST_ALONE = 2  # refused pairs that are sought anywhere one after the other, until one is found
@@ -159,12 +160,15 @@ def register_files(
     record: dict[str, Any] = {name: _finite(value) for name, value in asdict(found).items() if name != "matrix"}
     record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform, **io.MARK}
     record |= bend_record(bending) | {name: _finite(value) for name, value in bend_columns(bending).items()}
+    stretch = _stretch(txm, sem, found, settings, bend)
+    record |= stretch.record
     io.write_tiff(output / "registered.tif", registered, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     if on_sem is not None:
         on_txm = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0, bend=bend)
         io.write_tiff(output / "mask.tif", on_txm, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     io.write_json(output / "transform.json", record, overwrite=overwrite)
-    say_found([Outcome(pair, found, crop, [], {}, slices.prepared.taken, bending=bending)])
+    say_found([Outcome(pair, found, crop, [], {}, slices.prepared.taken, bending=bending, stretch=stretch)])
+    print_warnings("register", stretch_warnings(of_notable({pair.pair: stretch}), 1))
     _say_unmeasured([found])
     return found
 
@@ -246,6 +250,11 @@ def _bending(txm: Slice, sem: Slice, found: Registration, settings: RegisterSett
     return find_bend(txm, sem, found.matrix, settings) if settings.bend_px else None
 
 
+def _stretch(txm: Slice, sem: Slice, found: Registration, settings: RegisterSettings, bend: Bend | None) -> Stretch:
+    """How an accepted slice would be stretched; not at all where a bend has taken that up."""
+    return Stretch() if bend is not None else stretch_of(txm, sem, found.matrix, settings)
+
+
 def _register_near(pair: RawPair, settings: RegisterSettings, folder: Path) -> Outcome:
     slices = _read_slices(pair, settings)
     txm, sem = slices.txm, slices.sem
@@ -316,7 +325,8 @@ def kept(
         path = folder / f"{pair.pair}_{name}.tif"
         io.write_tiff(path, _finite_image(crop.of(image)), slices.voxel_size_nm)
         digests[name] = io.sha256_file(path)
-    return Outcome(pair, found, crop, [], digests, taken, bending=bending)
+    stretch = _stretch(txm, sem, found, settings, bend)
+    return Outcome(pair, found, crop, [], digests, taken, bending=bending, stretch=stretch)
 
 
 def _placed_mask(name: str, image: Array, matrix: Matrix, shape: tuple[int, int], bend: Bend | None) -> Array:

@@ -14,8 +14,10 @@ from txm2sem_core.geometry import Crop, Matrix
 from txm2sem_core.registration.bending import Bending
 from txm2sem_core.registration.estimate import Registration
 from txm2sem_core.registration.placing import describe
+from txm2sem_core.registration.stretching import Stretch
 from txm2sem_core.samples.raw_pairs import RawPair
 
+NAN = float("nan")
 AT_END = "at the end of the volume, perhaps beyond it"
 MEASURES = (
     "correlation_before",
@@ -45,7 +47,7 @@ class InVolume:
     tilt_deg: float
     held: bool  # believed since it lies where its neighbours put it
     at_end: bool  # whether it may lie beyond the volume (see `volume_placing.at_end`)
-    along: tuple[float, float] = (float("nan"), float("nan"))  # from where to where along the mean normal of all, in
+    along: tuple[float, float] = (NAN, NAN)  # from where to where along the mean normal of all, in
     # heights of voxels
 
 
@@ -59,9 +61,10 @@ class Outcome:
     reasons: list[str]
     digests: dict[str, str]  # file kind to SHA-256; empty for a refused pair
     taken: Sequence[str] = ()  # off the FIB-SEM slice and out of it, in words
-    beside: tuple[float, float] = (float("nan"), float("nan"))  # see `neighbours`
+    beside: tuple[float, float] = (NAN, NAN)  # see `neighbours`
     in_volume: InVolume | None = None  # of a pair whose plane was sought
     bending: Bending | None = None  # of an accepted pair where `bend_px` allows it
+    stretch: Stretch | None = None  # of an accepted pair
     hint: str = ""  # of a refused pair: what is wrong and what to do, as far as it was found
 
     @property
@@ -84,6 +87,7 @@ class Outcome:
             words += ["held by its neighbours"] if where.held else []
             words += [AT_END] if where.at_end else []
         words += [bent_in_words(self.bending)] if self.bending is not None else []
+        words += [self.stretch.in_words] if self.stretch is not None else []
         return ", ".join(word for word in [*words, *self.taken] if word)
 
 
@@ -142,7 +146,7 @@ def _where(outcome: Outcome) -> dict[str, Any]:
         return {}
     where = outcome.in_volume
     if where is None:
-        return {"centre_z": float("nan"), "tilt_deg": float("nan"), "held": False, "at_end": False, "plane": ""}
+        return {"centre_z": NAN, "tilt_deg": NAN, "held": False, "at_end": False, "plane": ""}
     return {
         "centre_z": where.centre_z,
         "tilt_deg": where.tilt_deg,
@@ -163,7 +167,7 @@ def _in_volume(outcome: Outcome) -> dict[str, Any]:
 
 def _quality_row(outcome: Outcome) -> dict[str, Any]:
     pair, crop = outcome.pair, outcome.crop
-    measures = {name: getattr(outcome.registration, name, float("nan")) for name in MEASURES}
+    measures = {name: getattr(outcome.registration, name, NAN) for name in MEASURES}
     return {
         "pair": pair.pair,
         "z": pair.z,
@@ -171,6 +175,7 @@ def _quality_row(outcome: Outcome) -> dict[str, Any]:
         **_where(outcome),
         **measures,
         **bend_columns(outcome.bending),
+        **({"stretch": NAN, "stretch_px": NAN} if outcome.stretch is None else outcome.stretch.record),
         "stated_scale": pair.stated_scale,
         "similarity_to_previous": outcome.beside[0],
         "similarity_to_next": outcome.beside[1],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from statistics import median
+
 import pandas as pd
 
 # a registration is doubtful where it passed, but its slices agree little more than by chance or its halves disagree
@@ -20,7 +23,7 @@ def registration_warnings(quality: pd.DataFrame) -> list[str]:
 
 def set_warnings(quality: pd.DataFrame) -> list[str]:
     """What is wrong with the whole set of pairs, though each passed; `quality` is the table of the registration."""
-    return [*_one_off(quality), *_other_contrast(quality), *_at_end(quality)]
+    return [*_one_off(quality), *_other_contrast(quality), *_at_end(quality), *_stretched(quality)]
 
 
 def doubtful(quality: pd.DataFrame) -> pd.Series:
@@ -100,6 +103,34 @@ def end_warnings(names: list[str], used: int) -> list[str]:
         f"{len(names)} of {used} FIB-SEM slices were found where the TXM volume begins or ends, and may lie beyond it: "
         f"{_named(names)}. A slice from a few slices beyond fits best there, at a place and a tilt that are not its "
         "own. Look at them, and leave out those that do not lie in the volume."
+    ]
+
+
+def _stretched(quality: pd.DataFrame) -> list[str]:
+    """Slices that are stretched, though registered as if they were not."""
+    if not {"accepted", "stretch", "stretch_px"} <= set(quality.columns):
+        return []
+    used = quality[quality["accepted"].astype(bool)]
+    found = used[used["stretch_px"] > 0]
+    rows = zip(found["pair"].astype(str), found["stretch"], found["stretch_px"], strict=True)
+    return stretch_warnings({pair: (ratio, corners) for pair, ratio, corners in rows}, len(used))
+
+
+def stretch_warnings(stretched: Mapping[str, tuple[float, float]], used: int) -> list[str]:
+    """That some of so many FIB-SEM slices fit better stretched; nothing where there are none.
+
+    Args:
+        stretched: of each by name the ratio of its scales, and by how many TXM pixels its corners would move.
+        used: all slices.
+    """
+    if not stretched:
+        return []
+    ratio, corners = (median(values) for values in zip(*stretched.values(), strict=True))
+    return [
+        f"{len(stretched)} of {used} FIB-SEM slices fit clearly better stretched, by {ratio - 1:.1%} in the median: "
+        f"{_named(list(stretched))}. As they were registered, their corners lie {corners:.1f} TXM pixels from "
+        "where they then would. Set register.transform: affine. For slices that are sought in a volume, save them with "
+        "square pixels, and their tilt corrected."
     ]
 
 

@@ -46,6 +46,11 @@ def finer(image: np.ndarray) -> np.ndarray:
     return rescale(image, 2.5, order=1, preserve_range=True).round().astype(image.dtype)
 
 
+def squeezed(image: np.ndarray, height: float) -> np.ndarray:
+    """As a slice that is seen from 52 degrees, where this is 0.79."""
+    return rescale(image, (height, 1), order=1, preserve_range=True).round().astype(image.dtype)
+
+
 FORBIDDEN = RegisterSettings(mirrored=False, max_rotation_deg=15, scales=(1, 1))
 
 
@@ -58,6 +63,7 @@ FORBIDS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], dict[str, object], 
     "mirrored": (lambda a: a[:, ::-1], {"mirrored": False}, "mirrored, which .*register.mirrored: true"),
     "turned": (np.rot90, {"max_rotation_deg": 15}, r"turned by 9\d\.\d degrees, .*max_rotation_deg: (95|100)"),
     "finer": (finer, {"scales": (1, 1)}, r"scale 0\.4\d*, .*register.scales: \[0.39\d*, 1\]"),
+    "stretched": (lambda a: squeezed(a, 0.79), {}, r"stretched by 2[67]\.\d%, .*register.transform: affine$"),
     "a part": (lambda a: a[25:105, 50:130], {"min_overlap": 0.5}, r"on 2\d % of the .*min_overlap: 0\.(19|2)"),
 }  # fmt: skip
 

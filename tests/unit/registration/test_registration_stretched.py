@@ -1,0 +1,118 @@
+"""Slices that are stretched are named, where they pass without an affine transform and where they are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_registration_placing import SIDE, sem_of, txm_of
+from test_volume_placing import SHAPE
+from typer.testing import CliRunner
+
+from txm2sem_core import io, planes
+from txm2sem_core.cli import app
+from txm2sem_core.config import PhantomSettings, RegisterSettings
+from txm2sem_core.geometry import Matrix, centred_similarity, corner_error_px
+from txm2sem_core.intensity.measured import Slice
+from txm2sem_core.phantom import make_phantom
+from txm2sem_core.phantom.oblique import cut_plane
+from txm2sem_core.registration import place, register_pairs
+from txm2sem_core.registration.stretching import stretch_of
+from txm2sem_core.samples.raw_pairs import RawPair
+from txm2sem_core.samples.warnings import registration_warnings
+
+STRETCHES = {"none": 1.0, "three per cent": 1.03}
+
+
+def lying(factor: float, axis: int, *, turn_deg: float = 4.0) -> Matrix:
+    """A slice that is seen `factor` times too short along x (axis 0) or y, turned a little and shifted."""
+    matrix = centred_similarity(turn_deg, 1.0, (3.0, -2.0), (SIDE, SIDE), (SIDE, SIDE))
+    along = np.eye(3)
+    along[axis, axis], along[axis, 2] = factor, (1 - factor) * (SIDE - 1) / 2
+    return matrix @ along
+
+
+@pytest.mark.parametrize("transform", ["rigid", "similarity"])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_stretched_slice_that_passes_is_notable(transform: str, axis: int, seed: int) -> None:
+    settings = RegisterSettings(transform=transform)
+    for factor in (1.0, 1.03):
+        truth = lying(factor, axis)
+        txm, sem = Slice(txm_of(seed)), Slice(sem_of(seed, truth, (SIDE, SIDE)))
+        placed = place(txm, sem, settings)
+        assert placed.found is not None
+        found = stretch_of(txm, sem, placed.found.matrix, settings)
+        assert found.notable == (factor != 1)
+        if found.notable:
+            assert found.ratio == pytest.approx(factor, abs=0.01)
+            off = corner_error_px(placed.found.matrix, truth, sem.shape)
+            assert found.corners_px == pytest.approx(off, rel=0.3)
+
+
+def test_it_is_no_question_where_slices_may_be_stretched() -> None:
+    txm, sem = Slice(txm_of(3)), Slice(sem_of(3, lying(1.03, 0), (SIDE, SIDE)))
+    for transform in ("none", "affine"):
+        assert not stretch_of(txm, sem, np.eye(3), RegisterSettings(transform=transform)).notable
+
+
+def test_table_log_and_report_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = []
+    for k, factor in enumerate((1.0, 1.03, 1.03)):
+        files = [tmp_path / kind / f"{k:03d}.tif" for kind in ("txm", "sem")]
+        for path, image in zip(files, (txm_of(k), sem_of(k, lying(factor, 1), (SIDE, SIDE))), strict=True):
+            io.write_tiff(path, image, (None, 32, 32))
+        pairs.append(RawPair(f"{k:03d}", k, *files))
+    register_pairs(pairs, RegisterSettings(), tmp_path / "out")
+    words = "2 of 3 FIB-SEM slices fit clearly better stretched, by 3."
+    assert words in capsys.readouterr().err
+    quality = io.read_csv(tmp_path / "out/quality.csv")
+    assert quality["stretch"].tolist() == pytest.approx([1, 1.03, 1.03], abs=0.01)
+    assert (quality["stretch_px"] > 0).tolist() == [False, True, True]
+    assert quality["found"].fillna("").str.contains("stretched").tolist() == [False, True, True]
+    assert any(words in each and "001, 002" in each for each in registration_warnings(quality))
+    register_pairs(pairs, RegisterSettings(transform="affine"), tmp_path / "affine")
+    again = io.read_csv(tmp_path / "affine/quality.csv")
+    assert not registration_warnings(again)
+    assert again["found"].str.contains(r"stretched by [23]\.\d%").tolist() == [False, True, True]
+
+
+def test_one_slice_by_itself(tmp_path: Path) -> None:
+    for name, image in (("txm", txm_of(3)), ("sem", sem_of(3, lying(1.03, 0), (SIDE, SIDE)))):
+        io.write_tiff(tmp_path / f"{name}.tif", image, None)
+    given = [
+        "register",
+        "--fixed",
+        tmp_path / "txm.tif",
+        "--moving",
+        tmp_path / "sem.tif",
+        "--output",
+        tmp_path / "out",
+    ]
+    result = CliRunner().invoke(app, [str(word) for word in given])
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 FIB-SEM slices fit clearly better stretched" in result.output
+    record = io.read_json(tmp_path / "out/transform.json")
+    assert record["stretch"] == pytest.approx(1.03, abs=0.01)
+    assert record["stretch_px"] > 1
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.03])
+def test_a_slice_in_a_volume(factor: float, tmp_path: Path) -> None:
+    """Cut from the truth on pixels that are not square."""
+    raw = tmp_path / "raw"
+    make_phantom(PhantomSettings(shape=SHAPE, seed=6, pair_every=56), raw)
+    sem, labels = (io.open_volume(raw / f"truth/{name}.tif").read(0, SHAPE[0]) for name in ("sem", "labels"))
+    size = (130, 140)
+    plane = planes.centred_plane((84, 84, 26), size, 1.0, 20, 5, 60)
+    plane[:, 1] *= factor
+    image = cut_plane(sem, labels, plane, size, 32, 300, np.random.default_rng(1))
+    io.write_tiff(tmp_path / "sem.tif", image.grey, (None, 32, 32))
+    given = ["--fixed", raw / "txm_volume", "--moving", tmp_path / "sem.tif", "--output", tmp_path / "out", "--z", "26"]
+    result = CliRunner().invoke(app, ["register", *map(str, given)])
+    assert result.exit_code == 0, result.output
+    record = io.read_json(tmp_path / "out/plane.json")
+    assert (record["stretch"] > 1) == ("stretched" in result.output) == (factor != 1)
+    if factor != 1:
+        assert record["stretch"] == pytest.approx(factor, abs=0.012)
