@@ -72,9 +72,10 @@ def stretch_of(fixed: Slice, moving: Slice, matrix: Matrix, settings: RegisterSe
     if not before > 0:
         return Stretch()
     best, above = start, before
-    for levels, min_step_px in ((usable_levels(settings.levels, one.shape), COARSE_MIN_STEP_PX), (1, FINE_MIN_STEP_PX)):
+    levels = usable_levels(settings.levels, one.shape)
+    for min_step_px in (FINE_MIN_STEP_PX, COARSE_MIN_STEP_PX):  # the one is exact, the other goes astray less often
         try:
-            again = refine(one, two, best, "affine", levels, min_step_px)
+            again = refine(one, two, start, "affine", levels, min_step_px)
         except RuntimeError:  # the slices part company
             continue
         if (reached := above_chance(one, two, again)) > above:

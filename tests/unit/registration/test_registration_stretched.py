@@ -22,8 +22,6 @@ from txm2sem_core.registration.stretching import stretch_of
 from txm2sem_core.samples.raw_pairs import RawPair
 from txm2sem_core.samples.warnings import registration_warnings
 
-STRETCHES = {"none": 1.0, "three per cent": 1.03}
-
 
 def lying(factor: float, axis: int, *, turn_deg: float = 4.0) -> Matrix:
     """A slice that is seen `factor` times too short along x (axis 0) or y, turned a little and shifted."""
@@ -35,9 +33,8 @@ def lying(factor: float, axis: int, *, turn_deg: float = 4.0) -> Matrix:
 
 @pytest.mark.parametrize("transform", ["rigid", "similarity"])
 @pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("seed", [3, 4])
-def test_a_stretched_slice_that_passes_is_notable(transform: str, axis: int, seed: int) -> None:
-    settings = RegisterSettings(transform=transform)
+def test_a_stretched_slice_that_passes_is_notable(transform: str, axis: int) -> None:
+    settings, seed = RegisterSettings(transform=transform), 4
     for factor in (1.0, 1.03):
         truth = lying(factor, axis)
         txm, sem = Slice(txm_of(seed)), Slice(sem_of(seed, truth, (SIDE, SIDE)))
@@ -98,21 +95,21 @@ def test_one_slice_by_itself(tmp_path: Path) -> None:
     assert record["stretch_px"] > 1
 
 
-@pytest.mark.parametrize("factor", [1.0, 1.03])
-def test_a_slice_in_a_volume(factor: float, tmp_path: Path) -> None:
-    """Cut from the truth on pixels that are not square."""
+def test_slices_in_a_volume(tmp_path: Path) -> None:
+    """One is cut from the truth on pixels that are not square."""
     raw = tmp_path / "raw"
     make_phantom(PhantomSettings(shape=SHAPE, seed=6, pair_every=56), raw)
     sem, labels = (io.open_volume(raw / f"truth/{name}.tif").read(0, SHAPE[0]) for name in ("sem", "labels"))
     size = (130, 140)
-    plane = planes.centred_plane((84, 84, 26), size, 1.0, 20, 5, 60)
-    plane[:, 1] *= factor
-    image = cut_plane(sem, labels, plane, size, 32, 300, np.random.default_rng(1))
-    io.write_tiff(tmp_path / "sem.tif", image.grey, (None, 32, 32))
-    given = ["--fixed", raw / "txm_volume", "--moving", tmp_path / "sem.tif", "--output", tmp_path / "out", "--z", "26"]
-    result = CliRunner().invoke(app, ["register", *map(str, given)])
-    assert result.exit_code == 0, result.output
-    record = io.read_json(tmp_path / "out/plane.json")
-    assert (record["stretch"] > 1) == ("stretched" in result.output) == (factor != 1)
-    if factor != 1:
+    for factor in (1.0, 1.03):
+        plane = planes.centred_plane((84, 84, 26), size, 1.0, 20, 5, 60)
+        plane[:, 1] *= factor
+        image = cut_plane(sem, labels, plane, size, 32, 300, np.random.default_rng(1))
+        path, out = tmp_path / f"{factor}.tif", tmp_path / f"out_{factor}"
+        io.write_tiff(path, image.grey, (None, 32, 32))
+        given = ["--fixed", raw / "txm_volume", "--moving", path, "--output", out, "--z", "26"]
+        result = CliRunner().invoke(app, ["register", *map(str, given)])
+        assert result.exit_code == 0, result.output
+        record = io.read_json(out / "plane.json")
+        assert ("clearly better stretched" in result.output) == (factor != 1)
         assert record["stretch"] == pytest.approx(factor, abs=0.012)
