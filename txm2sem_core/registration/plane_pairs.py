@@ -47,7 +47,8 @@ def register_planes(
         pairs: sought ones.
         volume: TXM, as it was measured.
         aspect: height of a voxel of it over its width.
-        settings: bounds of the search.
+        settings: bounds of the search. A plane is turned and scaled: of the transforms, `translation` counts as
+            `rigid`, `affine` as `similarity`.
         output: folder.
         spacing: distance between slices of consecutive numbers, where it is known.
 

@@ -65,18 +65,24 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
         check_labels(config, sample, results / name / "raw")
         check_feasible(of_sample[name], sample, results / name / "raw")
         warnings += check_sizes(config, sample, results / name / "raw")
-        check_scales(of_sample[name], sample, results / name / "raw")
+        warnings += check_scales(of_sample[name], sample, results / name / "raw")
         warnings += _other_context(of_sample[name], name, results)
     return Checked(with_context[min(with_context)], samples, style, of_sample, tuple(warnings))
 
 
 def _without_stretch(config: Config, samples: Mapping[str, Sample]) -> list[str]:
-    """A warning for each sample whose slices are sought in its volume where an affine transform is asked for.
+    """A warning for each sample whose slices are sought in its volume where the transform is none for planes.
 
     Raises:
-        ConfigError: all samples are such.
+        ConfigError: affine is asked for, and all samples are such.
     """
     sought = [name for name, sample in samples.items() if sample.sought]
+    if config.register_.transform == "translation":
+        return [
+            f"sample {name}: register.transform is translation, but slices that are sought in a TXM volume are turned "
+            "and tilted: they are registered as with rigid."
+            for name in sought
+        ]
     if config.register_.transform != "affine" or not sought:
         return []
     what = "slices that are sought in a TXM volume are turned, tilted and scaled, but not stretched"

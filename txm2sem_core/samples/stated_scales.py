@@ -13,18 +13,37 @@ from txm2sem_core.samples.table import Sample
 
 MOST_WIDTHS = 20.0  # TXM pixels to a FIB-SEM pixel; registration finds up to `register.scales` of them, by default 2
 MOST_FIELDS = 20.0  # longer sides of the TXM slice to the shorter side of the FIB-SEM slice
+NOT_SQUARE = 0.005  # by how much a pixel's sides may differ: 2.5 pixels at the edges of a slice of 1024
 FEWEST_PX = 4.0  # TXM pixels to the shorter side of the FIB-SEM slice
 
 
-def check_scales(config: Config, sample: Sample, raw: Path) -> None:
+def check_scales(config: Config, sample: Sample, raw: Path) -> list[str]:
     """Refuse what `check_scale` does, in every pair of a user's sample that is to be registered.
+
+    Returns:
+        A warning where FIB-SEM slices have pixels of another shape than the TXM's, which the transform does not hold.
 
     Raises:
         ConfigError: see there.
     """
-    if sample.source != "phantom" and config.register_.transform != "none":
-        for pair in list_pairs(sample, raw):
-            check_scale_of_pair(pair)
+    if sample.source == "phantom" or config.register_.transform == "none":
+        return []
+    pairs = list_pairs(sample, raw)
+    for pair in pairs:
+        check_scale_of_pair(pair)
+    if config.register_.transform == "affine" and not sample.sought:
+        return []
+    shapes = [(pair, pair.stated_shape) for pair in pairs]
+    odd = [(pair, shape) for pair, shape in shapes if abs(shape - 1) > NOT_SQUARE]
+    if not odd:
+        return []
+    pair, shape = odd[0]
+    remedy = "Save them with square pixels" if sample.sought else "Set register.transform: affine"
+    return [
+        f"sample {sample.sample}: by their files {len(odd)} of {len(pairs)} FIB-SEM slices have pixels of another "
+        f"shape than the TXM's: those of {pair.registered_sem} are {shape:.3g} times as high for their width. No "
+        f"{config.register_.transform} transform holds that. {remedy}."
+    ]
 
 
 def check_scale_of_pair(pair: RawPair) -> None:

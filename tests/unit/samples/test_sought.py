@@ -123,6 +123,18 @@ def test_splits_follow_the_position_along_the_normal() -> None:
     assert chosen.tolist() == ["test", "validation", "train", "train", "train", "train"]
 
 
+def test_sought_slices_that_may_not_be_turned_are_said(tmp_path: Path) -> None:
+    (tmp_path / "samples.tsv").write_text("sample\tsource\tpair_z\nsought\tphantom\tfind\nupright\tphantom\t\n")
+    values = {
+        "variants": {"a": {"family": "feedforward", "generator": {"name": "unet_32"}}},
+        "patches": {"size_px": 64},
+    }
+    values |= {"samples": str(tmp_path / "samples.tsv")}
+    for transform, count in (("translation", 1), ("rigid", 0), ("similarity", 0)):
+        said = check_run({**values, "register": {"transform": transform}}).warnings
+        assert len([each for each in said if "sample sought: register.transform is translation" in each]) == count
+
+
 def test_a_stretch_of_sought_slices_is_refused_or_said(tmp_path: Path) -> None:
     rows = {"both": "sought\tphantom\tfind\nupright\tphantom\t\n", "one": "sought\tphantom\tfind\n"}
     values = {"variants": {"a": {"family": "feedforward", "generator": {"name": "unet_32"}}}}

@@ -72,6 +72,33 @@ def test_sizes_that_registration_does_not_look_at_are_no_error(tmp_path: Path) -
     check_scales(CONFIG, own(tmp_path), RAW)
 
 
+@pytest.mark.parametrize("sought", [False, True])
+@pytest.mark.parametrize("transform", ["none", "rigid", "similarity", "affine"])
+def test_pixels_that_are_not_square_are_named_with_what_holds_them(
+    tmp_path: Path, transform: str, sought: bool
+) -> None:
+    """As of a slice that was seen from 52 degrees; not where the transform holds them, or where the TXM's are alike."""
+    sample = own(tmp_path, 12, sought=sought)
+    config = load_config({**CONFIG_VALUES, "register": {"transform": transform}})
+    assert check_scales(config, sample, RAW) == []
+    for number in (0, 1):
+        image = io.read_image(tmp_path / f"sem/s{number}.tif")
+        io.write_tiff(tmp_path / f"sem/s{number}.tif", image, (None, 15.2, 12))
+    said = check_scales(config, sample, RAW)
+    if transform == "none" or (transform == "affine" and not sought):
+        assert said == []
+        return
+    assert len(said) == 1
+    assert "2 of 3 FIB-SEM slices have pixels of another shape" in said[0]
+    assert "s0.tif are 1.27 times as high for their width" in said[0]
+    assert said[0].endswith("Save them with square pixels." if sought else "Set register.transform: affine.")
+    if not sought:
+        for number in (0, 1):
+            image = io.read_image(tmp_path / f"txm/t{number}.tif")
+            io.write_tiff(tmp_path / f"txm/t{number}.tif", image, (None, 38, 30))
+        assert check_scales(config, sample, RAW) == []
+
+
 @given(scale=st.floats(0.1, 2.0), side=st.integers(64, 6000), txm=st.integers(600, 3000))
 def test_all_scales_that_are_searched_pass(scale: float, side: int, txm: int) -> None:
     check_scale((30, 30 * scale), (Path("s.tif"), (side, side)), ("v.tif", (txm, txm)))
