@@ -74,9 +74,7 @@ def test_sizes_that_registration_does_not_look_at_are_no_error(tmp_path: Path) -
 
 @pytest.mark.parametrize("sought", [False, True])
 @pytest.mark.parametrize("transform", ["none", "rigid", "similarity", "affine"])
-def test_pixels_that_are_not_square_are_named_with_what_holds_them(
-    tmp_path: Path, transform: str, sought: bool
-) -> None:
+def test_pixels_that_are_not_square_are_named(tmp_path: Path, transform: str, sought: bool) -> None:
     """As of a slice that was seen from 52 degrees; not where the transform holds them, or where the TXM's are alike."""
     sample = own(tmp_path, 12, sought=sought)
     config = load_config({**CONFIG_VALUES, "register": {"transform": transform}})
