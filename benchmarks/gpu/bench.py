@@ -1,7 +1,6 @@
 """(d) The project's own benchmark, the cases that fit, one after another until the time is over; results after each.
 
-Uses benchmarks/run.py as it is, in a copy. Where `torchvision_stub` cannot be used beside a torchvision that fits the
-PyTorch here (it ends the process), the copy gets one that imports torchvision instead.
+Uses benchmarks/run.py as it is.
 """
 
 from __future__ import annotations
@@ -9,45 +8,22 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import shutil
-import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import DEVICE, KIT, OUT, ROOT, TINY, WORK, left, save, say
-
-COPY = WORK / "benchmarks"
-STUB = '''"""Instead of the project's own: the torchvision here fits the PyTorch, and has its operators."""
-
-
-def declare_operators() -> None:
-    import torchvision  # noqa: F401
-'''
-
-
-def copied() -> str:
-    """A copy of the benchmarks; what was done to it."""
-    shutil.rmtree(COPY, ignore_errors=True)
-    shutil.copytree(ROOT / "benchmarks", COPY)
-    look = "from torchvision_stub import declare_operators as d; kept = d(); import torchvision"
-    works = subprocess.run([sys.executable, "-c", look], cwd=COPY, capture_output=True, check=False).returncode
-    if works == 0:
-        return "torchvision_stub works here"
-    (COPY / "torchvision_stub.py").write_text(STUB)
-    return f"torchvision_stub ends the process with {works} here, and was replaced in the copy"
+from common import DEVICE, KIT, OUT, TINY, WORK, left, save, say, with_benchmarks
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=8)
     threads = parser.parse_args().threads
-    notes = [copied()]
-    say(notes[0])
-    sys.path.insert(0, str(COPY))
+    notes: list[str] = []
+    with_benchmarks()
     import benchmark_cases as cases
     import run as bench_run
     import turns
@@ -90,8 +66,6 @@ def main() -> None:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     bench = bench_run.Bench(chosen, work)
-    # a rival's PYTHONPATH takes the place of ours in run.py; packages that are found by it must stay
-    bench.published = {"PYTHONPATH": os.pathsep.join([bench.published["PYTHONPATH"], os.environ.get("PYTHONPATH", "")])}
     notes.append(f"absent: {', '.join(bench.absent) or 'nothing'}")
     raw: list[dict[str, Any]] = []
     inner = turns.run
