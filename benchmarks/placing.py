@@ -179,13 +179,14 @@ def sweep(rng: np.random.Generator, originals: list[Original], options: argparse
         if placed.found is not None:
             error = corner_error_px(placed.found.matrix, planted.truth, planted.sem.shape)
         accepted += placed.accepted
-        stretch = Stretch()
+        stretch: Stretch | None = None
         if placed.accepted and placed.found is not None:
             errors.append(error)
             sem = cut_bar(Slice(planted.sem))[0]
             stretch = stretch_of(Slice(planted.txm), sem, placed.found.matrix, SETTINGS)
-            called.append(stretch.notable)
+            called.append(stretch is not None and stretch.notable)
         if options.verbose:
+            stretch = stretch or Stretch()
             said = f"stretched {stretch.ratio:.4f}, {stretch.corners_px:.2f} px, gain {stretch.gain:.3f}"
             print(f"{planted.what}, {planted.txm.shape}: {error:.2f} px, {took:.1f} s, {shown(placed)}; {said}",
                   flush=True)  # fmt: skip
@@ -303,6 +304,8 @@ def main() -> None:
     parser.add_argument("--doubtful", action="store_true", help="whole slices, off by 0, 1, 2")
     parser.add_argument("--verbose", action="store_true", help="a line for each pair")
     options = parser.parse_args()
+    if options.stretch != 1 and (options.volume or options.doubtful or options.wrong):
+        parser.error("--stretch is for right pieces alone: leave it out")
     if options.volume:
         in_volume(np.random.default_rng(options.seed), options)
         return

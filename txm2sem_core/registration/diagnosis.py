@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from txm2sem_core.config import RegisterSettings
-from txm2sem_core.geometry import stretch
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.estimate import Registration, is_blank
-from txm2sem_core.registration.placing import NOTABLE_STRETCH, describe, place_anywhere
+from txm2sem_core.registration.frames import Scaled
+from txm2sem_core.registration.placing import describe, place_anywhere, place_from
 
 NOTHING = (
     "tried without success: mirrored, turned, of another pixel size, stretched, a part, without its data bar. Where "
@@ -28,15 +28,32 @@ def explain(fixed: Slice, moving: Slice, settings: RegisterSettings, stated_scal
             level = f"{float(np.median(image.image[image.mask] if image.mask.any() else image.image)):g}"
             return f"hint: (nearly) every pixel of the {name} slice is {level}: save it again, or leave the pair out"
     free = _freed(settings)
-    placed = place_anywhere(fixed, moving, free, stated_scale) if free != settings else None
+    stretched = free.model_copy(update={"transform": "affine"})
+    placed = place_anywhere(fixed, moving, stretched, stated_scale) if stretched != settings else None
     if placed is None or placed.found is None:
         return NOTHING
-    keys = _keys(placed.found, settings, fixed.shape)
+    transform, found = _plainest(fixed, moving, placed.found, free, stated_scale)
+    keys = _keys(found, settings, fixed.shape) | ({} if transform == settings.transform else {"transform": transform})
     if not keys:
         return NOTHING
     changes = "; ".join(f"set register.{key}: {value}" for key, value in keys.items())
-    how = describe(placed.found) or "somewhat further off"
+    how = describe(found) or "somewhat further off"
     return f"hint: the FIB-SEM slice is found {how}, which the settings forbid; it is accepted once you {changes}"
+
+
+def _plainest(
+    fixed: Slice, moving: Slice, found: Registration, free: RegisterSettings, stated_scale: float
+) -> tuple[str, Registration]:
+    """The settings' own transform or else a similarity, where one is accepted there as well; else the affine one."""
+    one, two = Scaled(fixed), Scaled(moving)
+    expected = stated_scale if np.isfinite(stated_scale) else 1.0
+    at_scale = abs(found.scale / expected - 1) <= SCALE_MARGIN  # a rigid search tries no other
+    own = [free.transform] if at_scale or free.transform not in ("translation", "rigid") else []
+    for transform in dict.fromkeys([*own, "similarity"]):
+        placed = place_from(one, two, found.matrix, free.model_copy(update={"transform": transform}), stated_scale)
+        if placed is not None and placed.accepted and placed.found is not None:
+            return transform, placed.found
+    return "affine", found
 
 
 def _freed(settings: RegisterSettings) -> RegisterSettings:
@@ -44,15 +61,12 @@ def _freed(settings: RegisterSettings) -> RegisterSettings:
     least = min(settings.min_overlap, SMALLEST_PART)
     scales = min(settings.scales[0], _FREE.scales[0]), max(settings.scales[1], _FREE.scales[1])
     free = {"max_rotation_deg": 180.0, "mirrored": True, "max_shift_fraction": 1.0, "min_overlap": least}
-    transform = "affine" if settings.transform == "similarity" else settings.transform
-    return settings.model_copy(update=free | {"scales": scales, "transform": transform})
+    return settings.model_copy(update=free | {"scales": scales})
 
 
 def _keys(found: Registration, settings: RegisterSettings, fixed_shape: tuple[int, int]) -> dict[str, str]:
     """The settings that forbid what was found, with values that admit it, and a margin."""
     keys: dict[str, str] = {}
-    if settings.transform == "similarity" and stretch(found.matrix) > 1 + NOTABLE_STRETCH:
-        keys["transform"] = "affine"
     if found.mirrored and not settings.mirrored:
         keys["mirrored"] = "true"
     if abs(found.rotation_deg) > settings.max_rotation_deg:

@@ -36,7 +36,7 @@ from txm2sem_core.registration.rivals import rivals_of
 CANDIDATES = (10, 4)  # poses that are refined small, of grey levels and of edges
 TRIALS = 3  # of these that are registered in full
 SCALES_STEP = 0.08
-NOTABLE_STRETCH = 0.01
+SAID_STRETCH = 1.01  # ratio of the scales from which on it is named
 SWITCHES = 2  # of a way that was found to a better one
 
 
@@ -131,8 +131,8 @@ def describe(found: Registration) -> str:
         words.append(f"turned by {found.rotation_deg:.1f} degrees")
     if abs(found.scale - 1) > 2 * SCALE_STEP:
         words.append(f"scale {found.scale:.3g}")
-    if stretch(found.matrix) > 1 + NOTABLE_STRETCH:
-        words.append(f"stretched by {stretch(found.matrix) - 1:.1%}")
+    if stretch(found.matrix) > SAID_STRETCH:
+        words.append(f"stretched by {100 * (stretch(found.matrix) - 1):.1f} %")
     if found.overlap < NEAR_OVERLAP:
         words.append(f"on {100 * found.overlap:.0f} % of the TXM slice")
     return ", ".join(words)

@@ -62,7 +62,7 @@ class _Window:
 
 @dataclass
 class _Coarse:
-    """A shrunk slice: features [kinds, Y, X] of variance 1, 0 where it was not measured; and its spectra by size."""
+    """A shrunk slice: features [kinds, Y, X] of variance 1, 0 where it was not measured; and its spectra by window."""
 
     features: Image
     mask: Image
@@ -163,11 +163,12 @@ def _at_scale(
     side = int(np.ceil(np.hypot(*moving.mask.shape))) + 1
     stack = np.concatenate([moving.features, moving.mask[None]])
     turns = np.arange(0, 90, TURN_STEP_DEG)
-    canvases = [turned(stack, float(turn), side) for turn in turns]
-    window = _window(fixed.mask, [canvas[-1] for canvas, _ in canvases])
+    window = _window(fixed.mask, [turned(stack[-1:], float(turn), side)[0][0] for turn in turns])
     half_turn = _half_turn(side, window.size)
     outward = np.linalg.inv(fixed.matrix)
-    for turn, (canvas, matrix) in zip(turns, canvases, strict=True):
+    for turn in turns:
+        canvas, matrix = turned(stack, float(turn), side)
+        least = _least(fixed.mask, canvas[-1])
         spectra: dict[tuple[bool, int], Array] = {}  # a half-turned canvas reuses that of the canvas
         for flip, quarters in upright(float(turn), max_turn_deg, mirrored=mirrored):
             if (flip, quarters % 2) not in spectra:
@@ -177,7 +178,7 @@ def _at_scale(
             spectrum = spectrum * half_turn if quarters >= 2 else np.conj(spectrum)
             stood = upright_matrix(side, quarters, flip=flip) @ matrix @ moving.matrix
             final = (quarters * -90 + (-turn if flip else turn) + 180) % 360 - 180
-            for kind, (strength, y, x) in enumerate(_peaks(fixed, spectrum, _least(fixed.mask, canvas[-1]), window)):
+            for kind, (strength, y, x) in enumerate(_peaks(fixed, spectrum, least, window)):
                 shift = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
                 yield kind, Pose(strength, flip, scale, float(final), outward @ shift @ stood)
 
@@ -274,7 +275,9 @@ def _peaks(fixed: _Coarse, spectrum: Array, least: float, window: _Window) -> li
     for kind, each in enumerate(maps):
         each = np.abs(each) if kind == 0 else each
         y, x = np.unravel_index(int(np.argmax(each)), each.shape)
+        if not each[y, x] > 0:
+            found.append((0.0, 0, 0))
+            continue
         noise = float(np.sqrt(np.vdot(each, each) / allowed.sum()))
-        strength = float(each[y, x]) / noise if noise > 0 else 0.0
-        found.append((strength, int(y) - window.before[0], int(x) - window.before[1]))
+        found.append((float(each[y, x]) / noise, int(y) - window.before[0], int(x) - window.before[1]))
     return found

@@ -73,19 +73,20 @@ def similarity(first: Array, second: Array, mask: Mask) -> float:
     """Normalised mutual information (H(A) + H(B)) / H(A, B) of two images [Y, X] over `mask`: 1 unrelated, 2 equal.
 
     Studholme, Hill, Hawkes, Pattern Recognition 32 (1999) 71. NaN where the mask holds fewer than two pixels or an
-    image is constant. As scikit-image's, in a tenth of the time: it was a fifth of that of placing a slice.
+    image is constant or not finite. As scikit-image's, but for values on the edge of two bins, in a tenth of the time:
+    it was a fifth of that of placing a slice.
     """
-    a, b = first[mask], second[mask]
-    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+    a, b = first[mask].astype(np.float64), second[mask].astype(np.float64)
+    if a.size < 2 or not all(0 < float(np.ptp(each)) < np.inf for each in (a, b)):
         return float("nan")
     together = np.bincount(BINS * _bin_of(a) + _bin_of(b), minlength=BINS**2).reshape(BINS, BINS) / a.size
     return (_entropy(together.sum(axis=1)) + _entropy(together.sum(axis=0))) / _entropy(together)
 
 
-def _bin_of(values: Array) -> NDArray[np.intp]:
+def _bin_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
     """The bin of each value, of `BINS` between the least and the greatest."""
-    low, high = float(values.min()), float(values.max())
-    return np.minimum((values.astype(np.float64) - low) * (BINS / (high - low)), BINS - 1).astype(np.intp)
+    low, high = values.min(), values.max()
+    return np.minimum((values - low) * (BINS / (high - low)), BINS - 1).astype(np.intp)
 
 
 def _entropy(shares: NDArray[np.float64]) -> float:

@@ -29,7 +29,7 @@ from txm2sem_core.registration.neighbours import similarity_beside
 from txm2sem_core.registration.numbering import find_numbering
 from txm2sem_core.registration.placing import Placed, place, place_anywhere, place_near
 from txm2sem_core.registration.sem_slices import SemSlice, sem_of
-from txm2sem_core.registration.stretching import Stretch, of_notable, stretch_of
+from txm2sem_core.registration.stretching import Stretch, of_notable, record_of_stretch, stretch_of
 from txm2sem_core.registration.tables import Outcome, bend_columns, bend_record, write_tables
 from txm2sem_core.runtime.progress import progress
 from txm2sem_core.samples.raw_pairs import RawPair
@@ -161,14 +161,14 @@ def register_files(
     record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform, **io.MARK}
     record |= bend_record(bending) | {name: _finite(value) for name, value in bend_columns(bending).items()}
     stretch = _stretch(txm, sem, found, settings, bend)
-    record |= stretch.record
+    record |= {name: _finite(value) for name, value in record_of_stretch(stretch).items()}
     io.write_tiff(output / "registered.tif", registered, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     if on_sem is not None:
         on_txm = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0, bend=bend)
         io.write_tiff(output / "mask.tif", on_txm, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     io.write_json(output / "transform.json", record, overwrite=overwrite)
     say_found([Outcome(pair, found, crop, [], {}, slices.prepared.taken, bending=bending, stretch=stretch)])
-    print_warnings("register", stretch_warnings(of_notable({pair.pair: stretch}), 1))
+    print_warnings("register", stretch_warnings(of_notable({pair.pair: stretch}), 1, sought=False))
     _say_unmeasured([found])
     return found
 
@@ -250,9 +250,11 @@ def _bending(txm: Slice, sem: Slice, found: Registration, settings: RegisterSett
     return find_bend(txm, sem, found.matrix, settings) if settings.bend_px else None
 
 
-def _stretch(txm: Slice, sem: Slice, found: Registration, settings: RegisterSettings, bend: Bend | None) -> Stretch:
-    """How an accepted slice would be stretched; not at all where a bend has taken that up."""
-    return Stretch() if bend is not None else stretch_of(txm, sem, found.matrix, settings)
+def _stretch(
+    txm: Slice, sem: Slice, found: Registration, settings: RegisterSettings, bend: Bend | None
+) -> Stretch | None:
+    """How an accepted slice would be stretched; not asked where a bend has taken that up."""
+    return None if bend is not None else stretch_of(txm, sem, found.matrix, settings)
 
 
 def _register_near(pair: RawPair, settings: RegisterSettings, folder: Path) -> Outcome:

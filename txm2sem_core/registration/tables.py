@@ -14,7 +14,7 @@ from txm2sem_core.geometry import Crop, Matrix
 from txm2sem_core.registration.bending import Bending
 from txm2sem_core.registration.estimate import Registration
 from txm2sem_core.registration.placing import describe
-from txm2sem_core.registration.stretching import Stretch
+from txm2sem_core.registration.stretching import Stretch, record_of_stretch
 from txm2sem_core.samples.raw_pairs import RawPair
 
 NAN = float("nan")
@@ -64,7 +64,7 @@ class Outcome:
     beside: tuple[float, float] = (NAN, NAN)  # see `neighbours`
     in_volume: InVolume | None = None  # of a pair whose plane was sought
     bending: Bending | None = None  # of an accepted pair where `bend_px` allows it
-    stretch: Stretch | None = None  # of an accepted pair
+    stretch: Stretch | None = None  # of an accepted pair where it was asked
     hint: str = ""  # of a refused pair: what is wrong and what to do, as far as it was found
 
     @property
@@ -175,7 +175,7 @@ def _quality_row(outcome: Outcome) -> dict[str, Any]:
         **_where(outcome),
         **measures,
         **bend_columns(outcome.bending),
-        **({"stretch": NAN, "stretch_px": NAN} if outcome.stretch is None else outcome.stretch.record),
+        **record_of_stretch(outcome.stretch),
         "stated_scale": pair.stated_scale,
         "similarity_to_previous": outcome.beside[0],
         "similarity_to_next": outcome.beside[1],

@@ -18,7 +18,7 @@ from txm2sem_core.registration.frames import placed_on
 from txm2sem_core.registration.placing import describe
 from txm2sem_core.registration.sem_slices import prepared
 from txm2sem_core.registration.spacing import Spacing
-from txm2sem_core.registration.stretching import Stretch, of_notable, stretch_of
+from txm2sem_core.registration.stretching import Stretch, of_notable, record_of_stretch, stretch_of
 from txm2sem_core.registration.tables import AT_END
 from txm2sem_core.registration.volume_levels import VolumeLevels
 from txm2sem_core.registration.volume_placing import PlacedPlane
@@ -123,16 +123,15 @@ def register_in_volume(
     volume = io.with_mask(io.open_volume(fixed), None if measured[0] is None else str(measured[0]))
     placed = place_files(volume, files, settings, z, spacing_nm)
     _check_refused(files, placed, settings)
-    stretched: dict[str, Stretch] = {}
+    stretched: dict[str, Stretch | None] = {}
     for folder, one, found in zip(folders, files, placed, strict=True):
         if found.accepted:
             stretch = _write(folder, one, found, volume, settings, overwrite=overwrite)
-            words = ", ".join(word for word in (found_in_words(found, volume), stretch.in_words) if word)
-            print(printable(f"register: {one.path}: {words}"), file=sys.stderr)
+            print(printable(f"register: {one.path}: {found_in_words(found, volume)}"), file=sys.stderr)
             stretched[one.path.stem] = stretch
     used = [(one.path.stem, found) for one, found in zip(files, placed, strict=True) if found.accepted]
     print_warnings("register", end_warnings([name for name, found in used if found.at_end], len(used)))
-    print_warnings("register", stretch_warnings(of_notable(stretched), len(used)))
+    print_warnings("register", stretch_warnings(of_notable(stretched), len(used), sought=True))
     return placed
 
 
@@ -195,7 +194,7 @@ def found_in_words(found: PlacedPlane, volume: io.Volume) -> str:
 
 def _write(
     folder: Path, one: SemFile, found: PlacedPlane, volume: io.Volume, settings: RegisterSettings, *, overwrite: bool
-) -> Stretch:
+) -> Stretch | None:
     """Write what was found of a slice; how it would be stretched."""
     assert found.plane is not None
     assert found.cut is not None
@@ -205,7 +204,7 @@ def _write(
     registered = placed_on(sem, found.cut.matrix, found.cut.txm.shape)
     io.write_tiff(folder / "registered.tif", registered, size, overwrite=overwrite)
     io.write_tiff(folder / "txm.tif", found.cut.txm.image, size, overwrite=overwrite)
-    record = record_of(found, volume) | stretch.record | dict(io.MARK)
+    record = record_of(found, volume) | record_of_stretch(stretch) | dict(io.MARK)
     io.write_json(folder / "plane.json", record, overwrite=overwrite)
     return stretch
 

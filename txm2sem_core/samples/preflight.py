@@ -52,7 +52,7 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
         for name, sample in read_samples(config.samples).items()
     }
     _check_phantoms(config, samples)
-    warnings = _without_stretch(config, samples)
+    warnings = _transform_of_sought(config, samples)
     widest = {name: widest_context([one], config.phantom_of(name).pair_every, results) for name, one in samples.items()}
     with_context = {context: load_config(values, where, auto_context=context) for context in set(widest.values())}
     of_sample = {name: with_context[context] for name, context in widest.items()}
@@ -70,8 +70,8 @@ def check_run(values: Mapping[str, Any], where: str = "the configuration") -> Ch
     return Checked(with_context[min(with_context)], samples, style, of_sample, tuple(warnings))
 
 
-def _without_stretch(config: Config, samples: Mapping[str, Sample]) -> list[str]:
-    """A warning for each sample whose slices are sought in its volume where the transform is none for planes.
+def _transform_of_sought(config: Config, samples: Mapping[str, Sample]) -> list[str]:
+    """A warning for each sample whose slices are sought in its volume, where they do not take the transform.
 
     Raises:
         ConfigError: affine is asked for, and all samples are such.

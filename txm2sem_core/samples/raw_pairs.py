@@ -119,13 +119,6 @@ class RawPair:
         txm_nm, sem_nm = self.stated_nm
         return sem_nm / txm_nm if txm_nm and sem_nm else float("nan")
 
-    @property
-    def stated_shape(self) -> float:
-        """Height over width of a FIB-SEM pixel, to that of a TXM pixel, as the files have it; 1 where one is silent."""
-        sem = io.read_voxel_size_nm(self.registered_sem)
-        txm = None if self.sought else io.read_voxel_size_nm(self.txm)
-        return _height_over_width(sem) / _height_over_width(txm)
-
     def read_landmarks(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Points (x, y) [N, 2] of the FIB-SEM and of the TXM slice that belong together; None where none are given.
 
@@ -174,11 +167,6 @@ class RawPair:
         for mask, image in ((self.txm_measured, self.txm), (self.sem_measured, self.sem)):
             if mask is not None:
                 io.read_measured(mask, image, io.image_kind(image)[0])
-
-
-def _height_over_width(size: io.VoxelSize | None) -> float:
-    _, y_nm, x_nm = size or (None, None, None)
-    return y_nm / x_nm if x_nm and y_nm else 1.0
 
 
 def check_shape(path: Path, shape: tuple[int, ...], first: Path, of_first: tuple[int, ...]) -> None:

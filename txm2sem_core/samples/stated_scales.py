@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from txm2sem_core import io
@@ -21,7 +22,7 @@ def check_scales(config: Config, sample: Sample, raw: Path) -> list[str]:
     """Refuse what `check_scale` does, in every pair of a user's sample that is to be registered.
 
     Returns:
-        A warning where FIB-SEM slices have pixels of another shape than the TXM's, which the transform does not hold.
+        A warning where FIB-SEM slices have pixels of another shape than the TXM's, as only an affine transform holds.
 
     Raises:
         ConfigError: see there.
@@ -31,19 +32,39 @@ def check_scales(config: Config, sample: Sample, raw: Path) -> list[str]:
     pairs = list_pairs(sample, raw)
     for pair in pairs:
         check_scale_of_pair(pair)
-    if config.register_.transform == "affine" and not sample.sought:
-        return []
-    shapes = [(pair, pair.stated_shape) for pair in pairs]
-    odd = [(pair, shape) for pair, shape in shapes if abs(shape - 1) > NOT_SQUARE]
+    return [] if config.register_.transform == "affine" and not sample.sought else _odd_shapes(sample, pairs)
+
+
+def _odd_shapes(sample: Sample, pairs: Sequence[RawPair]) -> list[str]:
+    """A warning where the files of FIB-SEM slices state pixels of another shape than those of the TXM."""
+    if sample.sought and pairs:
+        with io.open_volume(pairs[0].txm) as volume:
+            of_txm = [volume.voxel_size_nm] * len(pairs)
+    else:
+        of_txm = [io.read_voxel_size_nm(pair.txm) for pair in pairs]
+    both = [(pair, io.read_voxel_size_nm(pair.registered_sem), txm) for pair, txm in zip(pairs, of_txm, strict=True)]
+    odd = [each for each in both if abs(_height_over_width(each[1]) / _height_over_width(each[2]) - 1) > NOT_SQUARE]
     if not odd:
         return []
-    pair, shape = odd[0]
-    remedy = "Save them with square pixels" if sample.sought else "Set register.transform: affine"
+    pair, sem, txm = odd[0]
+    remedy = "Set register.transform: affine"
+    if sample.sought:
+        remedy = "Slices that are sought in a volume are not stretched: save them with pixels of its shape"
     return [
-        f"sample {sample.sample}: by their files {len(odd)} of {len(pairs)} FIB-SEM slices have pixels of another "
-        f"shape than the TXM's: those of {pair.registered_sem} are {shape:.3g} times as high for their width. No "
-        f"{config.register_.transform} transform holds that. {remedy}."
+        f"sample {sample.sample}: the pixels of {len(odd)} of {len(pairs)} FIB-SEM slices have another shape than the "
+        f"TXM's: those of {pair.registered_sem} are {_high_and_wide(sem)} by its file, the TXM's "
+        f"{_high_and_wide(txm)}. {remedy}."
     ]
+
+
+def _height_over_width(size: io.VoxelSize | None) -> float:
+    _, y_nm, x_nm = size or (None, None, None)
+    return y_nm / x_nm if x_nm and y_nm else 1.0
+
+
+def _high_and_wide(size: io.VoxelSize | None) -> str:
+    _, y_nm, x_nm = size or (None, None, None)
+    return f"{y_nm:g} nm high and {x_nm:g} nm wide" if x_nm and y_nm else "of no stated size, and taken as square"
 
 
 def check_scale_of_pair(pair: RawPair) -> None:

@@ -113,24 +113,26 @@ def _stretched(quality: pd.DataFrame) -> list[str]:
     used = quality[quality["accepted"].astype(bool)]
     found = used[used["stretch_px"] > 0]
     rows = zip(found["pair"].astype(str), found["stretch"], found["stretch_px"], strict=True)
-    return stretch_warnings({pair: (ratio, corners) for pair, ratio, corners in rows}, len(used))
+    of = {pair: (ratio, corners) for pair, ratio, corners in rows}
+    return stretch_warnings(of, len(used), sought="plane" in quality.columns)
 
 
-def stretch_warnings(stretched: Mapping[str, tuple[float, float]], used: int) -> list[str]:
+def stretch_warnings(stretched: Mapping[str, tuple[float, float]], used: int, *, sought: bool) -> list[str]:
     """That some of so many FIB-SEM slices fit better stretched; nothing where there are none.
 
     Args:
         stretched: of each by name the ratio of its scales, and by how many TXM pixels its corners would move.
         used: all slices.
+        sought: whether in the volume, where no slice is stretched.
     """
     if not stretched:
         return []
     ratio, corners = (median(values) for values in zip(*stretched.values(), strict=True))
+    remedy = "Save them with square pixels, their tilt corrected" if sought else "Set register.transform: affine"
     return [
-        f"{len(stretched)} of {used} FIB-SEM slices fit clearly better stretched, by {ratio - 1:.1%} in the median: "
-        f"{_named(list(stretched))}. As they were registered, their corners lie {corners:.1f} TXM pixels from "
-        "where they then would. Set register.transform: affine. For slices that are sought in a volume, save them with "
-        "square pixels, and their tilt corrected."
+        f"{len(stretched)} of {used} FIB-SEM slices fit clearly better stretched, by {100 * (ratio - 1):.1f} % in the "
+        f"median: {_named(list(stretched))}. As they were registered, their corners lie {corners:.1f} TXM pixels from "
+        f"where they then would. {remedy}."
     ]
 
 

@@ -19,7 +19,7 @@ Masked = tuple[np.ndarray, np.ndarray]
 
 def masked_slice(rng: np.random.Generator, kind: str) -> Masked:
     """A smooth texture of some size, measured everywhere, or on one side of a slanted line, or in a disc."""
-    shape = tuple(rng.integers(40, 70, 2))
+    shape = tuple(rng.integers(*(30, 100) if kind == "all" else (40, 70), 2))
     image = ndimage.gaussian_filter(rng.normal(size=shape), 2).astype(np.float32)
     y, x = (np.arange(n) - n / 2 for n in shape)
     mask = {

@@ -87,14 +87,23 @@ def test_pixels_that_are_not_square_are_named(tmp_path: Path, transform: str, so
         assert said == []
         return
     assert len(said) == 1
-    assert "2 of 3 FIB-SEM slices have pixels of another shape" in said[0]
-    assert "s0.tif are 1.27 times as high for their width" in said[0]
-    assert said[0].endswith("Save them with square pixels." if sought else "Set register.transform: affine.")
-    if not sought:
-        for number in (0, 1):
-            image = io.read_image(tmp_path / f"txm/t{number}.tif")
-            io.write_tiff(tmp_path / f"txm/t{number}.tif", image, (None, 38, 30))
-        assert check_scales(config, sample, RAW) == []
+    assert "the pixels of 2 of 3 FIB-SEM slices have another shape than the TXM's" in said[0]
+    assert "s0.tif are 15.2 nm high and 12 nm wide by its file, the TXM's 30 nm high and 30 nm wide" in said[0]
+    assert said[0].endswith("pixels of its shape." if sought else "Set register.transform: affine.")
+    if sought:
+        io.write_volume_tiff(tmp_path / "odd.tif", iter(np.ones((12, 96, 96), dtype=np.uint8)), (30, 38, 30))
+        assert check_scales(config, sample.model_copy(update={"txm_volume": str(tmp_path / "odd.tif")}), RAW) != said
+        square = own(tmp_path / "square", 12, sought=True)
+        odd = square.model_copy(update={"txm_volume": str(tmp_path / "odd.tif")})
+        assert "12 nm wide by its file, the TXM's 38 nm high and 30 nm wide" in check_scales(config, odd, RAW)[0]
+        return
+    for number in (0, 1):
+        image = io.read_image(tmp_path / f"txm/t{number}.tif")
+        io.write_tiff(tmp_path / f"txm/t{number}.tif", image, (None, 38, 30))
+    assert check_scales(config, sample, RAW) == []
+    for number in (0, 1):
+        io.write_tiff(tmp_path / f"txm/t{number}.tif", image, None)
+    assert "the TXM's of no stated size, and taken as square" in check_scales(config, sample, RAW)[0]
 
 
 @given(scale=st.floats(0.1, 2.0), side=st.integers(64, 6000), txm=st.integers(600, 3000))
