@@ -9,6 +9,7 @@ from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.estimate import Registration, is_blank
 from txm2sem_core.registration.frames import Scaled
 from txm2sem_core.registration.placing import describe, place_anywhere, place_from
+from txm2sem_core.registration.stretching import LEAST_GAIN
 
 NOTHING = (
     "tried without success: mirrored, turned, of another pixel size, stretched, a part, without its data bar. Where "
@@ -44,14 +45,16 @@ def explain(fixed: Slice, moving: Slice, settings: RegisterSettings, stated_scal
 def _plainest(
     fixed: Slice, moving: Slice, found: Registration, free: RegisterSettings, stated_scale: float
 ) -> tuple[str, Registration]:
-    """The settings' own transform or else a similarity, where one is accepted there as well; else the affine one."""
+    """The settings' own transform or else a similarity, where one is accepted there and fits as well; else affine."""
     one, two = Scaled(fixed), Scaled(moving)
     expected = stated_scale if np.isfinite(stated_scale) else 1.0
     at_scale = abs(found.scale / expected - 1) <= SCALE_MARGIN  # a rigid search tries no other
     own = [free.transform] if at_scale or free.transform not in ("translation", "rigid") else []
     for transform in dict.fromkeys([*own, "similarity"]):
         placed = place_from(one, two, found.matrix, free.model_copy(update={"transform": transform}), stated_scale)
-        if placed is not None and placed.accepted and placed.found is not None:
+        if placed is None or not placed.accepted or placed.found is None:
+            continue
+        if found.above_chance < LEAST_GAIN * placed.found.above_chance:
             return transform, placed.found
     return "affine", found
 
