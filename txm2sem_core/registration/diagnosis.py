@@ -8,7 +8,7 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.registration.estimate import Registration, is_blank
 from txm2sem_core.registration.frames import Scaled
-from txm2sem_core.registration.placing import describe, place_anywhere, place_from
+from txm2sem_core.registration.placing import Starts, describe, place_anywhere, place_from
 from txm2sem_core.registration.stretching import LEAST_GAIN
 
 NOTHING = (
@@ -22,15 +22,22 @@ SCALE_MARGIN = 0.02
 _FREE = RegisterSettings()
 
 
-def explain(fixed: Slice, moving: Slice, settings: RegisterSettings, stated_scale: float) -> str:
-    """In words what is wrong with a refused pair, and which settings would accept it; also where nothing helps."""
+def explain(
+    fixed: Slice, moving: Slice, settings: RegisterSettings, stated_scale: float, searched: Starts | None = None
+) -> str:
+    """In words what is wrong with a refused pair, and which settings would accept it; also where nothing helps.
+
+    `searched` are the starts that the search found which refused it (see `place_anywhere`).
+    """
     for name, image in (("TXM", fixed), ("FIB-SEM", moving)):
         if is_blank(image, settings):
             level = f"{float(np.median(image.image[image.mask] if image.mask.any() else image.image)):g}"
             return f"hint: (nearly) every pixel of the {name} slice is {level}: save it again, or leave the pair out"
     free = _freed(settings)
     stretched = free.model_copy(update={"transform": "affine"})
-    placed = place_anywhere(fixed, moving, stretched, stated_scale) if stretched != settings else None
+    if stretched == settings:
+        return NOTHING
+    placed = place_anywhere(fixed, moving, stretched, stated_scale, searched=searched)
     if placed is None or placed.found is None:
         return NOTHING
     transform, found = _plainest(fixed, moving, placed.found, free, stated_scale)

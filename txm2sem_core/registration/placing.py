@@ -32,12 +32,15 @@ from txm2sem_core.registration.estimate import (
 from txm2sem_core.registration.frames import Frame, Scaled, frame_of
 from txm2sem_core.registration.poses import SCALE_STEP
 from txm2sem_core.registration.rivals import rivals_of
+from txm2sem_core.registration.search import kind_on_small
 
 CANDIDATES = (10, 4)  # poses that are refined small, of grey levels and of edges
 TRIALS = 3  # of these that are registered in full
 SCALES_STEP = 0.08
 SAID_STRETCH = 1.01  # ratio of the scales from which on it is named
 SWITCHES = 2  # of a way that was found to a better one
+
+Starts = dict[tuple[object, ...], list[Matrix]]  # of one pair, by what they were sought with
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def place_anywhere(
     stated_scale: float = float("nan"),
     starts: Sequence[Matrix] = (),
     threads: int = 1,
+    searched: Starts | None = None,
 ) -> Placed | None:
     """The first way to lay `moving` on `fixed` that is accepted, within the settings' bounds; None if there is none.
 
@@ -84,16 +88,22 @@ def place_anywhere(
         stated_scale: TXM pixels to a FIB-SEM pixel by the pixel sizes, tried first; NaN where they do not say it.
         starts: matrices that hold for other pairs of the set, tried before everything else.
         threads: of the search; the result does not depend on it.
+        searched: the starts of this pair that earlier searches found, to which those of this one are added.
     """
     if not (fixed.mask.any() and moving.mask.any()) or min(*fixed.shape, *moving.shape) < SMALLEST_SIDE_PX:
         return None
     one, two = Scaled(fixed), Scaled(moving)
+    searched = {} if searched is None else searched
+    assert settings.transform != "none", "nothing is searched without a transform"
     for start in starts:
         placed = _in_full(one, two, start, settings, stated_scale)
         if placed is not None and (placed := _settled(one, two, placed, settings, stated_scale, threads)).accepted:
             return placed
     for scales in _scales(settings, stated_scale, moving.image.size / fixed.image.size):
-        for start in _best_of(one, two, scales, settings, threads):
+        sought = tuple(scales), kind_on_small(settings.transform), settings.max_rotation_deg, settings.mirrored
+        if sought not in searched:
+            searched[sought] = _best_of(one, two, scales, settings, threads)
+        for start in searched[sought]:
             placed = _in_full(one, two, start, settings, stated_scale)
             if placed is not None and (placed := _settled(one, two, placed, settings, stated_scale, threads)).accepted:
                 return placed
@@ -101,13 +111,18 @@ def place_anywhere(
 
 
 def place(
-    fixed: Slice, moving: Slice, settings: RegisterSettings, stated_scale: float = float("nan"), threads: int = 2
+    fixed: Slice,
+    moving: Slice,
+    settings: RegisterSettings,
+    stated_scale: float = float("nan"),
+    threads: int = 2,
+    searched: Starts | None = None,
 ) -> Placed:
     """Register slices that nearly lie on each other, and others anywhere; what was refused first, if neither is."""
     placed = place_near(fixed, moving, settings, stated_scale, threads)
     if placed.accepted or settings.transform == "none":
         return placed
-    return place_anywhere(fixed, moving, settings, stated_scale, threads=threads) or placed
+    return place_anywhere(fixed, moving, settings, stated_scale, threads=threads, searched=searched) or placed
 
 
 def place_from(

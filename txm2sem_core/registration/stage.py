@@ -27,7 +27,7 @@ from txm2sem_core.registration.frames import placed_on
 from txm2sem_core.registration.landmarks import BY_HAND, place_by_landmarks
 from txm2sem_core.registration.neighbours import similarity_beside
 from txm2sem_core.registration.numbering import find_numbering
-from txm2sem_core.registration.placing import Placed, place, place_anywhere, place_near
+from txm2sem_core.registration.placing import Placed, Starts, place, place_anywhere, place_near
 from txm2sem_core.registration.sem_slices import SemSlice, sem_of
 from txm2sem_core.registration.stretching import Stretch, of_notable, record_of_stretch, stretch_of
 from txm2sem_core.registration.tables import Outcome, bend_columns, bend_record, write_tables
@@ -147,11 +147,13 @@ def register_files(
     if np.array_equal(txm.image, sem.image):
         print_warnings("register", [f"{moving} and {fixed} are the same image to the last bit. Give a slice of each."])
     on_sem = None if mask is None else _read_on_sem(mask, moving, sem.shape)
-    placed = place_by_landmarks(pair, txm, sem, settings) or place(txm, sem, settings, pair.stated_scale)
+    searched: Starts = {}
+    by_hand = place_by_landmarks(pair, txm, sem, settings)
+    placed = by_hand or place(txm, sem, settings, pair.stated_scale, searched=searched)
     found = placed.found
     if found is None or not placed.accepted:
         reasons = [*placed.reasons, *_unmeasured(txm, sem)]
-        reasons += [BY_HAND if pair.landmarks else explain(txm, sem, settings, pair.stated_scale)]
+        reasons += [BY_HAND if pair.landmarks else explain(txm, sem, settings, pair.stated_scale, searched)]
         raise RegistrationError(f"{moving} on {fixed}: refused, {'; '.join(reasons)}. {REMEDY}.")
     bending = _bending(txm, sem, found, settings)
     bend = None if bending is None else bending.bend
@@ -271,12 +273,12 @@ def _register_anywhere(refused: Outcome, settings: RegisterSettings, folder: Pat
         return replace(refused, hint=BY_HAND)
     slices = _read_slices(pair, settings)
     txm, sem = slices.txm, slices.sem
-    placed = None
+    placed, searched = None, Starts()
     if settings.transform != "none":
-        placed = place_anywhere(txm, sem, settings, pair.stated_scale, starts)
+        placed = place_anywhere(txm, sem, settings, pair.stated_scale, starts, searched=searched)
     if placed is not None:
         return kept(pair, slices, images_on_sem(pair, sem.shape), placed, settings, folder)
-    return replace(refused, hint=explain(txm, sem, settings, pair.stated_scale))
+    return replace(refused, hint=explain(txm, sem, settings, pair.stated_scale, searched))
 
 
 def images_on_sem(pair: RawPair, shape: tuple[int, ...]) -> dict[str, Array]:

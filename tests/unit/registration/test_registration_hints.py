@@ -18,10 +18,11 @@ from txm2sem_core.config import RegisterSettings
 from txm2sem_core.errors import RegistrationError
 from txm2sem_core.geometry import centred_similarity, warp
 from txm2sem_core.intensity.measured import Slice
-from txm2sem_core.registration import place, register_files, register_pairs
+from txm2sem_core.registration import place, placing, register_files, register_pairs
 from txm2sem_core.registration.data_bar import bar_rows
 from txm2sem_core.registration.diagnosis import NOTHING, explain
 from txm2sem_core.registration.numbering import find_numbering
+from txm2sem_core.registration.placing import Starts
 from txm2sem_core.samples.raw_pairs import RawPair
 
 SETTINGS = RegisterSettings()
@@ -79,6 +80,25 @@ def test_what_the_settings_forbid_is_refused_and_named_with_the_keys_that_accept
     changed = dict(re.findall(r"set register\.(\w+): ([^;]+)", hint))
     accepting = RegisterSettings(**(settings.model_dump() | {k: yaml.safe_load(v) for k, v in changed.items()}))
     assert place(Slice(txm), wrong, accepting).accepted
+
+
+def test_a_refused_pair_is_not_sought_twice_in_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hint tries a stretch from the starts that the search itself found."""
+    txm, sem = (Slice(each) for each in (texture(1)[0], texture(3)[1]))
+    poses, asked = placing.strongest_poses, []
+    monkeypatch.setattr(placing, "strongest_poses", lambda *given: asked.append(given[2]) or poses(*given))
+    searched: Starts = {}
+    assert not place(txm, sem, SETTINGS, searched=searched).accepted
+    count = len(asked)
+    assert count > 0
+    assert explain(txm, sem, SETTINGS, np.nan, searched) == NOTHING
+    assert len(asked) == count
+    turned = RegisterSettings(max_rotation_deg=15)
+    searched = {}
+    assert not place(txm, sem, turned, searched=searched).accepted
+    count = len(asked)
+    assert explain(txm, sem, turned, np.nan, searched) == NOTHING
+    assert len(asked) > count  # all turns
 
 
 def test_the_plainest_transform_that_accepts_is_named() -> None:
