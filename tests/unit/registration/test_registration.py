@@ -33,7 +33,7 @@ from txm2sem_core.geometry import (
     warp,
 )
 from txm2sem_core.intensity.measured import Slice
-from txm2sem_core.registration import estimate_transform, judge, register_files, register_pairs
+from txm2sem_core.registration import estimate_transform, judge, register_files, register_pairs, stage
 from txm2sem_core.registration.similarity import similarity
 from txm2sem_core.samples.raw_pairs import RawPair
 
@@ -261,6 +261,12 @@ def write_pair(folder: Path, name: str, fixed: np.ndarray, moving: np.ndarray, c
     return RawPair(name, int(name), files["txm"], files["sem"], files["charge"], "train", {"highdensity": files["sem"]})
 
 
+@pytest.fixture
+def without_hints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hints take long, and are tried elsewhere."""
+    monkeypatch.setattr(stage, "explain", lambda *_: "")
+
+
 @pytest.fixture(scope="module")
 def good_and_bad(tmp_path_factory: pytest.TempPathFactory) -> list[RawPair]:
     folder = tmp_path_factory.mktemp("raw")
@@ -272,6 +278,7 @@ def good_and_bad(tmp_path_factory: pytest.TempPathFactory) -> list[RawPair]:
     return [good, bad]
 
 
+@pytest.mark.usefixtures("without_hints")
 def test_stage_writes_accepted_pairs_and_names_the_refused(good_and_bad: list[RawPair], tmp_path: Path) -> None:
     register_pairs(good_and_bad, RegisterSettings(transform="translation"), tmp_path, workers=2)
     index, quality = io.read_csv(tmp_path / "index.csv"), io.read_csv(tmp_path / "quality.csv")
@@ -295,6 +302,7 @@ def test_stage_writes_accepted_pairs_and_names_the_refused(good_and_bad: list[Ra
     assert Crop(**transforms["000"]["crop"]) == crop
 
 
+@pytest.mark.usefixtures("without_hints")
 def test_stage_stops_and_writes_nothing_when_asked_to(good_and_bad: list[RawPair], tmp_path: Path) -> None:
     chosen = RegisterSettings(transform="translation", refused="stop")
     with pytest.raises(RegistrationError, match=r"1 of 2 pairs(.|\n)*sem001\.tif"):
@@ -302,6 +310,7 @@ def test_stage_stops_and_writes_nothing_when_asked_to(good_and_bad: list[RawPair
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.usefixtures("without_hints")
 def test_stage_stops_when_every_pair_is_refused(good_and_bad: list[RawPair], tmp_path: Path) -> None:
     with pytest.raises(RegistrationError, match=r"1 of 1 pairs(.|\n)*sem001\.tif"):
         register_pairs(good_and_bad[1:], RegisterSettings(transform="translation"), tmp_path / "out")
@@ -344,6 +353,7 @@ def test_a_charge_mask_must_fit_its_slice(good_and_bad: list[RawPair], tmp_path:
         register_pairs([pair], RegisterSettings(), tmp_path / "out")
 
 
+@pytest.mark.usefixtures("without_hints")
 def test_one_slice_by_itself(good_and_bad: list[RawPair], tmp_path: Path) -> None:
     pair, other = good_and_bad
     sem = io.read_image(pair.sem)

@@ -169,7 +169,7 @@ def test_a_refused_pair_reports_how_much_was_not_measured(
     fill: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "explain", lambda *_: "hint")  # takes long, and is tried elsewhere
-    monkeypatch.setattr(stage, "place_anywhere", lambda *_: None)
+    monkeypatch.setattr(stage, "place_anywhere", lambda *_, **__: None)
     pair = write(tmp_path, filled_up(pair_of(2)[0], OUTSIDE["circle"], fill), pair_of(7)[1])
     with pytest.raises(RegistrationError, match=r"2\d(\.\d)? % of the TXM slice was not measured \(one value"):
         register_files(pair.txm, pair.sem, tmp_path / "out", QUICK)
