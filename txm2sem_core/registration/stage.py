@@ -163,7 +163,7 @@ def register_files(
     record |= {"matrix": found.matrix.tolist(), "crop": crop._asdict(), "transform": settings.transform, **io.MARK}
     record |= bend_record(bending) | {name: _finite(value) for name, value in bend_columns(bending).items()}
     stretch = _stretch(txm, sem, found, settings, bend)
-    record |= {name: _finite(value) for name, value in record_of_stretch(stretch).items()}
+    record |= record_of_stretch(stretch)
     io.write_tiff(output / "registered.tif", registered, io.read_voxel_size_nm(fixed), overwrite=overwrite)
     if on_sem is not None:
         on_txm = on_sem if settings.transform == "none" else warp(on_sem, found.matrix, txm.shape, order=0, bend=bend)

@@ -48,10 +48,10 @@ class Stretch:
         return f"fits better stretched by {100 * (self.ratio - 1):.1f} %" if self.notable else ""
 
 
-def record_of_stretch(found: Stretch | None) -> dict[str, float]:
-    """The columns of a table: 1 and 0 where nothing is notable, NaN where it was not asked."""
+def record_of_stretch(found: Stretch | None) -> dict[str, float | None]:
+    """For tables and JSON, which has no NaN: 1 and 0 where nothing is notable, None where it was not asked."""
     if found is None:
-        return {"stretch": float("nan"), "stretch_px": float("nan")}
+        return {"stretch": None, "stretch_px": None}
     said = found if found.notable else Stretch()
     return {"stretch": said.ratio, "stretch_px": said.corners_px}
 
@@ -74,9 +74,11 @@ def stretch_of(fixed: Slice, moving: Slice, matrix: Matrix, settings: RegisterSe
     one, two = (prefilter(each, settings.median_px, settings.smooth_px) for each in (frame.fixed, frame.moving))
     start = frame.inward(matrix)
     plain, before = _best_from(one, two, start, "similarity", settings.levels)
+    if not before > 0:
+        return None
     stretched, after = _best_from(one, two, start, "affine", settings.levels)
-    if not (before > 0 and after >= before):
-        return Stretch() if before > 0 else None
+    if after < before:
+        return Stretch()
     corners = corner_error_px(frame.outward(stretched), frame.outward(plain), moving.shape)
     return Stretch(stretch(stretched), corners, after / before)
 

@@ -112,8 +112,8 @@ def _stretched(quality: pd.DataFrame) -> list[str]:
         return []
     used = quality[quality["accepted"].astype(bool)]
     found = used[used["stretch_px"] > 0]
-    rows = zip(found["pair"].astype(str), found["stretch"], found["stretch_px"], strict=True)
-    of = {pair: (ratio, corners) for pair, ratio, corners in rows}
+    sizes = zip(found["stretch"], found["stretch_px"], strict=True)
+    of = dict(zip(found["pair"].astype(str), sizes, strict=True))
     return stretch_warnings(of, len(used), sought="plane" in quality.columns)
 
 

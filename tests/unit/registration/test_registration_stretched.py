@@ -17,7 +17,8 @@ from txm2sem_core.geometry import Matrix, centred_similarity, corner_error_px
 from txm2sem_core.intensity.measured import Slice
 from txm2sem_core.phantom import make_phantom
 from txm2sem_core.phantom.oblique import cut_plane
-from txm2sem_core.registration import place, register_pairs
+from txm2sem_core.registration import place, register_pairs, volume_stage
+from txm2sem_core.registration.frames import mirroring
 from txm2sem_core.registration.stretching import stretch_of
 from txm2sem_core.samples.raw_pairs import RawPair
 from txm2sem_core.samples.warnings import registration_warnings
@@ -87,7 +88,7 @@ def test_what_cannot_be_asked_is_no_stretch(case: str) -> None:
         matrix[0, 2] += 2 * SIDE
     if case == "mirrored":
         sem = Slice(np.ascontiguousarray(image[:, ::-1]))
-        matrix = matrix @ np.array([[-1.0, 0, SIDE - 1], [0, 1, 0], [0, 0, 1]])
+        matrix = matrix @ mirroring(SIDE)
     found = stretch_of(txm, sem, matrix, RegisterSettings())
     assert (found is None) == (case != "mirrored")
     assert found is None or not found.notable
@@ -136,7 +137,7 @@ def test_one_slice_by_itself(tmp_path: Path) -> None:
     assert record["stretch_px"] > 1
 
 
-def test_slices_in_a_volume(tmp_path: Path) -> None:
+def test_slices_in_a_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One is cut from the truth on pixels that are not square."""
     raw = tmp_path / "raw"
     make_phantom(PhantomSettings(shape=SHAPE, seed=6, pair_every=56), raw)
@@ -155,3 +156,8 @@ def test_slices_in_a_volume(tmp_path: Path) -> None:
         assert ("clearly better stretched" in result.output) == (factor != 1)
         assert ("Save them with square pixels" in result.output) == (factor != 1)
         assert record["stretch"] == pytest.approx(factor, abs=0.012)
+    monkeypatch.setattr(volume_stage, "stretch_of", lambda *_: None)  # as where nothing can be told
+    given[given.index(out)] = tmp_path / "untold"
+    result = CliRunner().invoke(app, ["register", *map(str, given)])
+    assert result.exit_code == 0, result.output
+    assert io.read_json(tmp_path / "untold/plane.json")["stretch"] is None
